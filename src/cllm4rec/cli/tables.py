@@ -1,0 +1,109 @@
+"""A stage's result as tables in the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+SHOWN_METRICS = ("recall@10", "recall@20", "recall@40", "ndcg@10", "ndcg@100", "mrr", "coverage@20")
+
+
+_NOT_SHOWN = {"files", "identity"}  # hashes: for programs, which read --json
+
+
+def show(result: Mapping[str, Any]) -> None:
+    """Print the plain values first, then a table for every list of rows, in the order given."""
+    console = Console(highlight=False, soft_wrap=True)
+    facts = _facts(result)
+    if facts:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for name, value in facts.items():
+            table.add_row(Text(name, style="dim"), Text(cell(value)))
+        console.print(table)
+    for name, rows in _lists(result).items():
+        console.print(_scores(name, rows) if "metrics" in rows[0] else _rows(name, rows))
+
+
+def cell(value: Any) -> str:
+    """One value to read; control characters of a user's text become spaces."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(cell, value))
+    shown = "" if value is None else str(value)
+    return "".join(letter if letter.isprintable() else " " for letter in shown)
+
+
+def _facts(result: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for key, value in result.items():
+        if key in _NOT_SHOWN:
+            continue
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            facts |= _facts(value, f"{prefix}{key} · ")
+        elif not _is_rows(value):
+            facts[name] = value
+    return facts
+
+
+def _lists(result: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    lists: dict[str, list[dict[str, Any]]] = {}
+    for key, value in result.items():
+        if isinstance(value, Mapping):
+            lists |= _lists(value)
+        elif _is_rows(value):
+            lists[key] = value
+    return lists
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _rows(name: str, rows: list[dict[str, Any]]) -> Table:
+    """Any list of rows; the columns are the keys."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = Table(title=_title(name), box=SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
+        table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(Text(cell(row.get(column))) for column in columns))
+    return table
+
+
+def _scores(name: str, rows: list[dict[str, Any]]) -> Table:
+    """The results table: a model a row, a metric a column, the 95 % interval under the mean."""
+    shown = [metric for metric in SHOWN_METRICS if any(metric in row["metrics"] for row in rows)]
+    table = Table(title=_title(name), box=SIMPLE_HEAD, title_justify="left")
+    table.add_column("model")
+    for metric in shown:
+        table.add_column(metric, justify="right")
+    for row in rows:
+        table.add_row(
+            Text(str(row["model"])), *(_score(row["metrics"].get(metric)) for metric in shown)
+        )
+    return table
+
+
+def _score(metric: Any) -> Text:
+    if metric is None:
+        return Text("")
+    if not isinstance(metric, Mapping):
+        return Text(f"{metric:.4f}")
+    text = Text(f"{metric['mean']:.4f}", style="bold")
+    if metric.get("low") is not None:
+        text.append(f"\n{metric['low']:.3f} – {metric['high']:.3f}", style="not bold dim")  # noqa: RUF001
+    return text
+
+
+def _title(name: str) -> Text | None:
+    return None if name == "rows" else Text(cell(name), style="italic")

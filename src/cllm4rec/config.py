@@ -1,0 +1,317 @@
+"""Settings: one frozen model per stage; TOML in, TOML out.
+
+A setting is defined here once, with its type, default, meaning and unit. ``--config FILE.toml`` and
+``--set stage.key=value`` are the only ways to change one; a key that does not exist is refused.
+"""
+
+import copy
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from cllm4rec.errors import ConfigError, InputError
+
+Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
+BaselineName = Literal["popularity", "item-knn", "ease", "text-knn", "ease-text", "ials"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Depth = Annotated[
+    PositiveInt | None,
+    BeforeValidator(lambda value: None if value == "all" else value),
+    PlainSerializer(lambda depth: "all" if depth is None else depth),
+]
+
+COLUMNS = ("user_id", "item_id", "timestamp", "position", "rating", "title", "text", "part")
+"""The standard column names, which ``data.columns`` may map."""
+
+
+class Settings(BaseModel):
+    """Base of every section: immutable, unknown keys refused, docstrings become descriptions."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
+    )
+
+
+class DataConfig(Settings):
+    """How the input directory is read and split (``prepare``)."""
+
+    columns: dict[str, str] = {}
+    """Standard column name → name in the files, e.g. ``{user_id = "reviewerID"}``."""
+    minimum_rating: float = 3.0
+    """Ratings above this are positives; without a rating column every row is one."""
+    minimum_interactions: PositiveInt = 5
+    """Users with fewer positives are left out of a protocol's split; a split file is taken as it
+    is."""
+    catalogue: Literal["interactions", "all"] = "interactions"
+    """Items to rank: those with a positive, or every row of ``items.*`` too."""
+    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")] = "1GB"
+    """DuckDB's memory limit, such as ``512MB``; what does not fit spills to the run directory."""
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
+        for name in columns:
+            if name not in COLUMNS:
+                raise ValueError(f"{name!r} is no standard column; there are {', '.join(COLUMNS)}")
+        return columns
+
+
+class BackboneConfig(Settings):
+    """The causal language model underneath."""
+
+    name: str = "smollm2-135m"
+    """``smollm2-135m``, a local folder, or a Hugging Face model name."""
+    depth: Depth = 2
+    """Number of layers kept, from the first; ``"all"`` keeps all (``None`` in Python)."""
+    mode: Literal["frozen", "lora", "full"] = "frozen"
+    """What of the backbone is trained; ``lora`` needs the extra ``cllm4rec[lora]``."""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    """``random`` keeps the word embeddings and draws the transformer's weights anew (a control)."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of a frozen backbone; ``auto`` is bfloat16 where the processor has it."""
+    lora_rank: PositiveInt = 8
+    """Rank of the LoRA adapters."""
+
+
+class CorpusConfig(Settings):
+    """How documents are written."""
+
+    order: Literal["random", "time"] = "random"
+    """``random``: a history is a set, permuted anew every step (the paper); ``time``: oldest
+    first."""
+    max_items: PositiveInt = 256
+    """Longest history in one document, in items; a longer one is subsampled (``random``) or keeps
+    its newest (``time``)."""
+    max_words: PositiveInt = 64
+    """Longest main text of a content document, in word tokens."""
+    max_feature_words: PositiveInt = 16
+    """Longest value of one feature column, in word tokens."""
+
+
+class ModelConfig(Settings):
+    """What is built around the backbone."""
+
+    warm_start: Literal["none", "words", "factors"] = "factors"
+    """Initial token tables. ``none``: normal noise at the word embeddings' scale (the paper);
+    ``words``: mean word embedding of the texts; ``factors``: the interactions' SVD and the texts'
+    SVD in orthogonal subspaces, computed from training interactions alone."""
+    warm_start_content_share: Share = 0.33
+    """Share of the embedding's width given to the texts by ``factors``."""
+    history_skip: bool = True
+    """Add a trained map of the history's mean item embedding to the hidden state before the item
+    head."""
+    projection: bool = True
+    """Trained square projection between the backbone's hidden state and the heads."""
+    content: bool = True
+    """``false``: texts are not used at all: no content LLM, no regularisation, no texts in warm
+    starts."""
+    user_token_dropout: Share = 0.2
+    """Probability that a training prompt's user token becomes the mean of the history's items: what
+    a bare history or a new user gets at recommendation time."""
+
+
+class PretrainConfig(Settings):
+    """Mutually regularised pretraining of the content and the collaborative LLM."""
+
+    enabled: bool = True
+    """``false``: the row without pretraining."""
+    content_warmup_epochs: NonNegativeFloat = 1.0
+    """Passes over the content documents before the alternation starts."""
+    rounds: NonNegativeInt = 2
+    """Alternations; each is one collaborative pass (L-steps), then content steps (C-steps)."""
+    content_epochs_per_round: PositiveFloat = 0.5
+    """Passes over the content documents in each round's C-steps."""
+    learning_rate: PositiveFloat = 1e-3
+    """Peak rate of Adam."""
+    batch_tokens: PositiveInt = 4096
+    """Tokens of one optimiser step, padding included."""
+    maps_rate: PositiveFloat = 0.1
+    """Rate of the dense maps and the backbone, as a share of ``learning_rate``."""
+    mutual_weight: NonNegativeFloat = 1.0
+    """λ of the mutual regularisation, per entity-token occurrence."""
+    vocabulary: Literal["corpus", "full"] = "corpus"
+    """Words the content LLM's softmax runs over: those of the corpus, or all of the backbone's."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Decoupled decay of the trained maps (λ_l of the paper when the tables are included)."""
+
+
+class FinetuneConfig(Settings):
+    """Recommendation-oriented finetuning with the multinomial item head."""
+
+    epochs: PositiveInt = 20
+    """Passes over the users."""
+    patience: PositiveInt = 5
+    """Epochs without a better validation score before stopping early."""
+    learning_rate: PositiveFloat = 1e-3
+    """Peak rate of Adam."""
+    batch_users: PositiveInt = 64
+    """Users of one optimiser step."""
+    batch_tokens: PositiveInt = 8192
+    """Tokens of one micro-batch, padding included; changes memory, not the result."""
+    maps_rate: PositiveFloat = 0.1
+    """Rate of the dense maps and the backbone, as a share of ``learning_rate``."""
+    user_token_dropout: NonNegativeFloat = 0.2
+    """Probability that a training prompt's user token becomes the mean of the history's items: what
+    a bare history or a new user gets at recommendation time."""
+    holdout: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Largest share of a history that is masked and becomes the target (p_m)."""
+    mutual_weight: NonNegativeFloat = 0.1
+    """λ of the mutual regularisation with the frozen content tables; 0 without content."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Decoupled decay of the trained maps."""
+
+
+class EvaluateConfig(Settings):
+    """The results table."""
+
+    baselines: list[BaselineName] = [
+        "popularity",
+        "item-knn",
+        "ease",
+        "text-knn",
+        "ease-text",
+        "ials",
+    ]
+    """Baselines in the same table, tuned on the validation part."""
+    bootstrap: PositiveInt = 1000
+    """Resamples of users behind each 95 % interval."""
+
+
+class Config(Settings):
+    """All settings of a run."""
+
+    seed: NonNegativeInt = 0
+    """The one seed; every random draw is a pure function of it."""
+    threads: NonNegativeInt = 0
+    """Torch threads; 0 takes the processor's cores."""
+    data: DataConfig = DataConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    corpus: CorpusConfig = CorpusConfig()
+    model: ModelConfig = ModelConfig()
+    pretrain: PretrainConfig = PretrainConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration as TOML; :func:`load_config` gives back an equal one."""
+    return tomli_w.dumps(config.model_dump())
+
+
+def load_config(source: str | Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Read settings: none, ``"paper"`` or a TOML file; then apply ``stage.key=value`` overrides.
+
+    Raises:
+        ConfigError: unknown key, value out of range, or text that is not TOML; names the key and
+            the value.
+        InputError: the file does not exist.
+    """
+    if source is None:
+        values: dict[str, Any] = {}
+    elif str(source) == "paper":
+        values = copy.deepcopy(PAPER)
+    else:
+        values = _read_toml(Path(source))
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_in_one_line(error.errors()[0])) from None
+
+
+PAPER: dict[str, Any] = {
+    "backbone": {"mode": "frozen"},
+    "model": {
+        "warm_start": "none",
+        "history_skip": False,
+        "projection": False,
+    },
+    "pretrain": {
+        "rounds": 100,
+        "content_warmup_epochs": 10.0,
+        "vocabulary": "full",
+        "maps_rate": 1.0,
+    },
+    "finetune": {
+        "epochs": 150,
+        "patience": 150,
+        "learning_rate": 1e-4,
+        "mutual_weight": 1.0,
+        "user_token_dropout": 0.0,
+        "maps_rate": 1.0,
+    },
+}
+"""The paper's method with the authors' settings, nothing added: about a day of two cores."""
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"no configuration file at {path}; give a TOML file or `paper`")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set one ``stage.key=value``; the value is TOML, or plain text where it is not."""
+    name, equals, text = override.partition("=")
+    keys = [key.strip() for key in name.split(".")]
+    if not equals or not all(keys):
+        raise ConfigError(f"override {override!r} is not of the form stage.key=value")
+    section = values
+    for key in keys[:-1]:
+        section = section.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"override {override!r}: {key} is a value, not a section")
+    section[keys[-1]] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return document["value"] if len(document) == 1 else text
+
+
+def _in_one_line(error: ErrorDetails) -> str:
+    """What is wrong with one setting, its value shortened to 80 characters."""
+    *sections, last = map(str, error["loc"])
+    key = ".".join([*sections, last])
+    if error["type"] == "extra_forbidden":
+        section: type[BaseModel] = Config
+        for name in sections:
+            annotation = section.model_fields[name].annotation
+            assert isinstance(annotation, type)
+            section = annotation
+        near = difflib.get_close_matches(last, section.model_fields, n=1)
+        mend = f"did you mean {'.'.join([*sections, *near])}?" if near else "it does not exist"
+        return f"no setting {key}: {mend} (docs/configuration.md lists all)"
+    given = repr(error["input"])
+    shown = given if len(given) <= 80 else given[:79] + "…"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"setting {key} = {shown}: {message} (docs/configuration.md lists all)"

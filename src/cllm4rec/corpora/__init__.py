@@ -1,0 +1,1 @@
+"""Interactions and texts as documents: prompts that are read, main texts that are predicted."""

@@ -1,0 +1,209 @@
+"""Row by row, what is refused and why; refused rows are counted, never silently lost.
+
+Every function leaves a table with a column ``reason``: NULL for a row that is good, otherwise the
+first check that the row failed.
+"""
+
+from collections.abc import Sequence
+
+import duckdb
+
+from cllm4rec.data.database import literal
+from cllm4rec.data.reading import InputFile, reading
+
+MAX_TIMESTAMP = 253_402_300_799
+"""The last second of the year 9999; larger numbers are milliseconds or noise."""
+
+PARTS = ("train", "valid", "test", "history")
+"""Part names; a part's code on disk is its place here."""
+
+REPEATED_PAIR = "repeated pair"
+
+
+def load_interactions(
+    connection: duckdb.DuckDBPyConnection, file: InputFile, minimum_rating: float
+) -> dict[str, int]:
+    """Read the log into ``log``: ``row, user_id, item_id, timestamp, position, positive, reason``.
+
+    Args:
+        connection: the database.
+        file: the log.
+        minimum_rating: ``positive`` is a rating above it, or no rating.
+
+    Returns:
+        Refused rows by reason; repeated pairs are found later, by :mod:`cllm4rec.data.ingest`.
+    """
+    file.require("user_id", "item_id")
+    checks = [
+        ("no user_id", "user_id IS NULL"),
+        ("no item_id", "item_id IS NULL"),
+        ("bad rating", f"rating_given AND NOT {_finite('rating')}"),
+        (
+            "bad timestamp",
+            f"timestamp_given AND NOT ({_finite('timestamp')} "
+            f"AND timestamp BETWEEN 0 AND {MAX_TIMESTAMP})",
+        ),
+        ("bad position", f"position_given AND NOT {_finite('position')}"),
+    ]
+    numbers = ("rating", "timestamp", "position")
+    read = ", ".join(f"{file.number(x)} AS {x}, {file.given(x)} AS {x}_given" for x in numbers)
+    with reading(file.path):
+        connection.execute(f"""
+            CREATE TABLE log AS
+            SELECT row, user_id, item_id, timestamp, position,
+                   coalesce(rating > {minimum_rating!r}::DOUBLE, true) AS positive,
+                   {_first_failed(checks)} AS reason
+            FROM (SELECT row_number() OVER () AS row, {file.identifier("user_id")} AS user_id,
+                         {file.identifier("item_id")} AS item_id, {read}
+                  FROM {file.relation})
+        """)
+    return refused(connection, "log")
+
+
+def load_entities(
+    connection: duckdb.DuckDBPyConnection,
+    file: InputFile | None,
+    table: str,
+    key: str,
+    columns: dict[str, str],
+) -> dict[str, int]:
+    """Read ``items.*`` or ``users.*``; of a repeated id the first row is kept.
+
+    Args:
+        connection: the database.
+        file: the input file; None makes an empty table.
+        table: name of the table to make: ``row``, the key, ``columns``, ``reason``.
+        key: ``item_id`` or ``user_id``.
+        columns: further columns of the table → SQL over the file; all VARCHAR.
+
+    Returns:
+        Refused rows by reason.
+    """
+    if file is None:
+        named = "".join(f"{column} VARCHAR, " for column in columns)
+        connection.execute(
+            f"CREATE TABLE {table} (row BIGINT, {key} VARCHAR, {named} reason VARCHAR)"
+        )
+        return {}
+    file.require(key)
+    selected = "".join(f", {value} AS {column}" for column, value in columns.items())
+    with reading(file.path):
+        connection.execute(f"""
+            CREATE TABLE {table} AS
+            SELECT *, {_first_failed([(f"no {key}", f"{key} IS NULL")])} AS reason
+            FROM (SELECT row_number() OVER () AS row, {file.identifier(key)} AS {key}{selected}
+                  FROM {file.relation})
+        """)
+    _refuse_repeats(connection, table, key, f"repeated {key}")
+    return refused(connection, table)
+
+
+def load_split(connection: duckdb.DuckDBPyConnection, file: InputFile) -> dict[str, int]:
+    """Read a split file into ``split_rows``: ``row, user_code, item_code, part, reason``.
+
+    Needs the tables ``user_codes``, ``item_codes`` and ``pairs``. Of a repeated pair the first row
+    is kept.
+
+    Returns:
+        Refused rows by reason.
+    """
+    file.require("user_id", "item_id", "part")
+    codes = " ".join(f"WHEN {literal(part)} THEN {code}" for code, part in enumerate(PARTS))
+    checks = [
+        ("no user_id", "given.user_id IS NULL"),
+        ("no item_id", "given.item_id IS NULL"),
+        ("unknown part", "given.part IS NULL"),
+        ("pair not in the log", "pairs.user_code IS NULL"),
+    ]
+    with reading(file.path):
+        connection.execute(f"""
+            CREATE TABLE given AS
+            SELECT row_number() OVER () AS row, {file.identifier("user_id")} AS user_id,
+                   {file.identifier("item_id")} AS item_id,
+                   (CASE {file.text("part")} {codes} END)::UTINYINT AS part
+            FROM {file.relation}
+        """)
+    connection.execute(f"""
+        CREATE TABLE split_rows AS
+        SELECT given.row AS row, user_codes.code AS user_code, item_codes.code AS item_code,
+               given.part AS part, {_first_failed(checks)} AS reason
+        FROM given
+        LEFT JOIN user_codes ON user_codes.user_id = given.user_id
+        LEFT JOIN item_codes ON item_codes.item_id = given.item_id
+        LEFT JOIN pairs
+               ON pairs.user_code = user_codes.code AND pairs.item_code = item_codes.code
+    """)
+    connection.execute("DROP TABLE given")
+    _refuse_repeats(connection, "split_rows", "user_code, item_code", REPEATED_PAIR)
+    return refused(connection, "split_rows")
+
+
+def load_reviews(connection: duckdb.DuckDBPyConnection, file: InputFile | None) -> dict[str, int]:
+    """Read reviews into ``reviews``: ``row``, ``user_number``, ``item_number``, ``text``, ``reason``.
+
+    A review of a pair outside training is refused: it tells of the very interaction that is to be
+    predicted. Needs the tables ``users``, ``items`` and ``parted``.
+
+    Returns:
+        Refused rows by reason.
+    """
+    if file is None:
+        connection.execute(
+            "CREATE TABLE reviews (row BIGINT, user_number INTEGER, item_number INTEGER, "
+            "text VARCHAR, reason VARCHAR)"
+        )
+        return {}
+    file.require("user_id", "item_id", "text")
+    checks = [
+        ("no user_id", "given.user_id IS NULL"),
+        ("no item_id", "given.item_id IS NULL"),
+        ("no text", "given.text IS NULL"),
+        ("unknown user", "users.number IS NULL"),
+        ("unknown item", "items.number IS NULL"),
+        ("pair not in training", "training.user_code IS NULL"),
+    ]
+    with reading(file.path):
+        connection.execute(f"""
+            CREATE TABLE given AS
+            SELECT row_number() OVER () AS row, {file.identifier("user_id")} AS user_id,
+                   {file.identifier("item_id")} AS item_id, {file.text("text")} AS text
+            FROM {file.relation}
+        """)
+    connection.execute(f"""
+        CREATE TABLE reviews AS
+        SELECT given.row AS row, users.number AS user_number, items.number AS item_number,
+               given.text AS text, {_first_failed(checks)} AS reason
+        FROM given
+        LEFT JOIN users ON users.user_id = given.user_id
+        LEFT JOIN items ON items.item_id = given.item_id
+        LEFT JOIN (SELECT user_code, item_code FROM parted WHERE part = 0) AS training
+               ON training.user_code = users.code AND training.item_code = items.code
+    """)
+    connection.execute("DROP TABLE given")
+    return refused(connection, "reviews")
+
+
+def refused(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, int]:
+    """Refused rows of a table by reason, in alphabetical order."""
+    rows = connection.execute(
+        f"SELECT reason, count(*) FROM {table} WHERE reason IS NOT NULL GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    return {str(reason): int(count) for reason, count in rows}
+
+
+def _refuse_repeats(
+    connection: duckdb.DuckDBPyConnection, table: str, keys: str, reason: str
+) -> None:
+    connection.execute(f"""
+        UPDATE {table} SET reason = {literal(reason)} WHERE reason IS NULL AND row NOT IN
+        (SELECT min(row) FROM {table} WHERE reason IS NULL GROUP BY {keys})
+    """)
+
+
+def _finite(number: str) -> str:
+    return f"coalesce(isfinite({number}), false)"
+
+
+def _first_failed(checks: Sequence[tuple[str, str]]) -> str:
+    cases = " ".join(f"WHEN {condition} THEN {literal(reason)}" for reason, condition in checks)
+    return f"CASE {cases} END"

@@ -1,0 +1,80 @@
+"""DuckDB within a stated amount of memory."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from cllm4rec.errors import InputError
+
+THREADS = 2
+BATCH_ROWS = 65_536
+
+
+@contextmanager
+def open_database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in a file of ``folder``, which also takes what does not fit into memory.
+
+    Args:
+        folder: an empty folder, to be removed by the caller.
+        memory_limit: DuckDB's, such as ``"1GB"``.
+
+    Raises:
+        InputError: a query within the block needs more memory than the limit.
+        OSError: the disk is full (``errno.ENOSPC``).
+    """
+    options: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory_limit,
+        "temp_directory": str(folder / "spill"),
+        "threads": THREADS,
+        # Row numbers of the input files are given by an order-keeping scan.
+        "preserve_insertion_order": True,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    with duckdb.connect(str(folder / "prepare.duckdb"), config=options) as connection:
+        connection.execute("SET enable_progress_bar = false")
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise resource_error(error, memory_limit) or error from None
+
+
+def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a query as Arrow batches; never all of them at once."""
+    rows = connection.sql(query)
+    # Renamed in DuckDB 2.0; both majors are supported.
+    open_reader = getattr(rows, "to_arrow_reader", None) or rows.fetch_record_batch
+    yield from open_reader(BATCH_ROWS)
+
+
+def one_number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    """The single number a query gives."""
+    ((number,),) = connection.execute(query).fetchall()
+    return int(number)
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def name(column: str) -> str:
+    """A column name, quoted for SQL."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def resource_error(error: duckdb.Error, memory_limit: str) -> Exception | None:
+    """The error to raise if the machine, not the input, was at fault; else None."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return InputError(
+            f"data.memory_limit = {memory_limit} is too little for this input; "
+            f"give more, e.g. --set data.memory_limit=4GB"
+        )
+    if "No space left" in str(error):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return None

@@ -1,0 +1,160 @@
+"""Dataset: prepared data, opened."""
+
+import atexit
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec.config import DataConfig, Protocol
+from cllm4rec.data.checks import PARTS
+from cllm4rec.data.ids import IdMap
+from cllm4rec.data.ingest import prepare
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.texts import Texts
+from cllm4rec.errors import IntegrityError
+from cllm4rec.rundir import read_json
+
+Part = Literal["train", "valid", "test", "history"]
+"""``history``: known when a recommendation is made, never trained on (the new users' protocol)."""
+
+Asked = Literal["valid", "test", "recommend"]
+
+_KNOWN: dict[Asked, tuple[Part, ...]] = {
+    "valid": ("train", "history"),
+    "test": ("train", "history", "valid"),
+    "recommend": ("train", "history", "valid", "test"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Numbered users, items, interactions in parts, and texts; made by :meth:`load` or :meth:`open`.
+
+    Attributes:
+        users: user ids ↔ numbers.
+        items: item ids ↔ numbers.
+        texts: titles, texts, features, reviews of training pairs.
+        folder: where the prepared files are.
+        interactions: all parts together, memory-mapped, in time order within a user.
+        part_codes: ``uint8[n]``, each interaction's place in ``train, valid, test, history``.
+    """
+
+    users: IdMap
+    items: IdMap
+    texts: Texts
+    folder: Path
+    interactions: Interactions
+    part_codes: NDArray[np.uint8]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Dataset":
+        """Open prepared data, memory-mapped.
+
+        Raises:
+            IntegrityError: a file is missing or does not fit the others.
+        """
+        folder = Path(folder)
+        read_json(folder / "report.json")
+        users = IdMap.read(folder / "users.parquet", "user_id")
+        items = IdMap.read(folder / "items.parquet", "item_id")
+        offsets, numbers, codes = (
+            _open_array(folder / f"{name}.npy") for name in ("offsets", "items", "parts")
+        )
+        fits = len(offsets) == len(users) + 1 and offsets[-1] == len(numbers) == len(codes)
+        if not fits:
+            raise IntegrityError(
+                f"the files in {folder} do not fit together; prepare the data again"
+            )
+        interactions = Interactions(offsets, numbers, len(items))
+        return cls(users, items, Texts(folder), folder, interactions, codes)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        split: str | Path | None = None,
+        protocol: Protocol = "paper",
+        config: DataConfig | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+    ) -> "Dataset":
+        """Prepare an input directory and open the result.
+
+        Args:
+            source: folder of ``interactions.*`` and optional ``items.*, users.*, reviews.*``.
+            split: a split file (``user_id, item_id, part``), authoritative where given.
+            protocol: otherwise, how to split.
+            config: how to read the files; None takes the defaults.
+            seed: of the protocol's random draws.
+            folder: where the prepared files go; None takes a folder that is removed at exit.
+
+        Raises:
+            InputError: the input cannot be used; the message says what to mend.
+        """
+        if folder is None:
+            scratch = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
+            atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+            folder = scratch / "data"
+        prepare(
+            Path(source),
+            Path(folder),
+            split=None if split is None else Path(split),
+            protocol=protocol,
+            config=config or DataConfig(),
+            seed=seed,
+        )
+        return cls.open(folder)
+
+    def part(self, part: Part) -> Interactions:
+        """The interactions of one part, for all users."""
+        return self._of_parts(part)
+
+    def known(self, asked: Asked) -> Interactions:
+        """What a model may see, and must not recommend, when it predicts.
+
+        Args:
+            asked: ``valid`` gives train and history; ``test`` also valid; ``recommend`` everything.
+        """
+        return self._of_parts(*_KNOWN[asked])
+
+    def report(self) -> dict[str, Any]:
+        """What was read, refused and kept when the data were prepared."""
+        report: dict[str, Any] = read_json(self.folder / "report.json")
+        return report
+
+    def summary(self) -> dict[str, int]:
+        """Counts of users, items, interactions (all and per part), texts and reviews."""
+        per_part = np.bincount(self.part_codes, minlength=len(PARTS)).tolist()
+        return {
+            "users": len(self.users),
+            "items": len(self.items),
+            "interactions": len(self.interactions),
+            **dict(zip(PARTS, per_part, strict=True)),
+            "titles": _given(self.texts.item_titles),
+            "texts": _given(self.texts.item_texts),
+            "item_features": sum(map(_given, self.texts.item_features.values())),
+            "user_features": sum(map(_given, self.texts.user_features.values())),
+            "reviews": sum(len(texts) for *_, texts in self.texts.reviews()),
+        }
+
+    def _of_parts(self, *parts: Part) -> Interactions:
+        codes = [PARTS.index(part) for part in parts]
+        return self.interactions.where(np.isin(self.part_codes, codes))
+
+
+def _given(values: list[str | None]) -> int:
+    return sum(value is not None for value in values)
+
+
+def _open_array(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        raise IntegrityError(f"{path} is missing or damaged; prepare the data again") from None
+    return array

@@ -1,0 +1,92 @@
+"""Which further columns of ``items.*`` and ``users.*`` become features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import duckdb
+
+from cllm4rec.data.checks import load_entities
+from cllm4rec.data.reading import InputFile, words
+
+MAX_FEATURES = 32
+IDENTIFIER_ROWS = 100
+IDENTIFIER_SHARE = 0.95
+
+_SAID = '"words of the texts"'
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The outcome for one file.
+
+    Attributes:
+        columns: name in the file → column of the table, in the file's order.
+        refused_columns: name in the file → why it is left out.
+        refused_rows: refused rows by reason.
+    """
+
+    columns: dict[str, str]
+    refused_columns: dict[str, str]
+    refused_rows: dict[str, int]
+
+
+def load_with_features(
+    connection: duckdb.DuckDBPyConnection,
+    file: InputFile | None,
+    table: str,
+    key: str,
+    texts: Sequence[str] = (),
+) -> Features:
+    """Read ``items.*`` or ``users.*`` into a table: key, texts, and features as ``feature_0`` on.
+
+    Args:
+        connection: the database.
+        file: the input file, if there is one.
+        table: name of the table to make.
+        key: ``item_id`` or ``user_id``.
+        texts: standard text columns; what they already say is no feature.
+    """
+    if file is None:
+        load_entities(connection, None, table, key, dict.fromkeys(texts, ""))
+        return Features({}, {}, {})
+    standard = {file.column(column) for column in (key, *texts)}
+    refused: dict[str, str] = {}
+    columns: dict[str, str] = {}
+    for column in file.types:
+        if column in standard:
+            continue
+        if column in {key, *texts}:
+            refused[column] = "another column is mapped to this name"
+        elif file.is_nested(column):
+            refused[column] = "not a text, a number or a list of them"
+        elif len(columns) == MAX_FEATURES:
+            refused[column] = f"more than {MAX_FEATURES} columns"
+        else:
+            columns[column] = f"feature_{len(columns)}"
+    said = " || ".join(["''", *(words(file.text(text)) for text in texts)])
+    # Worked out once per row, not once per feature.
+    file = replace(file, relation=f"(SELECT *, {said} AS {_SAID} FROM {file.relation})")
+    values = {text: file.text(text) for text in texts}
+    values |= {target: file.feature(source, _SAID) for source, target in columns.items()}
+    refused_rows = load_entities(connection, file, table, key, values)
+    refused |= _without_content(connection, table, columns)
+    kept = {source: target for source, target in columns.items() if source not in refused}
+    return Features(kept, refused, refused_rows)
+
+
+def _without_content(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]
+) -> dict[str, str]:
+    """Columns a language model can learn nothing from: name in the file → why."""
+    refused = {}
+    for source, target in columns.items():
+        ((given, different, digits),) = connection.execute(f"""
+            SELECT count({target}), count(DISTINCT {target}),
+                   count({target}) FILTER (regexp_full_match({target}, '[0-9]+'))
+            FROM {table} WHERE reason IS NULL
+        """).fetchall()
+        if given == 0:
+            refused[source] = "no value beyond title and text"
+        elif given >= IDENTIFIER_ROWS and digits == given and different >= IDENTIFIER_SHARE * given:
+            refused[source] = "identifiers: numbers that hardly ever repeat"
+    return refused

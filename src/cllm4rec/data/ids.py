@@ -1,0 +1,133 @@
+"""IdMap: the one place where an external id becomes a number and back."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cllm4rec.errors import IntegrityError, UnknownId
+from cllm4rec.rundir import atomic_write
+
+SHOWN_CHARACTERS = 80
+"""How much of an unknown id an error message repeats."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdMap:
+    """External ids, sorted by code point; an id's number is its place.
+
+    Attributes:
+        external: the ids, an Arrow array of ``large_string`` without nulls or repeats.
+        kind: what the ids name, for error messages: ``"user"`` or ``"item"``.
+    """
+
+    external: pa.LargeStringArray
+    kind: str = "id"
+
+    @classmethod
+    def from_ids(cls, ids: Iterable[str], kind: str = "id") -> "IdMap":
+        """Sorts and removes repeats."""
+        return cls(pa.array(sorted(set(ids)), pa.large_string()), kind)
+
+    @classmethod
+    def read(cls, path: Path, column: str) -> "IdMap":
+        """Read back from a Parquet column, such as ``user_id`` of ``users.parquet``.
+
+        Raises:
+            IntegrityError: the column is missing, or not sorted and unique as :meth:`write` left it.
+        """
+        table = pq.read_table(path, memory_map=True)
+        if column not in table.column_names:
+            raise IntegrityError(f"{path} has no column {column}; prepare the data again")
+        chunks = table.column(column).cast(pa.large_string()).combine_chunks()
+        external = (
+            pa.concat_arrays(chunks.chunks) if isinstance(chunks, pa.ChunkedArray) else chunks
+        )
+        ascending = pc.all(pc.less(external[:-1], external[1:])).as_py() is not False
+        if external.null_count or not ascending:
+            raise IntegrityError(
+                f"{path}: {column} is not sorted and unique; prepare the data again"
+            )
+        return cls(external, column.removesuffix("_id"))
+
+    def write(self, path: Path, column: str) -> None:
+        """Write as a Parquet file of one column, atomically."""
+        with atomic_write(path) as temporary:
+            pq.write_table(pa.table({column: self.external}), temporary)
+
+    def __len__(self) -> int:
+        return len(self.external)
+
+    def __contains__(self, external_id: object) -> bool:
+        return isinstance(external_id, str) and self._find(external_id) is not None
+
+    def number(self, external_id: str) -> int:
+        """The number of one id.
+
+        Raises:
+            UnknownId: there is no such id.
+        """
+        found = self._find(external_id) if isinstance(external_id, str) else None
+        if found is None:
+            raise self._unknown(external_id)
+        return found
+
+    def numbers(self, external_ids: Sequence[str]) -> NDArray[np.int32]:
+        """The numbers of many ids, in their order, as ``int32[len(external_ids)]``.
+
+        Raises:
+            UnknownId: names the first id that is not known.
+        """
+        try:
+            wanted = pa.array(external_ids, pa.large_string())
+        except (pa.ArrowException, UnicodeEncodeError, TypeError):
+            # Not every Python string is text: a lone surrogate has no UTF-8.
+            return np.array([self.number(each) for each in external_ids], dtype=np.int32)
+        places = pc.index_in(wanted, value_set=self.external)
+        if places.null_count:
+            first = pc.index(places.is_null(), True).as_py()
+            raise self._unknown(external_ids[first])
+        return np.asarray(places.to_numpy(), dtype=np.int32)
+
+    def id(self, number: int) -> str:
+        """The id of one number.
+
+        Raises:
+            IndexError: the number is outside ``0 .. len - 1``.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"{self.kind} number {number} is outside 0..{len(self) - 1}")
+        external_id: str = self.external[int(number)].as_py()
+        return external_id
+
+    def ids(self, numbers: Sequence[int] | NDArray[np.integer]) -> list[str]:
+        """The ids of many numbers, in their order.
+
+        Raises:
+            IndexError: a number is outside ``0 .. len - 1``.
+        """
+        places = np.asarray(numbers, dtype=np.int64)
+        if len(places) and not (0 <= places.min() and places.max() < len(self)):
+            raise IndexError(f"a {self.kind} number is outside 0..{len(self) - 1}")
+        external_ids: list[str] = self.external.take(pa.array(places)).to_pylist()
+        return external_ids
+
+    def _find(self, external_id: str) -> int | None:
+        place = bisect_left(range(len(self)), external_id, key=lambda at: self.external[at].as_py())
+        known = place < len(self) and self.external[place].as_py() == external_id
+        return place if known else None
+
+    def _unknown(self, external_id: object) -> UnknownId:
+        shown = repr(external_id)
+        if len(shown) > SHOWN_CHARACTERS:
+            shown = shown[:SHOWN_CHARACTERS] + "…"
+        return UnknownId(
+            f"unknown {self.kind} {shown}; this run knows {len(self)} {self.kind}s, ids are text as "
+            f"in the input files"
+        )

@@ -1,0 +1,272 @@
+"""prepare: input files → checked, numbered, split data on disk, in bounded memory."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cllm4rec import progress
+from cllm4rec.config import DataConfig
+from cllm4rec.data import checks
+from cllm4rec.data.database import literal, one_number, open_database
+from cllm4rec.data.features import Features, load_with_features
+from cllm4rec.data.reading import InputFile, find_file, open_file
+from cllm4rec.data.split import NEWEST_FIRST, PROTOCOLS, split_by_protocol
+from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
+from cllm4rec.errors import InputError
+from cllm4rec.rundir import atomic_folder, write_json
+
+STEMS = ("interactions", "items", "users", "reviews")
+
+
+def prepare(
+    source: Path,
+    target: Path,
+    *,
+    split: Path | None,
+    protocol: str,
+    config: DataConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """Read an input directory, check it, split it, write it.
+
+    Args:
+        source: folder of ``interactions.*`` and, optionally, ``items.*``, ``users.*``, ``reviews.*``.
+        target: folder to write, replaced as a whole and only at success.
+        split: a split file; authoritative where given.
+        protocol: otherwise, how to split: one of :data:`cllm4rec.data.split.PROTOCOLS`.
+        config: column names, thresholds, memory.
+        seed: of the protocol's random draws.
+
+    Returns:
+        The report, also written to ``report.json``: rows read, rows refused by file and reason,
+        what the thresholds left out, and what was kept. Every row of the log is in it once.
+
+    Raises:
+        InputError: a file or a column is missing or cannot be read, or nothing is left.
+    """
+    if split is None and protocol not in PROTOCOLS:
+        raise InputError(f"unknown protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = target.parent / f".{target.name}.work-{os.getpid()}"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        with (
+            open_database(work, config.memory_limit) as connection,
+            progress.task("Preparing the data", total=5, unit="step") as task,
+        ):
+            files = _open_files(connection, source, split, config)
+            report: dict[str, Any] = {
+                "split": "file" if split else protocol,
+                "seed": seed,
+                "refused": {},
+                "refused_columns": {},
+            }
+            _load_log(connection, files["interactions"], config, report)
+            task.advance()
+            if files["split"] is not None:
+                _split_by_file(connection, files["split"], report)
+            else:
+                _split_by_protocol(connection, protocol, config, seed, report)
+            task.advance()
+            features = _load_entities(connection, files, report)
+            _number(connection, config)
+            task.advance()
+            report["refused"]["reviews"] = checks.load_reviews(connection, files["reviews"])
+            task.advance()
+            with atomic_folder(target) as folder:
+                _write(connection, folder, features, report)
+            task.advance()
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def _open_files(
+    connection: duckdb.DuckDBPyConnection, source: Path, split: Path | None, config: DataConfig
+) -> dict[str, InputFile | None]:
+    paths = {stem: find_file(source, stem, required=stem == "interactions") for stem in STEMS}
+    paths["split"] = split
+    files = {
+        stem: None if path is None else open_file(connection, path, config.columns)
+        for stem, path in paths.items()
+    }
+    present = {column for file in files.values() if file is not None for column in file.types}
+    for standard, mapped in config.columns.items():
+        if mapped not in present:
+            raise InputError(
+                f"data.columns.{standard} = {mapped!r}, but no file in {source} has such a column; "
+                f"there are {', '.join(sorted(present))}"
+            )
+    return files
+
+
+def _load_log(
+    connection: duckdb.DuckDBPyConnection,
+    file: InputFile | None,
+    config: DataConfig,
+    report: dict[str, Any],
+) -> None:
+    assert file is not None
+    refused = checks.load_interactions(connection, file, config.minimum_rating)
+    report["read"] = _count(connection, "log")
+    report["refused"]["interactions"] = refused
+    if sum(refused.values()) == report["read"]:
+        why = ", ".join(f"{count} × {reason}" for reason, count in refused.items())
+        raise InputError(
+            f"{file.path} has no usable row ({why or 'it has no rows'}); mend the file"
+        )
+
+
+def _split_by_file(
+    connection: duckdb.DuckDBPyConnection, file: InputFile, report: dict[str, Any]
+) -> None:
+    """``parted`` is what the file says, whatever the ratings."""
+    _make_codes(connection, seed=0)
+    _make_pairs(connection, "true", report)
+    report["not_positive"] = 0
+    report["refused"]["split"] = refused = checks.load_split(connection, file)
+    connection.execute("""
+        CREATE TABLE parted AS
+        SELECT pairs.*, split_rows.part AS part FROM pairs JOIN split_rows
+        ON split_rows.user_code = pairs.user_code AND split_rows.item_code = pairs.item_code
+           AND split_rows.reason IS NULL
+    """)
+    kept = _count(connection, "parted")
+    report["not_in_split"] = _count(connection, "pairs") - kept
+    if _count(connection, "parted WHERE part = 0") == 0:
+        why = ", ".join(f"{count} × {reason}" for reason, count in refused.items())
+        raise InputError(
+            f"{file.path} leaves no train row ({why or f'{kept} rows of other parts'}); "
+            f"its ids must be those of the log"
+        )
+
+
+def _split_by_protocol(
+    connection: duckdb.DuckDBPyConnection,
+    protocol: str,
+    config: DataConfig,
+    seed: int,
+    report: dict[str, Any],
+) -> None:
+    _make_codes(connection, seed)
+    report["not_positive"] = _count(connection, "log WHERE reason IS NULL AND NOT positive")
+    _make_pairs(connection, "positive", report)
+    connection.execute(f"""
+        CREATE TABLE eligible AS SELECT * FROM pairs WHERE user_code IN
+        (SELECT user_code FROM pairs GROUP BY user_code
+         HAVING count(*) >= {config.minimum_interactions})
+    """)
+    users, pairs = _count_users(connection, "pairs"), _count(connection, "pairs")
+    eligible_users, eligible = _count_users(connection, "eligible"), _count(connection, "eligible")
+    report["users_below_minimum"] = users - eligible_users
+    report["pairs_below_minimum"] = pairs - eligible
+    if eligible == 0:
+        raise InputError(
+            f"no user is left: {report['not_positive']} rows are not above "
+            f"data.minimum_rating = {config.minimum_rating:g} and {users} users have fewer than "
+            f"data.minimum_interactions = {config.minimum_interactions}; lower one with --set"
+        )
+    split_by_protocol(connection, protocol)
+    report["users_without_training"] = eligible_users - _count_users(connection, "parted")
+    report["pairs_without_training"] = eligible - _count(connection, "parted")
+
+
+def _make_codes(connection: duckdb.DuckDBPyConnection, seed: int) -> None:
+    """Small numbers in place of ids, in the ids' order, and the key each id's draws come from."""
+    for kind in ("user", "item"):
+        connection.execute(f"""
+            CREATE TABLE {kind}_codes AS
+            SELECT (row_number() OVER (ORDER BY {kind}_id))::INTEGER AS code, {kind}_id,
+                   md5({literal(f"{seed}:{kind}:")} || {kind}_id) AS key
+            FROM (SELECT DISTINCT {kind}_id FROM log WHERE reason IS NULL)
+        """)
+
+
+def _make_pairs(
+    connection: duckdb.DuckDBPyConnection, condition: str, report: dict[str, Any]
+) -> None:
+    """Each pair once, as it was the latest time; the others count as repeated."""
+    connection.execute(f"""
+        CREATE TABLE pairs AS
+        SELECT user_codes.code AS user_code, item_codes.code AS item_code, timestamp, position, row
+        FROM log JOIN user_codes ON user_codes.user_id = log.user_id
+        JOIN item_codes ON item_codes.item_id = log.item_id
+        WHERE reason IS NULL AND {condition}
+        QUALIFY row_number() OVER (PARTITION BY user_code, item_code ORDER BY {NEWEST_FIRST}) = 1
+    """)
+    usable = _count(connection, f"log WHERE reason IS NULL AND {condition}")
+    repeated = usable - _count(connection, "pairs")
+    if repeated:
+        report["refused"]["interactions"][checks.REPEATED_PAIR] = repeated
+    connection.execute("DROP TABLE log")
+
+
+def _load_entities(
+    connection: duckdb.DuckDBPyConnection,
+    files: dict[str, InputFile | None],
+    report: dict[str, Any],
+) -> dict[str, Features]:
+    features = {
+        "items": load_with_features(
+            connection, files["items"], "item_rows", "item_id", ("title", "text")
+        ),
+        "users": load_with_features(connection, files["users"], "user_rows", "user_id"),
+    }
+    for stem, outcome in features.items():
+        report["refused"][stem] = outcome.refused_rows
+        report["refused_columns"][stem] = outcome.refused_columns
+    return features
+
+
+def _number(connection: duckdb.DuckDBPyConnection, config: DataConfig) -> None:
+    """The tables ``users`` and ``items``: final numbers by sorted id."""
+    further = "UNION SELECT item_id FROM item_rows WHERE reason IS NULL"
+    catalogue = further if config.catalogue == "all" else ""
+    for kind, more in (("user", ""), ("item", catalogue)):
+        connection.execute(f"""
+            CREATE TABLE {kind}s AS
+            SELECT (row_number() OVER (ORDER BY {kind}_id) - 1)::INTEGER AS number, {kind}_id, code
+            FROM (SELECT {kind}_id FROM {kind}_codes
+                  WHERE code IN (SELECT {kind}_code FROM parted) {more}) AS kept
+            LEFT JOIN {kind}_codes USING ({kind}_id)
+        """)
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    features: dict[str, Features],
+    report: dict[str, Any],
+) -> None:
+    texts = {"title": "title", "text": "text"}
+    for kind, columns in (("user", {}), ("item", texts)):
+        write_entities(
+            connection,
+            folder / f"{kind}s.parquet",
+            numbered=f"{kind}s",
+            rows=f"{kind}_rows",
+            key=f"{kind}_id",
+            columns={**columns, **features[f"{kind}s"].columns},
+        )
+    write_reviews(connection, folder / "reviews.parquet")
+    parts = write_interactions(connection, folder)
+    report["kept"] = {
+        "users": _count(connection, "users"),
+        "items": _count(connection, "items"),
+        "interactions": sum(parts.values()),
+        **parts,
+        "reviews": _count(connection, "reviews WHERE reason IS NULL"),
+    }
+    write_json(folder / "report.json", report)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:
+    return one_number(connection, f"SELECT count(*) FROM {rows}")
+
+
+def _count_users(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    return one_number(connection, f"SELECT count(DISTINCT user_code) FROM {table}")

@@ -1,0 +1,159 @@
+"""The five protocols: who is trained on what, and what must be predicted.
+
+Every draw is the order of md5(seed, user) and md5(seed, item), so a split depends on the seed and
+the ids alone: not on the order of rows, the file's format, the machine or, where a protocol works
+within users, on the other users.
+
+Each protocol reads the table ``eligible`` (``user_code, item_code, timestamp, position, row``; one
+row per pair) and gives a query of the same columns plus ``part``.
+"""
+
+from collections.abc import Callable
+
+import duckdb
+
+from cllm4rec.data.checks import PARTS
+from cllm4rec.data.database import one_number
+from cllm4rec.errors import InputError
+
+TRAIN, VALID, TEST, HISTORY = range(len(PARTS))
+
+PAIR_DRAW = "md5_number_lower(user_codes.key || item_codes.key)"
+"""SQL of a pair's place in random order; the keys are md5 of seed and id, in hexadecimal."""
+
+OLDEST_FIRST = "timestamp NULLS FIRST, position NULLS FIRST, row"
+NEWEST_FIRST = "timestamp DESC NULLS LAST, position DESC NULLS LAST, row DESC"
+
+_COLUMNS = "user_code, item_code, timestamp, position, row"
+
+
+def split_by_protocol(connection: duckdb.DuckDBPyConnection, protocol: str) -> None:
+    """Make the table ``parted`` (``eligible`` and a column ``part``) by a protocol.
+
+    Users left without a training (or, if new, a history) row are not in it.
+
+    Raises:
+        InputError: unknown protocol; the log lacks what it needs; nothing is left for a part.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError(f"unknown protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    query = PROTOCOLS[protocol](connection)
+    connection.execute(f"""
+        CREATE TABLE parted AS
+        WITH everything AS ({query})
+        SELECT {_COLUMNS}, part::UTINYINT AS part FROM everything
+        WHERE user_code IN (SELECT user_code FROM everything WHERE part IN ({TRAIN}, {HISTORY}))
+    """)
+    for code in (TRAIN, VALID, TEST):
+        if one_number(connection, f"SELECT count(*) FROM parted WHERE part = {code}") == 0:
+            pairs = one_number(connection, "SELECT count(*) FROM eligible")
+            raise InputError(
+                f"protocol {protocol} leaves nothing for {PARTS[code]} out of {pairs} positive "
+                f"pairs; give a larger log, or a split of your own with --split"
+            )
+
+
+def paper(connection: duckdb.DuckDBPyConnection) -> str:
+    """Each user's pairs 80/10/10 at random, at least one each for test and validation.
+
+    Source: CLLM4Rec (arXiv 2311.01343) section 4.1.
+    """
+    return _within_users(f"{PAIR_DRAW}, item_code", held="greatest(1, count(*) OVER users // 10)")
+
+
+def leave_last_out(connection: duckdb.DuckDBPyConnection) -> str:
+    """Each user's newest item for test, the one before for validation.
+
+    Source: SASRec (Kang and McAuley, ICDM 2018) section 4.1.
+    """
+    _need_order(connection, "leave-last-out", "timestamp", "position")
+    return _within_users(NEWEST_FIRST, held="1")
+
+
+def temporal(connection: duckdb.DuckDBPyConnection) -> str:
+    """One cut in time for all: the last tenth of the pairs for test, the tenth before to validate."""
+    _need_order(connection, "temporal", "timestamp")
+    return f"""
+        SELECT {_COLUMNS}, CASE WHEN place <= held THEN {TEST}
+            WHEN place <= 2 * held THEN {VALID} ELSE {TRAIN} END AS part
+        FROM (SELECT eligible.*, greatest(1, count(*) OVER () // 10) AS held,
+                     row_number() OVER (ORDER BY timestamp DESC NULLS LAST, {PAIR_DRAW} DESC,
+                                        user_code, item_code) AS place
+              FROM {_with_keys()})
+    """
+
+
+def new_users(connection: duckdb.DuckDBPyConnection) -> str:
+    """A tenth of the users for test, a tenth for validation: none of their pairs is trained on.
+
+    A fifth of a held-out user's pairs is to be predicted from the others, their history.
+    """
+    held_out = _held_out("user_code", "user_codes", "HAVING count(*) >= 2")
+    return f"""
+        SELECT {_COLUMNS}, CASE WHEN held_part IS NULL THEN {TRAIN}
+            WHEN place <= greatest(1, total // 5) THEN held_part ELSE {HISTORY} END AS part
+        FROM (SELECT eligible.*, held_part, count(*) OVER users AS total,
+                     row_number() OVER (users ORDER BY {PAIR_DRAW}, item_code) AS place
+              FROM {_with_keys()} LEFT JOIN ({held_out}) AS held USING (user_code)
+              WINDOW users AS (PARTITION BY user_code))
+    """
+
+
+def new_items(connection: duckdb.DuckDBPyConnection) -> str:
+    """A tenth of the items for test, a tenth for validation, with every one of their pairs."""
+    return f"""
+        SELECT {_COLUMNS}, coalesce(held_part, {TRAIN}) AS part
+        FROM eligible LEFT JOIN ({_held_out("item_code", "item_codes")}) AS held USING (item_code)
+    """
+
+
+PROTOCOLS: dict[str, Callable[[duckdb.DuckDBPyConnection], str]] = {
+    "paper": paper,
+    "leave-last-out": leave_last_out,
+    "temporal": temporal,
+    "new-users": new_users,
+    "new-items": new_items,
+}
+
+
+def _within_users(order: str, held: str) -> str:
+    """First ``held`` pairs of each user in ``order`` for test, as many again for validation.
+
+    A user of two pairs has no validation pair, a user of one is trained on only.
+    """
+    return f"""
+        SELECT {_COLUMNS}, CASE WHEN place <= held AND total >= 2 THEN {TEST}
+            WHEN place <= 2 * held AND total >= 3 THEN {VALID} ELSE {TRAIN} END AS part
+        FROM (SELECT eligible.*, count(*) OVER users AS total, {held} AS held,
+                     row_number() OVER (users ORDER BY {order}) AS place
+              FROM {_with_keys()}
+              WINDOW users AS (PARTITION BY user_code))
+    """
+
+
+def _held_out(code: str, codes: str, condition: str = "") -> str:
+    """A query of ``code`` and ``held_part`` (test or valid): a tenth of all codes each, by key."""
+    return f"""
+        SELECT {code}, CASE WHEN place <= held THEN {TEST} ELSE {VALID} END AS held_part
+        FROM (SELECT {code}, row_number() OVER (ORDER BY {codes}.key, {code}) AS place,
+                     (SELECT greatest(1, count(DISTINCT {code}) // 10) FROM eligible) AS held
+              FROM (SELECT {code} FROM eligible GROUP BY {code} {condition}) AS candidates
+              JOIN {codes} ON {codes}.code = candidates.{code})
+        WHERE place <= 2 * held
+    """
+
+
+def _with_keys() -> str:
+    return (
+        "eligible JOIN user_codes ON user_codes.code = eligible.user_code "
+        "JOIN item_codes ON item_codes.code = eligible.item_code"
+    )
+
+
+def _need_order(connection: duckdb.DuckDBPyConnection, protocol: str, *columns: str) -> None:
+    given = " + ".join(f"count({column})" for column in columns)
+    if one_number(connection, f"SELECT {given} FROM eligible") == 0:
+        raise InputError(
+            f"protocol {protocol} needs a {' or '.join(columns)} for the interactions and there is "
+            f"none; add it (--set data.columns.{columns[0]}=NAME maps another name) or use paper"
+        )

@@ -1,0 +1,83 @@
+"""Texts: what is known in words about users, items and training pairs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+BATCH_ROWS = 8192
+
+ReviewBatch = tuple[NDArray[np.int32], NDArray[np.int32], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Reads from the prepared files at every use; keep the list where it is needed twice.
+
+    Attributes:
+        folder: prepared data.
+    """
+
+    folder: Path
+
+    @property
+    def item_titles(self) -> list[str | None]:
+        """One title, or None, per item number."""
+        return _column(self.folder / "items.parquet", "title")
+
+    @property
+    def item_texts(self) -> list[str | None]:
+        """One description, or None, per item number."""
+        return _column(self.folder / "items.parquet", "text")
+
+    @property
+    def item_features(self) -> dict[str, list[str | None]]:
+        """Column → one value, or None, per item number; what title and text say is left out."""
+        return _features(self.folder / "items.parquet", {"item_id", "title", "text"})
+
+    @property
+    def user_features(self) -> dict[str, list[str | None]]:
+        """Column → one value, or None, per user number."""
+        return _features(self.folder / "users.parquet", {"user_id"})
+
+    def reviews(self) -> Iterator[ReviewBatch]:
+        """Reviews of training pairs, streamed by user, then item.
+
+        Yields:
+            ``(users int32[n], items int32[n], n texts)``.
+        """
+        with pq.ParquetFile(self.folder / "reviews.parquet") as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=["user", "item", "text"]):
+                users, items, texts = batch.columns
+                yield users.to_numpy(), items.to_numpy(), texts.to_pylist()
+
+    def item_words(self) -> list[str]:
+        """All words about each item, for models that read bags of words.
+
+        Title and text, joined by ``". "``; if no item has either, the item's training reviews, one
+        after the other. Empty where there is nothing.
+        """
+        words = [
+            ". ".join(part for part in parts if part)
+            for parts in zip(self.item_titles, self.item_texts, strict=True)
+        ]
+        if any(words):
+            return words
+        reviews: list[list[str]] = [[] for _ in words]
+        for _, items, texts in self.reviews():
+            for item, text in zip(items.tolist(), texts, strict=True):
+                reviews[item].append(text)
+        return [" ".join(texts) for texts in reviews]
+
+
+def _column(path: Path, column: str) -> list[str | None]:
+    values: list[str | None] = pq.read_table(path, columns=[column]).column(0).to_pylist()
+    return values
+
+
+def _features(path: Path, others: set[str]) -> dict[str, list[str | None]]:
+    names = [name for name in pq.read_schema(path).names if name not in others]
+    return {name: _column(path, name) for name in names}

@@ -1,0 +1,64 @@
+"""What a baseline is: a grid of settings and a fitted scorer for each of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.linear.text_vectors import item_text_vectors
+
+Settings = dict[str, float | int | str]
+"""One point of a grid; an empty one where there is nothing to tune."""
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What baselines are fitted from besides the training interactions.
+
+    Attributes:
+        num_items: size of the catalogue.
+        words: one text per item, empty where there is none.
+        seed: of whatever draws at random.
+    """
+
+    num_items: int
+    words: Sequence[str]
+    seed: int = 0
+
+    @classmethod
+    def of(cls, dataset: Dataset, seed: int = 0) -> "Context":
+        """The context of prepared data."""
+        return cls(len(dataset.items), dataset.texts.item_words(), seed)
+
+    @cached_property
+    def text_vectors(self) -> NDArray[np.float32]:
+        """Item text vectors ``float32 [items, d]``, computed at the first use and kept."""
+        return item_text_vectors(self.words, seed=self.seed)
+
+
+class Baseline(ABC):
+    """A family of scorers and the settings to try."""
+
+    name: ClassVar[str]
+    """Its name in ``evaluate.baselines`` and in the results table."""
+
+    @abstractmethod
+    def grid(self, num_items: int) -> list[Settings]:
+        """Settings to try; of equally good ones the first is kept."""
+
+    @abstractmethod
+    def candidates(
+        self, train: Interactions, context: Context
+    ) -> Iterator[tuple[Settings, Scorer]]:
+        """A scorer for every point of the grid, in its order; what points share is done once."""
+
+    def unavailable(self, context: Context) -> str | None:
+        """Why this baseline cannot be fitted here, with the mend; None if it can."""
+        return None

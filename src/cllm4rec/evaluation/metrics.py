@@ -1,0 +1,116 @@
+"""Ranking metrics per user, on ranked lists and the items that were relevant.
+
+Every function returns ``float64 [U]``, NaN for a user without a relevant item: whoever averages
+decides who counts. With ``rel(r)`` 1 if the item at rank r (from 1) is relevant, and n relevant
+items:
+
+    recall@k = Σ_{r<=k} rel(r) / min(k, n)
+    ndcg@k   = Σ_{r<=k} rel(r)/log2(r+1) / Σ_{r<=min(k, n)} 1/log2(r+1)
+    mrr      = 1 / rank of the first relevant item in the list, 0 where there is none
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec.data.interactions import Interactions
+
+PerUser = NDArray[np.float64]
+_Hits = NDArray[np.bool_]
+_Counts = NDArray[np.int64]
+
+
+def recall_at(ranked: NDArray[np.integer[Any]], relevant: Interactions, k: int) -> PerUser:
+    """Share of the relevant items among the first ``k``, of as many as could be there.
+
+    Args:
+        ranked: items ``[U, length]``, best first; −1 where a list has ended.
+        relevant: U rows.
+        k: how far down the list to look.
+    """
+    return _recall(hits(ranked, relevant), relevant.counts(), k)
+
+
+def ndcg_at(ranked: NDArray[np.integer[Any]], relevant: Interactions, k: int) -> PerUser:
+    """Normalised discounted cumulative gain at ``k``, binary (Järvelin & Kekäläinen, TOIS 2002).
+
+    Args:
+        ranked: items ``[U, length]``, best first; −1 where a list has ended.
+        relevant: U rows.
+        k: how far down the list to look.
+    """
+    return _ndcg(hits(ranked, relevant), relevant.counts(), k)
+
+
+def mrr(ranked: NDArray[np.integer[Any]], relevant: Interactions) -> PerUser:
+    """Reciprocal rank of the first relevant item in the list, 0 where it holds none.
+
+    Args:
+        ranked: items ``[U, length]``, best first; −1 where a list has ended.
+        relevant: U rows.
+    """
+    return _mrr(hits(ranked, relevant), relevant.counts())
+
+
+def coverage_at(ranked: NDArray[np.integer[Any]], num_items: int, k: int) -> float:
+    """Share of the catalogue that stands among the first ``k`` of anyone's list.
+
+    Args:
+        ranked: items ``[U, length]``, best first; −1 where a list has ended.
+        num_items: size of the catalogue.
+        k: how far down the lists to look.
+    """
+    first = ranked[:, :k]
+    return len(np.unique(first[first >= 0])) / num_items
+
+
+def hits(ranked: NDArray[np.integer[Any]], relevant: Interactions) -> _Hits:
+    """Which entries of the lists are relevant, ``bool [U, length]``; −1 never is."""
+    assert len(ranked) == relevant.num_users, (len(ranked), relevant.num_users)
+    num_items = np.int64(relevant.num_items)
+    wanted = np.sort(relevant.users().astype(np.int64) * num_items + relevant.items)
+    if len(wanted) == 0:
+        return np.zeros(ranked.shape, dtype=np.bool_)
+    listed = np.arange(len(ranked))[:, None] * num_items + ranked
+    place = np.minimum(np.searchsorted(wanted, listed), len(wanted) - 1)
+    return (wanted[place] == listed) & (ranked >= 0)
+
+
+def _recall(hit: _Hits, relevant: _Counts, k: int) -> PerUser:
+    return _ratio(hit[:, :k].sum(axis=1), np.minimum(relevant, k))
+
+
+def _ndcg(hit: _Hits, relevant: _Counts, k: int) -> PerUser:
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate([[0.0], np.cumsum(discounts)])
+    first = hit[:, :k]
+    return _ratio(first @ discounts[: first.shape[1]], ideal[np.minimum(relevant, k)])
+
+
+def _mrr(hit: _Hits, relevant: _Counts) -> PerUser:
+    if hit.shape[1] == 0:
+        return _ratio(np.zeros(len(hit)), (relevant > 0).astype(np.float64))
+    rank = hit.argmax(axis=1) + 1
+    return np.where(relevant > 0, np.where(hit.any(axis=1), 1 / rank, 0.0), np.nan)
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> PerUser:
+    result = np.full(len(part), np.nan)
+    np.divide(part, whole, out=result, where=whole > 0)
+    return result
+
+
+METRICS: dict[str, Callable[[_Hits, _Counts], PerUser]] = {
+    "recall@10": lambda hit, relevant: _recall(hit, relevant, 10),
+    "recall@20": lambda hit, relevant: _recall(hit, relevant, 20),
+    "recall@40": lambda hit, relevant: _recall(hit, relevant, 40),
+    "ndcg@10": lambda hit, relevant: _ndcg(hit, relevant, 10),
+    "ndcg@100": lambda hit, relevant: _ndcg(hit, relevant, 100),
+    "mrr": _mrr,
+}
+"""Name → metric of (hits, number of relevant items); the results table's columns."""
+
+COVERAGE_DEPTH = 20
+"""Depth of the one metric that is no mean over users, ``coverage@20``."""

@@ -1,0 +1,122 @@
+"""EASE, and EASE with item texts: closed-form item-to-item weights.
+
+Source: Steck, *Embarrassingly Shallow Autoencoders for Sparse Data*, WWW 2019; with side
+information as in Jeunen, Van Balen & Goethals, *Closed-Form Models for Collaborative Filtering with
+Side-Information*, RecSys 2020 (CEASE).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, lapack, solve_triangular
+
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import InputError
+
+FLOAT64_ITEMS = 5_000
+"""Catalogues up to this size are solved in float64, larger ones in float32."""
+MAX_ITEMS = 25_000
+"""Largest catalogue: its matrices take 2.5 GB each, its factorisation minutes."""
+
+Matrix = NDArray[np.float64] | NDArray[np.float32]
+
+
+def ease_weights(
+    train: Interactions,
+    *,
+    l2: float,
+    text_vectors: NDArray[np.float32] | None = None,
+    alpha: float = 0.0,
+) -> NDArray[np.float32]:
+    """Weights ``B`` with which a history's indicator vector ``x`` scores the catalogue: ``x B``.
+
+    ``B = I − P / diag(P)`` by columns, with ``P = (XᵀX + α·AAᵀ + λI)⁻¹``.
+
+    Args:
+        train: interactions ``X``.
+        l2: λ, above 0.
+        text_vectors: ``A``, ``[items, d]``.
+        alpha: α, the texts' weight.
+
+    Returns:
+        ``float32 [items, items]`` with a zero diagonal.
+
+    Raises:
+        InputError: the catalogue is larger than ``MAX_ITEMS``.
+    """
+    inverse = inverse_gram(gram_matrix(train), l2)
+    if text_vectors is not None:
+        inverse = add_texts(inverse, text_vectors, alpha)
+    return weights_of(inverse)
+
+
+def gram_matrix(train: Interactions) -> Matrix:
+    """How many users two items share, ``XᵀX``, ``[items, items]``.
+
+    Raises:
+        InputError: the catalogue is larger than ``MAX_ITEMS``.
+    """
+    if train.num_items > MAX_ITEMS:
+        raise InputError(
+            f"EASE needs a square matrix of the items, and {train.num_items:,} items are more than "
+            f"{MAX_ITEMS:,}; leave ease and ease-text out of evaluate.baselines"
+        )
+    dtype = np.float64 if train.num_items <= FLOAT64_ITEMS else np.float32
+    matrix = train.matrix().astype(dtype)
+    gram: Matrix = (matrix.T @ matrix).toarray()
+    return gram
+
+
+def inverse_gram(gram: Matrix, l2: float) -> Matrix:
+    """``(XᵀX + λI)⁻¹`` by Cholesky; ``gram`` is left as it was.
+
+    Raises:
+        ValueError: ``l2`` is not above 0.
+    """
+    if not l2 > 0:
+        raise ValueError(f"l2 is {l2}: it must be above 0, or the matrix has no inverse")
+    # Fortran order lets LAPACK work in place: one copy of items × items, not three.
+    shifted = np.array(gram, order="F")
+    shifted[np.diag_indices_from(shifted)] += l2
+    factorise, invert = lapack.get_lapack_funcs(("potrf", "potri"), (shifted,))
+    factor, failed = factorise(shifted, lower=True, overwrite_a=True, clean=False)
+    assert failed == 0, f"XᵀX + {l2}·I is not positive definite"
+    inverse, failed = invert(factor, lower=True, overwrite_c=True)
+    assert failed == 0
+    _mirror_lower(inverse)
+    result: Matrix = inverse
+    return result
+
+
+def add_texts(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float) -> Matrix:
+    """``(M + α·AAᵀ)⁻¹`` from ``M⁻¹`` by Woodbury's identity, at a fraction of a new inversion.
+
+    Args:
+        inverse: ``M⁻¹``, ``[items, items]``; left as it was.
+        text_vectors: ``A``, ``[items, d]``.
+        alpha: α, at least 0.
+    """
+    if alpha == 0 or text_vectors.shape[1] == 0:
+        return inverse
+    vectors = text_vectors.astype(inverse.dtype)
+    pulled = inverse @ vectors
+    inner = vectors.T @ pulled
+    inner[np.diag_indices_from(inner)] += 1 / alpha
+    half = solve_triangular(cholesky(inner, lower=True), pulled.T, lower=True)
+    result: Matrix = inverse - half.T @ half
+    return result
+
+
+def weights_of(inverse: Matrix) -> NDArray[np.float32]:
+    """EASE's weights from the inverse, ``float32 [items, items]`` with a zero diagonal."""
+    weights = (inverse / -np.diag(inverse)).astype(np.float32)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def _mirror_lower(matrix: Matrix, block: int = 512) -> None:
+    """Copy the lower triangle over the upper one, in place."""
+    for start in range(0, len(matrix), block):
+        end = start + block
+        corner = np.tril(matrix[start:end, start:end])
+        matrix[start:end, start:end] = corner + np.tril(corner, -1).T
+        matrix[start:end, end:] = matrix[end:, start:end].T

@@ -1,0 +1,1 @@
+"""Backbone, token tables, heads and losses: tensors in, tensors out."""

@@ -1,0 +1,146 @@
+"""The causal language model underneath: its first layers and its final norm."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+from transformers.pytorch_utils import Conv1D
+
+from cllm4rec.config import BackboneConfig
+from cllm4rec.errors import ConfigError, InputError
+
+
+class Backbone(nn.Module):
+    """First ``depth`` layers of a Hugging Face causal LM and its final norm.
+
+    Always in evaluation mode: no dropout, so that a step is a pure function of its batch. Inputs
+    are padded on the right; causal attention lets no real position see the padding, so no
+    attention mask is needed.
+    """
+
+    def __init__(self, model: nn.Module, *, trained: bool, autocast: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.trained = trained
+        self.autocast = autocast
+        self.eval()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        return next(self.model.parameters()).dtype
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stay in evaluation mode whatever the surrounding model does."""
+        return super().train(False)
+
+    def forward(
+        self, embedded: Float[Tensor, "batch length size"]
+    ) -> Float[Tensor, "batch length size"]:
+        """Hidden states after the final norm, float32, at every position."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            output = self.model(inputs_embeds=embedded.to(self.dtype), use_cache=False)
+        hidden: Tensor = output.last_hidden_state.float()
+        return hidden
+
+
+def load_backbone(
+    folder: Path, config: BackboneConfig, seed: int
+) -> tuple[Backbone, Float[Tensor, "words size"]]:
+    """Load the kept layers and the word embeddings.
+
+    Args:
+        folder: ``config.json`` and safetensors weights.
+        config: depth, mode, weights and arithmetic.
+        seed: of the random weights (control row) and of the adapters.
+
+    Returns:
+        The backbone and the frozen word embeddings, float32, ``[words, size]``.
+
+    Raises:
+        ConfigError: more layers asked for than there are.
+        InputError: the folder's weights do not fill the model.
+    """
+    hf_config = AutoConfig.from_pretrained(folder)
+    layers = hf_config.num_hidden_layers
+    depth = config.depth or layers
+    if depth > layers:
+        raise ConfigError(f"setting backbone.depth = {depth}: {folder.name} has {layers} layers")
+    hf_config.num_hidden_layers = depth
+    dtype = torch.float32 if config.mode == "full" else arithmetic(config.dtype)
+    model = _load_weights(folder, hf_config, dtype)
+    words = model.get_input_embeddings().weight.detach().float().clone()
+    if config.weights == "random":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            random: Any = AutoModel
+            model = random.from_config(hf_config, attn_implementation="sdpa").to(dtype)
+    _drop_word_embeddings(model)
+    model.requires_grad_(config.mode == "full")
+    if config.mode == "lora":
+        model = _with_adapters(model, config.lora_rank, seed)
+    fast = config.mode == "full" and arithmetic(config.dtype) == torch.bfloat16
+    return Backbone(model, trained=config.mode != "frozen", autocast=fast), words
+
+
+def frozen_copy(backbone: Backbone) -> Backbone:
+    """The same backbone where it is frozen, a frozen copy of it where it is trained."""
+    if not backbone.trained:
+        return backbone
+    model = copy.deepcopy(backbone.model).requires_grad_(False)
+    return Backbone(model, trained=False, autocast=backbone.autocast)
+
+
+def arithmetic(name: str) -> torch.dtype:
+    """``auto`` is bfloat16 where the processor multiplies it natively, float32 elsewhere."""
+    if name == "auto":
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cuda.is_available()
+        return torch.bfloat16 if fast else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype) -> Any:
+    model, report = AutoModel.from_pretrained(
+        folder,
+        config=hf_config,
+        dtype=dtype,
+        attn_implementation="sdpa",
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    # Layers beyond the depth are left in the file on purpose; anything that is not filled would
+    # be random.
+    wrong = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
+    if wrong:
+        raise InputError(
+            f"weights in {folder} do not fill the model: {wrong[0]} and {len(wrong) - 1} more; "
+            f"give the complete folder of a causal LM"
+        )
+    return model
+
+
+def _drop_word_embeddings(model: Any) -> None:
+    """Free the backbone's own copy: words reach it as vectors only."""
+    model.set_input_embeddings(nn.Embedding(1, model.config.hidden_size, dtype=model.dtype))
+
+
+def _with_adapters(model: Any, rank: int, seed: int) -> Any:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise ConfigError(
+            "setting backbone.mode = 'lora' needs peft; pip install 'cllm4rec[lora]'"
+        ) from None
+    settings = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules="all-linear",
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, settings)

@@ -1,0 +1,114 @@
+"""The method's three models: backbone, token table and head composed.
+
+Paper sections 3.2 to 3.4.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from cllm4rec.models.backbone import Backbone
+from cllm4rec.models.embedding import ExtendedEmbedding
+from cllm4rec.models.heads import ItemHead, WordHead
+from cllm4rec.models.losses import Loss, token_likelihood
+from cllm4rec.tokens.batch import Batch, next_tokens
+from cllm4rec.tokens.space import TokenSpace
+
+
+class ContentLLM(nn.Module):
+    """Models the words of reviews and features after soft+hard prompts; its table is z^c."""
+
+    def __init__(self, backbone: Backbone, embedding: ExtendedEmbedding, head: WordHead) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.embedding = embedding
+        self.head = head
+
+    def loss(self, batch: Batch) -> Loss:
+        """Summed negative log likelihood of the main text's words."""
+        hidden = self.backbone(self.embedding(batch.tokens))
+        rows, positions, targets = next_tokens(batch)
+        return self.head.loss(hidden[rows, positions], targets)
+
+
+class CollaborativeLLM(nn.Module):
+    """Models the item sequences of histories; its table is z^l, its head tied to it."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        embedding: ExtendedEmbedding,
+        head: ItemHead,
+        rankable: Tensor,
+        *,
+        half_precision: bool,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.embedding = embedding
+        self.head = head
+        self.half_precision = half_precision
+        self.register_buffer("cold", torch.where(rankable, 0.0, -torch.inf), persistent=False)
+
+    cold: Tensor
+    """0, or minus infinity for an item without a training interaction.
+
+    Such an item is no alternative that was passed over, and learning to score it down would only
+    spoil what its texts say.
+    """
+
+    @property
+    def space(self) -> TokenSpace:
+        """Layout of the token ids."""
+        return self.embedding.space
+
+    def loss(self, batch: Batch) -> Loss:
+        """Summed negative log likelihood of every main-text item, the first included."""
+        embedded = self.embedding(batch.tokens)
+        hidden = self.backbone(embedded)
+        rows, positions, targets = next_tokens(batch)
+        mean = running_mean(embedded, batch)[rows, positions]
+        query = self.head.query(hidden[rows, positions], mean)
+        return token_likelihood(
+            query,
+            self.embedding.items,
+            self.head.bias + self.cold,
+            self.space.item_number(targets),
+            half_precision=self.half_precision,
+        )
+
+
+class RecLLM(CollaborativeLLM):
+    """The collaborative LLM's parts, asked once, at the prompt's last position."""
+
+    def query(self, batch: Batch) -> Float[Tensor, "batch size"]:
+        """One vector per prompt, ``[batch, size]``: all that the item head needs."""
+        hidden = self.backbone(self.embedding(batch.tokens))
+        last = hidden[torch.arange(len(batch.lengths)), batch.lengths - 1]
+        return self.head.query(last, self.embedding.history_mean(batch.tokens))
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch items"]:
+        """Logits of the whole catalogue, cold items included."""
+        logits: Tensor = self.head(self.query(batch), self.embedding.items)
+        return logits
+
+    def training_logits(self, batch: Batch) -> Float[Tensor, "batch items"]:
+        """Logits with the items that have no training interaction left out of the softmax."""
+        logits: Tensor = self(batch) + self.cold
+        return logits
+
+
+def running_mean(
+    embedded: Float[Tensor, "batch length size"], batch: Batch
+) -> Float[Tensor, "batch length size"]:
+    """Mean of the main-text embeddings up to and including each position; zero before the first.
+
+    The autoregressive counterpart of a history's mean: position t predicts t + 1 and may look at
+    ≤ t.
+    """
+    positions = torch.arange(embedded.shape[1], device=embedded.device)
+    in_main: Int[Tensor, "batch length"] = (
+        (positions >= batch.main_starts.unsqueeze(1)) & (positions < batch.lengths.unsqueeze(1))
+    ).long()
+    total = (embedded * in_main.unsqueeze(-1)).cumsum(dim=1)
+    return total / in_main.cumsum(dim=1).clamp_min(1).unsqueeze(-1)

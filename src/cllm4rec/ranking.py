@@ -1,0 +1,259 @@
+"""Ranked lists: the best items of every user, known ones left out, and the top-k file.
+
+Ties go to the smaller item number, so that a ranking is a pure function of the scores. External ids
+come back here and nowhere earlier.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cllm4rec import progress
+from cllm4rec.data.ids import IdMap
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import InputError, UnknownId
+from cllm4rec.rundir import atomic_write
+
+NO_ITEM = -1
+"""Stands in a list where there was no further candidate."""
+ROW_GROUP = 1 << 16
+"""Rows of a top-k file that are held as text at once."""
+
+_SCHEMA = pa.schema([
+    pa.field("user_id", pa.string(), nullable=False),
+    pa.field("item_id", pa.string(), nullable=False),
+    pa.field("rank", pa.int32(), nullable=False),
+    pa.field("score", pa.float32(), nullable=False),
+])
+_LOW_BITS = np.int64(0xFFFFFFFF)
+
+
+class Scorer(Protocol):
+    """Whatever can score the catalogue for users: baselines, the model, an ensemble."""
+
+    def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
+        """Scores ``[batch, items]``, higher is better, finite; −inf means never.
+
+        Args:
+            users: user numbers, ``[batch]``.
+            history: the items known of them, one row per entry of ``users``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RankedItems:
+    """The best items of some users, best first.
+
+    Attributes:
+        users: user numbers ``int32 [U]``.
+        items: item numbers ``int32 [U, k]``; −1 where a list is shorter than ``k``.
+        scores: ``float32 [U, k]``; −inf where there is no item.
+    """
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def write(self, path: Path, users: IdMap, items: IdMap) -> None:
+        """Write the top-k file: Parquet ``user_id, item_id, rank`` (1 = best), ``score``.
+
+        It appears under its name when it is whole; one row group at a time is held as text.
+        """
+        k = max(1, self.items.shape[1])
+        with (
+            atomic_write(path) as temporary,
+            pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer,
+        ):
+            for start in range(0, len(self), max(1, ROW_GROUP // k)):
+                block = slice(start, start + max(1, ROW_GROUP // k))
+                rows, columns = np.nonzero(self.items[block] != NO_ITEM)
+                user_ids = pa.array(users.ids(self.users[block]), pa.string())
+                found, where = np.unique(self.items[block][rows, columns], return_inverse=True)
+                item_ids = pa.array(items.ids(found), pa.string())
+                ranks = pa.array(columns + 1, pa.int32())
+                scores = pa.array(self.scores[block][rows, columns], pa.float32())
+                values = [user_ids.take(pa.array(rows)), item_ids.take(pa.array(where))]
+                writer.write_table(pa.table([*values, ranks, scores], schema=_SCHEMA))
+
+    @classmethod
+    def read(cls, path: Path, users: IdMap, items: IdMap, k: int) -> "RankedItems":
+        """Read anyone's top-k file, longest lists cut to ``k``; users in order of their numbers.
+
+        Raises:
+            InputError: the file is absent, is no Parquet, lacks a column, or has a value of the
+                wrong kind, a null, ranks other than 1..n, a repeated item, or scores that rise
+                with the rank.
+            UnknownId: a user or an item that the prepared data does not know.
+        """
+        parts = list(_read_columns(path, users, items))
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        order = np.lexsort((columns[2], columns[0]))
+        user, item, rank, score = (column[order] for column in columns)
+        starts = np.flatnonzero(np.diff(user, prepend=-1))
+        lengths = np.diff(starts, append=len(user))
+        position = np.arange(len(user)) - np.repeat(starts, lengths)
+        _refuse(rank != position + 1, "ranks are not 1..n without gaps", path, users, user)
+        _refuse(~np.isfinite(score), "a score is not a finite number", path, users, user)
+        rises = (np.diff(score, prepend=np.inf) > 0) & (position > 0)
+        _refuse(rises, "a score is higher than the one ranked before it", path, users, user)
+        by_item = np.lexsort((item, user))
+        same = (np.diff(user[by_item], prepend=-1) == 0) & (np.diff(item[by_item], prepend=-1) == 0)
+        _refuse(same, "an item is listed twice", path, users, user[by_item])
+        kept = position < k
+        row = np.repeat(np.arange(len(starts)), lengths)[kept]
+        ranked = np.full((len(starts), k), NO_ITEM, dtype=np.int32)
+        scores = np.full((len(starts), k), -np.inf, dtype=np.float32)
+        ranked[row, position[kept]] = item[kept]
+        scores[row, position[kept]] = score[kept]
+        return cls(user[starts].astype(np.int32), ranked, scores)
+
+
+def top_k(
+    scores: NDArray[np.floating[Any]],
+    known: Interactions,
+    k: int,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The ``k`` best items of every row, best first; ties go to the smaller item number.
+
+    Args:
+        scores: ``[batch, items]``, compared as float32; −inf means never.
+        known: items to leave out, one row per row of ``scores``.
+        k: length of the lists.
+        allowed: ``bool [items]``; where given, nothing else is listed.
+
+    Returns:
+        Items ``int32 [batch, k]`` and scores ``float32 [batch, k]``; a list that ran out of
+        candidates ends in item −1 with score −inf.
+
+    Raises:
+        ValueError: a score is NaN or +inf.
+    """
+    # Adding zero makes −0 a +0: they compare equal, but their bits do not.
+    masked = np.add(scores, np.float32(0), dtype=np.float32)
+    if not (masked < np.inf).all():
+        row = int(np.flatnonzero(~(masked < np.inf).all(axis=1))[0])
+        raise ValueError(f"row {row} of the scores holds a NaN or +inf: the model has diverged")
+    masked[known.users(), known.items] = -np.inf
+    if allowed is not None:
+        masked[:, ~allowed] = -np.inf
+    num_items = masked.shape[1]
+    taken = min(k, num_items)
+    # One integer per candidate, score above and item below, sorts both ways in one partition.
+    keys = _ordered(masked.view(np.int32)).astype(np.int64) << 32
+    keys |= _LOW_BITS - np.arange(num_items, dtype=np.int64)
+    if taken < num_items:
+        keys = np.partition(keys, num_items - taken, axis=1)[:, num_items - taken :]
+    keys = np.sort(keys, axis=1)[:, ::-1]
+    items = np.full((len(masked), k), NO_ITEM, dtype=np.int32)
+    best = np.full((len(masked), k), -np.inf, dtype=np.float32)
+    best[:, :taken] = _ordered((keys >> 32).astype(np.int32)).view(np.float32)
+    items[:, :taken] = _LOW_BITS - (keys & _LOW_BITS)
+    items[best == -np.inf] = NO_ITEM
+    return items, best
+
+
+def rank_all(
+    scorer: Scorer,
+    users: NDArray[np.int32],
+    known: Interactions,
+    k: int,
+    *,
+    batch_users: int = 256,
+    allowed: NDArray[np.bool_] | None = None,
+    progress_label: str = "Ranking",
+) -> RankedItems:
+    """Rank the catalogue for many users, a batch at a time: no users × items matrix exists.
+
+    Args:
+        scorer: scores a batch of users from their known items.
+        users: user numbers ``[U]``.
+        known: what is known of every user of the data; it is the scorer's input and is left out of
+            the lists.
+        k: length of the lists.
+        batch_users: users scored at once.
+        allowed: ``bool [items]``; where given, nothing else is listed.
+        progress_label: what the progress line says.
+    """
+    users = np.asarray(users, dtype=np.int32)
+    items = np.empty((len(users), k), dtype=np.int32)
+    scores = np.empty((len(users), k), dtype=np.float32)
+    with progress.task(progress_label, total=len(users), unit="user") as task:
+        for start in range(0, len(users), batch_users):
+            block = slice(start, start + batch_users)
+            history = known.rows(users[block])
+            found = top_k(scorer.score(users[block], history), history, k, allowed=allowed)
+            items[block], scores[block] = found
+            task.advance(history.num_users)
+    return RankedItems(users, items, scores)
+
+
+def _ordered(bits: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Float32 bits as integers that sort like the floats; its own inverse."""
+    return bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
+
+
+def _read_columns(path: Path, users: IdMap, items: IdMap) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Batches of (user numbers, item numbers, ranks, scores); at least one, maybe empty."""
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in _SCHEMA.names if name not in file.schema_arrow.names]
+            if missing:
+                raise InputError(
+                    f"{path} has no column {missing[0]}; "
+                    f"a top-k file has {', '.join(_SCHEMA.names)}"
+                )
+            yield (*(np.empty(0, np.int32) for _ in range(3)), np.empty(0, np.float32))
+            for batch in file.iter_batches(ROW_GROUP, columns=_SCHEMA.names):
+                columns = [_cast(batch.column(field.name), field, path) for field in _SCHEMA]
+                yield (
+                    _numbers(columns[0], users, path),
+                    _numbers(columns[1], items, path),
+                    columns[2].to_numpy(),
+                    columns[3].to_numpy(),
+                )
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or 'damaged file'}") from None
+    except pa.ArrowInvalid:
+        raise InputError(f"{path} is not a Parquet file; give a top-k file") from None
+
+
+def _cast(column: Any, field: Any, path: Path) -> Any:
+    if column.null_count:
+        raise InputError(f"{path}: column {field.name} holds a null; leave such rows out")
+    try:
+        return pc.cast(column, field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise InputError(
+            f"{path}: column {field.name} is {column.type} and not all of it reads as {field.type}"
+        ) from None
+
+
+def _numbers(ids: Any, known: IdMap, path: Path) -> NDArray[np.int32]:
+    encoded = ids.dictionary_encode()
+    try:
+        numbers = known.numbers(encoded.dictionary.to_pylist())
+    except UnknownId as error:
+        raise UnknownId(f"{path}: {error}") from None
+    return np.asarray(numbers, dtype=np.int32)[encoded.indices.to_numpy()]
+
+
+def _refuse(
+    bad: NDArray[np.bool_], what: str, path: Path, users: IdMap, user: NDArray[np.int32]
+) -> None:
+    if bad.any():
+        user_id = repr(users.id(int(user[int(np.argmax(bad))])))
+        shown = user_id if len(user_id) <= 80 else user_id[:79] + "…"
+        raise InputError(f"{path}: user {shown}: {what}")

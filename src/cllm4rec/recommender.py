@@ -1,0 +1,191 @@
+"""A trained model as a scorer of users, and as a folder that can be loaded anywhere."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from cllm4rec import seeds
+from cllm4rec.assembly import Assembly
+from cllm4rec.config import Config
+from cllm4rec.corpora.recommendation import prediction_document
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.models.llms import RecLLM
+from cllm4rec.ranking import RankedItems, rank_all, top_k
+from cllm4rec.rundir import atomic_folder, read_json, write_json
+from cllm4rec.tokens.batch import collate, length_buckets
+
+FORMAT = 1
+"""Number of the saved model's format; another number is refused."""
+
+SCORING_TOKENS = 8192
+"""Tokens of one forward pass, padding included."""
+
+
+class ModelScorer:
+    """Scores the whole catalogue in one forward pass per user (paper section 3.5).
+
+    Args:
+        model: the recommendation-oriented LLM.
+        assembly: token space, prompts and settings of its run.
+        anonymous: ask for everyone by history alone, without their user token.
+    """
+
+    def __init__(self, model: RecLLM, assembly: Assembly, *, anonymous: bool = False) -> None:
+        self.model = model
+        self.assembly = assembly
+        self.anonymous = anonymous
+        self.num_trained = assembly.dataset.part("train").counts() > 0
+
+    def score(self, users: np.ndarray, history: Interactions) -> np.ndarray:
+        """Logits ``float32 [users, items]``.
+
+        Args:
+            users: numbers; a negative one, or a user without training interactions, has no token
+                of their own.
+            history: known items, one row per entry of ``users``.
+        """
+        documents = [
+            prediction_document(
+                self._token_user(int(user)),
+                history.of(row),
+                self.assembly.space,
+                self.assembly.prompts,
+                self.assembly.config.corpus,
+                seeds.derived_seed(self.assembly.config.seed, "prediction"),
+            )
+            for row, user in enumerate(users)
+        ]
+        lengths = np.array([len(document) for document in documents])
+        buckets = length_buckets(
+            lengths, max_tokens=SCORING_TOKENS, max_rows=None, rng=seeds.generator(0)
+        )
+        scores = np.empty((len(users), self.assembly.space.num_items), dtype=np.float32)
+        with torch.inference_mode():
+            for bucket in buckets:
+                logits = self.model(collate([documents[i] for i in bucket]))
+                scores[bucket] = logits.numpy()
+        return scores
+
+    def _token_user(self, user: int) -> int | None:
+        """The user whose token to use; one that was never trained says nothing."""
+        if self.anonymous or user < 0 or not self.num_trained[user]:
+            return None
+        return user
+
+
+class Recommender:
+    """A trained run that answers questions.
+
+    Args:
+        model: the recommendation-oriented LLM.
+        assembly: what it was built from.
+    """
+
+    def __init__(self, model: RecLLM, assembly: Assembly) -> None:
+        self.scorer = ModelScorer(model, assembly)
+        self.model = model
+        self.assembly = assembly
+
+    @classmethod
+    def load(cls, folder: Path) -> "Recommender":
+        """Load a run, or a folder written by ``CLLM4Rec.save``.
+
+        Raises:
+            InputError: there is no trained model in ``folder``.
+            IntegrityError: the model was made with another backbone, or by another format.
+        """
+        record = _read_record(folder / "model")
+        config = Config.model_validate(record["config"])
+        assembly = Assembly.load(config, Dataset.open(folder / "data"))
+        if assembly.backbone_fingerprint != record["backbone_sha256"]:
+            raise IntegrityError(
+                f"{folder / 'model'} was trained on another {config.backbone.name!r} than the one "
+                f"found in {assembly.backbone_folder}; restore that backbone or train again"
+            )
+        space = assembly.space
+        model = assembly.rec_llm(torch.zeros(space.num_users + space.num_items, record["size"]))
+        load_parameters(model, load_file(folder / "model" / "model.safetensors"))
+        return cls(model, assembly)
+
+    def recommend(self, user_ids: list[str] | None, k: int) -> RankedItems:
+        """The best ``k`` items for known users, everything they have interacted with left out.
+
+        Raises:
+            UnknownId: a user that is not in the run.
+        """
+        dataset = self.assembly.dataset
+        users = (
+            np.arange(len(dataset.users), dtype=np.int32)
+            if user_ids is None
+            else dataset.users.numbers(user_ids)
+        )
+        return rank_all(
+            self.scorer, users, dataset.known("recommend"), k, progress_label="Recommending"
+        )
+
+    def recommend_for_history(self, item_ids: list[str], k: int) -> RankedItems:
+        """The best ``k`` items after a bare history, oldest first, of someone without a token.
+
+        Raises:
+            UnknownId: an item that is not in the run.
+            InputError: the history is empty.
+        """
+        if not item_ids:
+            raise InputError("the history is empty; give at least one item id")
+        dataset = self.assembly.dataset
+        numbers = list(dict.fromkeys(dataset.items.numbers(item_ids).tolist()))
+        history = Interactions.from_lists([numbers], len(dataset.items))
+        nobody = np.array([-1], dtype=np.int32)
+        items, scores = top_k(self.scorer.score(nobody, history), history, k)
+        return RankedItems(nobody, items, scores)
+
+
+def save_model(folder: Path, model: RecLLM, assembly: Assembly) -> None:
+    """Write what was trained and what it depends on: safetensors and JSON, replaced as a whole."""
+    trained = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+    with atomic_folder(folder) as temporary:
+        save_file(trained, temporary / "model.safetensors")
+        write_json(
+            temporary / "model.json",
+            {
+                "format": FORMAT,
+                "config": assembly.config.model_dump(),
+                "backbone_sha256": assembly.backbone_fingerprint,
+                "size": assembly.words.shape[1],
+                "users": assembly.space.num_users,
+                "items": assembly.space.num_items,
+            },
+        )
+
+
+def load_parameters(model: RecLLM, tensors: dict[str, torch.Tensor]) -> None:
+    """Copy trained parameters in by name.
+
+    Raises:
+        IntegrityError: a parameter is missing, too many, or of another shape.
+    """
+    own = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if differing := own.keys() ^ tensors.keys():
+        raise IntegrityError(f"saved parameters do not fit the model: {min(differing)} differs")
+    with torch.no_grad():
+        for name, parameter in own.items():
+            if parameter.shape != tensors[name].shape:
+                raise IntegrityError(f"saved parameter {name} has another shape than the model's")
+            parameter.copy_(tensors[name])
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    if not (folder / "model.json").is_file():
+        raise InputError(f"no trained model in {folder}; run `cllm4rec train` first")
+    record: dict[str, Any] = read_json(folder / "model.json")
+    if record.get("format") != FORMAT:
+        raise IntegrityError(
+            f"{folder / 'model.json'} has format {record.get('format')!r}; "
+            f"this version reads {FORMAT}"
+        )
+    return record

@@ -1,0 +1,34 @@
+"""The run directory: the one place a run lives in, and how files get into it.
+
+    RUN/
+      manifest.json    which stage is done, with the sha256 of every file it left
+      config.toml      settings as they were given
+      data/            prepared data
+      checkpoints/     training state, removed when its stage is done
+      model/           safetensors + JSON
+      topk/            valid.parquet, test.parquet
+      results.json  metrics.jsonl  report.html
+
+A file appears under its final name only when it is whole: it is written beside it under a
+temporary name, flushed to the disk and renamed. A stage counts as done only when the manifest says
+so, and the manifest is written last.
+"""
+
+from cllm4rec.rundir.files import (
+    atomic_folder,
+    atomic_write,
+    read_json,
+    sha256_file,
+    write_json,
+)
+from cllm4rec.rundir.run import FORMAT, RunDir
+
+__all__ = [
+    "FORMAT",
+    "RunDir",
+    "atomic_folder",
+    "atomic_write",
+    "read_json",
+    "sha256_file",
+    "write_json",
+]

@@ -1,0 +1,108 @@
+"""evaluate: the test part for the model and for tuned baselines, in one table."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cllm4rec.config import Config, load_config
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import ConfigError
+from cllm4rec.evaluation.baselines import BASELINES, Context
+from cllm4rec.evaluation.protocol import Report, evaluate_ranking, evaluate_scorer, evaluated_users
+from cllm4rec.evaluation.tuning import tune
+from cllm4rec.ranking import RankedItems, rank_all
+from cllm4rec.recommender import Recommender
+from cllm4rec.report import write_report
+from cllm4rec.rundir import RunDir, atomic_write, write_json
+from cllm4rec.seeds import derived_seed
+
+DEPTH = 100
+"""Length of the evaluated lists."""
+
+
+def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
+    """Score the run's model and the baselines on the test part, or anyone's top-k file.
+
+    Args:
+        run: a finetuned run; a prepared one is enough for ``topk``.
+        topk: Parquet ``user_id, item_id, rank, score`` to score instead.
+
+    Returns:
+        ``part``, ``rows`` (one per model, with means and 95 % intervals) and ``left_out``
+        (baseline → why it cannot be had here).
+
+    Raises:
+        RunError: the stage that is needed first is not done.
+        InputError: the top-k file breaks the format.
+    """
+    run.require("prepare")
+    config = load_config(run.file("config.toml"))
+    dataset = Dataset.open(run.file("data"))
+    if topk is not None:
+        ranked = RankedItems.read(topk, dataset.users, dataset.items, DEPTH)
+        report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
+        return {"part": "test", "rows": [_row(topk.name, {}, report, 0.0)]}
+    started_at_s = time.perf_counter()
+    run.require("finetune")
+    rows, left_out = _baseline_rows(dataset, config)
+    rows.insert(0, _own_row(run, dataset, config))
+    results = {"part": "test", "rows": rows, "left_out": left_out}
+    write_json(run.file("results.json"), results)
+    seconds = time.perf_counter() - started_at_s
+    run.finish("evaluate", [run.file("results.json"), run.file("topk")], seconds)
+    write_report(run)
+    return results
+
+
+def _own_row(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
+    recommender = Recommender.load(run.path)
+    users = evaluated_users(dataset, "test")
+    ranked = rank_all(
+        recommender.scorer, users, dataset.known("test"), DEPTH, progress_label="Ranking"
+    )
+    path = run.file("topk", "test.parquet")
+    path.parent.mkdir(exist_ok=True)
+    ranked.write(path, dataset.users, dataset.items)
+    report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
+    _write_per_user(run.file("topk", "test-per-user.parquet"), report)
+    trained_s = run.info("pretrain")["seconds"] + run.info("finetune")["seconds"]
+    return _row("CLLM4Rec", {}, report, trained_s)
+
+
+def _baseline_rows(dataset: Dataset, config: Config) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Rows of the baselines that can be had here, and why the others cannot, by name."""
+    rows, left_out = [], {}
+    context = Context.of(dataset, derived_seed(config.seed, "baselines"))
+    for name in config.evaluate.baselines:
+        started_at_s = time.perf_counter()
+        baseline = BASELINES.get(name)
+        if baseline is None:
+            raise ConfigError(
+                f"setting evaluate.baselines: no baseline {name!r}; there are {', '.join(BASELINES)}"
+            )
+        if reason := baseline.unavailable(context):
+            left_out[name] = reason
+            continue
+        tuned = tune(baseline, dataset, context)
+        report = evaluate_scorer(tuned.scorer, dataset, "test", bootstrap=config.evaluate.bootstrap)
+        rows.append(_row(name, tuned.settings, report, time.perf_counter() - started_at_s))
+    return rows, left_out
+
+
+def _row(model: str, settings: dict[str, Any], report: Report, seconds: float) -> dict[str, Any]:
+    return {
+        "model": model,
+        "settings": settings,
+        "seconds": round(seconds, 1),
+        **report.to_json(),
+    }
+
+
+def _write_per_user(path: Path, report: Report) -> None:
+    """Per-user values, so that two models can be compared user by user later."""
+    columns = {"user": report.users, **report.per_user}
+    with atomic_write(path) as temporary:
+        pq.write_table(pa.table(columns), temporary)

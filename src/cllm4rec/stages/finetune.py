@@ -1,0 +1,195 @@
+"""finetune: masked histories, held-out items as the only target (paper section 3.4)."""
+
+import time
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cllm4rec.assembly import Assembly
+from cllm4rec.config import Config
+from cllm4rec.corpora.recommendation import RecommendationCorpus
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.evaluation.protocol import evaluate_scorer
+from cllm4rec.models.llms import RecLLM
+from cllm4rec.recommender import ModelScorer, load_parameters, save_model
+from cllm4rec.rundir import RunDir
+from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.prepare import write_config
+from cllm4rec.training.checkpoint import Checkpoint
+from cllm4rec.training.loop import Pass, Position, fit
+from cllm4rec.training.optim import adam
+from cllm4rec.training.recommendation import FinetuneObjective
+
+SECTIONS = {"backbone", "corpus", "model", "finetune"}
+"""Sections of the configuration that the result depends on, besides pretraining's files."""
+
+
+def finetune(run: RunDir, config: Config) -> dict[str, Any]:
+    """Train the recommendation-oriented LLM; resumes, and skips what is already done.
+
+    Returns:
+        The stage's record: epochs run, the best one, its validation metrics, seconds.
+
+    Raises:
+        RunError: the run is not pretrained.
+    """
+    started_at_s = time.perf_counter()
+    run.require("prepare")
+    write_config(run, config)
+    run.require("pretrain")
+    dataset = Dataset.open(run.file("data"))
+    assembly = Assembly.load(config, dataset)
+    files = {**run.info("prepare")["files"], **run.info("pretrain")["files"]}
+    identity = assembly.identity(SECTIONS, files)
+    if run.is_done("finetune") and run.info("finetune")["identity"] == identity:
+        run.require("finetune")
+        return dict(run.info("finetune"))
+    collaborative = load_file(run.file("pretrained", "collaborative.safetensors"))
+    content = _content_table(run)
+    model = assembly.rec_llm(_cold_items_from_content(assembly, collaborative, content))
+    load_parameters(model, collaborative)
+    best = _Best(model, assembly, run, config.finetune.patience)
+    checkpoint = _train(run, assembly, identity, model, content, best)
+    best.restore()
+    save_model(run.file("model"), model, assembly)
+    info = {"epochs": best.epochs, "best_epoch": best.epoch, "valid": best.metrics}
+    seconds = time.perf_counter() - started_at_s
+    run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
+    checkpoint.remove()
+    return dict(run.info("finetune"))
+
+
+class _Best:
+    """The best epoch so far; epoch 0 is before finetuning.
+
+    Judged by validation Recall@20 + Recall@40 + NDCG@100.
+    """
+
+    def __init__(self, model: RecLLM, assembly: Assembly, run: RunDir, patience: int) -> None:
+        self.model, self.assembly, self.run, self.patience = model, assembly, run, patience
+        self.epochs = 0
+        self.epoch = 0
+        self.selection = -1.0
+        self.metrics: dict[str, float] = {}
+        self.tensors: dict[str, Tensor] = {}
+
+    def validate(self, epoch: int) -> bool:
+        """Score the validation part, keep the best parameters; true when out of patience."""
+        scorer = ModelScorer(self.model, self.assembly)
+        report = evaluate_scorer(
+            scorer, self.assembly.dataset, "valid", progress_label="Validating"
+        )
+        self.epochs = epoch
+        self.run.log_metrics(stage="finetune", epoch=epoch, valid=report.mean)
+        if report.selection > self.selection:
+            self.selection, self.epoch, self.metrics = report.selection, epoch, dict(report.mean)
+            self.tensors = {
+                name: p.detach().clone()
+                for name, p in self.model.named_parameters()
+                if p.requires_grad
+            }
+        return epoch - self.epoch >= self.patience
+
+    def restore(self) -> None:
+        """Put the best epoch's parameters back into the model."""
+        load_parameters(self.model, self.tensors)
+
+    def notes(self) -> dict[str, Any]:
+        """What a checkpoint must hold besides the tensors."""
+        return {
+            "epochs": self.epochs,
+            "epoch": self.epoch,
+            "selection": self.selection,
+            "metrics": self.metrics,
+        }
+
+    def resume(self, notes: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Undo :meth:`notes`."""
+        self.epochs, self.epoch = notes["epochs"], notes["epoch"]
+        self.selection, self.metrics = notes["selection"], notes["metrics"]
+        self.tensors = tensors
+
+
+def _train(
+    run: RunDir,
+    assembly: Assembly,
+    identity: str,
+    model: RecLLM,
+    content: Tensor | None,
+    best: _Best,
+) -> Checkpoint:
+    config = assembly.config.finetune
+    seed = derived_seed(assembly.config.seed, "finetune")
+    corpus = RecommendationCorpus(
+        assembly.dataset.part("train"),
+        assembly.space,
+        assembly.prompts,
+        assembly.config.corpus,
+        seed,
+        holdout=config.holdout,
+        user_token_dropout=config.user_token_dropout,
+    )
+    objective = FinetuneObjective(
+        model,
+        corpus,
+        content,
+        mutual_weight=config.mutual_weight,
+        batch_users=config.batch_users,
+        batch_tokens=config.batch_tokens,
+        seed=seed,
+    )
+    parameters = {"finetune": objective.parameters()}
+    optimizers = {
+        "finetune": adam(
+            parameters["finetune"],
+            learning_rate=config.learning_rate,
+            maps_rate=config.maps_rate,
+            weight_decay=config.weight_decay,
+        )
+    }
+    checkpoint = Checkpoint(run.file("checkpoints", "finetune"), identity, parameters, optimizers)
+    position = Position()
+    resumed = checkpoint.resume()
+    if resumed is not None:
+        position, notes, kept = resumed
+        best.resume(notes, kept)
+    else:
+        run.forget("finetune", "evaluate")
+        best.validate(0)
+    plan = [Pass("finetune", epoch * len(corpus), len(corpus)) for epoch in range(config.epochs)]
+    fit(
+        plan,
+        {"finetune": objective},
+        optimizers,
+        stage="finetune",
+        position=position,
+        log=run.log_metrics,
+        after_pass=lambda number: best.validate(number + 1),
+        checkpoint=lambda at: checkpoint.save(at, best.notes(), best.tensors),
+    )
+    return checkpoint
+
+
+def _content_table(run: RunDir) -> Tensor | None:
+    """z^c as pretraining left it; None if this run has no content LLM."""
+    name = "pretrained/content.safetensors"
+    if name not in run.info("pretrain")["files"]:
+        return None
+    return load_file(run.path / name)["embedding.entities"]
+
+
+def _cold_items_from_content(
+    assembly: Assembly, collaborative: dict[str, Tensor], content: Tensor | None
+) -> Tensor:
+    """Rows of items without a training interaction become z^c.
+
+    The prior z^l ~ N(z^c, 1/λ_c) has no data there that could move it.
+    """
+    entities = collaborative["embedding.entities"].clone()
+    if content is not None:
+        counts = torch.from_numpy(assembly.dataset.part("train").item_counts())
+        cold = (counts == 0).nonzero().flatten() + assembly.space.num_users
+        entities[cold] = content[cold]
+    return entities

@@ -1,0 +1,180 @@
+"""pretrain: content warm-up, then L-steps and C-steps in turns (paper section 3.3)."""
+
+import time
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from cllm4rec.assembly import Assembly
+from cllm4rec.config import Config, PretrainConfig
+from cllm4rec.corpora.collaborative import CollaborativeCorpus
+from cllm4rec.corpora.content import ContentCorpus, build_content_corpus
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
+from cllm4rec.rundir import RunDir, atomic_write
+from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.prepare import write_config
+from cllm4rec.training.checkpoint import Checkpoint
+from cllm4rec.training.language import LanguageObjective
+from cllm4rec.training.loop import Objective, Pass, Position, fit
+from cllm4rec.training.optim import adam
+
+SECTIONS = {"backbone", "corpus", "model", "pretrain"}
+"""Sections of the configuration that the result depends on."""
+
+
+def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
+    """Train both token tables; resumes where an interrupted call stood, skips what is already done.
+
+    Returns:
+        The stage's record: passes, documents, seconds.
+
+    Raises:
+        RunError: the run is not prepared.
+    """
+    started_at_s = time.perf_counter()
+    run.require("prepare")
+    write_config(run, config)
+    dataset = Dataset.open(run.file("data"))
+    assembly = Assembly.load(config, dataset)
+    identity = assembly.identity(SECTIONS, run.info("prepare")["files"])
+    if run.is_done("pretrain") and run.info("pretrain")["identity"] == identity:
+        run.require("pretrain")
+        return dict(run.info("pretrain"))
+    collaborative = assembly.collaborative_llm(assembly.warm_start("collaborative"))
+    corpora: dict[str, CollaborativeCorpus | ContentCorpus] = {
+        "collaborative": _collaborative_corpus(assembly)
+    }
+    models: dict[str, CollaborativeLLM | ContentLLM] = {"collaborative": collaborative}
+    if config.model.content:
+        content_corpus = _content_corpus(assembly, run)
+        if len(content_corpus) > 0:
+            corpora["content"] = content_corpus
+            models["content"] = assembly.content_llm(
+                assembly.warm_start("content"), content_corpus.vocabulary()
+            )
+    plan = schedule_of_passes(config.pretrain, {name: len(c) for name, c in corpora.items()})
+    checkpoint = _train(run, assembly, identity, models, corpora, plan)
+    files = _save(run, models)
+    documents = {name: len(corpus) for name, corpus in corpora.items()}
+    seconds = time.perf_counter() - started_at_s
+    run.finish("pretrain", files, seconds, identity=identity, passes=len(plan), documents=documents)
+    checkpoint.remove()
+    return dict(run.info("pretrain"))
+
+
+def schedule_of_passes(config: PretrainConfig, sizes: dict[str, int]) -> list[Pass]:
+    """Content warm-up; then rounds of one pass over histories and a share of the texts.
+
+    Args:
+        config: rounds and epochs; nothing at all if not enabled.
+        sizes: documents of each corpus; ``content`` may be absent.
+    """
+    if not config.enabled:
+        return []
+    num_content, content_start = sizes.get("content", 0), 0
+    plan: list[Pass] = []
+
+    def content(epochs: float) -> None:
+        nonlocal content_start
+        count = round(num_content * epochs)
+        if count > 0:
+            plan.append(Pass("content", content_start, count))
+            content_start += count
+
+    content(config.content_warmup_epochs)
+    for number in range(config.rounds):
+        plan.append(Pass("collaborative", number * sizes["collaborative"], sizes["collaborative"]))
+        content(config.content_epochs_per_round)
+    return plan
+
+
+def _collaborative_corpus(assembly: Assembly) -> CollaborativeCorpus:
+    return CollaborativeCorpus(
+        assembly.dataset.part("train"),
+        assembly.space,
+        assembly.prompts,
+        assembly.config.corpus,
+        derived_seed(assembly.config.seed, "pretrain"),
+    )
+
+
+def _content_corpus(assembly: Assembly, run: RunDir) -> ContentCorpus:
+    return build_content_corpus(
+        assembly.dataset.texts,
+        assembly.space,
+        assembly.tokenizer,
+        assembly.prompts,
+        assembly.config.corpus,
+        run.file("corpus"),
+    )
+
+
+def _train(
+    run: RunDir,
+    assembly: Assembly,
+    identity: str,
+    models: dict[str, CollaborativeLLM | ContentLLM],
+    corpora: dict[str, CollaborativeCorpus | ContentCorpus],
+    plan: list[Pass],
+) -> Checkpoint:
+    config = assembly.config.pretrain
+    others = {"collaborative": "content", "content": "collaborative"}
+
+    def other_table(name: str) -> nn.Parameter | None:
+        other = models.get(others[name])
+        return None if other is None else other.embedding.entities
+
+    objectives: dict[str, Objective] = {
+        name: LanguageObjective(
+            model,
+            corpora[name],
+            other_table(name),
+            mutual_weight=config.mutual_weight,
+            batch_tokens=config.batch_tokens,
+            seed=derived_seed(assembly.config.seed, "pretrain"),
+        )
+        for name, model in models.items()
+    }
+    parameters = {name: objective.parameters() for name, objective in objectives.items()}
+    optimizers = {
+        name: adam(
+            named,
+            learning_rate=config.learning_rate,
+            maps_rate=config.maps_rate,
+            weight_decay=config.weight_decay,
+        )
+        for name, named in parameters.items()
+    }
+    checkpoint = Checkpoint(run.file("checkpoints", "pretrain"), identity, parameters, optimizers)
+    position = Position()
+    resumed = checkpoint.resume()
+    if resumed is not None:
+        position = resumed[0]
+    else:
+        run.forget("pretrain", "finetune", "evaluate")
+    fit(
+        plan,
+        objectives,
+        optimizers,
+        stage="pretrain",
+        position=position,
+        log=run.log_metrics,
+        after_pass=lambda _: False,
+        checkpoint=lambda at: checkpoint.save(at, {}, {}),
+    )
+    return checkpoint
+
+
+def _save(run: RunDir, models: dict[str, CollaborativeLLM | ContentLLM]) -> list[Any]:
+    """Everything trained, one safetensors file per LLM."""
+    files = []
+    for name, model in models.items():
+        path = run.file("pretrained", f"{name}.safetensors")
+        path.parent.mkdir(exist_ok=True)
+        trained = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+        with atomic_write(path) as temporary:
+            save_file(trained, temporary)
+        files.append(path)
+    return files

@@ -1,0 +1,68 @@
+"""recommend: ranked items for known users, for all of them, or after a bare history."""
+
+from pathlib import Path
+from typing import Any
+
+from cllm4rec.errors import InputError
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender import Recommender
+from cllm4rec.rundir import RunDir
+
+
+def recommend(
+    run: RunDir,
+    *,
+    users: list[str] | None = None,
+    history: list[str] | None = None,
+    k: int = 10,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Recommend with a trained run.
+
+    Args:
+        run: a finetuned run.
+        users: external ids; None for every user, unless a history is given.
+        history: item ids, oldest first, of someone the run does not know.
+        k: length of each list.
+        out: top-k file to write (Parquet); not for a history.
+
+    Returns:
+        ``users`` and ``k``, and either ``out`` or the lists themselves under ``recommendations``.
+
+    Raises:
+        RunError: the run is not trained.
+        UnknownId: a user or an item that the run does not know.
+    """
+    run.require("finetune")
+    recommender = Recommender.load(run.path)
+    if history is not None:
+        ranked = recommender.recommend_for_history(history, k)
+        return {"k": k, "recommendations": _lists(recommender, ranked, ["history"])}
+    ranked = recommender.recommend(users, k)
+    if out is not None:
+        dataset = recommender.assembly.dataset
+        ranked.write(out, dataset.users, dataset.items)
+        return {"users": len(ranked.users), "k": k, "out": str(out)}
+    if users is None:
+        raise InputError("lists for every user need a file; give --out FILE.parquet")
+    return {"users": len(users), "k": k, "recommendations": _lists(recommender, ranked, users)}
+
+
+def _lists(
+    recommender: Recommender, ranked: RankedItems, names: list[str]
+) -> dict[str, list[dict[str, Any]]]:
+    dataset = recommender.assembly.dataset
+    titles = dataset.texts.item_titles
+    return {
+        name: [
+            {
+                "rank": rank,
+                "item_id": dataset.items.id(int(item)),
+                "title": titles[int(item)],
+                "score": float(score),
+            }
+            for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1)
+            if item >= 0
+        ]
+        for name, items, scores in zip(names, ranked.items, ranked.scores, strict=True)
+    }

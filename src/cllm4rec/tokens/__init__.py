@@ -1,0 +1,1 @@
+"""Numbers and words as token ids, and token ids as batches."""

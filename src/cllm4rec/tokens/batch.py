@@ -1,0 +1,107 @@
+"""Documents to tensors: padding, scored positions, batches of similar length."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@runtime_checkable
+class TokenDocument(Protocol):
+    """What a batch needs of a document: `corpora.document.Document` has it."""
+
+    @property
+    def prompt(self) -> NDArray[np.int32]:
+        """Tokens that are read only."""
+        ...
+
+    @property
+    def main(self) -> NDArray[np.int32]:
+        """Tokens that are also predicted."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Documents side by side, padded on the right with token 0; ``lengths`` tells where."""
+
+    tokens: Int64[Tensor, "batch length"]
+    """Token ids; ``ANONYMOUS`` for a user without an embedding."""
+    lengths: Int64[Tensor, " batch"]
+    """Tokens of each document, prompt and main text."""
+    main_starts: Int64[Tensor, " batch"]
+    """Position of the first main-text token; equal to the length where there is no main text."""
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on ``device``."""
+        return Batch(self.tokens.to(device), self.lengths.to(device), self.main_starts.to(device))
+
+
+def collate(documents: Sequence[TokenDocument]) -> Batch:
+    """Put documents into one batch, in order, as long as the longest."""
+    parts = [part for document in documents for part in (document.prompt, document.main)]
+    sizes = np.fromiter(map(len, parts), np.int64, len(parts)).reshape(-1, 2)
+    lengths = sizes.sum(axis=1)
+    tokens = np.zeros((len(documents), lengths.max(initial=0)), np.int64)
+    if parts:
+        tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.concatenate(parts)
+    return Batch(
+        torch.from_numpy(tokens),
+        torch.from_numpy(lengths),
+        torch.from_numpy(sizes[:, 0].copy()),
+    )
+
+
+def next_tokens(
+    batch: Batch,
+) -> tuple[Int64[Tensor, " scored"], Int64[Tensor, " scored"], Int64[Tensor, " scored"]]:
+    """Scored positions: every main-text token, predicted from the position before it.
+
+    The first main-text token is predicted too, from the prompt's last position (paper section 3.2).
+    A main text without a prompt has nothing before its first token, which then is not scored.
+
+    Returns:
+        For each scored token its row, the position that predicts it, and the token itself.
+    """
+    position = torch.arange(batch.tokens.shape[1], device=batch.tokens.device)
+    is_scored = (position >= batch.main_starts.clamp_min(1).unsqueeze(1)) & (
+        position < batch.lengths.unsqueeze(1)
+    )
+    rows, positions = is_scored.nonzero(as_tuple=True)
+    return rows, positions - 1, batch.tokens[rows, positions]
+
+
+def length_buckets(
+    lengths: np.ndarray,
+    *,
+    max_tokens: int,
+    max_rows: int | None,
+    rng: np.random.Generator | None,
+) -> list[NDArray[np.int64]]:
+    """Group documents of similar length into batches.
+
+    Args:
+        lengths: tokens of each document.
+        max_tokens: tokens of one batch, padding included; a longer document is a batch of its own.
+        max_rows: documents of one batch; None for no limit.
+        rng: decides which of equally long documents meet, and the order of the batches; None (for
+            scoring) puts the longest first and leaves equally long ones in the order given.
+
+    Returns:
+        Indices into ``lengths``, each exactly once.
+    """
+    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
+    longest_first = order[np.argsort(-np.asarray(lengths)[order], kind="stable")]
+    batches = []
+    start = 0
+    while start < len(longest_first):
+        rows = max(1, max_tokens // max(1, int(lengths[longest_first[start]])))
+        rows = rows if max_rows is None else min(rows, max_rows)
+        batches.append(longest_first[start : start + rows])
+        start += rows
+    return batches if rng is None else [batches[index] for index in rng.permutation(len(batches))]

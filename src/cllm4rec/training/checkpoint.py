@@ -1,0 +1,102 @@
+"""Training state on disk: safetensors and JSON, verified, replaced as a whole."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cllm4rec.errors import IntegrityError
+from cllm4rec.rundir import atomic_folder, read_json, sha256_file, write_json
+from cllm4rec.training.loop import Position
+from cllm4rec.training.optim import optimizer_tensors, restore_optimizer
+
+
+class Checkpoint:
+    """The resumable state of one stage in one folder.
+
+    Args:
+        folder: where it lives; replaced atomically at every save.
+        identity: what the state depends on (settings, data, backbone). A checkpoint of another
+            identity is not resumed from.
+        parameters: trained parameters of every objective, by objective and name; shared ones may
+            recur.
+        optimizers: by objective.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: str,
+        parameters: Mapping[str, Mapping[str, nn.Parameter]],
+        optimizers: Mapping[str, torch.optim.Optimizer],
+    ) -> None:
+        self.folder = folder
+        self.identity = identity
+        self.parameters = parameters
+        self.optimizers = optimizers
+
+    def save(
+        self, position: Position, notes: Mapping[str, Any], kept: Mapping[str, Tensor]
+    ) -> None:
+        """Write position, parameters, moments, ``notes`` (JSON values) and ``kept`` tensors."""
+        tensors = {f"kept/{name}": tensor for name, tensor in kept.items()}
+        for objective, named in self.parameters.items():
+            for name, parameter in named.items():
+                tensors[f"parameters/{objective}/{name}"] = parameter.detach()
+        for objective, optimizer in self.optimizers.items():
+            for name, tensor in optimizer_tensors(optimizer).items():
+                tensors[f"optimizer/{objective}/{name}"] = tensor
+        with atomic_folder(self.folder) as folder:
+            # Clones: safetensors refuses tensors that share memory.
+            save_file(
+                {n: t.contiguous().clone() for n, t in tensors.items()},
+                folder / "state.safetensors",
+            )
+            write_json(
+                folder / "state.json",
+                {
+                    "identity": self.identity,
+                    "position": asdict(position),
+                    "notes": dict(notes),
+                    "sha256": sha256_file(folder / "state.safetensors"),
+                },
+            )
+
+    def resume(self) -> tuple[Position, dict[str, Any], dict[str, Tensor]] | None:
+        """Restore parameters and moments in place; None where there is nothing to resume from.
+
+        Returns:
+            Position, notes and kept tensors as they were saved.
+
+        Raises:
+            IntegrityError: the state file is not the one that was written.
+        """
+        if not (self.folder / "state.json").is_file():
+            return None
+        record = read_json(self.folder / "state.json")
+        if record["identity"] != self.identity:
+            return None
+        path = self.folder / "state.safetensors"
+        if not path.is_file() or sha256_file(path) != record["sha256"]:
+            raise IntegrityError(f"{path} is damaged; remove {self.folder} to train anew")
+        tensors = load_file(path)
+        with torch.no_grad():
+            for objective, named in self.parameters.items():
+                for name, parameter in named.items():
+                    parameter.copy_(tensors[f"parameters/{objective}/{name}"])
+        for objective, optimizer in self.optimizers.items():
+            restore_optimizer(optimizer, _under(tensors, f"optimizer/{objective}/"))
+        return Position(**record["position"]), record["notes"], _under(tensors, "kept/")
+
+    def remove(self) -> None:
+        """Forget the state: its stage is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,186 @@
+"""The one training loop: every stage's optimiser steps run here.
+
+A stage is a plan of passes over documents, and a pass belongs to one objective. Which documents a
+step sees, their order and their masks are pure functions of (seed, pass, step); the state between
+steps is the parameters, the optimisers' moments and the position. That is all a checkpoint holds,
+and why a resumed run is the same run.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from cllm4rec import progress
+from cllm4rec.models.losses import Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Documents ``start … start + count`` of an objective's endless, epoch-wise shuffled stream."""
+
+    objective: str
+    start: int
+    count: int
+
+
+class Objective(Protocol):
+    """What is minimised over one kind of document."""
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Weight of each named loss in the step's objective."""
+        ...
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """What its optimiser trains, by name."""
+        ...
+
+    def steps(self, part: Pass) -> Sequence[Sequence[Any]]:
+        """One entry per optimiser step of the pass: the documents it sees."""
+        ...
+
+    def batches(self, step: Sequence[Any]) -> Sequence[Any]:
+        """The step's micro-batches; their gradients add up."""
+        ...
+
+    def counts(self, batch: Any) -> Mapping[str, int]:
+        """How much each loss of the batch is summed over, known before the forward pass."""
+        ...
+
+    def losses(self, batch: Any) -> Mapping[str, Loss]:
+        """The summed losses of one micro-batch."""
+        ...
+
+
+@dataclass
+class Position:
+    """Where training stands: the next pass, and the next step within it."""
+
+    pass_number: int = 0
+    step: int = 0
+
+
+def fit(
+    plan: Sequence[Pass],
+    objectives: Mapping[str, Objective],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    *,
+    stage: str,
+    position: Position,
+    log: Callable[..., None],
+    after_pass: Callable[[int], bool],
+    checkpoint: Callable[[Position], None],
+    checkpoint_seconds: float = 120.0,
+) -> None:
+    """Run the passes of ``plan`` from ``position`` on.
+
+    Args:
+        plan: passes in order; objectives take turns here (L-steps and C-steps).
+        objectives: by the names used in the plan.
+        optimizers: one per objective; their base rate is the peak of the schedule.
+        stage: name in the log and on the progress bar.
+        position: where to begin; moved on step by step.
+        log: called with one row per step.
+        after_pass: called with the pass's number when it is done; true ends training early.
+        checkpoint: called with the position after each pass, and between steps when
+            ``checkpoint_seconds`` have gone by.
+        checkpoint_seconds: longest time of work that a kill can lose.
+
+    Raises:
+        FloatingPointError: a step's gradients are not finite; parameters are as before that step.
+    """
+    saved_at_s = time.monotonic()
+    total = sum(part.count for part in plan)
+    with progress.task(stage.capitalize(), total=total, unit="document") as task:
+        task.advance(sum(part.count for part in plan[: position.pass_number]))
+        while position.pass_number < len(plan):
+            part = plan[position.pass_number]
+            objective, optimizer = objectives[part.objective], optimizers[part.objective]
+            steps = objective.steps(part)
+            while position.step < len(steps):
+                done = _share_done(plan, position, len(steps))
+                rate = _set_rate(optimizer, done)
+                step = steps[position.step]
+                values = optimiser_step(objective, optimizer, step)
+                position.step += 1
+                log(
+                    stage=stage,
+                    part=part.objective,
+                    **{"pass": position.pass_number},
+                    step=position.step,
+                    rate=rate,
+                    **values,
+                )
+                task.advance(len(step), loss=values["loss"])
+                if time.monotonic() - saved_at_s > checkpoint_seconds:
+                    checkpoint(position)
+                    saved_at_s = time.monotonic()
+            position.pass_number, position.step = position.pass_number + 1, 0
+            finished = after_pass(position.pass_number - 1)
+            if finished:
+                position.pass_number = len(plan)
+            checkpoint(position)
+            saved_at_s = time.monotonic()
+
+
+def optimiser_step(
+    objective: Objective, optimizer: torch.optim.Optimizer, step: Any
+) -> dict[str, float]:
+    """One update: Σ weight · (loss summed over micro-batches ÷ its count over all of them)."""
+    batches = objective.batches(step)
+    counts: dict[str, int] = {}
+    for batch in batches:
+        for name, count in objective.counts(batch).items():
+            counts[name] = counts.get(name, 0) + count
+    sums = dict.fromkeys(counts, 0.0)
+    optimizer.zero_grad(set_to_none=True)
+    for batch in batches:
+        losses = objective.losses(batch)
+        parts = [
+            objective.weights[name] / max(counts[name], 1) * loss.total
+            for name, loss in losses.items()
+        ]
+        torch.stack(parts).sum().backward()  # type: ignore[no-untyped-call]
+        for name, loss in losses.items():
+            sums[name] += float(loss.total.detach())
+    _refuse_non_finite(optimizer)
+    optimizer.step()
+    means = {name: sums[name] / max(counts[name], 1) for name in sums}
+    return {"loss": sum(objective.weights[name] * mean for name, mean in means.items()), **means}
+
+
+def schedule(done: float, warmup: float = 0.05, floor: float = 0.05) -> float:
+    """Share of the peak rate after a share ``done`` of training: linear rise, cosine fall."""
+    if done < warmup:
+        return (done + 1e-3) / (warmup + 1e-3)
+    fall = 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
+    return floor + (1 - floor) * fall
+
+
+def _share_done(plan: Sequence[Pass], position: Position, num_steps: int) -> float:
+    """Share of the current objective's passes that lie behind, by documents."""
+    own = plan[position.pass_number].objective
+    before = sum(p.count for p in plan[: position.pass_number] if p.objective == own)
+    total = sum(p.count for p in plan if p.objective == own)
+    here = plan[position.pass_number].count * position.step / max(num_steps, 1)
+    return (before + here) / max(total, 1)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, done: float) -> float:
+    factor = schedule(done)
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def _refuse_non_finite(optimizer: torch.optim.Optimizer) -> None:
+    """Stop before the update: one such gradient would poison every row by the moments."""
+    gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
+    norms = torch.stack([gradient.norm() for gradient in gradients])
+    if not bool(norms.isfinite().all()):
+        raise FloatingPointError("a gradient is not finite; lower the stage's learning_rate")

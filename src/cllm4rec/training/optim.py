@@ -1,0 +1,56 @@
+"""Adam with one rate for the token tables and a smaller one for the dense maps and the backbone."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+def adam(
+    parameters: Mapping[str, nn.Parameter],
+    *,
+    learning_rate: float,
+    maps_rate: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """An optimiser over named parameters.
+
+    Args:
+        parameters: by name; names that end in ``entities`` are token tables.
+        learning_rate: peak rate of the token tables.
+        maps_rate: peak rate of everything else as a share of ``learning_rate``: a step on a
+            square map moves every score by the sum over its whole width, a step on a row only
+            that row's.
+        weight_decay: decoupled decay of everything but the token tables.
+    """
+    tables = [p for name, p in parameters.items() if name.endswith("entities")]
+    maps = [p for name, p in parameters.items() if not name.endswith("entities")]
+    groups = [
+        {"params": tables, "peak": learning_rate, "weight_decay": 0.0},
+        {"params": maps, "peak": learning_rate * maps_rate, "weight_decay": weight_decay},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's moments and step counts as a flat dict of tensors, for safetensors."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value).clone()
+        for index, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Undo :func:`optimizer_tensors`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters with gradients, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -1,0 +1,43 @@
+"""Which documents a step sees: a pure function of (seed, pass)."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from cllm4rec import seeds
+from cllm4rec.corpora.document import Document
+from cllm4rec.training.loop import Pass
+
+
+class Corpus(Protocol):
+    """Documents of one kind, random access."""
+
+    def __len__(self) -> int: ...
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each document."""
+        ...
+
+    def document(self, index: int, epoch: int) -> Document:
+        """One document as it is written in one epoch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Documents of one step: which, and in which epoch."""
+
+    index: int
+    epoch: int
+
+
+def stream(size: int, part: Pass, seed: int) -> list[Drawn]:
+    """Documents of a pass: consecutive ones of endlessly many shuffled epochs."""
+    drawn: list[Drawn] = []
+    for epoch in range(part.start // size, (part.start + part.count - 1) // size + 1):
+        order = seeds.generator(seed, part.objective, "order", epoch).permutation(size)
+        low = max(part.start - epoch * size, 0)
+        high = min(part.start + part.count - epoch * size, size)
+        drawn += [Drawn(int(index), epoch) for index in order[low:high]]
+    return drawn

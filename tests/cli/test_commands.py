@@ -1,0 +1,240 @@
+"""Each command hands its arguments to one stage, and prints that stage's result."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from cllm4rec.cli import cllm4rec, main
+from cllm4rec.config import Config, load_config, to_toml
+from cllm4rec.data import sources
+from cllm4rec.rundir import RunDir
+
+STAGES = ("prepare", "pretrain", "finetune", "train", "evaluate", "recommend", "demo")
+
+
+class Stages(ModuleType):
+    """Stands in for ``cllm4rec.stages``: notes each call, prints noise, returns ``result``."""
+
+    def __init__(self) -> None:
+        super().__init__("cllm4rec.stages")
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.result: dict[str, Any] = {"seconds": 1.5}
+        for name in STAGES:
+            setattr(self, name, self._stage(name))
+
+    def _stage(self, name: str) -> Callable[..., dict[str, Any]]:
+        def stage(*arguments: Any, **options: Any) -> dict[str, Any]:
+            self.calls.append((name, arguments, options))
+            print("a library's chatter")
+            return self.result
+
+        return stage
+
+
+@pytest.fixture
+def stages(monkeypatch) -> Stages:
+    stages = Stages()
+    monkeypatch.setitem(sys.modules, "cllm4rec.stages", stages)
+    monkeypatch.setattr("cllm4rec.stages", stages, raising=False)
+    return stages
+
+
+def code_of(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code
+
+
+def the_call(stages: Stages) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    ((name, arguments, options),) = stages.calls
+    return name, tuple(a.path if isinstance(a, RunDir) else a for a in arguments), options
+
+
+class TestTranslation:
+    def test_prepare(self, stages, tmp_path):
+        assert code_of("prepare", "--data", "D", "--run", tmp_path, "--set", "seed=4") == 0
+        name, arguments, options = the_call(stages)
+        assert (name, arguments) == ("prepare", (Path("D"), tmp_path))
+        assert options == {"split": None, "protocol": "paper", "config": Config(seed=4)}
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (["--split", "s.parquet"], {"split": Path("s.parquet"), "protocol": "paper"}),
+            (["--protocol", "temporal"], {"split": None, "protocol": "temporal"}),
+        ],
+    )
+    def test_prepare_keeps_to_a_split_or_a_protocol(self, stages, tmp_path, given, expected):
+        assert code_of("prepare", "--data", "D", "--run", tmp_path, *given) == 0
+        assert the_call(stages)[2].items() >= expected.items()
+
+    @pytest.mark.parametrize("command", ["pretrain", "finetune", "train"])
+    def test_training(self, stages, tmp_path, command):
+        assert code_of(command, "--run", tmp_path, "--config", "paper", "--set", "seed=2") == 0
+        assert the_call(stages) == (command, (tmp_path, load_config("paper", ["seed=2"])), {})
+
+    def test_training_goes_on_with_the_settings_the_run_was_begun_with(self, stages, tmp_path):
+        begun_with = Config(seed=9)
+        (tmp_path / "config.toml").write_text(to_toml(begun_with))
+        assert code_of("train", "--run", tmp_path, "--set", "threads=1") == 0
+        assert the_call(stages)[1][1] == Config(seed=9, threads=1)
+
+    def test_settings_of_a_file(self, stages, tmp_path):
+        (tmp_path / "mine.toml").write_text("[finetune]\nepochs = 2\n")
+        assert code_of("train", "--run", tmp_path, "--config", tmp_path / "mine.toml") == 0
+        assert the_call(stages)[1][1].finetune.epochs == 2
+
+    @pytest.mark.parametrize(
+        ("given", "topk"), [([], None), (["--topk", "theirs.parquet"], Path("theirs.parquet"))]
+    )
+    def test_evaluate(self, stages, tmp_path, given, topk):
+        assert code_of("evaluate", "--run", tmp_path, *given) == 0
+        assert the_call(stages) == ("evaluate", (tmp_path,), {"topk": topk})
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (["--users", "7", "a b"], {"users": ["7", "a b"], "history": None, "k": 10}),
+            (["--users", "--k", "3", "--", "-5"], {"users": ["-5"], "history": None, "k": 3}),
+            (["--history", "🎬", "--k", "3"], {"users": None, "history": ["🎬"], "k": 3}),
+        ],
+    )
+    def test_recommend(self, stages, tmp_path, given, expected):
+        assert code_of("recommend", "--run", tmp_path, *given) == 0
+        assert the_call(stages) == ("recommend", (tmp_path,), {**expected, "out": None})
+
+    def test_recommend_for_everyone(self, stages, tmp_path):
+        out = tmp_path / "topk.parquet"
+        assert code_of("recommend", "--run", tmp_path, "--all", "--k", 100, "--out", out) == 0
+        expected = {"users": None, "history": None, "k": 100, "out": out}
+        assert the_call(stages) == ("recommend", (tmp_path,), expected)
+
+    def test_demo(self, stages):
+        assert code_of("demo", "--set", "seed=3", "--split", "s.parquet") == 0
+        expected = ("demo", (Path("runs/demo"), Config(seed=3)), {"split": Path("s.parquet")})
+        assert the_call(stages) == expected
+
+    def test_data(self, monkeypatch, tmp_path, capsys):
+        def write(folder: Path) -> None:
+            folder.mkdir()
+            (folder / "interactions.csv").touch()
+
+        monkeypatch.setattr(sources, "SOURCES", {"toy": write})
+        assert code_of("data", "toy", "--to", tmp_path / "D", "--json") == 0
+        assert json.loads(capsys.readouterr().out) == {
+            "name": "toy",
+            "folder": str(tmp_path / "D"),
+            "written": ["interactions.csv"],
+        }
+
+
+class TestJson:
+    def test_standard_output_carries_one_object_and_nothing_else(self, stages, tmp_path, capsys):
+        stages.result = {"rows": [{"model": "é", "path": Path("x")}]}
+        assert code_of("evaluate", "--run", tmp_path, "--json") == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out) == {"rows": [{"model": "é", "path": "x"}]}
+        assert out.count("\n") == 1
+        assert err == "a library's chatter\n"
+
+    def test_numpy_numbers_are_numbers(self, stages, tmp_path, capsys):
+        np = pytest.importorskip("numpy")
+        stages.result = {"mean": np.float32(0.5), "users": np.int64(3), "ids": np.arange(2)}
+        assert code_of("evaluate", "--run", tmp_path, "--json") == 0
+        assert json.loads(capsys.readouterr().out) == {"mean": 0.5, "users": 3, "ids": [0, 1]}
+
+    def test_what_has_no_json_form_is_our_fault(self, stages, tmp_path, capsys):
+        stages.result = {"what": object()}
+        assert code_of("evaluate", "--run", tmp_path, "--json") == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "object has no JSON form" in err
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["prepare", "--run", "R"], "Missing option '--data'"),
+            (["prepare", "--data", "D"], "Missing option '--run'"),
+            (
+                ["prepare", "--data", "D", "--run", "R", "--split", "F", "--protocol", "paper"],
+                "--split and --protocol exclude each other",
+            ),
+            (["prepare", "--data", "D", "--run", "R", "--protocol", "x"], "leave-last-out"),
+            (["train", "--run", "R", "--set", "finetune.epoch=1"], "did you mean"),
+            (["train", "--run", "R", "--config", "absent.toml"], "absent.toml"),
+            (["recommend", "--run", "R"], "exactly one of --all, --users IDS and --history IDS"),
+            (["recommend", "--run", "R", "--users", "--all", "1"], "exactly one of"),
+            (["recommend", "--run", "R", "--users"], "need IDS"),
+            (["recommend", "--run", "R", "--all", "1", "--out", "F"], "--all takes none"),
+            (["recommend", "--run", "R", "--all"], "--all needs --out"),
+            (["recommend", "--run", "R", "--history", "1", "--out", "F"], "--out is for users"),
+            (["recommend", "--run", "R", "--users", "1", "--k", "0"], "--k"),
+            (["data", "nothing", "--to", "D"], "no data set 'nothing'; there are movielens-100k"),
+            (["unknown"], "No such command 'unknown'"),
+            (["--nothing"], "No such option"),
+        ],
+    )
+    def test_wrong_usage_is_one_line_and_exit_code_2(self, stages, capsys, arguments, message):
+        assert code_of(*arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert message in err
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        assert stages.calls == []
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["train", "--help"], ["--version"]])
+    def test_help_is_on_standard_output(self, arguments, capsys):
+        assert code_of(*arguments) == 0
+        out, err = capsys.readouterr()
+        assert "cllm4rec" in out
+        assert err == ""
+
+    def test_no_command_shows_what_there_is(self, capsys):
+        assert code_of() == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "Commands:" in err
+
+    def test_the_commands_are_these(self):
+        assert list(cllm4rec.commands) == ["data", *(name for name in STAGES)]
+
+    def test_options_are_few_and_no_setting_has_its_own(self):
+        options = {
+            name
+            for command in cllm4rec.commands.values()
+            for parameter in command.params
+            for name in parameter.opts
+            if name.startswith("-")
+        }
+        assert options == {
+            *("--all", "--config", "--data", "--history", "--json", "--k", "--out", "--protocol"),
+            *("--run", "--set", "--split", "--to", "--topk", "--users"),
+        }
+
+
+def test_help_starts_without_anything_heavy():
+    program = """
+import sys
+from cllm4rec.cli import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    assert end.code == 0
+heavy = {"torch", "transformers", "duckdb", "pyarrow", "numpy", "scipy", "sklearn", "matplotlib"}
+print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "Commands:" in done.stdout
+    assert done.stderr == "[]\n"

@@ -1,0 +1,98 @@
+"""Whatever goes wrong: one line and an exit code, or a traceback that is ours to mend."""
+
+import errno
+import os
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from cllm4rec.cli import main
+from cllm4rec.errors import IntegrityError, UnknownId
+
+
+def outcome(monkeypatch, capsys, fault: BaseException) -> tuple[int, str]:
+    """Exit code and standard error of `evaluate` when its stage raises ``fault``."""
+
+    def evaluate(*_arguments: object, **_options: object) -> None:
+        raise fault
+
+    stages = ModuleType("cllm4rec.stages")
+    monkeypatch.setattr(stages, "evaluate", evaluate, raising=False)
+    monkeypatch.setitem(sys.modules, "cllm4rec.stages", stages)
+    monkeypatch.setattr("cllm4rec.stages", stages, raising=False)
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "--run", "runs/x", "--json"])
+    out, err = capsys.readouterr()
+    assert out == ""
+    return end.value.code, err
+
+
+@pytest.mark.parametrize("kind", [UnknownId, IntegrityError])
+def test_what_the_caller_can_mend_is_one_line(monkeypatch, capsys, kind):
+    code, err = outcome(monkeypatch, capsys, kind("user 'x\ny' is not in this run;\n  retrain"))
+    assert code == 2
+    assert err == "error: user 'x y' is not in this run; retrain\n"
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), EOFError()])
+def test_an_interruption_is_one_line_and_130(monkeypatch, capsys, fault):
+    if isinstance(fault, EOFError):
+        code, err = outcome(monkeypatch, capsys, fault)
+        assert code == 1, "nothing is read from the terminal, so this would be our fault"
+        return
+    code, err = outcome(monkeypatch, capsys, fault)
+    assert code == 130
+    assert err == "interrupted; run the same command again to go on\n"
+
+
+@pytest.mark.parametrize(
+    ("fault", "folder"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/big/disk/.a.tmp-1"), "/big/disk"),
+        (OSError(errno.ENOSPC, "No space left on device"), "runs/x"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "runs/x"),
+        (RuntimeError('IO Error: could not write "f": No space left on device'), "runs/x"),
+    ],
+)
+def test_a_full_disk_is_one_line(monkeypatch, capsys, fault, folder):
+    code, err = outcome(monkeypatch, capsys, fault)
+    assert code == 2
+    assert err == f"error: no space left on {folder}; free some or choose another --run\n"
+
+
+def test_a_forbidden_folder_is_one_line(monkeypatch, capsys):
+    fault = PermissionError(errno.EACCES, "Permission denied", "/root/runs")
+    code, err = outcome(monkeypatch, capsys, fault)
+    assert code == 2
+    assert err.startswith("error: /root/runs: permission denied;")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError("x"), FileNotFoundError(2, "gone", "f")])
+def test_our_own_faults_show_where_they_happened(monkeypatch, capsys, fault):
+    code, err = outcome(monkeypatch, capsys, fault)
+    assert code == 1
+    assert err.startswith("Traceback")
+    assert "in evaluate" in err
+    assert err.endswith("please report it with the lines above.\n")
+
+
+def test_a_reader_that_went_away_is_no_fault():
+    program = "from cllm4rec.cli import main; main(['--help'])"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_chatter_of_libraries_is_off(monkeypatch, capsys):
+    for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        monkeypatch.delenv(name, raising=False)
+    outcome(monkeypatch, capsys, KeyboardInterrupt())
+    assert os.environ["TRANSFORMERS_VERBOSITY"] == "error"
+    assert os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] == "1"

@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from cllm4rec.models.heads import ItemHead, WordHead
+from reference import losses as reference
+
+HIDDEN = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+MEAN = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+ITEMS = torch.randn(5, 4, generator=torch.Generator().manual_seed(2))
+
+
+def scores(head: ItemHead) -> torch.Tensor:
+    return head(head.query(HIDDEN, MEAN), ITEMS)
+
+
+def test_the_plain_head_is_the_papers_tied_product():
+    head = ItemHead(5, 4, projection=False, skip=False)
+    torch.testing.assert_close(scores(head), HIDDEN @ ITEMS.T)
+
+
+def test_a_projection_alone_starts_as_the_plain_head():
+    head = ItemHead(5, 4, projection=True, skip=False)
+    torch.testing.assert_close(scores(head), HIDDEN @ ITEMS.T)
+
+
+def test_with_a_skip_the_scores_start_from_the_history():
+    head = ItemHead(5, 4, projection=True, skip=True)
+    torch.testing.assert_close(scores(head), MEAN @ ITEMS.T)
+
+
+def test_scale_and_bias_act_on_the_scores():
+    head = ItemHead(5, 4, projection=False, skip=False)
+    with torch.no_grad():
+        head.log_scale.fill_(torch.log(torch.tensor(2.0)))
+        head.bias.copy_(torch.arange(5.0))
+    torch.testing.assert_close(scores(head), 2 * HIDDEN @ ITEMS.T + torch.arange(5.0))
+
+
+@pytest.mark.parametrize("projection", [False, True])
+def test_word_head_scores_its_vocabulary_alone(projection):
+    words = torch.randn(9, 4, generator=torch.Generator().manual_seed(3))
+    vocabulary = torch.tensor([1, 4, 8])
+    head = WordHead(words, vocabulary, projection=projection, half_precision=False)
+    loss = head.loss(HIDDEN, torch.tensor([8, 1, 4]))
+    expected = reference.linear_cross_entropy(
+        HIDDEN, words[vocabulary], torch.zeros(3), torch.tensor([2, 0, 1])
+    )
+    assert float(loss.total.detach()) == pytest.approx(expected, rel=1e-4)

@@ -1,0 +1,63 @@
+"""Slow, independent versions of the method's losses: one token, one item, one coordinate at a time."""
+
+import math
+
+import torch
+
+
+def softmax_nll(logits: list[float], wanted: int) -> float:
+    """−log softmax of one entry, with Python floats."""
+    highest = max(logits)
+    total = sum(math.exp(x - highest) for x in logits)
+    return math.log(total) + highest - logits[wanted]
+
+
+def linear_cross_entropy(hidden, weight, bias, targets) -> float:
+    """Σ −log p(target) of ``hidden @ weight.T + bias``."""
+    total = 0.0
+    for row, target in zip(hidden.tolist(), targets.tolist(), strict=True):
+        logits = [
+            sum(h * w for h, w in zip(row, word, strict=True)) + b
+            for word, b in zip(weight.tolist(), bias.tolist(), strict=True)
+        ]
+        total += softmax_nll(logits, target)
+    return total
+
+
+def holdout_nll(logits, holdouts: list[list[int]]) -> float:
+    """−Σ_users Σ_j r_j^hold log softmax_j, the multi-hot target written out."""
+    total = 0.0
+    for scores, held in zip(logits.tolist(), holdouts, strict=True):
+        target = [1.0 if item in held else 0.0 for item in range(len(scores))]
+        total += sum(r * softmax_nll(scores, item) for item, r in enumerate(target) if r)
+    return total
+
+
+def half_squared_distance(own, other, occurrences: list[int]) -> float:
+    """Σ over occurrences of ½‖own − other‖², coordinate by coordinate."""
+    total = 0.0
+    for row in occurrences:
+        for a, b in zip(own[row].tolist(), other[row].tolist(), strict=True):
+            total += 0.5 * (a - b) ** 2
+    return total
+
+
+def next_item_nll(model, document) -> float:
+    """Σ −log p(item | everything before it) of one document, one forward pass per predicted item.
+
+    The autoregressive definition taken literally: each pass sees the prefix and nothing else.
+    """
+    tokens = [*document.prompt.tolist(), *document.main.tolist()]
+    start = len(document.prompt)
+    total = 0.0
+    for position in range(start, len(tokens)):
+        prefix = torch.tensor([tokens[:position]])
+        embedded = model.embedding(prefix)
+        hidden = model.backbone(embedded)[0, -1]
+        shown = embedded[0, start:position]
+        mean = shown.mean(0) if len(shown) else torch.zeros_like(hidden)
+        query = model.head.query(hidden[None], mean[None])
+        logits = (model.head(query, model.embedding.items) + model.cold)[0]
+        target = model.space.item_number(tokens[position])
+        total += softmax_nll(logits.tolist(), target)
+    return total

@@ -1,0 +1,51 @@
+"""Hypothesis strategies: what users may hand in, and the values passed between the packages."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from cllm4rec.corpora.document import Document
+from cllm4rec.tokens.space import TokenSpace
+
+NASTY_TEXTS = [
+    "",
+    " ",
+    "\n\t\u00a0",
+    "<user_3>",
+    "<item_5>",
+    "item_5 user_3",
+    "<|endoftext|>",
+    "good<|endoftext|>bad<|im_start|>",
+    "[PAD]",
+    "\x00",
+    "\u202e\ufeff\ufffd",
+    "👩‍👩‍👧‍👦 家族 семья",
+    "a" * 10_000,
+]
+
+
+def any_texts() -> st.SearchStrategy[str]:
+    """Text of any kind, with spellings of tokens and odd characters among it."""
+    pieces = st.one_of(st.text(), st.sampled_from(NASTY_TEXTS))
+    return st.lists(pieces, max_size=3).map("".join)
+
+
+def token_spaces(max_count: int = 1000) -> st.SearchStrategy[TokenSpace]:
+    """Token spaces with at least one word, user and item."""
+    counts = st.integers(1, max_count)
+    return st.builds(TokenSpace, num_words=counts, num_users=counts, num_items=counts)
+
+
+@st.composite
+def histories(
+    draw: st.DrawFn, num_items: int = 30, max_users: int = 6, max_size: int = 20
+) -> list[list[int]]:
+    """Distinct items of each user, in time order; users without any among them."""
+    item = st.integers(0, num_items - 1)
+    one = st.lists(item, unique=True, max_size=max_size)
+    return draw(st.lists(one, min_size=1, max_size=max_users))
+
+
+def documents(max_token: int = 50) -> st.SearchStrategy[Document]:
+    """Documents of a few tokens; prompts and main texts may be empty."""
+    tokens = st.lists(st.integers(-1, max_token), max_size=6).map(lambda t: np.array(t, np.int32))
+    return st.builds(Document, prompt=tokens, main=tokens)

@@ -148,6 +148,7 @@ class TestOnATerminal:
         assert capsys.readouterr().out == "result\n"
         assert terminal.getvalue().splitlines()[-1].endswith("s, loss 1.5")
         assert progress._BARS._progress is None
+        assert progress._BARS._timers == {}
 
     def test_short_work_leaves_no_trace(self, terminal, monkeypatch):
         monkeypatch.setattr(progress, "SHOW_AFTER_S", 0.2)
@@ -166,4 +167,5 @@ class TestOnATerminal:
         with pytest.raises(KeyboardInterrupt):
             interrupt()
         assert progress._BARS._progress is None
+        assert progress._BARS._timers == {}
         assert terminal.getvalue().rstrip().endswith("\x1b[?25h"), "the cursor is shown again"

@@ -234,7 +234,7 @@ class TestMetrics:
 
     @pytest.mark.parametrize("row", [{"loss": float("nan")}, {"valid": {"loss": float("inf")}}])
     def test_numbers_that_are_not_finite_are_refused_by_name(self, run, row):
-        with pytest.raises(ValueError, match="loss is (nan|inf)"):
+        with pytest.raises(ValueError, match=r"loss is (nan|inf)"):
             run.log_metrics(**row)
         assert run.metrics() == []
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,11 @@ import torch
 from torch import Tensor
 
 from cllm4rec.config import Config
+from cllm4rec.corpora.document import Document
 from cllm4rec.corpora.prompts import Prompts
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.evaluation.baselines import Context
+from cllm4rec.factor_search import FactorStart, search
 from cllm4rec.linear.factors import item_factors
 from cllm4rec.linear.text_vectors import item_text_vectors
 from cllm4rec.models.backbone import Backbone, arithmetic, frozen_copy, load_backbone
@@ -21,10 +25,34 @@ from cllm4rec.models.embedding import ExtendedEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, RecLLM
 from cllm4rec.models.pretrained import find_backbone, fingerprint
-from cllm4rec.models.warm_start import history_means, noise, orthogonal_subspaces, word_means
+from cllm4rec.models.warm_start import history_means, noise, turned, word_means
 from cllm4rec.seeds import derived_seed
+from cllm4rec.tokens.batch import collate
 from cllm4rec.tokens.space import TokenSpace
 from cllm4rec.tokens.tokenizer import WordTokenizer
+
+
+SAMPLE = 128
+"""Documents whose hidden states give the item head's centre and spread."""
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Initial values.
+
+    Attributes:
+        collaborative: z^l, ``[users + items, size]``.
+        content: z^c, ``[users + items, size]``.
+        bias: of the item head, ``[items]``.
+        log_scale: of the item head.
+        settings: what a search chose, for the record.
+    """
+
+    collaborative: Tensor
+    content: Tensor
+    bias: Tensor
+    log_scale: float
+    settings: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -79,50 +107,66 @@ class Assembly:
         parts = [settings, dict(files), self.backbone_fingerprint]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def warm_start(self, side: str) -> Tensor:
-        """Initial token table ``[users + items, size]`` of one side.
-
-        Args:
-            side: ``collaborative`` or ``content``.
-        """
-        config, space = self.config.model, self.space
-        seed = derived_seed(self.config.seed, "warm start", side)
+    def warm_start(self) -> WarmStart:
+        """Where both token tables and the item head start (``model.warm_start``)."""
+        config, space, seed = self.config.model, self.space, self.config.seed
+        no_bias = torch.zeros(space.num_items)
         if config.warm_start == "none":
-            return noise(space.num_users + space.num_items, self.words, seed)
+            rows = space.num_users + space.num_items
+            both = [
+                noise(rows, self.words, derived_seed(seed, "warm start", side))
+                for side in ("collaborative", "content")
+            ]
+            return WarmStart(both[0], both[1], no_bias, 0.0, {})
         if config.warm_start == "words":
-            items = word_means(
-                self.tokenizer.encode(self.dataset.texts.item_words()), self.words, seed
-            )
-        else:
-            items = self._factors()
-        train = self.dataset.part("train")
-        users = history_means(items, train.offsets, train.items)
-        return torch.cat([users, items])
+            texts = self.tokenizer.encode(self.item_words)
+            items = word_means(texts, self.words, derived_seed(seed, "warm start"))
+            entities = self._with_users(items)
+            return WarmStart(entities, entities, no_bias, 0.0, {})
+        start = self._factors()
+        items = turned(start.vectors, self.words, derived_seed(seed, "rotation"))
+        entities = self._with_users(items)
+        # Products of the longer vectors are larger by the square; the head's scale takes that back.
+        scale = float(items.norm(dim=1).mean().square().reciprocal() * start.sharpness)
+        settings = {**start.settings, "selection": start.selection, "sharpness": start.sharpness}
+        bias = torch.from_numpy(start.bias) * start.sharpness
+        return WarmStart(entities, entities, bias, math.log(scale), settings)
 
-    def _factors(self) -> Tensor:
+    @cached_property
+    def item_words(self) -> list[str]:
+        """One text per item; empty texts where texts are not to be used."""
+        if not self.config.model.content:
+            return [""] * self.space.num_items
+        return list(Context.of(self.dataset).words)
+
+    def _factors(self) -> FactorStart:
         """Both sides start from the same factors, so that regularisation pulls at nothing yet."""
-        size, config = self.words.shape[1], self.config.model
+        size = self.words.shape[1]
         seed = derived_seed(self.config.seed, "factors")
-        num_items = self.space.num_items
-        content = np.zeros((num_items, 0), dtype=np.float32)
-        if config.content:
-            wanted = int(size * config.warm_start_content_share)
-            content = item_text_vectors(
-                self.dataset.texts.item_words(), dimensions=wanted, seed=seed
-            )
+        wanted = int(size * self.config.model.warm_start_content_share)
+        content = item_text_vectors(self.item_words, dimensions=wanted, seed=seed)
         train = self.dataset.part("train")
         collaborative = item_factors(train, dimensions=size - content.shape[1], seed=seed)
-        return orthogonal_subspaces(collaborative, content, self.words, seed)
+        return search(self.dataset, collaborative, content, seed)
 
-    def collaborative_llm(self, entities: Tensor) -> CollaborativeLLM:
+    def _with_users(self, items: Tensor) -> Tensor:
+        """Users, as the mean of their training items, above the items."""
+        train = self.dataset.part("train")
+        return torch.cat([history_means(items, train.offsets, train.items), items])
+
+    def collaborative_llm(self, start: WarmStart) -> CollaborativeLLM:
         """The model of the L-steps."""
-        return CollaborativeLLM(
+        model = CollaborativeLLM(
             self.backbone,
-            ExtendedEmbedding(self.words, entities, self.space),
+            ExtendedEmbedding(self.words, start.collaborative, self.space),
             self._item_head(),
             self._rankable(),
             half_precision=self.half_precision,
         )
+        with torch.no_grad():
+            model.head.bias.copy_(start.bias)
+            model.head.log_scale.fill_(start.log_scale)
+        return model
 
     def rec_llm(self, entities: Tensor) -> RecLLM:
         """The model of finetuning and recommending."""
@@ -161,3 +205,10 @@ class Assembly:
     def _rankable(self) -> Tensor:
         """Items with a training interaction."""
         return torch.from_numpy(self.dataset.part("train").item_counts() > 0)
+
+
+def standardise(model: CollaborativeLLM, documents: Sequence[Document]) -> None:
+    """Set the item head's centre and spread from the hidden states of some documents."""
+    with torch.no_grad():
+        blocks = [documents[start : start + 16] for start in range(0, len(documents), 16)]
+        model.head.standardise(torch.cat([model.asked(collate(block)) for block in blocks]))

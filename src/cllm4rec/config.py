@@ -127,9 +127,6 @@ class ModelConfig(Settings):
     content: bool = True
     """``false``: texts are not used at all: no content LLM, no regularisation, no texts in warm
     starts."""
-    user_token_dropout: Share = 0.2
-    """Probability that a training prompt's user token becomes the mean of the history's items: what
-    a bare history or a new user gets at recommendation time."""
 
 
 class PretrainConfig(Settings):
@@ -172,7 +169,7 @@ class FinetuneConfig(Settings):
     """Tokens of one micro-batch, padding included; changes memory, not the result."""
     maps_rate: PositiveFloat = 0.1
     """Rate of the dense maps and the backbone, as a share of ``learning_rate``."""
-    user_token_dropout: NonNegativeFloat = 0.2
+    user_token_dropout: Share = 0.2
     """Probability that a training prompt's user token becomes the mean of the history's items: what
     a bare history or a new user gets at recommendation time."""
     holdout: Annotated[float, Field(gt=0, le=1)] = 0.2

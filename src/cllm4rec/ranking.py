@@ -202,7 +202,8 @@ def rank_all(
 
 def _ordered(bits: NDArray[np.int32]) -> NDArray[np.int32]:
     """Float32 bits as integers that sort like the floats; its own inverse."""
-    return bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
+    ordered: NDArray[np.int32] = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
+    return ordered
 
 
 def _read_columns(path: Path, users: IdMap, items: IdMap) -> Iterator[tuple[NDArray[Any], ...]]:
@@ -247,7 +248,8 @@ def _numbers(ids: Any, known: IdMap, path: Path) -> NDArray[np.int32]:
         numbers = known.numbers(encoded.dictionary.to_pylist())
     except UnknownId as error:
         raise UnknownId(f"{path}: {error}") from None
-    return np.asarray(numbers, dtype=np.int32)[encoded.indices.to_numpy()]
+    every: NDArray[np.int32] = numbers[encoded.indices.to_numpy()]
+    return every
 
 
 def _refuse(

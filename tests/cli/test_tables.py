@@ -23,15 +23,13 @@ def test_cells(value, text):
 def test_results_show_mean_and_interval_of_every_model(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     metrics = {"recall@20": {"mean": 0.34567, "low": 0.311, "high": 0.399}, "coverage@20": 0.5}
-    show(
-        {
-            "part": "test",
-            "rows": [
-                {"model": "CLLM4Rec", "metrics": metrics},
-                {"model": "ease", "metrics": {"recall@20": {"mean": 0.25}}},
-            ],
-        }
-    )
+    show({
+        "part": "test",
+        "rows": [
+            {"model": "CLLM4Rec", "metrics": metrics},
+            {"model": "ease", "metrics": {"recall@20": {"mean": 0.25}}},
+        ],
+    })
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert lines[0] == ["part", "test"]
     assert lines[1] == ["model", "recall@20", "coverage@20"]
@@ -43,13 +41,11 @@ def test_results_show_mean_and_interval_of_every_model(capsys, monkeypatch):
 
 
 def test_nested_facts_and_lists_are_all_shown_and_hashes_are_not(capsys):
-    show(
-        {
-            "kept": {"users": 1200},
-            "files": {"a": "sha"},
-            "recommendations": {"u [bold]1": [{"rank": 1, "item_id": "[i]7", "title": None}]},
-        }
-    )
+    show({
+        "kept": {"users": 1200},
+        "files": {"a": "sha"},
+        "recommendations": {"u [bold]1": [{"rank": 1, "item_id": "[i]7", "title": None}]},
+    })
     out = capsys.readouterr().out
     assert "kept · users 1,200" in " ".join(out.split())
     assert "u [bold]1" in out

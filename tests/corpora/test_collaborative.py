@@ -75,8 +75,8 @@ def test_a_document_is_a_function_of_seed_epoch_and_user(order):
     backwards = [second.document(i, e).main.tolist() for e in (2, 1, 0) for i in (1, 0)]
     assert forwards == backwards[::-1]
     # What the others did does not matter, nor does the place among them.
-    alone = corpus_of([[], list(range(20)), []], order=order)
-    assert items_of(alone.document(0, 1), 3) == items_of(first.document(0, 1), 3)
+    other = corpus_of([[7], list(range(20)), []], order=order)
+    assert items_of(other.document(1, 1), 3) == items_of(first.document(0, 1), 3)
 
 
 def test_the_seed_changes_the_order():

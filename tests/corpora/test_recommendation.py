@@ -85,7 +85,7 @@ def test_the_user_token_stands_in_both_places(anonymous):
     token = ANONYMOUS if anonymous else NUM_WORDS + 1
     prompt = corpus.example(0, 0).document.prompt
     assert prompt[0] == token
-    assert np.flatnonzero((prompt == token)).tolist() == [0, len(prompt) - len(END) + 1]
+    assert np.flatnonzero(prompt == token).tolist() == [0, len(prompt) - len(END) + 1]
     other = NUM_WORDS + 1 if anonymous else ANONYMOUS
     assert other not in prompt
 
@@ -138,8 +138,8 @@ def test_an_example_is_a_function_of_seed_epoch_and_user(order):
     backwards = [written(second, i, e) for e in (2, 1, 0) for i in (1, 0)]
     assert forwards == backwards[::-1]
     assert len({str(example) for example in forwards}) == 6
-    alone = corpus_of([[], list(range(20)), []], order=order)
-    assert written(alone, 0, 1) == written(first, 0, 1)
+    other = corpus_of([[7, 8], list(range(20)), []], order=order)
+    assert written(other, 1, 1) == written(first, 0, 1)
     assert written(corpus_of(rows, order=order, seed=1), 0, 0) != written(first, 0, 0)
 
 

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from cllm4rec.models.warm_start import history_means, noise, orthogonal_subspaces, word_means
+from cllm4rec.models.warm_start import history_means, noise, turned, word_means
 
 WORDS = torch.randn(50, 16, generator=torch.Generator().manual_seed(0)) * 0.1
 
@@ -19,20 +20,18 @@ def test_word_means_and_noise_where_there_is_no_text():
     assert table[1].norm() > 0
 
 
-def test_the_subspaces_stay_orthogonal_and_keep_their_products():
-    rng = np.random.default_rng(0)
-    collaborative = rng.normal(size=(20, 6)).astype(np.float32)
-    content = rng.normal(size=(20, 5)).astype(np.float32)
-    both = orthogonal_subspaces(collaborative, content, WORDS, seed=0)
-    first = orthogonal_subspaces(collaborative, 0 * content, WORDS, seed=0)
-    second = orthogonal_subspaces(0 * collaborative, content, WORDS, seed=0)
-    scale = (first.norm() / np.linalg.norm(collaborative), second.norm() / np.linalg.norm(content))
-    assert (first @ second.T).abs().max() < 1e-5 * scale[0] * scale[1] * 100
-    cosine = np.corrcoef(
-        (both @ both.T).flatten(), (collaborative @ collaborative.T + content @ content.T).flatten()
-    )
-    assert cosine[0, 1] > 0.9999
-    torch.testing.assert_close(both.norm(dim=1).mean(), WORDS.norm(dim=1).mean())
+def test_turning_keeps_every_product_and_takes_the_words_norm():
+    factors = np.random.default_rng(0).normal(size=(20, 11)).astype(np.float32)
+    table = turned(factors, WORDS, seed=0)
+    torch.testing.assert_close(table.norm(dim=1).mean(), WORDS.norm(dim=1).mean())
+    scale = float(table.norm() / np.linalg.norm(factors))
+    expected = torch.from_numpy(factors @ factors.T) * scale**2
+    torch.testing.assert_close(table @ table.T, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_more_factors_than_the_width_are_refused():
+    with pytest.raises(ValueError, match="17 factors for a width of 16"):
+        turned(np.zeros((3, 17), dtype=np.float32), WORDS, seed=0)
 
 
 def test_a_user_starts_as_the_mean_of_the_history():

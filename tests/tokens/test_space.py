@@ -51,6 +51,12 @@ def test_arrays_and_tensors_are_mapped_number_by_number(kind):
     assert SPACE.item_number(tokens).tolist() == [[0, 2], [1, 1]]
 
 
+@pytest.mark.parametrize("kind", [np.array, torch.tensor])
+def test_the_rows_of_the_entity_table_are_users_then_items(kind):
+    tokens = kind([[SPACE.item(2), 0, SPACE.user(0)], [9, ANONYMOUS, SPACE.item(0)]])
+    assert SPACE.entity_rows(tokens).tolist() == [6, 0, 4]
+
+
 def test_an_array_keeps_its_type():
     assert SPACE.item(np.array([0, 2], np.int32)).dtype == np.int32
 

@@ -4,7 +4,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from cllm4rec.errors import InputError
 from cllm4rec.tokens.tokenizer import WordTokenizer
@@ -88,7 +88,12 @@ def test_the_backbones_truncation_and_padding_are_off(tmp_path):
 def test_a_tokenizer_that_puts_a_space_first_itself_does_not_get_two(tmp_path):
     words = {"<unk>": 0, "▁of": 1, "▁with": 2, "▁has": 3, "▁": 4}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    # As Llama 2 does it: the normalizer adds its space even to a text that has one.
+    tokenizer.normalizer = normalizers.Sequence([
+        normalizers.Prepend("▁"),
+        normalizers.Replace(" ", "▁"),
+    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     encode = WordTokenizer.from_folder(tmp_path, 5).encode
     assert encode([" has", "has", " has of"]) == [[3], [3], [3, 1]]

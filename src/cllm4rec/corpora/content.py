@@ -1,9 +1,7 @@
 """Titles, descriptions, features and reviews as documents, tokenised once, then memory-mapped."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from cllm4rec import progress
 from cllm4rec.config import CorpusConfig
 from cllm4rec.corpora.document import Document
+from cllm4rec.corpora.document_files import DocumentWriter, open_arrays
 from cllm4rec.corpora.prompts import Prompt, Prompts, entity
 from cllm4rec.data.texts import Texts
 from cllm4rec.rundir import atomic_folder
@@ -48,12 +47,7 @@ class ContentCorpus:
     @classmethod
     def open(cls, folder: Path) -> "ContentCorpus":
         """Open, memory-mapped, what `build_content_corpus` left in ``folder``."""
-        return cls(
-            *(
-                np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-                for name in ("tokens", "offsets", "prompt_lengths", "vocabulary")
-            )
-        )
+        return cls(*open_arrays(folder))
 
     def __len__(self) -> int:
         return len(self._prompt_lengths)
@@ -97,7 +91,7 @@ def build_content_corpus(
     groups = _groups(texts, space, tokenizer, prompts, config)
     with (
         atomic_folder(folder) as target,
-        _Writer(target, space.num_words) as writer,
+        DocumentWriter(target, space.num_words) as writer,
         progress.task("Tokenising texts", total=None, unit="text") as task,
     ):
         for group in groups:
@@ -147,7 +141,7 @@ def _groups(
         yield _Group(prompts.review, both, {}, reviews, config.max_words)
 
 
-def _write(writer: "_Writer", group: _Group, rows: range, tokenizer: WordTokenizer) -> None:
+def _write(writer: DocumentWriter, group: _Group, rows: range, tokenizer: WordTokenizer) -> None:
     tidied = [_tidy(group.texts[row] or "", group.max_words) for row in rows]
     written = [row for row, text in zip(rows, tidied, strict=True) if text]
     mains = tokenizer.encode([" " + text for text in tidied if text])
@@ -165,50 +159,3 @@ def _tidy(text: str, max_words: int) -> str:
     """
     words = text.split(maxsplit=max_words)[:max_words]
     return " ".join(words)[: max_words * _WORD_CHARACTERS]
-
-
-class _Writer:
-    """Writes documents to ``.npy`` files, never holding all tokens."""
-
-    def __init__(self, folder: Path, num_words: int) -> None:
-        self._folder = folder
-        self._raw = (folder / "tokens.raw").open("wb+")
-        self._lengths: list[int] = []
-        self._prompt_lengths: list[int] = []
-        self._is_used = np.zeros(num_words, bool)
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._raw.close()
-        Path(self._raw.name).unlink()
-
-    def add(self, prompt: NDArray[np.int32], main: NDArray[np.int32]) -> None:
-        """Append one document."""
-        self._raw.write(prompt.tobytes())
-        self._raw.write(main.tobytes())
-        self._lengths.append(len(prompt) + len(main))
-        self._prompt_lengths.append(len(prompt))
-        self._is_used[main] = True
-
-    def finish(self) -> None:
-        """Write the ``.npy`` files; the tokens get the header that their number was missing for."""
-        offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)])
-        self._save("offsets", offsets)
-        self._save("prompt_lengths", np.array(self._prompt_lengths, np.int32))
-        self._save("vocabulary", np.flatnonzero(self._is_used).astype(np.int32))
-        header = np.lib.format.header_data_from_array_1_0(np.empty(0, np.int32))
-        header["shape"] = (int(offsets[-1]),)
-        with (self._folder / "tokens.npy").open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            self._raw.seek(0)
-            shutil.copyfileobj(self._raw, file)
-
-    def _save(self, name: str, array: NDArray[np.integer]) -> None:
-        np.save(self._folder / f"{name}.npy", array, allow_pickle=False)

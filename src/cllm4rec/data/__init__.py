@@ -1,0 +1,1 @@
+"""Files → checked, numbered, split interactions and texts; external ids end here."""

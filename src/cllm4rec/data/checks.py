@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import duckdb
 
 from cllm4rec.data.database import literal
-from cllm4rec.data.reading import InputFile, reading
+from cllm4rec.data.input_file import InputFile
+from cllm4rec.data.reading import reading
 
 MAX_TIMESTAMP = 253_402_300_799
 """The last second of the year 9999; larger numbers are milliseconds or noise."""
@@ -139,7 +140,7 @@ def load_split(connection: duckdb.DuckDBPyConnection, file: InputFile) -> dict[s
 
 
 def load_reviews(connection: duckdb.DuckDBPyConnection, file: InputFile | None) -> dict[str, int]:
-    """Read reviews into ``reviews``: ``row``, ``user_number``, ``item_number``, ``text``, ``reason``.
+    """Read reviews into ``reviews``: ``row, user_number, item_number, text, reason``.
 
     A review of a pair outside training is refused: it tells of the very interaction that is to be
     predicted. Needs the tables ``users``, ``items`` and ``parted``.

@@ -33,7 +33,7 @@ _KNOWN: dict[Asked, tuple[Part, ...]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Numbered users, items, interactions in parts, and texts; made by :meth:`load` or :meth:`open`.
+    """Numbered users, items, interactions in parts, and texts; see :meth:`load`, :meth:`open`.
 
     Attributes:
         users: user ids ↔ numbers.
@@ -155,6 +155,6 @@ def _given(values: list[str | None]) -> int:
 def _open_array(path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         raise IntegrityError(f"{path} is missing or damaged; prepare the data again") from None
-    return array
+    return np.asarray(array)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from cllm4rec.data.checks import load_entities
-from cllm4rec.data.reading import InputFile, words
+from cllm4rec.data.input_file import InputFile, words
 
 MAX_FEATURES = 32
 IDENTIFIER_ROWS = 100

@@ -40,11 +40,14 @@ class IdMap:
         """Read back from a Parquet column, such as ``user_id`` of ``users.parquet``.
 
         Raises:
-            IntegrityError: the column is missing, or not sorted and unique as :meth:`write` left it.
+            IntegrityError: the file or the column is missing, or not sorted and unique.
         """
-        table = pq.read_table(path, memory_map=True)
-        if column not in table.column_names:
-            raise IntegrityError(f"{path} has no column {column}; prepare the data again")
+        try:
+            table = pq.read_table(path, columns=[column])
+        except (OSError, pa.ArrowException):
+            raise IntegrityError(
+                f"{path} is missing, damaged or has no column {column}; prepare the data again"
+            ) from None
         chunks = table.column(column).cast(pa.large_string()).combine_chunks()
         external = (
             pa.concat_arrays(chunks.chunks) if isinstance(chunks, pa.ChunkedArray) else chunks
@@ -113,7 +116,7 @@ class IdMap:
             IndexError: a number is outside ``0 .. len - 1``.
         """
         places = np.asarray(numbers, dtype=np.int64)
-        if len(places) and not (0 <= places.min() and places.max() < len(self)):
+        if len(places) and (places.min() < 0 or places.max() >= len(self)):
             raise IndexError(f"a {self.kind} number is outside 0..{len(self) - 1}")
         external_ids: list[str] = self.external.take(pa.array(places)).to_pylist()
         return external_ids
@@ -128,6 +131,6 @@ class IdMap:
         if len(shown) > SHOWN_CHARACTERS:
             shown = shown[:SHOWN_CHARACTERS] + "…"
         return UnknownId(
-            f"unknown {self.kind} {shown}; this run knows {len(self)} {self.kind}s, ids are text as "
-            f"in the input files"
+            f"unknown {self.kind} {shown}; this run knows {len(self)} {self.kind}s; "
+            f"ids are text, as in the input files"
         )

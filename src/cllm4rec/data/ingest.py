@@ -10,10 +10,12 @@ import duckdb
 from cllm4rec import progress
 from cllm4rec.config import DataConfig
 from cllm4rec.data import checks
-from cllm4rec.data.database import literal, one_number, open_database
+from cllm4rec.data.database import one_number, open_database
 from cllm4rec.data.features import Features, load_with_features
-from cllm4rec.data.reading import InputFile, find_file, open_file
-from cllm4rec.data.split import NEWEST_FIRST, PROTOCOLS, split_by_protocol
+from cllm4rec.data.input_file import InputFile
+from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
+from cllm4rec.data.reading import find_file, open_file
+from cllm4rec.data.split import PROTOCOLS, split_by_protocol
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
 from cllm4rec.errors import InputError
 from cllm4rec.rundir import atomic_folder, write_json
@@ -33,7 +35,7 @@ def prepare(
     """Read an input directory, check it, split it, write it.
 
     Args:
-        source: folder of ``interactions.*`` and, optionally, ``items.*``, ``users.*``, ``reviews.*``.
+        source: folder of ``interactions.*`` and optional ``items.*, users.*, reviews.*``.
         target: folder to write, replaced as a whole and only at success.
         split: a split file; authoritative where given.
         protocol: otherwise, how to split: one of :data:`cllm4rec.data.split.PROTOCOLS`.
@@ -73,7 +75,7 @@ def prepare(
                 _split_by_protocol(connection, protocol, config, seed, report)
             task.advance()
             features = _load_entities(connection, files, report)
-            _number(connection, config)
+            number_entities(connection, all_items=config.catalogue == "all")
             task.advance()
             report["refused"]["reviews"] = checks.load_reviews(connection, files["reviews"])
             task.advance()
@@ -115,18 +117,16 @@ def _load_log(
     report["read"] = _count(connection, "log")
     report["refused"]["interactions"] = refused
     if sum(refused.values()) == report["read"]:
-        why = ", ".join(f"{count} × {reason}" for reason, count in refused.items())
-        raise InputError(
-            f"{file.path} has no usable row ({why or 'it has no rows'}); mend the file"
-        )
+        why = _listed(refused) or "it has no rows"
+        raise InputError(f"{file.path} has no usable row ({why}); mend the file")
 
 
 def _split_by_file(
     connection: duckdb.DuckDBPyConnection, file: InputFile, report: dict[str, Any]
 ) -> None:
     """``parted`` is what the file says, whatever the ratings."""
-    _make_codes(connection, seed=0)
-    _make_pairs(connection, "true", report)
+    make_codes(connection, seed=0)
+    _note_repeats(report, make_pairs(connection, "true"))
     report["not_positive"] = 0
     report["refused"]["split"] = refused = checks.load_split(connection, file)
     connection.execute("""
@@ -138,10 +138,9 @@ def _split_by_file(
     kept = _count(connection, "parted")
     report["not_in_split"] = _count(connection, "pairs") - kept
     if _count(connection, "parted WHERE part = 0") == 0:
-        why = ", ".join(f"{count} × {reason}" for reason, count in refused.items())
+        why = _listed(refused) or f"{kept} rows of other parts"
         raise InputError(
-            f"{file.path} leaves no train row ({why or f'{kept} rows of other parts'}); "
-            f"its ids must be those of the log"
+            f"{file.path} leaves no train row ({why}); its ids must be those of the log"
         )
 
 
@@ -152,9 +151,9 @@ def _split_by_protocol(
     seed: int,
     report: dict[str, Any],
 ) -> None:
-    _make_codes(connection, seed)
+    make_codes(connection, seed)
     report["not_positive"] = _count(connection, "log WHERE reason IS NULL AND NOT positive")
-    _make_pairs(connection, "positive", report)
+    _note_repeats(report, make_pairs(connection, "positive"))
     connection.execute(f"""
         CREATE TABLE eligible AS SELECT * FROM pairs WHERE user_code IN
         (SELECT user_code FROM pairs GROUP BY user_code
@@ -175,34 +174,9 @@ def _split_by_protocol(
     report["pairs_without_training"] = eligible - _count(connection, "parted")
 
 
-def _make_codes(connection: duckdb.DuckDBPyConnection, seed: int) -> None:
-    """Small numbers in place of ids, in the ids' order, and the key each id's draws come from."""
-    for kind in ("user", "item"):
-        connection.execute(f"""
-            CREATE TABLE {kind}_codes AS
-            SELECT (row_number() OVER (ORDER BY {kind}_id))::INTEGER AS code, {kind}_id,
-                   md5({literal(f"{seed}:{kind}:")} || {kind}_id) AS key
-            FROM (SELECT DISTINCT {kind}_id FROM log WHERE reason IS NULL)
-        """)
-
-
-def _make_pairs(
-    connection: duckdb.DuckDBPyConnection, condition: str, report: dict[str, Any]
-) -> None:
-    """Each pair once, as it was the latest time; the others count as repeated."""
-    connection.execute(f"""
-        CREATE TABLE pairs AS
-        SELECT user_codes.code AS user_code, item_codes.code AS item_code, timestamp, position, row
-        FROM log JOIN user_codes ON user_codes.user_id = log.user_id
-        JOIN item_codes ON item_codes.item_id = log.item_id
-        WHERE reason IS NULL AND {condition}
-        QUALIFY row_number() OVER (PARTITION BY user_code, item_code ORDER BY {NEWEST_FIRST}) = 1
-    """)
-    usable = _count(connection, f"log WHERE reason IS NULL AND {condition}")
-    repeated = usable - _count(connection, "pairs")
-    if repeated:
-        report["refused"]["interactions"][checks.REPEATED_PAIR] = repeated
-    connection.execute("DROP TABLE log")
+def _note_repeats(report: dict[str, Any], repeats: int) -> None:
+    if repeats:
+        report["refused"]["interactions"][checks.REPEATED_PAIR] = repeats
 
 
 def _load_entities(
@@ -220,20 +194,6 @@ def _load_entities(
         report["refused"][stem] = outcome.refused_rows
         report["refused_columns"][stem] = outcome.refused_columns
     return features
-
-
-def _number(connection: duckdb.DuckDBPyConnection, config: DataConfig) -> None:
-    """The tables ``users`` and ``items``: final numbers by sorted id."""
-    further = "UNION SELECT item_id FROM item_rows WHERE reason IS NULL"
-    catalogue = further if config.catalogue == "all" else ""
-    for kind, more in (("user", ""), ("item", catalogue)):
-        connection.execute(f"""
-            CREATE TABLE {kind}s AS
-            SELECT (row_number() OVER (ORDER BY {kind}_id) - 1)::INTEGER AS number, {kind}_id, code
-            FROM (SELECT {kind}_id FROM {kind}_codes
-                  WHERE code IN (SELECT {kind}_code FROM parted) {more}) AS kept
-            LEFT JOIN {kind}_codes USING ({kind}_id)
-        """)
 
 
 def _write(
@@ -262,6 +222,10 @@ def _write(
         "reviews": _count(connection, "reviews WHERE reason IS NULL"),
     }
     write_json(folder / "report.json", report)
+
+
+def _listed(refused: dict[str, int]) -> str:
+    return ", ".join(f"{reason}: {count}" for reason, count in refused.items())
 
 
 def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:

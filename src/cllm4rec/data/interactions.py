@@ -77,7 +77,7 @@ class Interactions:
             IndexError: there is no such user number.
         """
         chosen = np.asarray(users, dtype=np.int64)
-        if len(chosen) and not (0 <= chosen.min() and chosen.max() < self.num_users):
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= self.num_users):
             raise IndexError(f"a user number is outside 0..{self.num_users - 1}")
         starts, counts = self.offsets[chosen], self.offsets[chosen + 1] - self.offsets[chosen]
         offsets = _offsets(counts)

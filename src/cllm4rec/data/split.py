@@ -71,7 +71,7 @@ def leave_last_out(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def temporal(connection: duckdb.DuckDBPyConnection) -> str:
-    """One cut in time for all: the last tenth of the pairs for test, the tenth before to validate."""
+    """One cut in time for all: the last tenth of the pairs for test, the one before to validate."""
     _need_order(connection, "temporal", "timestamp")
     return f"""
         SELECT {_COLUMNS}, CASE WHEN place <= held THEN {TEST}

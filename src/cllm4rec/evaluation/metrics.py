@@ -75,7 +75,8 @@ def hits(ranked: NDArray[np.integer[Any]], relevant: Interactions) -> _Hits:
         return np.zeros(ranked.shape, dtype=np.bool_)
     listed = np.arange(len(ranked))[:, None] * num_items + ranked
     place = np.minimum(np.searchsorted(wanted, listed), len(wanted) - 1)
-    return (wanted[place] == listed) & (ranked >= 0)
+    found: _Hits = (wanted[place] == listed) & (ranked >= 0)
+    return found
 
 
 def _recall(hit: _Hits, relevant: _Counts, k: int) -> PerUser:

@@ -5,6 +5,8 @@ information as in Jeunen, Van Balen & Goethals, *Closed-Form Models for Collabor
 Side-Information*, RecSys 2020 (CEASE).
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, lapack, solve_triangular
@@ -17,7 +19,7 @@ FLOAT64_ITEMS = 5_000
 MAX_ITEMS = 25_000
 """Largest catalogue: its matrices take 2.5 GB each, its factorisation minutes."""
 
-Matrix = NDArray[np.float64] | NDArray[np.float32]
+Matrix = NDArray[np.floating[Any]]
 
 
 def ease_weights(
@@ -97,7 +99,7 @@ def add_texts(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float) 
     """
     if alpha == 0 or text_vectors.shape[1] == 0:
         return inverse
-    vectors = text_vectors.astype(inverse.dtype)
+    vectors: Matrix = text_vectors.astype(inverse.dtype)
     pulled = inverse @ vectors
     inner = vectors.T @ pulled
     inner[np.diag_indices_from(inner)] += 1 / alpha
@@ -108,7 +110,7 @@ def add_texts(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float) 
 
 def weights_of(inverse: Matrix) -> NDArray[np.float32]:
     """EASE's weights from the inverse, ``float32 [items, items]`` with a zero diagonal."""
-    weights = (inverse / -np.diag(inverse)).astype(np.float32)
+    weights: NDArray[np.float32] = (inverse / -np.diag(inverse)).astype(np.float32)
     np.fill_diagonal(weights, 0)
     return weights
 

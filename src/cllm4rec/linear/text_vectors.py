@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
+
+from cllm4rec.linear.decomposition import row_factors
 
 
 def item_text_vectors(
@@ -14,37 +15,32 @@ def item_text_vectors(
 ) -> NDArray[np.float32]:
     """Latent semantic vectors of texts (Deerwester et al. 1990), rows of length one.
 
-    TF-IDF over words and pairs of words that at least two items have, English stop words left out;
-    the singular vectors scaled by √S rather than S, so that the first few do not drown the rest.
+    TF-IDF with 1 + log(count), over words and pairs of words that at least two items have, English
+    stop words left out; the singular vectors scaled by √S rather than S, so that the first few do
+    not drown the rest.
 
     Args:
         words: one text per item, in the order of the item numbers; empty where there is none.
         dimensions: most vectors kept; fewer where there are fewer items or words.
-        seed: of the randomised decomposition.
+        seed: of the randomised decomposition that large catalogues get.
 
     Returns:
         ``float32 [items, d]``, ``d <= dimensions``; an item without usable words is a row of
         zeros, and ``d`` is 0 where no word is shared by two items.
     """
-    weights = _tf_idf(words)
-    d = min(dimensions, *weights.shape)
-    if d == 0:
-        return np.zeros((len(words), 0), dtype=np.float32)
-    svd = TruncatedSVD(n_components=d, random_state=seed % 2**32)
-    left = svd.fit_transform(weights)
-    # Directions beyond the rank have no length: noise must not be blown up by dividing through 0.
-    kept = svd.singular_values_ > svd.singular_values_[0] * 1e-5
-    vectors = left[:, kept] / np.sqrt(svd.singular_values_[kept])
+    vectors = row_factors(_tf_idf(words), dimensions, seed)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    empty = np.diff(weights.indptr)[:, None] == 0
-    return np.where(empty, 0, vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+    return vectors
 
 
 def _tf_idf(words: Sequence[str]) -> csr_matrix:
     """TF-IDF ``[items, terms]``; no terms where no two items share one."""
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, stop_words="english", sublinear_tf=True)
     if len(words) < 2:
         return csr_matrix((len(words), 0))
+    vectorizer = TfidfVectorizer(
+        ngram_range=(1, 2), min_df=2, stop_words="english", sublinear_tf=True
+    )
     try:
         return vectorizer.fit_transform(words).tocsr()
     except ValueError:

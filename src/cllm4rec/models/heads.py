@@ -15,10 +15,15 @@ class ItemHead(nn.Module):
     is the paper's tied head.
     """
 
+    center: Tensor
+    spread: Tensor
+
     def __init__(self, num_items: int, size: int, *, projection: bool, skip: bool) -> None:
         super().__init__()
         self.projection = nn.Linear(size, size, bias=False) if projection else None
         self.skip = nn.Linear(size, size, bias=False) if skip else None
+        self.register_buffer("center", torch.zeros(size))
+        self.register_buffer("spread", torch.ones(size))
         self.bias = nn.Parameter(torch.zeros(num_items))
         self.log_scale = nn.Parameter(torch.zeros(()))
         with torch.no_grad():
@@ -30,11 +35,24 @@ class ItemHead(nn.Module):
                 start = torch.zeros(size, size) if self.skip is not None else torch.eye(size)
                 self.projection.weight.copy_(start)
 
+    def standardise(self, hidden: Float[Tensor, "rows size"]) -> None:
+        """Take the projection's centre and spread from a sample of hidden states.
+
+        A frozen backbone's hidden states share a mean far larger than what tells them apart, and a
+        few coordinates are outliers: learned on them raw, the projection learns those first. With
+        no projection there is nothing to set.
+        """
+        if self.projection is not None:
+            self.center.copy_(hidden.mean(dim=0))
+            self.spread.copy_(hidden.std(dim=0).clamp_min(1e-3))
+
     def query(
         self, hidden: Float[Tensor, "rows size"], history_mean: Float[Tensor, "rows size"]
     ) -> Float[Tensor, "rows size"]:
         """The vector whose product with an item's embedding is its score, less the bias."""
-        query = hidden if self.projection is None else self.projection(hidden)
+        query = hidden
+        if self.projection is not None:
+            query = self.projection((hidden - self.center) / self.spread)
         if self.skip is not None:
             query = query + self.skip(history_mean)
         return query * self.log_scale.exp()

@@ -62,6 +62,12 @@ class CollaborativeLLM(nn.Module):
         """Layout of the token ids."""
         return self.embedding.space
 
+    def asked(self, batch: Batch) -> Float[Tensor, "asked size"]:
+        """Hidden states that the head is asked about: before every main-text item."""
+        rows, positions, _ = next_tokens(batch)
+        states: Tensor = self.backbone(self.embedding(batch.tokens))[rows, positions]
+        return states
+
     def loss(self, batch: Batch) -> Loss:
         """Summed negative log likelihood of every main-text item, the first included."""
         embedded = self.embedding(batch.tokens)
@@ -81,11 +87,14 @@ class CollaborativeLLM(nn.Module):
 class RecLLM(CollaborativeLLM):
     """The collaborative LLM's parts, asked once, at the prompt's last position."""
 
+    def asked(self, batch: Batch) -> Float[Tensor, "batch size"]:
+        """Hidden states that the head is asked about: at each prompt's last position."""
+        hidden: Tensor = self.backbone(self.embedding(batch.tokens))
+        return hidden[torch.arange(len(batch.lengths)), batch.lengths - 1]
+
     def query(self, batch: Batch) -> Float[Tensor, "batch size"]:
         """One vector per prompt, ``[batch, size]``: all that the item head needs."""
-        hidden = self.backbone(self.embedding(batch.tokens))
-        last = hidden[torch.arange(len(batch.lengths)), batch.lengths - 1]
-        return self.head.query(last, self.embedding.history_mean(batch.tokens))
+        return self.head.query(self.asked(batch), self.embedding.history_mean(batch.tokens))
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch items"]:
         """Logits of the whole catalogue, cold items included."""
@@ -112,3 +121,13 @@ def running_mean(
     ).long()
     total = (embedded * in_main.unsqueeze(-1)).cumsum(dim=1)
     return total / in_main.cumsum(dim=1).clamp_min(1).unsqueeze(-1)
+
+
+def saved_tensors(model: CollaborativeLLM | ContentLLM) -> dict[str, Tensor]:
+    """What training changed, by name: trained parameters and the heads' statistics."""
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    return {
+        name: tensor.detach().clone()
+        for name, tensor in model.state_dict().items()
+        if name in trained or name.startswith("head.")
+    }

@@ -23,33 +23,28 @@ def word_means(
     return table
 
 
-def orthogonal_subspaces(
-    collaborative: np.ndarray,
-    content: np.ndarray,
-    words: Float[Tensor, "words size"],
-    seed: int,
+def turned(
+    factors: np.ndarray, words: Float[Tensor, "words size"], seed: int
 ) -> Float[Tensor, "items size"]:
-    """Item vectors with the interactions' and the texts' factors side by side, turned at random.
+    """Item factors, turned at random into the backbone's width, at the words' mean norm.
 
-    The two parts stay orthogonal, so that neither can hide the other; the rotation spreads them
-    over the backbone's coordinates, some of which are outliers. Scaled to the mean norm of the
-    word embeddings.
+    A rotation keeps every product. It spreads the factors over the backbone's coordinates, a few of
+    which are outliers that would otherwise swallow whichever factors come first.
 
     Args:
-        collaborative: ``[items, a]`` factors of the training interactions.
-        content: ``[items, b]`` factors of the texts, a + b at most the embedding's width.
+        factors: ``[items, d]``, d at most the width.
         words: frozen word embeddings.
         seed: of the rotation.
     """
     size = words.shape[1]
-    factors = torch.from_numpy(np.concatenate([collaborative, content], axis=1)).float()
     if factors.shape[1] > size:
         raise ValueError(f"{factors.shape[1]} factors for a width of {size}")
     generator = torch.Generator().manual_seed(seed)
     rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator))
-    table = factors @ rotation[: factors.shape[1]]
+    table = torch.from_numpy(factors).float() @ rotation[: factors.shape[1]]
     norm = table.norm(dim=1).mean().clamp_min(1e-6)
-    return table * (words.norm(dim=1).mean() / norm)
+    scaled: Tensor = table * (words.norm(dim=1).mean() / norm)
+    return scaled
 
 
 def history_means(

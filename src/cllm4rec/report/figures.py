@@ -98,7 +98,7 @@ def interval_figure(metric: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) 
 
 
 def _figure(height_inches: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.2, height_inches), layout="constrained")
+    figure = Figure(figsize=(4.6, height_inches), layout="constrained")
     return figure, figure.subplots()
 
 

@@ -89,8 +89,8 @@ def _results(results: Mapping[str, Any]) -> str:
     users = f", {rows[0]['users']:,} users" if "users" in rows[0] else ""
     text = (
         f"<p>The {part} part{users}: the whole catalogue ranked, known items left out. Under each "
-        "mean its 95&nbsp;% bootstrap interval over users; baselines' settings were chosen on the validation "
-        "part.</p>"
+        "mean its 95&nbsp;% bootstrap interval over users; baselines' settings were chosen on the "
+        "validation part.</p>"
     )
     return _section("Results", text + _table(["model", *metrics], body) + _figures(drawn))
 

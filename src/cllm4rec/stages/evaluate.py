@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 
 from cllm4rec.config import Config, load_config
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.baselines import BASELINES, Context
 from cllm4rec.evaluation.protocol import Report, evaluate_ranking, evaluate_scorer, evaluated_users
 from cllm4rec.evaluation.tuning import tune
@@ -74,15 +73,12 @@ def _own_row(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
 
 def _baseline_rows(dataset: Dataset, config: Config) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Rows of the baselines that can be had here, and why the others cannot, by name."""
-    rows, left_out = [], {}
+    rows: list[dict[str, Any]] = []
+    left_out: dict[str, str] = {}
     context = Context.of(dataset, derived_seed(config.seed, "baselines"))
     for name in config.evaluate.baselines:
         started_at_s = time.perf_counter()
-        baseline = BASELINES.get(name)
-        if baseline is None:
-            raise ConfigError(
-                f"setting evaluate.baselines: no baseline {name!r}; there are {', '.join(BASELINES)}"
-            )
+        baseline = BASELINES[name]
         if reason := baseline.unavailable(context):
             left_out[name] = reason
             continue

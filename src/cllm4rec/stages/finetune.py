@@ -7,13 +7,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cllm4rec.assembly import Assembly
+from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.config import Config
 from cllm4rec.corpora.recommendation import RecommendationCorpus
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.evaluation.protocol import evaluate_scorer
-from cllm4rec.models.llms import RecLLM
-from cllm4rec.recommender import ModelScorer, load_parameters, save_model
+from cllm4rec.models.llms import RecLLM, saved_tensors
+from cllm4rec.recommender import ModelScorer, load_tensors, save_model
 from cllm4rec.rundir import RunDir
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.prepare import write_config
@@ -46,10 +46,12 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     if run.is_done("finetune") and run.info("finetune")["identity"] == identity:
         run.require("finetune")
         return dict(run.info("finetune"))
-    collaborative = load_file(run.file("pretrained", "collaborative.safetensors"))
+    tensors = load_file(run.file("pretrained", "collaborative.safetensors"))
     content = _content_table(run)
-    model = assembly.rec_llm(_cold_items_from_content(assembly, collaborative, content))
-    load_parameters(model, collaborative)
+    if content is not None:
+        _cold_items_from_content(assembly, tensors["embedding.entities"], content)
+    model = assembly.rec_llm(tensors["embedding.entities"])
+    load_tensors(model, tensors)
     best = _Best(model, assembly, run, config.finetune.patience)
     checkpoint = _train(run, assembly, identity, model, content, best)
     best.restore()
@@ -85,16 +87,12 @@ class _Best:
         self.run.log_metrics(stage="finetune", epoch=epoch, valid=report.mean)
         if report.selection > self.selection:
             self.selection, self.epoch, self.metrics = report.selection, epoch, dict(report.mean)
-            self.tensors = {
-                name: p.detach().clone()
-                for name, p in self.model.named_parameters()
-                if p.requires_grad
-            }
+            self.tensors = saved_tensors(self.model)
         return epoch - self.epoch >= self.patience
 
     def restore(self) -> None:
         """Put the best epoch's parameters back into the model."""
-        load_parameters(self.model, self.tensors)
+        load_tensors(self.model, self.tensors)
 
     def notes(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the tensors."""
@@ -131,6 +129,8 @@ def _train(
         holdout=config.holdout,
         user_token_dropout=config.user_token_dropout,
     )
+    sample = range(min(len(corpus), SAMPLE))
+    standardise(model, [corpus.example(index, 0).document for index in sample])
     objective = FinetuneObjective(
         model,
         corpus,
@@ -180,16 +180,11 @@ def _content_table(run: RunDir) -> Tensor | None:
     return load_file(run.path / name)["embedding.entities"]
 
 
-def _cold_items_from_content(
-    assembly: Assembly, collaborative: dict[str, Tensor], content: Tensor | None
-) -> Tensor:
-    """Rows of items without a training interaction become z^c.
+def _cold_items_from_content(assembly: Assembly, entities: Tensor, content: Tensor) -> None:
+    """Set the rows of items without a training interaction to z^c.
 
     The prior z^l ~ N(z^c, 1/λ_c) has no data there that could move it.
     """
-    entities = collaborative["embedding.entities"].clone()
-    if content is not None:
-        counts = torch.from_numpy(assembly.dataset.part("train").item_counts())
-        cold = (counts == 0).nonzero().flatten() + assembly.space.num_users
-        entities[cold] = content[cold]
-    return entities
+    counts = torch.from_numpy(assembly.dataset.part("train").item_counts())
+    cold = (counts == 0).nonzero().flatten() + assembly.space.num_users
+    entities[cold] = content[cold]

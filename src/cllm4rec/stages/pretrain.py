@@ -6,12 +6,12 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
-from cllm4rec.assembly import Assembly
+from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.config import Config, PretrainConfig
 from cllm4rec.corpora.collaborative import CollaborativeCorpus
 from cllm4rec.corpora.content import ContentCorpus, build_content_corpus
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
+from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, saved_tensors
 from cllm4rec.rundir import RunDir, atomic_write
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.prepare import write_config
@@ -42,24 +42,32 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
     if run.is_done("pretrain") and run.info("pretrain")["identity"] == identity:
         run.require("pretrain")
         return dict(run.info("pretrain"))
-    collaborative = assembly.collaborative_llm(assembly.warm_start("collaborative"))
-    corpora: dict[str, CollaborativeCorpus | ContentCorpus] = {
-        "collaborative": _collaborative_corpus(assembly)
-    }
+    start = assembly.warm_start()
+    collaborative = assembly.collaborative_llm(start)
+    histories = _collaborative_corpus(assembly)
+    sample = range(min(len(histories), SAMPLE))
+    standardise(collaborative, [histories.document(index, 0) for index in sample])
+    corpora: dict[str, CollaborativeCorpus | ContentCorpus] = {"collaborative": histories}
     models: dict[str, CollaborativeLLM | ContentLLM] = {"collaborative": collaborative}
     if config.model.content:
         content_corpus = _content_corpus(assembly, run)
         if len(content_corpus) > 0:
             corpora["content"] = content_corpus
-            models["content"] = assembly.content_llm(
-                assembly.warm_start("content"), content_corpus.vocabulary()
-            )
+            models["content"] = assembly.content_llm(start.content, content_corpus.vocabulary())
     plan = schedule_of_passes(config.pretrain, {name: len(c) for name, c in corpora.items()})
     checkpoint = _train(run, assembly, identity, models, corpora, plan)
     files = _save(run, models)
     documents = {name: len(corpus) for name, corpus in corpora.items()}
     seconds = time.perf_counter() - started_at_s
-    run.finish("pretrain", files, seconds, identity=identity, passes=len(plan), documents=documents)
+    run.finish(
+        "pretrain",
+        files,
+        seconds,
+        identity=identity,
+        passes=len(plan),
+        documents=documents,
+        warm_start=start.settings,
+    )
     checkpoint.remove()
     return dict(run.info("pretrain"))
 
@@ -173,8 +181,7 @@ def _save(run: RunDir, models: dict[str, CollaborativeLLM | ContentLLM]) -> list
     for name, model in models.items():
         path = run.file("pretrained", f"{name}.safetensors")
         path.parent.mkdir(exist_ok=True)
-        trained = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
         with atomic_write(path) as temporary:
-            save_file(trained, temporary)
+            save_file(saved_tensors(model), temporary)
         files.append(path)
     return files

@@ -74,7 +74,7 @@ class TokenSpace:
         return _shifted(token, first, self.num_items, -first, "item token")
 
     def entity_rows(self, tokens: Any) -> Any:
-        """Rows of the joint ``[users | items]`` table, for every user and item token of an array, flat.
+        """Rows of the joint ``[users | items]`` table of an array's user and item tokens, flat.
 
         Words, padding (a word) and ``ANONYMOUS`` have none and are left out.
         """

@@ -25,8 +25,8 @@ _ARTICLE_LAST = re.compile(r"(.+), (The|A|An|Les|Le|La|L'|Il|El|Das|Der|Die)")
 def write_movielens_100k(folder: Path) -> None:
     """Write 100,000 ratings, 1,682 films and 943 users in the input format.
 
-    ``interactions`` with rating and timestamp; ``items`` with title, year and genres; ``users`` with
-    age, gender and occupation (the postcode says where somebody lives and is left out).
+    ``interactions`` with rating and timestamp; ``items`` with title, year and genres; ``users``
+    with age, gender and occupation (the postcode says where somebody lives and is left out).
 
     Args:
         folder: made where it is absent; existing files of the same names are replaced.

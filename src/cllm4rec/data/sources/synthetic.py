@@ -34,7 +34,7 @@ class PlantedWorld:
     """What the written files hide.
 
     Attributes:
-        probabilities: ``float64[users, items]``, the chance that the user's next choice is the item;
+        probabilities: ``float64[users, items]``, chance that a user's next choice is an item;
             rows sum to one. A perfect recommender ranks by it.
         sparse: ``bool[users]``, users with two training pairs.
         genres: ``int64[items]``, the genre of each item.
@@ -56,16 +56,16 @@ def write_planted_world(
     items: int = 120,
     genres: int = 6,
     seed: int = 0,
-    sparse_share: float = 0.3,
-    loyalty: float = 0.9,
+    sparse_share: float = 0.6,
+    loyalty: float = 0.95,
     review_share: float = 0.3,
 ) -> PlantedWorld:
     """Write ``interactions``, ``items``, ``reviews`` and ``split`` of a world of tastes and genres.
 
     Each item has one genre, shown by the words of its title and text, and a popularity that falls
-    like 1/rank, so that most items are rare. Each user likes one or two genres. Two training pairs
-    say little about a rare item's neighbours, but their titles name the genre: there content helps
-    where co-occurrence cannot.
+    with the root of its rank. Each user likes one or two genres. With some 1,700 training pairs in
+    all, co-occurrence says little about a rare item, but its title names the genre: content helps
+    the users with two training pairs (Recall@20 by genre .74, by cosine .67, by the truth .81).
 
     Args:
         folder: made where it is absent.
@@ -77,7 +77,8 @@ def write_planted_world(
         loyalty: share of a user's choices that fall on the genres they like.
         review_share: share of the pairs, of all parts, with a review.
     """
-    assert 2 <= genres <= len(GENRE_WORDS) and items >= 10 * genres, (genres, items)
+    assert 2 <= genres <= len(GENRE_WORDS), genres
+    assert items >= 10 * genres, (genres, items)
     world = _world(users, items, genres, seed, sparse_share, loyalty)
     pairs = [pair for user in range(users) for pair in _choices(world, user, seed)]
     _write(folder, "interactions", pairs, ("user_id", "item_id", "timestamp"))
@@ -94,7 +95,7 @@ def _world(
     rng = generator(seed, "planted world", users, items, genres)
     genre_of = np.arange(items) % genres
     # Ranks are shared out in genre order: every genre has popular and rare items.
-    popularity = 1.0 / (1.0 + np.arange(items) // genres)
+    popularity = (1.0 + np.arange(items) // genres) ** -0.5
     tastes = np.zeros((users, genres))
     for user in range(users):
         liked = rng.choice(genres, size=rng.integers(1, 3), replace=False)
@@ -116,11 +117,11 @@ def _choices(world: PlantedWorld, user: int, seed: int) -> list[dict[str, Any]]:
     """One user's pairs, oldest first, drawn without repeats."""
     rng = generator(seed, "planted choices", user)
     probabilities = world.probabilities[user]
-    count = SPARSE_PAIRS if world.sparse[user] else int(rng.integers(12, 25))
+    count = SPARSE_PAIRS if world.sparse[user] else int(rng.integers(8, 14))
     chosen = rng.choice(len(probabilities), size=count, replace=False, p=probabilities)
     held = max(1, count // 10)
     parts = ["test"] * max(2, held) + ["valid"] * held
-    parts = rng.permutation(parts + ["train"] * (count - len(parts)))
+    parts += ["train"] * (count - len(parts))
     start = int(rng.integers(1_600_000_000, 1_700_000_000))
     return [
         {
@@ -131,7 +132,7 @@ def _choices(world: PlantedWorld, user: int, seed: int) -> list[dict[str, Any]]:
             "review_draw": rng.random(),
             "text": f"I wanted a {_word(world, item, rng)} and got a {_word(world, item, rng)}.",
         }
-        for place, (item, part) in enumerate(zip(chosen, parts, strict=True))
+        for place, (item, part) in enumerate(zip(chosen, rng.permutation(parts), strict=True))
     ]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.texts import Texts
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.text_vectors import item_text_vectors
 
@@ -35,7 +36,7 @@ class Context:
     @classmethod
     def of(cls, dataset: Dataset, seed: int = 0) -> "Context":
         """The context of prepared data."""
-        return cls(len(dataset.items), dataset.texts.item_words(), seed)
+        return cls(len(dataset.items), _words(dataset.texts), seed)
 
     @cached_property
     def text_vectors(self) -> NDArray[np.float32]:
@@ -62,3 +63,15 @@ class Baseline(ABC):
     def unavailable(self, context: Context) -> str | None:
         """Why this baseline cannot be fitted here, with the mend; None if it can."""
         return None
+
+
+def _words(texts: Texts) -> list[str]:
+    """The items' words; where no item is described, what its features say as well.
+
+    A bare title such as "Alien" says little; year and genres are then the better part.
+    """
+    words = texts.item_words()
+    if any(texts.item_texts):
+        return words
+    columns = [words, *texts.item_features.values()]
+    return [". ".join(filter(None, values)) for values in zip(*columns, strict=True)]

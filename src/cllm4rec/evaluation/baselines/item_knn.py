@@ -1,16 +1,18 @@
 """ItemKNN: cosine neighbours of the history's items (Sarwar et al., WWW 2001)."""
 
 from collections.abc import Iterator
-from itertools import product
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.baselines.base import Baseline, Context, Settings
 from cllm4rec.evaluation.scorer import Scorer, WeightsScorer
 
+NEIGHBOURS: tuple[int | str, ...] = (100, 400, "all")
+SHRINKS = (0, 10)
 DENSE_SHARE = 0.05
 """Weights with more non-zeros than this share are multiplied faster as a dense matrix."""
 DENSE_ITEMS = 10_000
@@ -23,20 +25,18 @@ class ItemKnn(Baseline):
     name: ClassVar[str] = "item-knn"
 
     def grid(self, num_items: int) -> list[Settings]:
-        """``k`` in 100, 400, all; ``shrink`` in 0, 10."""
-        return [{"k": k, "shrink": shrink} for shrink, k in product((0, 10), (100, 400, "all"))]
+        """Every ``k`` with every ``shrink``."""
+        return [{"k": k, "shrink": shrink} for shrink in SHRINKS for k in NEIGHBOURS]
 
     def candidates(
         self, train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
         """The gram matrix is computed once, neighbours are sorted once per shrink."""
         gram = _shared_users(train)
-        for shrink in (0, 10):
+        for shrink in SHRINKS:
             similar = _by_similarity(gram, train, shrink)
-            for settings in self.grid(context.num_items):
-                if settings["shrink"] == shrink:
-                    k = settings["k"]
-                    yield settings, WeightsScorer(_nearest(similar, None if k == "all" else int(k)))
+            for k in NEIGHBOURS:
+                yield {"k": k, "shrink": shrink}, WeightsScorer(_nearest(similar, k))
 
 
 def _shared_users(train: Interactions) -> coo_matrix:
@@ -57,11 +57,11 @@ def _by_similarity(gram: coo_matrix, train: Interactions, shrink: float) -> coo_
     return coo_matrix(entries, shape=gram.shape)
 
 
-def _nearest(similar: coo_matrix, k: int | None) -> np.ndarray | csr_matrix:  # type: ignore[type-arg]
+def _nearest(similar: coo_matrix, k: int | str) -> NDArray[np.float32] | csr_matrix:
     """Weights from an item of the history to those that count it among their ``k`` nearest."""
     counts = np.bincount(similar.row, minlength=similar.shape[0])
     place = np.arange(similar.nnz) - np.repeat(np.cumsum(counts) - counts, counts)
-    kept = place < (similar.nnz if k is None else k)
+    kept = place < (similar.nnz if k == "all" else int(k))
     entries = (similar.data[kept], (similar.col[kept], similar.row[kept]))
     weights = csr_matrix(entries, shape=similar.shape)
     items = similar.shape[0]

@@ -1,0 +1,65 @@
+# Each target does its own set-up; Python 3.11 or newer is all that must be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+INPUTS := pyproject.toml constraints.txt
+# The branches that need an accelerator, and the demo, are not among what `make test` can reach.
+COVERAGE_FLOOR := 90
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-demo lint type architecture docs check clean
+
+help:
+	@echo "make demo          the whole path on MovieLens-100K (sets itself up)"
+	@echo "make test          every test but the demo (sets itself up)"
+	@echo "make test-demo     the demo, as a test"
+	@echo "make check         lint, types, architecture, tests"
+	@echo "make lint | type | architecture | docs | setup | clean"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "error: cllm4rec needs Python 3.11 or newer, '$(PYTHON)' is $$($(PYTHON) --version 2>&1); try 'make PYTHON=python3.12 ...'" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "error: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+
+# The stamps are written last: an interrupted set-up is done again.
+$(VENV)/.demo-is-set-up: $(INPUTS) | $(BIN)/python
+	@echo "setting up $(VENV) for the demo (some minutes, once)" >&2
+	@$(PIP) -e '.[ials]'
+	@touch $@
+
+$(VENV)/.is-set-up: $(INPUTS) | $(BIN)/python
+	@echo "setting up $(VENV) (some minutes, once)" >&2
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.demo-is-set-up
+
+setup: $(VENV)/.is-set-up
+
+demo: $(VENV)/.demo-is-set-up
+	$(BIN)/cllm4rec demo --run runs/demo
+
+test: setup
+	$(BIN)/python -m pytest -m "not demo" --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+
+test-demo: setup
+	$(BIN)/python -m pytest -m demo
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+type: setup
+	$(BIN)/mypy
+
+architecture: setup
+	$(BIN)/lint-imports --no-cache
+
+docs: setup
+	$(BIN)/python docs/generate.py
+
+check: lint type architecture test
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -1,0 +1,168 @@
+"""Write what follows from the code (``make docs``): two pages and the table of layers."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from cllm4rec.cli import cllm4rec
+from cllm4rec.config import Config, to_toml
+
+DOCS = Path(__file__).parent
+SOURCE = DOCS.parent / "src" / "cllm4rec"
+NOTE = "<!-- Written by `make docs`; change the program, not this page. -->"
+
+
+def cli_page() -> str:
+    """Every command's ``--help``."""
+    parts = ["# Command line", NOTE, _CLI_INTRODUCTION, _help(cllm4rec, "cllm4rec")]
+    for name, command in cllm4rec.commands.items():
+        parts += [f"## {name}", _help(command, f"cllm4rec {name}")]
+    return "\n\n".join(parts) + "\n"
+
+
+def configuration_page() -> str:
+    """Every setting: key, default, allowed values, meaning."""
+    parts = ["# Settings", NOTE, _CONFIGURATION_INTRODUCTION, _table(Config, "")]
+    for name, field in Config.model_fields.items():
+        if _is_section(field):
+            section = field.annotation
+            title = (section.__doc__ or "").strip().splitlines()[0].replace("``", "`")
+            parts += [f"## {name}", title, _table(section, f"{name}.")]
+    parts += ["## All defaults as a file", f"```toml\n{to_toml(Config()).rstrip()}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def architecture_page() -> str:
+    """The page as it is, its table of layers anew: from pyproject.toml and the modules."""
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    before, start, rest = page.partition("<!-- layers: ")
+    note, _mark, after = rest.partition("-->")
+    _old, end, after = after.partition("<!-- end of layers -->")
+    return f"{before}{start}{note}-->\n\n{_layers()}\n\n{end}{after}"
+
+
+PAGES = {
+    "architecture.md": architecture_page,
+    "cli.md": cli_page,
+    "configuration.md": configuration_page,
+}
+
+_CLI_INTRODUCTION = """\
+Progress and messages go to standard error; a command's result goes to standard output, as tables
+or, with `--json`, as exactly one JSON object.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 2 | wrong input or usage: one line `error: …` that says what, where and the mend |
+| 130 | interrupted (Ctrl-C); nothing half-written keeps a final name, the same command goes on |
+| 1 | a fault of the program, with its traceback: please report it |
+
+`train`, `pretrain` and `finetune` begin from the settings stored in the run by `prepare`, unless
+`--config` names others; `--set` comes on top."""
+
+_CONFIGURATION_INTRODUCTION = """\
+There are two ways to change a setting, and no others:
+
+```
+cllm4rec train --run RUN --config mine.toml
+cllm4rec train --run RUN --set finetune.epochs=5 --set backbone.depth=4
+```
+
+`--config paper` stands for the paper's method with nothing added. The value of `--set` is TOML, or
+plain text where it is not TOML. A key that does not exist is refused."""
+
+
+def _layers() -> str:
+    settings = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    lines = ["| layer | what it is |", "|---|---|"]
+    for layer in layers:
+        names = layer.split(" | ")
+        meanings = "<br>".join(map(_first_line, names))
+        lines.append(f"| {'<br>'.join(f'`{name}`' for name in names)} | {meanings} |")
+    return "\n".join(lines)
+
+
+def _first_line(module: str) -> str:
+    path = SOURCE / f"{module}.py"
+    path = path if path.is_file() else SOURCE / module / "__init__.py"
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0].replace("``", "`").replace("|", "\\|")
+
+
+def _help(command: click.Command, path: str) -> str:
+    context = click.Context(command, info_name=path, terminal_width=88, **cllm4rec.context_settings)
+    return f"```\n{command.get_help(context)}\n```"
+
+
+def _is_section(field: FieldInfo) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
+def _table(section: Any, prefix: str) -> str:
+    lines = ["| key | default | values | meaning |", "|---|---|---|---|"]
+    for name, field in section.model_fields.items():
+        if not _is_section(field):
+            meaning = re.sub(r"\s+", " ", field.description or "").replace("``", "`")
+            cells = [f"`{prefix}{name}`", _default(field), _values(field), meaning]
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def _default(field: FieldInfo) -> str:
+    shown = to_toml_value(field.get_default(call_default_factory=True))
+    return f"`{shown}`"
+
+
+def to_toml_value(value: Any) -> str:
+    """A default as it would stand in a TOML file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, list):
+        return f"[{', '.join(map(to_toml_value, value))}]"
+    return str(value)
+
+
+def _values(field: FieldInfo) -> str:
+    annotation = field.annotation
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is list:
+        return "list of " + _values(FieldInfo(annotation=get_args(annotation)[0]))
+    if get_origin(annotation) is dict:
+        return "table of texts"
+    if annotation not in _KINDS:
+        return 'whole number > 0 or `"all"`'
+    limits = {
+        sign: limit
+        for metadata in field.metadata
+        for name, sign in _SIGNS.items()
+        if (limit := getattr(metadata, name, None)) is not None
+    }
+    if {"≥", "≤"} <= limits.keys():
+        return f"{_KINDS[annotation]} from {limits['≥']} to {limits['≤']}"
+    return " ".join([_KINDS[annotation], ", ".join(f"{s} {n}" for s, n in limits.items())]).strip()
+
+
+_KINDS: dict[Any, str] = {
+    bool: "`true`, `false`",
+    int: "whole number",
+    float: "number",
+    str: "text",
+}
+_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+
+
+if __name__ == "__main__":
+    for file_name, page in PAGES.items():
+        (DOCS / file_name).write_text(page(), encoding="utf-8")
+        print(f"wrote docs/{file_name}")

@@ -1,0 +1,233 @@
+"""Every row that is refused is counted, once, under the first reason that applies."""
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.input_folder import small_log, write_rows
+from support.prepared import histories, prepare_folder
+
+BAD_ROWS = [
+    ({"user_id": None}, "no user_id"),
+    ({"user_id": ""}, "no user_id"),
+    ({"item_id": None}, "no item_id"),
+    ({"item_id": ""}, "no item_id"),
+    ({"user_id": None, "item_id": None}, "no user_id"),
+    ({"rating": "good"}, "bad rating"),
+    ({"rating": "nan"}, "bad rating"),
+    ({"rating": "inf"}, "bad rating"),
+    ({"rating": "-Infinity"}, "bad rating"),
+    ({"rating": "1e999"}, "bad rating"),
+    ({"timestamp": "2020-01-01"}, "bad timestamp"),
+    ({"timestamp": "nan"}, "bad timestamp"),
+    ({"timestamp": "inf"}, "bad timestamp"),
+    ({"timestamp": "-1"}, "bad timestamp"),
+    ({"timestamp": "253402300800"}, "bad timestamp"),
+    ({"position": "first"}, "bad position"),
+    ({"position": "inf"}, "bad position"),
+    ({"rating": "good", "timestamp": "-1", "position": "first"}, "bad rating"),
+]
+GOOD_ROWS = [
+    {"timestamp": None},
+    {"timestamp": "0"},
+    {"timestamp": "253402300799"},
+    {"timestamp": "1e9"},
+    {"rating": None},
+    {"position": None},
+    {"position": "-3.5"},
+]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_every_bad_row_of_the_log_is_counted_by_reason(tmp_path, ending):
+    base = {"user_id": "u", "timestamp": "5", "rating": "5", "position": "1"}
+    good = [base | {"item_id": f"good{n}"} | change for n, change in enumerate(GOOD_ROWS)]
+    bad = [base | {"item_id": f"bad{n}"} | change for n, (change, _) in enumerate(BAD_ROWS)]
+    write_rows(tmp_path / "in", "interactions", good + bad, ending)
+    dataset, report = prepare_folder(tmp_path / "in")
+    expected = Counter(reason for _, reason in BAD_ROWS)
+    assert report["refused"]["interactions"] == expected
+    assert report["read"] == len(good) + len(bad)
+    assert report["kept"]["interactions"] == len(good)
+    assert dataset.items.ids(range(len(dataset.items))) == [row["item_id"] for row in good]
+
+
+def test_floats_that_are_no_numbers_are_refused_in_parquet_too(tmp_path):
+    bad = [
+        {"user_id": "u", "item_id": "x", "timestamp": math.inf, "rating": 5.0},
+        {"user_id": "u", "item_id": "y", "timestamp": 1.0, "rating": math.nan},
+    ]
+    good = [
+        {"user_id": "u", "item_id": f"i{n}", "timestamp": float(n), "rating": 4.0} for n in range(3)
+    ]
+    write_rows(tmp_path / "in", "interactions", bad + good)
+    _, report = prepare_folder(tmp_path / "in")
+    assert report["refused"]["interactions"] == {"bad rating": 1, "bad timestamp": 1}
+
+
+def test_of_a_repeated_pair_the_latest_is_kept(tmp_path):
+    rows = [
+        {"user_id": "u", "item_id": "a", "timestamp": 9},
+        {"user_id": "u", "item_id": "a", "timestamp": 1},
+        {"user_id": "u", "item_id": "b", "timestamp": 5},
+        {"user_id": "u", "item_id": "c", "timestamp": 7},
+        {"user_id": "u", "item_id": "a", "timestamp": None},
+    ]
+    write_rows(tmp_path / "in", "interactions", rows)
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert report["refused"]["interactions"] == {"repeated pair": 2}
+    assert histories(dataset, "test") == {"u": ["a"]}
+    assert histories(dataset, "train") == {"u": ["b"]}
+
+
+def test_a_rating_must_be_above_the_minimum(tmp_path):
+    ratings = [None, 1, 3, 3.0001, 4, 5]
+    rows = [
+        {"user_id": "u", "item_id": f"i{n}", "rating": rating} for n, rating in enumerate(ratings)
+    ]
+    write_rows(tmp_path / "in", "interactions", rows)
+    dataset, report = prepare_folder(tmp_path / "in")
+    assert report["not_positive"] == 2
+    assert dataset.items.ids(range(4)) == ["i0", "i3", "i4", "i5"]
+    _, report = prepare_folder(tmp_path / "in", minimum_rating=0.0)
+    assert report["not_positive"] == 0
+
+
+def test_a_low_rating_does_not_undo_an_earlier_high_one(tmp_path):
+    """Ratings first, then pairs once: the order of the shared splits."""
+    rows = [*small_log(3), {"user_id": "u0", "item_id": "i9", "timestamp": 1, "rating": 5},
+            {"user_id": "u0", "item_id": "i9", "timestamp": 2, "rating": 1}]  # fmt: skip
+    write_rows(tmp_path / "in", "interactions", rows)
+    dataset, report = prepare_folder(tmp_path / "in")
+    assert "i9" in dataset.items
+    assert report["not_positive"] == 1
+    assert report["refused"]["interactions"] == {}
+
+
+def test_users_below_the_minimum_are_counted(tmp_path):
+    few = [{"user_id": "few", "item_id": f"i{n}", "timestamp": n} for n in range(4)]
+    write_rows(tmp_path / "in", "interactions", small_log(3, each=5) + few)
+    dataset, report = prepare_folder(tmp_path / "in", minimum_interactions=5)
+    assert (report["users_below_minimum"], report["pairs_below_minimum"]) == (1, 4)
+    assert "few" not in dataset.users
+    assert len(dataset.users) == 3
+
+
+def split_rows(log, parts=("train", "valid", "test")):
+    return [
+        {"user_id": row["user_id"], "item_id": row["item_id"], "part": parts[n % len(parts)]}
+        for n, row in enumerate(log)
+    ]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_every_bad_row_of_a_split_is_counted_by_reason(tmp_path, ending):
+    log = small_log()
+    bad = [
+        {"user_id": None, "item_id": "i1", "part": "train"},
+        {"user_id": "u1", "item_id": "", "part": "train"},
+        {"user_id": "u1", "item_id": "i1", "part": "validation"},
+        {"user_id": "u1", "item_id": "i1", "part": None},
+        {"user_id": "u1", "item_id": "stranger", "part": "train"},
+        {"user_id": "stranger", "item_id": "i1", "part": "test"},
+        {"user_id": "u5", "item_id": "i4", "part": "train"},
+        {"user_id": log[0]["user_id"], "item_id": log[0]["item_id"], "part": "test"},
+    ]
+    write_rows(tmp_path / "in", "interactions", log)
+    split = write_rows(tmp_path / "other", "split", split_rows(log) + bad, ending)
+    dataset, report = prepare_folder(tmp_path / "in", split=split)
+    assert report["refused"]["split"] == {
+        "no item_id": 1,
+        "no user_id": 1,
+        "pair not in the log": 3,
+        "repeated pair": 1,
+        "unknown part": 2,
+    }
+    assert report["kept"]["interactions"] == len(log)
+    assert histories(dataset, "train")["u0"][0] == log[0]["item_id"], "the first row counts"
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_every_bad_review_is_counted_by_reason(tmp_path, ending):
+    log = small_log()
+    reviews = [
+        {"user_id": None, "item_id": "i1", "text": "x"},
+        {"user_id": "u0", "item_id": "", "text": "x"},
+        {"user_id": "u0", "item_id": "i0", "text": None},
+        {"user_id": "u0", "item_id": "i0", "text": " \n "},
+        {"user_id": "stranger", "item_id": "i0", "text": "x"},
+        {"user_id": "u0", "item_id": "stranger", "text": "x"},
+        {"user_id": "u0", "item_id": "i7", "text": "never bought"},
+        {"user_id": "u0", "item_id": "i1", "text": "validation"},
+        {"user_id": "u0", "item_id": "i2", "text": "test"},
+        {"user_id": "u0", "item_id": "i0", "text": "kept"},
+        {"user_id": "u0", "item_id": "i0", "text": "kept too"},
+    ]
+    write_rows(tmp_path / "in", "interactions", log)
+    write_rows(tmp_path / "in", "reviews", reviews, ending)
+    split = write_rows(tmp_path / "other", "split", split_rows(log))
+    dataset, report = prepare_folder(tmp_path / "in", split=split)
+    assert report["refused"]["reviews"] == {
+        "no item_id": 1,
+        "no text": 2,
+        "no user_id": 1,
+        "pair not in training": 3,
+        "unknown item": 1,
+        "unknown user": 1,
+    }
+    assert [texts for *_, texts in dataset.texts.reviews()] == [["kept", "kept too"]]
+
+
+@pytest.mark.parametrize(
+    "protocol", ["paper", "leave-last-out", "temporal", "new-users", "new-items"]
+)
+def test_reviews_of_held_out_pairs_never_reach_the_texts(tmp_path, protocol):
+    log = small_log(users=20, items=30, each=10)
+    reviews = [
+        {key: row[key] for key in ("user_id", "item_id")}
+        | {"text": f"{row['user_id']} on {row['item_id']}"}
+        for row in log
+    ]
+    write_rows(tmp_path / "in", "interactions", log)
+    write_rows(tmp_path / "in", "reviews", reviews)
+    dataset, report = prepare_folder(tmp_path / "in", protocol=protocol)
+    told = {text for *_, texts in dataset.texts.reviews() for text in texts}
+    trained = {
+        f"{user} on {item}" for user, items in histories(dataset, "train").items() for item in items
+    }
+    assert told == trained
+    assert 0 < len(told) < len(reviews)
+    assert sum(report["refused"]["reviews"].values()) == len(reviews) - len(told)
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries({
+        "user_id": st.sampled_from(["a", "b", "c", "", None]),
+        "item_id": st.sampled_from(["x", "y", "z", "w", "v", None]),
+        "rating": st.sampled_from(["1", "4", "5", None, "bad"]),
+        "timestamp": st.sampled_from(["1", "2", None, "bad"]),
+    }),
+    max_size=40,
+)
+
+
+@given(rows=ROWS)
+@settings(max_examples=10)
+def test_every_row_is_accounted_for(tmp_path, rows):
+    """Read = refused + not positive + below the minimum + kept."""
+    anchor = [
+        {"user_id": "anchor", "item_id": item, "rating": "5", "timestamp": "1"} for item in "xyzw"
+    ]
+    write_rows(tmp_path / "in", "interactions", rows + anchor)
+    _, report = prepare_folder(tmp_path / "in", minimum_interactions=2)
+    assert report["read"] == len(rows) + 4
+    assert report["read"] == (
+        sum(report["refused"]["interactions"].values())
+        + report["not_positive"]
+        + report["pairs_below_minimum"]
+        + report["pairs_without_training"]
+        + report["kept"]["interactions"]
+    )

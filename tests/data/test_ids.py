@@ -1,0 +1,101 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cllm4rec.data.ids import IdMap
+from cllm4rec.errors import IntegrityError, UnknownId
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(st.lists(TEXTS, min_size=1), st.data())
+def test_id_and_number_are_inverse(ids, data):
+    users = IdMap.from_ids(ids, "user")
+    number = data.draw(st.integers(0, len(users) - 1))
+    assert users.number(users.id(number)) == number
+    assert users.ids(users.numbers(ids)) == ids
+
+
+@given(st.lists(TEXTS))
+def test_numbers_follow_sorted_ids(ids):
+    users = IdMap.from_ids(ids)
+    assert users.ids(range(len(users))) == sorted(set(ids))
+
+
+@given(st.lists(TEXTS), TEXTS)
+def test_many_at_once_agrees_with_one_by_one(ids, other):
+    users = IdMap.from_ids(ids)
+    assert users.numbers(ids).tolist() == [users.number(each) for each in ids]
+    assert (other in users) == (other in ids)
+
+
+@given(st.lists(TEXTS))
+def test_parquet_round_trip(tmp_path, ids):
+    IdMap.from_ids(ids).write(tmp_path / "items.parquet", "item_id")
+    again = IdMap.read(tmp_path / "items.parquet", "item_id")
+    assert again.kind == "item"
+    assert again.ids(range(len(again))) == sorted(set(ids))
+
+
+def test_numbers_are_int32():
+    assert IdMap.from_ids(["b", "a"]).numbers(["b", "a", "b"]).tolist() == [1, 0, 1]
+    assert IdMap.from_ids(["b", "a"]).numbers([]).dtype == np.int32
+
+
+@pytest.mark.parametrize("ids", [["a", "zz"], ["a", "\ud800"]])
+def test_unknown_id_is_named(ids):
+    users = IdMap.from_ids(["a", "b"], "user")
+    with pytest.raises(UnknownId, match=r"unknown user .*knows 2 users"):
+        users.numbers(ids)
+    with pytest.raises(UnknownId, match=r"unknown user"):
+        users.number(ids[1])
+
+
+def test_the_first_unknown_of_many_is_the_one_named():
+    with pytest.raises(UnknownId, match="'x'"):
+        IdMap.from_ids(["a"]).numbers(["a", "x", "y"])
+
+
+def test_a_long_unknown_id_is_cut_to_80_characters():
+    with pytest.raises(UnknownId) as caught:
+        IdMap.from_ids(["a"]).number("x" * 10_000)
+    assert "x" * 79 in str(caught.value)
+    assert "x" * 80 not in str(caught.value)
+
+
+def test_a_number_is_no_id():
+    with pytest.raises(UnknownId, match="ids are text"):
+        IdMap.from_ids(["7"]).number(7)  # type: ignore[arg-type]
+    assert 7 not in IdMap.from_ids(["7"])
+
+
+def test_numbers_out_of_range_are_refused():
+    users = IdMap.from_ids(["a", "b"])
+    for number in (-1, 2):
+        with pytest.raises(IndexError):
+            users.id(number)
+        with pytest.raises(IndexError):
+            users.ids([0, number])
+
+
+@pytest.mark.parametrize("ids", [["b", "a"], ["a", "a"], ["a", None]])
+def test_a_file_that_is_not_sorted_and_unique_is_refused(tmp_path, ids):
+    path = tmp_path / "users.parquet"
+    pq.write_table(pa.table({"user_id": ids}), path)
+    with pytest.raises(IntegrityError, match="not sorted and unique"):
+        IdMap.read(path, "user_id")
+
+
+def test_a_missing_column_or_file_is_refused(tmp_path):
+    path = tmp_path / "users.parquet"
+    with pytest.raises(IntegrityError, match=r"users\.parquet"):
+        IdMap.read(path, "user_id")
+    pq.write_table(pa.table({"other": ["a"]}), path)
+    with pytest.raises(IntegrityError, match="no column user_id"):
+        IdMap.read(path, "user_id")
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(IntegrityError, match="damaged"):
+        IdMap.read(path, "user_id")

@@ -1,0 +1,361 @@
+import json
+import threading
+import time
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cllm4rec.config import DataConfig
+from cllm4rec.data import ingest
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import InputError
+from support.input_folder import small_log, write_rows
+from support.prepared import histories, prepare_folder
+
+WEIRD_IDS = [
+    "007", "7", "07", "😀", "👩‍👩‍👧", "a b", " lead", "trail ", "tab\there", "new\nline",
+    "cr\r\nlf",     'say "hi"', "it's", "a,b", "a;b", "#comment", "<item_5>", "<user_3>", "<|endoftext|>", "NULL",
+    "null", "NaN", "true", "1e5", "1.0", "2020-01-01", "../../etc", "\\", "%s", "é", "e\u0301",
+    "\u200b", "\ufeffbom", "日本語", "x" * 10_000,
+]  # fmt: skip
+
+
+def everything(folder):
+    """All that was prepared, by value; the files' bytes may differ between writers."""
+    arrays = [np.load(folder / f"{name}.npy").tolist() for name in ("offsets", "items", "parts")]
+    tables = [
+        pq.read_table(folder / f"{name}.parquet").to_pydict()
+        for name in ("users", "items", "reviews")
+    ]
+    return arrays, tables, json.loads((folder / "report.json").read_text())
+
+
+def folder_of(tmp_path, ending):
+    """The same input in one of the formats."""
+    folder = tmp_path / ending
+    log = [row | {"rating": 3 + n % 3} for n, row in enumerate(small_log(12, 15, 12))]
+    items = [{"item_id": f"i{n}", "title": f"Item {n}", "year": 1990 + n % 3} for n in range(0, 20)]
+    users = [{"user_id": f"u{n}", "city": "Łódź, PL" if n % 2 else None} for n in range(5)]
+    reviews = [
+        {"user_id": row["user_id"], "item_id": row["item_id"], "text": 'so "good",\nreally'}
+        for row in log[::2]
+    ]
+    for stem, rows in (
+        ("interactions", log), ("items", items), ("users", users), ("reviews", reviews)
+    ):  # fmt: skip
+        write_rows(folder, stem, rows, ending)
+    return folder
+
+
+@pytest.mark.parametrize("protocol", ["paper", "temporal", "new-users"])
+def test_the_format_of_the_files_does_not_matter(tmp_path, protocol):
+    found = []
+    for ending in ("parquet", "csv", "jsonl"):
+        dataset, _ = prepare_folder(folder_of(tmp_path, ending), protocol=protocol)
+        found.append(everything(dataset.folder))
+    assert found[0] == found[1] == found[2]
+    assert found[0][2]["kept"]["reviews"] > 0
+
+
+def test_the_order_of_rows_does_not_matter(tmp_path):
+    """Every pair has its own time here; equal times keep the file's order."""
+    log = [row | {"timestamp": n} for n, row in enumerate(small_log(12, 15, 12))]
+    found = []
+    for rows in (log, log[::-1]):
+        write_rows(tmp_path / "in", "interactions", rows)
+        dataset, _ = prepare_folder(tmp_path / "in")
+        found.append(everything(dataset.folder))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_ids_of_any_text_come_back_as_they_were(tmp_path, ending):
+    rows = [
+        {"user_id": user_id, "item_id": WEIRD_IDS[(place + step) % len(WEIRD_IDS)]}
+        for place, user_id in enumerate(WEIRD_IDS)
+        for step in range(4)
+    ]
+    write_rows(tmp_path / "in", "interactions", rows, ending)
+    named = [{"item_id": each, "title": f"title of {each[:20]}"} for each in WEIRD_IDS]
+    write_rows(tmp_path / "in", "items", named, ending)
+    dataset, report = prepare_folder(tmp_path / "in")
+    expected = sorted(WEIRD_IDS)
+    assert dataset.users.ids(range(len(dataset.users))) == expected
+    assert dataset.items.ids(range(len(dataset.items))) == expected
+    assert dataset.texts.item_titles == [f"title of {each[:20]}" for each in expected]
+    assert report["refused"]["interactions"] == {}
+    pairs = {
+        (user_id, item_id)
+        for part in ("train", "valid", "test")
+        for user_id, items in histories(dataset, part).items()
+        for item_id in items
+    }
+    assert pairs == {(row["user_id"], row["item_id"]) for row in rows}
+
+
+def test_a_history_is_in_the_order_of_time_then_position_then_file(tmp_path):
+    rows = [
+        {"user_id": "u", "item_id": item, "timestamp": when, "position": place}
+        for item, when, place in [
+            ("g", 9, 1), ("b", None, 7), ("d", 5, 2), ("c", 5, None), ("e", 5, 3), ("f", 5, 3),
+            ("a", None, 1),
+        ]
+    ]  # fmt: skip
+    write_rows(tmp_path / "in", "interactions", rows)
+    split = [{"user_id": "u", "item_id": item, "part": "train"} for item in "gfedcba"]
+    dataset, _ = prepare_folder(tmp_path / "in", split=write_rows(tmp_path, "split", split))
+    assert histories(dataset, "train") == {"u": ["a", "b", "c", "d", "e", "f", "g"]}
+
+
+def test_a_split_file_is_taken_as_it_is(tmp_path):
+    """Low ratings and short histories too; what it leaves out is no part of the catalogue."""
+    log = [*small_log(2, 8, 3), {"user_id": "u1", "item_id": "i7", "timestamp": 1, "rating": 1}]
+    write_rows(tmp_path / "in", "interactions", log)
+    write_rows(tmp_path / "in", "items", [{"item_id": f"i{n}", "title": f"t{n}"} for n in range(9)])
+    split = [
+        {"user_id": "u0", "item_id": "i0", "part": "train"},
+        {"user_id": "u1", "item_id": "i1", "part": "test"},
+        {"user_id": "u1", "item_id": "i7", "part": "history"},
+    ]
+    path = write_rows(tmp_path, "split", split)
+    dataset, report = prepare_folder(tmp_path / "in", split=path, minimum_interactions=5)
+    assert dataset.items.ids(range(len(dataset.items))) == ["i0", "i1", "i7"]
+    assert histories(dataset, "train") == {"u0": ["i0"]}
+    assert histories(dataset, "test") == {"u1": ["i1"]}
+    assert histories(dataset, "history") == {"u1": ["i7"]}
+    assert report["not_in_split"] == 4
+    assert report["split"] == "file"
+
+
+def test_a_split_file_keeps_a_user_who_has_test_items_only(tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log(2, 8, 3))
+    split = [
+        {"user_id": "u0", "item_id": "i0", "part": "train"},
+        {"user_id": "u1", "item_id": "i1", "part": "test"},
+    ]
+    dataset, _ = prepare_folder(tmp_path / "in", split=write_rows(tmp_path, "split", split))
+    assert dataset.known("test").counts().tolist() == [1, 0]
+
+
+def test_a_split_without_training_is_refused(tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    alien = [{"user_id": "other", "item_id": "other", "part": "train"}]
+    with pytest.raises(InputError, match=r"no train row \(pair not in the log: 1\)"):
+        prepare_folder(tmp_path / "in", split=write_rows(tmp_path, "split", alien))
+    tests = [{"user_id": "u0", "item_id": "i0", "part": "test"}]
+    with pytest.raises(InputError, match=r"no train row \(1 rows of other parts\)"):
+        prepare_folder(tmp_path / "in", split=write_rows(tmp_path, "split", tests))
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_the_catalogue_may_hold_items_nobody_has_touched(tmp_path, split):
+    log = small_log(4, 6, 5)
+    items = [{"item_id": each, "title": f"t{each}"} for each in ("i0", "zz", "aa", "zz", None)]
+    write_rows(tmp_path / "in", "interactions", log)
+    write_rows(tmp_path / "in", "items", items)
+    given = [{k: row[k] for k in ("user_id", "item_id")} | {"part": "train"} for row in log]
+    path = write_rows(tmp_path, "split", given) if split else None
+    dataset, report = prepare_folder(tmp_path / "in", split=path, catalogue="all")
+    ids = dataset.items.ids(range(len(dataset.items)))
+    assert ids == ["aa", "i0", "i1", "i2", "i3", "i4", "i5", "zz"]
+    titles = dict(zip(ids, dataset.texts.item_titles, strict=True))
+    assert (titles["aa"], titles["i0"], titles["i1"]) == ("taa", "ti0", None)
+    assert dataset.part("train").item_counts()[[0, 7]].tolist() == [0, 0]
+    assert report["refused"]["items"] == {"no item_id": 1, "repeated item_id": 1}
+    dataset, _ = prepare_folder(tmp_path / "in", split=path)
+    assert len(dataset.items) == 6
+
+
+def test_columns_can_be_mapped(tmp_path):
+    names = {"user_id": "reviewerID", "item_id": "asin", "timestamp": "unixReviewTime",
+             "rating": "overall", "text": "reviewText"}  # fmt: skip
+    rows = [
+        {"reviewerID": row["user_id"], "asin": row["item_id"], "unixReviewTime": row["timestamp"],
+         "overall": 5, "reviewText": "fine"}
+        for row in small_log()
+    ]  # fmt: skip
+    write_rows(tmp_path / "in", "interactions", rows)
+    write_rows(tmp_path / "in", "reviews", rows)
+    write_rows(tmp_path / "in", "items", [{"asin": "i0", "text": "unmapped"}])
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out", columns=names)
+    assert dataset.texts.item_texts[0] == "unmapped"
+    assert report["kept"]["reviews"] == report["kept"]["train"] > 0
+
+
+def test_a_mapped_column_that_is_nowhere_is_refused(tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    with pytest.raises(InputError, match=r"data\.columns\.timestamp = 'tiem', but no file .*there"):
+        prepare_folder(tmp_path / "in", columns={"timestamp": "tiem"})
+
+
+@pytest.mark.parametrize("stem", ["items", "users", "reviews"])
+def test_every_file_needs_its_key(tmp_path, stem):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    write_rows(tmp_path / "in", stem, [{"name": "x"}])
+    with pytest.raises(InputError, match=rf"{stem}\.parquet has no column '(user|item)_id'"):
+        prepare_folder(tmp_path / "in")
+
+
+def test_an_empty_log_is_refused(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "interactions.csv").write_text("user_id,item_id\n")
+    with pytest.raises(InputError, match=r"has no usable row \(it has no rows\)"):
+        prepare_folder(folder)
+
+
+def test_a_log_of_bad_rows_says_why(tmp_path):
+    rows = [{"user_id": "u", "item_id": "", "timestamp": 1}] * 3
+    rows += [{"user_id": "u", "item_id": "i", "timestamp": 1_700_000_000_000}] * 2
+    write_rows(tmp_path / "in", "interactions", rows)
+    with pytest.raises(InputError, match=r"no usable row \(bad timestamp: 2, no item_id: 3\)"):
+        prepare_folder(tmp_path / "in")
+
+
+def test_thresholds_that_leave_nobody_say_so(tmp_path):
+    rows = [row | {"rating": 1 + n % 4} for n, row in enumerate(small_log())]
+    write_rows(tmp_path / "in", "interactions", rows)
+    with pytest.raises(
+        InputError,
+        match=r"27 rows are not above data\.minimum_rating = 3 and 6 users have fewer than "
+        r"data\.minimum_interactions = 5; lower one with --set",
+    ):
+        prepare_folder(tmp_path / "in", minimum_interactions=5)
+
+
+def test_one_user_with_one_interaction_is_refused_in_one_line(tmp_path):
+    write_rows(tmp_path / "in", "interactions", [{"user_id": "u", "item_id": "i", "timestamp": 1}])
+    with pytest.raises(InputError, match=r"leaves nothing for valid out of 1 positive pairs"):
+        prepare_folder(tmp_path / "in")
+
+
+def test_a_user_with_one_interaction_among_others_is_trained_on(tmp_path):
+    log = [*small_log(), {"user_id": "one", "item_id": "i0", "timestamp": 1}]
+    write_rows(tmp_path / "in", "interactions", log)
+    dataset, _ = prepare_folder(tmp_path / "in")
+    assert histories(dataset, "train")["one"] == ["i0"]
+
+
+def test_an_unknown_protocol_is_refused(tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    with pytest.raises(InputError, match="unknown protocol 'chance'"):
+        prepare_folder(tmp_path / "in", protocol="chance")
+
+
+def test_a_failure_leaves_the_earlier_data_and_nothing_else(tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    dataset, _ = prepare_folder(tmp_path / "in")
+    before = everything(dataset.folder)
+    write_rows(tmp_path / "in", "items", [{"wrong": 1}])
+    with pytest.raises(InputError):
+        prepare_folder(tmp_path / "in")
+    assert everything(dataset.folder) == before
+    assert [path.name for path in dataset.folder.parent.iterdir()] == ["data"]
+
+
+def test_an_interruption_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    write_rows(tmp_path / "in", "interactions", small_log())
+    monkeypatch.setattr(ingest, "write_reviews", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_folder(tmp_path / "in")
+    assert list((tmp_path / "prepared").iterdir()) == []
+
+
+def test_an_error_says_nothing_of_the_data(tmp_path):
+    """Messages end up in logs; ids and texts must not."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "interactions.csv").write_text("user_id,item_id\nsecret,a\nsecret,b,c\n")
+    with pytest.raises(InputError) as caught:
+        prepare_folder(folder)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_log_larger_than_memory_spills_to_the_folder(tmp_path, monkeypatch):
+    rows = 1_000_000
+    rng = np.random.default_rng(0)
+    table = pa.table({
+        "user_id": [f"user-{number:016}" for number in rng.integers(10**5, size=rows)],
+        "item_id": [f"item-{number:016}" for number in rng.integers(10**4, size=rows)],
+        "timestamp": rng.integers(10**9, size=rows),
+    })
+    (tmp_path / "in").mkdir()
+    pq.write_table(table, tmp_path / "in" / "interactions.parquet")
+    expected = duckdb.execute(
+        "SELECT count(DISTINCT user_id), count(DISTINCT (user_id, item_id)) FROM 'FILE'".replace(
+            "FILE", str(tmp_path / "in" / "interactions.parquet")
+        )
+    ).fetchall()[0]
+    spilled, done = [0], threading.Event()
+
+    def watch():
+        while not done.is_set():
+            files = (tmp_path / "prepared").glob(".data.work-*/spill/*")
+            spilled.append(sum(size_of(path) for path in files))
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        dataset, report = prepare_folder(tmp_path / "in", memory_limit="50MB")
+    finally:
+        done.set()
+        watcher.join()
+    assert max(spilled) > 1_000_000
+    assert [path.name for path in (tmp_path / "prepared").iterdir()] == ["data"]
+    kept = report["kept"]
+    assert (kept["users"], kept["interactions"]) == expected
+    assert kept["train"] + kept["valid"] + kept["test"] == kept["interactions"]
+    assert len(dataset.interactions) == kept["interactions"]
+
+
+def size_of(path):
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+REAL = {
+    # name: users, items, train, valid, test (shared/data/README.md)
+    "amazon-gift-cards-2018-5core": (438, 148, 1944, 448, 448),
+    "amazon-musical-instruments-2014-5core": (1092, 900, 5524, 1145, 1145),
+    "amazon-office-products-2018-subset": (2897, 3279, 13994, 2951, 2951),
+    "movielens-latest-small-2018": (604, 7363, 49338, 6182, 6182),
+    "amazon-beauty-2014-5core": (22363, 12101, 146062, 26220, 26220),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_data_have_the_counts_of_their_splits(tmp_path, shared_data, name):
+    source = shared_data / name
+    dataset = Dataset.load(source, split=source / "split.parquet", folder=tmp_path / "data")
+    found = dataset.summary()
+    counts = [found[key] for key in ("users", "items", "train", "valid", "test")]
+    assert tuple(counts) == REAL[name]
+    assert found["history"] == 0
+    split = pq.read_table(source / "split.parquet").to_pylist()
+    for part in ("train", "valid", "test"):
+        expected: dict[str, set[str]] = {}
+        for row in split:
+            if row["part"] == part:
+                expected.setdefault(row["user_id"], set()).add(row["item_id"])
+        assert {user: set(items) for user, items in histories(dataset, part).items()} == expected
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_paper_protocol_keeps_the_users_and_items_of_the_shared_splits(
+    tmp_path, shared_data, name
+):
+    """Which pairs are held out differs; which users, items and pairs there are does not."""
+    users, items, *parts = REAL[name]
+    dataset = Dataset.load(shared_data / name, folder=tmp_path / "data", config=DataConfig())
+    found = dataset.summary()
+    assert (found["users"], found["items"], found["interactions"]) == (users, items, sum(parts))

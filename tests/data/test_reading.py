@@ -1,0 +1,160 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cllm4rec.data.database import open_database
+from cllm4rec.data.reading import find_file, open_file, reading
+from cllm4rec.errors import InputError
+from support.input_folder import write_rows
+
+
+def read(path):
+    """All rows of a file, as prepare reads them."""
+    with open_database(path.parent, "128MB") as connection:
+        file = open_file(connection, path, {})
+        with reading(path):
+            connection.execute(f"CREATE TABLE rows AS SELECT * FROM {file.relation}")
+        return connection.execute("SELECT * FROM rows").fetchall()
+
+
+def complaint(path) -> str:
+    with pytest.raises(InputError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    assert "secret" not in message, "a message must not repeat the users' data"
+    return message
+
+
+def write(tmp_path, name, content: bytes):
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+def test_the_one_file_of_a_stem_is_found(tmp_path):
+    assert find_file(tmp_path, "items") is None
+    path = write_rows(tmp_path, "items", [{"item_id": "a"}], "jsonl")
+    assert find_file(tmp_path, "items") == path
+
+
+def test_two_files_of_a_stem_are_refused(tmp_path):
+    for ending in ("csv", "jsonl"):
+        write_rows(tmp_path, "items", [{"item_id": "a"}], ending)
+    with pytest.raises(InputError, match=r"has both items\.csv and items\.jsonl; keep one"):
+        find_file(tmp_path, "items")
+
+
+def test_a_required_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"has no interactions\.parquet, interactions\.csv or"):
+        find_file(tmp_path, "interactions", required=True)
+    with pytest.raises(InputError, match="no folder at"):
+        find_file(tmp_path / "absent", "interactions")
+
+
+def test_another_ending_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"split\.tsv does not end in \.parquet, \.csv or \.jsonl"):
+        read(write(tmp_path, "split.tsv", b"user_id\titem_id\n"))
+    with pytest.raises(InputError, match="no file at"):
+        read(tmp_path / "absent.parquet")
+
+
+def test_csv_takes_what_the_format_allows(tmp_path):
+    content = b'\xef\xbb\xbfuser_id,item_id\r\n#a,"b\r\nc"\r\n"say ""hi""",\r\nlast,line'
+    rows = read(write(tmp_path, "interactions.csv", content))
+    assert rows == [("#a", "b\r\nc"), ('say "hi"', None), ("last", "line")]
+
+
+def test_csv_of_a_header_alone_has_no_rows(tmp_path):
+    assert read(write(tmp_path, "interactions.csv", b"user_id,item_id\n")) == []
+
+
+def test_csv_takes_one_long_line(tmp_path):
+    content = b"user_id,item_id\n" + b"u" * 10_000 + b"," + b"i" * 3_000_000 + b"\n"
+    ((user_id, item_id),) = read(write(tmp_path, "interactions.csv", content))
+    assert (len(user_id), len(item_id)) == (10_000, 3_000_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"user_id,item_id\na,b\nsecret,\xff\n", "Line: 3; Invalid unicode"),
+        (b"user_id,item_id\na,b\nsecret,d,e\n", "Line: 3; Expected Number of Columns: 2 Found: 3"),
+        (b"user_id,item_id\na,b\nsecret\n", "Line: 3; Expected Number of Columns: 2 Found: 1"),
+        (b'user_id,item_id\na,b\n"secret,d\n', "Line: 3; Value with unterminated quote"),
+        (b"", "is empty; its first line must name the columns"),
+        (b"user_id,item_id,Item_ID\n", "names the column 'Item_ID' twice"),
+        (b'user_id,"item_id\n', "line 1 is not CSV"),
+    ],
+)
+def test_csv_that_is_none_is_refused_with_its_line(tmp_path, content, expected):
+    assert expected in complaint(write(tmp_path, "interactions.csv", content))
+
+
+def test_a_nameless_csv_column_gets_a_name(tmp_path):
+    path = write(tmp_path, "interactions.csv", b",user_id\n0,u\n")
+    with open_database(tmp_path, "128MB") as connection:
+        assert list(open_file(connection, path, {}).types) == ["column0", "user_id"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"user_id": "secret", "item_id":', "line 2 is not JSON"),
+        (b'{"user_id": "secret\xff"}', "line 2 is not UTF-8"),
+        (b'["secret"]', "line 2 is not a JSON object"),
+    ],
+)
+def test_json_that_is_none_is_refused_with_its_line(tmp_path, line, expected):
+    content = b'{"user_id": "a", "item_id": "b"}\n' + line + b"\n"
+    assert expected in complaint(write(tmp_path, "interactions.jsonl", content))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n"])
+def test_json_without_a_line_is_refused(tmp_path, content):
+    assert "cannot be read: it is empty" in complaint(write(tmp_path, "reviews.jsonl", content))
+
+
+def test_json_keys_may_come_late_and_in_any_order(tmp_path):
+    rows = [f'{{"user_id": "u{n}"}}' for n in range(30_000)] + ['{"rating": 4, "user_id": "z"}']
+    path = write(tmp_path, "interactions.jsonl", "\n".join(rows).encode())
+    with open_database(tmp_path, "128MB") as connection:
+        assert set(open_file(connection, path, {}).types) == {"user_id", "rating"}
+
+
+def test_parquet_that_is_none_is_refused(tmp_path):
+    path = write_rows(tmp_path, "interactions", [{"user_id": f"u{n}"} for n in range(100)])
+    whole = path.read_bytes()
+    for cut in (0, 3, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        assert "cannot be read" in complaint(path)
+
+
+def test_parquet_with_a_damaged_page_is_refused(tmp_path):
+    ids = [f"secret{n}" for n in range(1000)]
+    path = tmp_path / "interactions.parquet"
+    pq.write_table(pa.table({"user_id": ids}), path, compression="zstd", use_dictionary=False)
+    damaged = bytearray(path.read_bytes())
+    damaged[100:1000] = b"\x00" * 900
+    path.write_bytes(damaged)
+    assert "cannot be read" in complaint(path)
+
+
+def test_parquet_bytes_that_are_no_utf8_are_refused(tmp_path):
+    path = tmp_path / "interactions.parquet"
+    pq.write_table(pa.table({"user_id": pa.array([b"ok", b"\xff\xfe"])}), path)
+    assert "cannot be read" in complaint(path)
+
+
+def test_the_order_of_a_large_csv_is_kept(tmp_path):
+    """Several threads read it; quoted line breaks make its pieces hard to find."""
+    lines = "".join(f'u{n},"a\n""{n}"\n' for n in range(200_000))
+    path = write(tmp_path, "interactions.csv", b"user_id,item_id\n" + lines.encode())
+    with open_database(tmp_path, "128MB") as connection:
+        file = open_file(connection, path, {})
+        ((count, wrong),) = connection.execute(
+            f"SELECT count(*), count(*) FILTER (user_id <> 'u' || (row - 1)) FROM "
+            f"(SELECT row_number() OVER () AS row, user_id FROM {file.relation})"
+        ).fetchall()
+    assert (count, wrong) == (200_000, 0)

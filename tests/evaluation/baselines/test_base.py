@@ -1,0 +1,98 @@
+"""The suite every baseline passes, and what they share."""
+
+import numpy as np
+import pytest
+
+from cllm4rec.config import EvaluateConfig
+from cllm4rec.evaluation.baselines import BASELINES, Context
+from cllm4rec.evaluation.protocol import evaluate_scorer
+from cllm4rec.evaluation.tuning import tune
+from support.conformance import ScorerConformance
+
+
+@pytest.fixture(scope="module", params=list(BASELINES))
+def name(request):
+    if request.param == "ials":
+        pytest.importorskip("implicit")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def context(planted):
+    return Context.of(planted.dataset)
+
+
+@pytest.fixture(scope="module")
+def tuned(name, planted, context):
+    return tune(BASELINES[name], planted.dataset, context)
+
+
+class TestBaselines(ScorerConformance):
+    @pytest.fixture
+    def scorer(self, tuned):
+        return tuned.scorer
+
+    @pytest.fixture
+    def known(self, planted):
+        return planted.dataset.known("test").rows([0, 1, 2, 3, 4, 5])
+
+    def test_candidates_are_the_grid_in_its_order(self, name, planted, context):
+        baseline = BASELINES[name]
+        found = baseline.candidates(planted.dataset.part("train"), context)
+        grid = baseline.grid(context.num_items)
+        assert [settings for settings, _ in found] == grid
+        assert len({str(settings) for settings in grid}) == len(grid)
+
+    def test_fitting_again_gives_the_same_scores(self, name, planted, context, known):
+        users = np.arange(known.num_users, dtype=np.int32)
+        first, second = (
+            next(iter(BASELINES[name].candidates(planted.dataset.part("train"), context)))[1]
+            for _ in range(2)
+        )
+        assert first.score(users, known).tobytes() == second.score(users, known).tobytes()
+
+    def test_recovers_the_planted_taste(self, name, planted, tuned):
+        """Taste is what popularity does not know: the genre most listed is one the user likes."""
+        report = evaluate_scorer(tuned.scorer, planted.dataset, "test")
+        popular = tune(BASELINES["popularity"], planted.dataset)
+        floor = evaluate_scorer(popular.scorer, planted.dataset, "test")
+        if name != "popularity":
+            assert report.mean["ndcg@10"] > floor.mean["ndcg@10"] + 0.05
+
+
+def test_the_configuration_names_exactly_these(planted):
+    assert EvaluateConfig().baselines == list(BASELINES)
+    assert all(name == baseline.name for name, baseline in BASELINES.items())
+
+
+@pytest.mark.parametrize("name", ["ease", "ease-text"])
+def test_a_catalogue_too_large_for_a_square_matrix_is_no_candidate(name):
+    context = Context(26_000, ["guitar"] * 26_000)
+    assert "26,000 items are more than" in BASELINES[name].unavailable(context)
+
+
+class SomeTexts:
+    item_texts = (None, None)
+    item_features = {"year": ("1979", None), "genres": ("Horror", "Comedy")}  # noqa: RUF012
+
+    def item_words(self):
+        return ["Alien", "Airplane"]
+
+
+class Described(SomeTexts):
+    item_texts = (None, "A film.")
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (SomeTexts(), ["Alien. 1979. Horror", "Airplane. Comedy"]),
+        (Described(), ["Alien", "Airplane"]),
+    ],
+)
+def test_features_speak_where_no_item_is_described(texts, words):
+    class Data:
+        items = (0, 1)
+
+    Data.texts = texts
+    assert Context.of(Data).words == words

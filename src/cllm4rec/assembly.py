@@ -25,12 +25,12 @@ from cllm4rec.models.embedding import ExtendedEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, RecLLM
 from cllm4rec.models.pretrained import find_backbone, fingerprint
+from cllm4rec.models.prior import FactorPrior
 from cllm4rec.models.warm_start import history_means, noise, turned, word_means
 from cllm4rec.seeds import derived_seed
 from cllm4rec.tokens.batch import collate
 from cllm4rec.tokens.space import TokenSpace
 from cllm4rec.tokens.tokenizer import WordTokenizer
-
 
 SAMPLE = 128
 """Documents whose hidden states give the item head's centre and spread."""
@@ -45,6 +45,7 @@ class WarmStart:
         content: z^c, ``[users + items, size]``.
         bias: of the item head, ``[items]``.
         log_scale: of the item head.
+        prior: the closed-form score the search chose; None for other warm starts.
         settings: what a search chose, for the record.
     """
 
@@ -52,6 +53,7 @@ class WarmStart:
     content: Tensor
     bias: Tensor
     log_scale: float
+    prior: FactorPrior | None
     settings: dict[str, float]
 
 
@@ -117,12 +119,12 @@ class Assembly:
                 noise(rows, self.words, derived_seed(seed, "warm start", side))
                 for side in ("collaborative", "content")
             ]
-            return WarmStart(both[0], both[1], no_bias, 0.0, {})
+            return WarmStart(both[0], both[1], no_bias, 0.0, None, {})
         if config.warm_start == "words":
             texts = self.tokenizer.encode(self.item_words)
             items = word_means(texts, self.words, derived_seed(seed, "warm start"))
             entities = self._with_users(items)
-            return WarmStart(entities, entities, no_bias, 0.0, {})
+            return WarmStart(entities, entities, no_bias, 0.0, None, {})
         start = self._factors()
         items = turned(start.vectors, self.words, derived_seed(seed, "rotation"))
         entities = self._with_users(items)
@@ -130,7 +132,10 @@ class Assembly:
         scale = float(items.norm(dim=1).mean().square().reciprocal() * start.sharpness)
         settings = {**start.settings, "selection": start.selection, "sharpness": start.sharpness}
         bias = torch.from_numpy(start.bias) * start.sharpness
-        return WarmStart(entities, entities, bias, math.log(scale), settings)
+        prior = FactorPrior(
+            torch.from_numpy(start.vectors), torch.from_numpy(start.bias), start.sharpness
+        )
+        return WarmStart(entities, entities, bias, math.log(scale), prior, settings)
 
     @cached_property
     def item_words(self) -> list[str]:

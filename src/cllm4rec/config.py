@@ -122,6 +122,9 @@ class ModelConfig(Settings):
     history_skip: bool = True
     """Add a trained map of the history's mean item embedding to the hidden state before the item
     head."""
+    prior: bool = True
+    """Blend the language model's scores with those of the ``factors`` it started from; the share is
+    chosen on validation, and both alone are rows of the results table."""
     projection: bool = True
     """Trained square projection between the backbone's hidden state and the heads."""
     content: bool = True
@@ -244,6 +247,7 @@ PAPER: dict[str, Any] = {
     "model": {
         "warm_start": "none",
         "history_skip": False,
+        "prior": False,
         "projection": False,
     },
     "pretrain": {

@@ -1,9 +1,9 @@
 """The warm start's few numbers, chosen on validation as a baseline's settings are.
 
 Item vectors are the interactions' factors and the texts' factors side by side; a history's score
-for an item is the product of its mean vector with the item's. How steep the spectrum is, how much the
-texts count, how much popularity adds and how sharp the softmax should be differ from data set to
-data set; nothing here is learned by gradient and no language model takes part, so the result is
+for an item is the product of its mean vector with the item's. How steep the spectrum is, how much
+the texts count, how much popularity adds and how sharp the softmax should be differ from data set
+to data set. Nothing here is learned by gradient and no language model takes part, so the result is
 also the control row that a trained model has to beat.
 """
 

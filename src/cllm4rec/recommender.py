@@ -1,6 +1,6 @@
 """A trained model as a scorer of users, and as a folder that can be loaded anywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.models.llms import RecLLM, saved_tensors
+from cllm4rec.models.prior import prior_from
 from cllm4rec.ranking import RankedItems, rank_all, top_k
 from cllm4rec.rundir import atomic_folder, read_json, write_json
-from cllm4rec.tokens.batch import collate, length_buckets
+from cllm4rec.tokens.batch import Batch, collate, length_buckets
 
 FORMAT = 1
 """Number of the saved model's format; another number is refused."""
+
+PRIOR = "prior."
+"""Prefix of the prior's tensors in a saved model."""
 
 SCORING_TOKENS = 8192
 """Tokens of one forward pass, padding included."""
@@ -46,10 +50,21 @@ class ModelScorer:
         """Logits ``float32 [users, items]``.
 
         Args:
-            users: numbers; a negative one, or a user without training interactions, has no token
-                of their own.
+            users: numbers; a negative one, or a user without training interactions, has no token.
             history: known items, one row per entry of ``users``.
         """
+        return self._by_batch(users, history, self.model.forward)
+
+    def parts(self, users: np.ndarray, history: Interactions) -> tuple[np.ndarray, np.ndarray]:
+        """Logits by the language model alone and by the prior alone, as ``score`` blends them."""
+        return (
+            self._by_batch(users, history, self.model.llm_logits),
+            self._by_batch(users, history, self.model.prior_logits),
+        )
+
+    def _by_batch(
+        self, users: np.ndarray, history: Interactions, logits: Callable[[Batch], torch.Tensor]
+    ) -> np.ndarray:
         documents = [
             prediction_document(
                 self._token_user(int(user)),
@@ -62,14 +77,11 @@ class ModelScorer:
             for row, user in enumerate(users)
         ]
         lengths = np.array([len(document) for document in documents])
-        buckets = length_buckets(
-            lengths, max_tokens=SCORING_TOKENS, max_rows=None, rng=seeds.generator(0)
-        )
+        buckets = length_buckets(lengths, max_tokens=SCORING_TOKENS, max_rows=None, rng=None)
         scores = np.empty((len(users), self.assembly.space.num_items), dtype=np.float32)
         with torch.inference_mode():
             for bucket in buckets:
-                logits = self.model(collate([documents[i] for i in bucket]))
-                scores[bucket] = logits.numpy()
+                scores[bucket] = logits(collate([documents[i] for i in bucket])).numpy()
         return scores
 
     def _token_user(self, user: int) -> int | None:
@@ -110,7 +122,12 @@ class Recommender:
             )
         space = assembly.space
         model = assembly.rec_llm(torch.zeros(space.num_users + space.num_items, record["size"]))
-        load_tensors(model, load_file(folder / "model" / "model.safetensors"))
+        tensors = load_file(folder / "model" / "model.safetensors")
+        prior = {n: t for n, t in tensors.items() if n.startswith(PRIOR)}
+        load_tensors(model, {n: t for n, t in tensors.items() if n not in prior})
+        if prior:
+            model.prior = prior_from({n.removeprefix(PRIOR): t for n, t in prior.items()})
+        model.blend = record["blend"]
         return cls(model, assembly)
 
     def recommend(self, user_ids: list[str] | None, k: int) -> RankedItems:
@@ -149,7 +166,9 @@ class Recommender:
 def save_model(folder: Path, model: RecLLM, assembly: Assembly) -> None:
     """Write what was trained and what it depends on: safetensors and JSON, replaced as a whole."""
     with atomic_folder(folder) as temporary:
-        save_file(saved_tensors(model), temporary / "model.safetensors")
+        prior = {} if model.prior is None else model.prior.state_dict()
+        tensors = {**saved_tensors(model), **{PRIOR + n: t for n, t in prior.items()}}
+        save_file({n: t.contiguous() for n, t in tensors.items()}, temporary / "model.safetensors")
         write_json(
             temporary / "model.json",
             {
@@ -157,6 +176,7 @@ def save_model(folder: Path, model: RecLLM, assembly: Assembly) -> None:
                 "config": assembly.config.model_dump(),
                 "backbone_sha256": assembly.backbone_fingerprint,
                 "size": assembly.words.shape[1],
+                "blend": model.blend,
                 "users": assembly.space.num_users,
                 "items": assembly.space.num_items,
             },

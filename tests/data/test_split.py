@@ -41,7 +41,7 @@ def users_of(parts, *names):
 
 @EVERY
 @given(rows=logs(), seed=st.integers(0, 3))
-@settings(max_examples=15)
+@settings(max_examples=12)
 def test_every_split_is_sound(protocol, rows, seed):
     parts = attempt(rows, protocol, seed)
     assert parts.keys() <= {(row["user_id"], row["item_id"]) for row in rows}
@@ -52,7 +52,7 @@ def test_every_split_is_sound(protocol, rows, seed):
 
 @EVERY
 @given(rows=logs(), data=st.data())
-@settings(max_examples=20)
+@settings(max_examples=8)
 def test_order_of_rows_does_not_matter(protocol, rows, data):
     """With one row per pair, each at its own time."""
     once = list({(row["user_id"], row["item_id"]): row for row in rows}.values())
@@ -179,7 +179,7 @@ def test_temporal_cuts_once_for_all_and_drops_who_has_no_past():
 
 
 @given(rows=logs())
-@settings(max_examples=15)
+@settings(max_examples=12)
 def test_temporal_never_trains_on_what_comes_later(rows):
     parts = attempt(rows, "temporal")
     latest = {}
@@ -195,7 +195,7 @@ def test_temporal_never_trains_on_what_comes_later(rows):
 
 
 @given(rows=logs(), seed=st.integers(0, 3))
-@settings(max_examples=15)
+@settings(max_examples=12)
 def test_new_users_are_never_trained_on(rows, seed):
     parts = attempt(rows, "new-users", seed)
     trained = users_of(parts, "train")
@@ -220,7 +220,7 @@ def test_new_users_needs_a_history_to_hold_somebody_out():
 
 
 @given(rows=logs(), seed=st.integers(0, 3))
-@settings(max_examples=15)
+@settings(max_examples=12)
 def test_new_items_are_never_trained_on(rows, seed):
     parts = attempt(rows, "new-items", seed)
     items = defaultdict(set)

@@ -3,6 +3,8 @@
 Paper sections 3.2 to 3.4.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.embedding import ExtendedEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.losses import Loss, token_likelihood
+from cllm4rec.models.prior import FactorPrior
 from cllm4rec.tokens.batch import Batch, next_tokens
 from cllm4rec.tokens.space import TokenSpace
 
@@ -85,7 +88,17 @@ class CollaborativeLLM(nn.Module):
 
 
 class RecLLM(CollaborativeLLM):
-    """The collaborative LLM's parts, asked once, at the prompt's last position."""
+    """The collaborative LLM's parts, asked once, at the prompt's last position.
+
+    Its scores may be blended with a closed-form prior's; ``blend`` is the prior's share, chosen on
+    validation. Training never sees the prior: fitted on the same interactions, it would seem to
+    know the held-out items already.
+    """
+
+    def __init__(self, *parts: Any, half_precision: bool) -> None:
+        super().__init__(*parts, half_precision=half_precision)
+        self.prior: FactorPrior | None = None
+        self.blend = 0.0
 
     def asked(self, batch: Batch) -> Float[Tensor, "batch size"]:
         """Hidden states that the head is asked about: at each prompt's last position."""
@@ -96,15 +109,35 @@ class RecLLM(CollaborativeLLM):
         """One vector per prompt, ``[batch, size]``: all that the item head needs."""
         return self.head.query(self.asked(batch), self.embedding.history_mean(batch.tokens))
 
-    def forward(self, batch: Batch) -> Float[Tensor, "batch items"]:
-        """Logits of the whole catalogue, cold items included."""
+    def llm_logits(self, batch: Batch) -> Float[Tensor, "batch items"]:
+        """Logits of the whole catalogue by the language model alone, cold items included."""
         logits: Tensor = self.head(self.query(batch), self.embedding.items)
         return logits
 
-    def training_logits(self, batch: Batch) -> Float[Tensor, "batch items"]:
-        """Logits with the items that have no training interaction left out of the softmax."""
-        logits: Tensor = self(batch) + self.cold
+    def prior_logits(self, batch: Batch) -> Float[Tensor, "batch items"]:
+        """Logits of the whole catalogue by the prior alone; zeros where there is none."""
+        if self.prior is None:
+            return torch.zeros(len(batch.lengths), self.space.num_items)
+        rows, positions = self.space.is_item(batch.tokens).nonzero(as_tuple=True)
+        items = self.space.item_number(batch.tokens[rows, positions])
+        logits: Tensor = self.prior(rows, items, len(batch.lengths))
         return logits
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch items"]:
+        """Blended logits of the whole catalogue."""
+        return blended(self.llm_logits(batch), self.prior_logits(batch), self.blend)
+
+    def training_logits(self, batch: Batch) -> Float[Tensor, "batch items"]:
+        """The language model's logits, items without a training interaction left out."""
+        logits: Tensor = self.llm_logits(batch) + self.cold
+        return logits
+
+
+def blended(
+    llm: Float[Tensor, "batch items"], prior: Float[Tensor, "batch items"], share: float
+) -> Float[Tensor, "batch items"]:
+    """``(1 - share) · llm + share · prior``."""
+    return torch.lerp(llm, prior, share)
 
 
 def running_mean(

@@ -11,11 +11,12 @@ from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.config import Config
 from cllm4rec.corpora.recommendation import RecommendationCorpus
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.models.llms import RecLLM, saved_tensors
+from cllm4rec.models.prior import prior_from
 from cllm4rec.recommender import ModelScorer, load_tensors, save_model
 from cllm4rec.rundir import RunDir
 from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.blending import blend_reports
 from cllm4rec.stages.prepare import write_config
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Pass, Position, fit
@@ -47,16 +48,26 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
         run.require("finetune")
         return dict(run.info("finetune"))
     tensors = load_file(run.file("pretrained", "collaborative.safetensors"))
-    content = _content_table(run)
+    content_tensors = _pretrained(run, "content")
+    content = None if content_tensors is None else content_tensors["embedding.entities"]
     if content is not None:
         _cold_items_from_content(assembly, tensors["embedding.entities"], content)
     model = assembly.rec_llm(tensors["embedding.entities"])
     load_tensors(model, tensors)
+    prior = _pretrained(run, "prior")
+    if prior is not None and config.model.prior:
+        model.prior = prior_from(prior)
     best = _Best(model, assembly, run, config.finetune.patience)
     checkpoint = _train(run, assembly, identity, model, content, best)
     best.restore()
     save_model(run.file("model"), model, assembly)
-    info = {"epochs": best.epochs, "best_epoch": best.epoch, "valid": best.metrics}
+    notes = best.notes
+    info = {
+        "epochs": notes["epochs"],
+        "best_epoch": notes["epoch"],
+        "blend": notes["blend"],
+        "valid": notes["valid"],
+    }
     seconds = time.perf_counter() - started_at_s
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
     checkpoint.remove()
@@ -64,50 +75,36 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
 
 
 class _Best:
-    """The best epoch so far; epoch 0 is before finetuning.
+    """The best epoch so far and the prior's share in it; epoch 0 is before finetuning.
 
     Judged by validation Recall@20 + Recall@40 + NDCG@100.
     """
 
     def __init__(self, model: RecLLM, assembly: Assembly, run: RunDir, patience: int) -> None:
         self.model, self.assembly, self.run, self.patience = model, assembly, run, patience
-        self.epochs = 0
-        self.epoch = 0
-        self.selection = -1.0
-        self.metrics: dict[str, float] = {}
+        self.notes: dict[str, Any] = {"epochs": 0, "epoch": 0, "selection": -1.0}
         self.tensors: dict[str, Tensor] = {}
 
     def validate(self, epoch: int) -> bool:
         """Score the validation part, keep the best parameters; true when out of patience."""
-        scorer = ModelScorer(self.model, self.assembly)
-        report = evaluate_scorer(
-            scorer, self.assembly.dataset, "valid", progress_label="Validating"
+        reports = blend_reports(ModelScorer(self.model, self.assembly), self.assembly.dataset)
+        blend, report = max(reports.items(), key=lambda pair: pair[1].selection)
+        self.notes["epochs"] = epoch
+        alone = reports[0.0].mean
+        self.run.log_metrics(
+            stage="finetune", epoch=epoch, valid=report.mean, blend=blend, llm_alone=alone
         )
-        self.epochs = epoch
-        self.run.log_metrics(stage="finetune", epoch=epoch, valid=report.mean)
-        if report.selection > self.selection:
-            self.selection, self.epoch, self.metrics = report.selection, epoch, dict(report.mean)
+        if report.selection > self.notes["selection"]:
+            self.notes.update(
+                epoch=epoch, selection=report.selection, blend=blend, valid=dict(report.mean)
+            )
             self.tensors = saved_tensors(self.model)
-        return epoch - self.epoch >= self.patience
+        return epoch - int(self.notes["epoch"]) >= self.patience
 
     def restore(self) -> None:
-        """Put the best epoch's parameters back into the model."""
+        """Put the best epoch's parameters and blend back into the model."""
         load_tensors(self.model, self.tensors)
-
-    def notes(self) -> dict[str, Any]:
-        """What a checkpoint must hold besides the tensors."""
-        return {
-            "epochs": self.epochs,
-            "epoch": self.epoch,
-            "selection": self.selection,
-            "metrics": self.metrics,
-        }
-
-    def resume(self, notes: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Undo :meth:`notes`."""
-        self.epochs, self.epoch = notes["epochs"], notes["epoch"]
-        self.selection, self.metrics = notes["selection"], notes["metrics"]
-        self.tensors = tensors
+        self.model.blend = self.notes["blend"]
 
 
 def _train(
@@ -153,8 +150,7 @@ def _train(
     position = Position()
     resumed = checkpoint.resume()
     if resumed is not None:
-        position, notes, kept = resumed
-        best.resume(notes, kept)
+        position, best.notes, best.tensors = resumed
     else:
         run.forget("finetune", "evaluate")
         best.validate(0)
@@ -167,17 +163,15 @@ def _train(
         position=position,
         log=run.log_metrics,
         after_pass=lambda number: best.validate(number + 1),
-        checkpoint=lambda at: checkpoint.save(at, best.notes(), best.tensors),
+        checkpoint=lambda at: checkpoint.save(at, best.notes, best.tensors),
     )
     return checkpoint
 
 
-def _content_table(run: RunDir) -> Tensor | None:
-    """z^c as pretraining left it; None if this run has no content LLM."""
-    name = "pretrained/content.safetensors"
-    if name not in run.info("pretrain")["files"]:
-        return None
-    return load_file(run.path / name)["embedding.entities"]
+def _pretrained(run: RunDir, name: str) -> dict[str, Tensor] | None:
+    """Tensors that pretraining left under this name; None if this run has none."""
+    path = f"pretrained/{name}.safetensors"
+    return load_file(run.path / path) if path in run.info("pretrain")["files"] else None
 
 
 def _cold_items_from_content(assembly: Assembly, entities: Tensor, content: Tensor) -> None:

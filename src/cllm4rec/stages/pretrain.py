@@ -1,10 +1,11 @@
 """pretrain: content warm-up, then L-steps and C-steps in turns (paper section 3.3)."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.config import Config, PretrainConfig
@@ -57,6 +58,8 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
     plan = schedule_of_passes(config.pretrain, {name: len(c) for name, c in corpora.items()})
     checkpoint = _train(run, assembly, identity, models, corpora, plan)
     files = _save(run, models)
+    if start.prior is not None:
+        files.append(_write(run, "prior", start.prior.state_dict()))
     documents = {name: len(corpus) for name, corpus in corpora.items()}
     seconds = time.perf_counter() - started_at_s
     run.finish(
@@ -175,13 +178,13 @@ def _train(
     return checkpoint
 
 
-def _save(run: RunDir, models: dict[str, CollaborativeLLM | ContentLLM]) -> list[Any]:
+def _save(run: RunDir, models: dict[str, CollaborativeLLM | ContentLLM]) -> list[Path]:
     """Everything trained, one safetensors file per LLM."""
-    files = []
-    for name, model in models.items():
-        path = run.file("pretrained", f"{name}.safetensors")
-        path.parent.mkdir(exist_ok=True)
-        with atomic_write(path) as temporary:
-            save_file(saved_tensors(model), temporary)
-        files.append(path)
-    return files
+    return [_write(run, name, saved_tensors(model)) for name, model in models.items()]
+
+
+def _write(run: RunDir, name: str, tensors: dict[str, Tensor]) -> Path:
+    path = run.file("pretrained", f"{name}.safetensors")
+    with atomic_write(path) as temporary:
+        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary)
+    return path

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -28,6 +28,7 @@ class Pass:
     count: int
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is minimised over one kind of document."""
 

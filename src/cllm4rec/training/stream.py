@@ -1,7 +1,7 @@
 """Which documents a step sees: a pure function of (seed, pass)."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from cllm4rec.corpora.document import Document
 from cllm4rec.training.loop import Pass
 
 
+@runtime_checkable
 class Corpus(Protocol):
     """Documents of one kind, random access."""
 

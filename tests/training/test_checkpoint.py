@@ -1,0 +1,79 @@
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from cllm4rec.errors import IntegrityError
+from cllm4rec.training.checkpoint import Checkpoint
+from cllm4rec.training.loop import Position
+from cllm4rec.training.optim import adam
+
+
+def trained(folder, identity: str = "a", start: float = 1.0) -> tuple[Checkpoint, nn.Parameter]:
+    parameter = nn.Parameter(torch.full((3,), start))
+    parameters = {"only": {"entities": parameter}}
+    optimizers = {
+        "only": adam(parameters["only"], learning_rate=0.1, maps_rate=1.0, weight_decay=0.0)
+    }
+    return Checkpoint(folder, identity, parameters, optimizers), parameter
+
+
+def step(checkpoint: Checkpoint, parameter: nn.Parameter) -> None:
+    checkpoint.optimizers["only"].zero_grad()
+    parameter.square().sum().backward()
+    checkpoint.optimizers["only"].step()
+
+
+def test_everything_comes_back(tmp_path):
+    first, parameter = trained(tmp_path / "state")
+    step(first, parameter)
+    kept = {"best": torch.arange(4.0)}
+    first.save(Position(2, 5), {"epoch": 7}, kept)
+    second, other = trained(tmp_path / "state", start=9.0)
+    position, notes, found = second.resume()
+    assert (position, notes) == (Position(2, 5), {"epoch": 7})
+    assert torch.equal(found["best"], kept["best"])
+    assert torch.equal(other, parameter)
+    # The moments too: the next step is the same.
+    step(first, parameter)
+    step(second, other)
+    assert torch.equal(other, parameter)
+
+
+def test_nothing_to_resume_from(tmp_path):
+    checkpoint, _ = trained(tmp_path / "state")
+    assert checkpoint.resume() is None
+    checkpoint.save(Position(), {}, {})
+    checkpoint.remove()
+    assert checkpoint.resume() is None
+
+
+def test_a_checkpoint_of_other_settings_is_left_alone(tmp_path):
+    trained(tmp_path / "state")[0].save(Position(1, 0), {}, {})
+    other, parameter = trained(tmp_path / "state", identity="b", start=4.0)
+    assert other.resume() is None
+    assert parameter.tolist() == [4.0] * 3
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
+    checkpoint, _ = trained(tmp_path / "state")
+    checkpoint.save(Position(), {}, {"best": torch.arange(100.0)})
+    path = tmp_path / "state" / "state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    if damage == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == "flip" else content[:-8])
+    with pytest.raises(IntegrityError, match="damaged"):
+        checkpoint.resume()
+
+
+def test_no_pickle_is_written(tmp_path):
+    checkpoint, _ = trained(tmp_path / "state")
+    checkpoint.save(Position(), {}, {})
+    names = {path.name for path in (tmp_path / "state").iterdir()}
+    assert names == {"state.json", "state.safetensors"}
+    json.loads((tmp_path / "state" / "state.json").read_text())

@@ -1,0 +1,103 @@
+import pytest
+import torch
+
+from cllm4rec.corpora.collaborative import CollaborativeCorpus
+from cllm4rec.tokens.batch import collate
+from cllm4rec.training.language import LanguageObjective
+from cllm4rec.training.loop import Pass, optimiser_step
+from cllm4rec.training.optim import adam
+from reference import losses as reference
+from support import tiny_models as tiny
+
+SPACE_ROWS = {"user 0": 0, "user 1": 1, "item 2": 6 + 2, "item 4": 6 + 4}
+"""Rows of the joint table: six users, then the items."""
+
+
+def histories() -> CollaborativeCorpus:
+    return CollaborativeCorpus(tiny.interactions(), tiny.SPACE, tiny.prompts(), tiny.CORPUS, seed=0)
+
+
+def both_llms(weight: float) -> dict[str, LanguageObjective]:
+    collaborative = tiny.collaborative_llm()
+    content = tiny.content_llm(tiny.TextCorpus.vocabulary())
+    return {
+        "collaborative": LanguageObjective(
+            collaborative,
+            histories(),
+            content.embedding.entities,
+            mutual_weight=weight,
+            batch_tokens=40,
+            seed=0,
+        ),
+        "content": LanguageObjective(
+            content,
+            tiny.TextCorpus(),
+            collaborative.embedding.entities,
+            mutual_weight=weight,
+            batch_tokens=40,
+            seed=0,
+        ),
+    }
+
+
+def train(objectives: dict[str, LanguageObjective], names: list[str], epochs: int = 3) -> None:
+    optimizers = {
+        name: adam(
+            objectives[name].parameters(), learning_rate=1e-2, maps_rate=0.1, weight_decay=0.0
+        )
+        for name in names
+    }
+    for epoch in range(epochs):
+        for name in names:
+            objective = objectives[name]
+            size = len(objective.corpus)
+            for step in objective.steps(Pass(name, epoch * size, size)):
+                optimiser_step(objective, optimizers[name], step)
+
+
+def distance(objectives: dict[str, LanguageObjective]) -> float:
+    tables = [objectives[name].model.embedding.entities for name in ("collaborative", "content")]
+    return float((tables[0] - tables[1]).norm().detach())
+
+
+def test_weight_zero_is_two_independent_llms():
+    together, alone = both_llms(0.0), both_llms(0.0)
+    train(together, ["collaborative", "content"])
+    train(alone, ["collaborative"])
+    train(alone, ["content"])
+    for name in together:
+        ours, theirs = together[name].parameters(), alone[name].parameters()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_the_regulariser_pulls_the_two_tables_together():
+    before = distance(both_llms(0.0))
+    apart, together = both_llms(0.0), both_llms(1.0)
+    train(apart, ["collaborative", "content"], epochs=20)
+    train(together, ["collaborative", "content"], epochs=20)
+    assert distance(together) < 0.8 * before
+    assert distance(together) < 0.8 * distance(apart)
+
+
+def test_counts_are_known_before_the_losses_and_agree_with_them():
+    for objective in both_llms(1.0).values():
+        step = objective.steps(Pass("collaborative", 0, len(objective.corpus)))[0]
+        for batch in objective.batches(step):
+            losses = objective.losses(batch)
+            assert objective.counts(batch) == {n: loss.count for n, loss in losses.items()}
+
+
+def test_the_weight_means_the_same_whatever_the_batch():
+    """A mean over occurrences, not a sum over a padded batch (the authors' mistake)."""
+    objective = both_llms(1.0)["content"]
+    documents = [objective.corpus.document(i, 0) for i in range(3)]
+    once, twice = collate(documents), collate([*documents, *documents])
+    small, large = (objective.losses(batch)["mutual"] for batch in (once, twice))
+    mean = float(small.total.detach()) / small.count
+    assert float(large.total.detach()) / large.count == pytest.approx(mean, rel=1e-5)
+    by_hand = reference.half_squared_distance(
+        objective.model.embedding.entities.detach(),
+        objective.other.detach(),
+        [SPACE_ROWS[name] for name in ("item 2", "user 1", "item 4", "user 0")],
+    )
+    assert float(small.total.detach()) == pytest.approx(by_hand, rel=1e-4)

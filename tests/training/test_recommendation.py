@@ -1,0 +1,90 @@
+import pytest
+import torch
+
+from cllm4rec.corpora.recommendation import RecommendationCorpus
+from cllm4rec.training.loop import Pass, optimiser_step
+from cllm4rec.training.optim import adam
+from cllm4rec.training.recommendation import FinetuneObjective
+from reference import losses as reference
+from support import tiny_models as tiny
+
+
+def objective(batch_tokens: int = 10_000, weight: float = 0.5) -> FinetuneObjective:
+    corpus = RecommendationCorpus(
+        tiny.interactions(),
+        tiny.SPACE,
+        tiny.prompts(),
+        tiny.CORPUS,
+        seed=0,
+        holdout=0.6,
+        user_token_dropout=0.3,
+    )
+    return FinetuneObjective(
+        tiny.rec_llm(),
+        corpus,
+        tiny.table(9),
+        mutual_weight=weight,
+        batch_users=3,
+        batch_tokens=batch_tokens,
+        seed=0,
+    )
+
+
+def whole(model: FinetuneObjective) -> Pass:
+    return Pass("finetune", 0, len(model.corpus))
+
+
+def test_users_with_one_item_have_nothing_to_hold_out():
+    assert objective().corpus.users.tolist() == [0, 1, 2, 4, 5]
+
+
+def test_the_target_is_the_held_out_items_and_nothing_else():
+    model = objective()
+    for step in model.steps(whole(model)):
+        for batch in model.batches(step):
+            for row in range(len(batch.prompts.lengths)):
+                shown = batch.prompts.tokens[row, : batch.prompts.lengths[row]]
+                items = {tiny.SPACE.item_number(int(t)) for t in shown if tiny.SPACE.is_item(t)}
+                held = set(batch.items[batch.rows == row].tolist())
+                assert held
+                assert not held & items
+
+
+def test_losses_equal_the_slow_versions():
+    model = objective()
+    [batch] = model.batches(model.steps(whole(model))[0])
+    losses = model.losses(batch)
+    logits = model.model(batch.prompts).detach()
+    held = [batch.items[batch.rows == row].tolist() for row in range(len(logits))]
+    assert float(losses["likelihood"].total.detach()) == pytest.approx(
+        reference.holdout_nll(logits, held), rel=1e-4
+    )
+    first = tiny.SPACE.num_words
+    tokens = batch.prompts.tokens.flatten().tolist()
+    rows = [token - first for token in tokens if token >= first]
+    rows += [tiny.SPACE.num_users + item for item in batch.items.tolist()]
+    expected = reference.half_squared_distance(
+        model.model.embedding.entities.detach(), tiny.table(9), rows
+    )
+    assert float(losses["mutual"].total.detach()) == pytest.approx(expected, rel=1e-4)
+    assert model.counts(batch) == {name: loss.count for name, loss in losses.items()}
+
+
+def test_accumulated_micro_batches_equal_the_whole_batch():
+    results = []
+    for batch_tokens in (10_000, 1):
+        model = objective(batch_tokens)
+        optimizer = adam(model.parameters(), learning_rate=1e-2, maps_rate=0.1, weight_decay=0.0)
+        steps = model.steps(whole(model))
+        assert len(model.batches(steps[0])) == (1 if batch_tokens > 1 else 3)
+        values = [optimiser_step(model, optimizer, step)["loss"] for step in steps]
+        results.append((values, {n: p.detach() for n, p in model.parameters().items()}))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
+    for name, tensor in results[0][1].items():
+        torch.testing.assert_close(tensor, results[1][1][name], rtol=1e-3, atol=1e-4)
+
+
+def test_without_content_there_is_no_regularisation():
+    model = objective(weight=0.0)
+    [batch] = model.batches(model.steps(whole(model))[0])
+    assert set(model.losses(batch)) == {"likelihood"}

@@ -47,7 +47,7 @@ def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
     started_at_s = time.perf_counter()
     run.require("finetune")
     rows, left_out = _baseline_rows(dataset, config)
-    rows.insert(0, _own_row(run, dataset, config))
+    rows = [*_own_rows(run, dataset, config), *rows]
     results = {"part": "test", "rows": rows, "left_out": left_out}
     write_json(run.file("results.json"), results)
     seconds = time.perf_counter() - started_at_s
@@ -56,19 +56,26 @@ def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
     return results
 
 
-def _own_row(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
+def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, Any]]:
+    """The model's row, and where it blends: the rows of what is blended, each alone."""
     recommender = Recommender.load(run.path)
-    users = evaluated_users(dataset, "test")
+    users, bootstrap = evaluated_users(dataset, "test"), config.evaluate.bootstrap
+    trained_s = run.info("pretrain")["seconds"] + run.info("finetune")["seconds"]
     ranked = rank_all(
         recommender.scorer, users, dataset.known("test"), DEPTH, progress_label="Ranking"
     )
-    path = run.file("topk", "test.parquet")
-    path.parent.mkdir(exist_ok=True)
-    ranked.write(path, dataset.users, dataset.items)
-    report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
+    ranked.write(run.file("topk", "test.parquet"), dataset.users, dataset.items)
+    report = evaluate_ranking(ranked, dataset, "test", bootstrap=bootstrap)
     _write_per_user(run.file("topk", "test-per-user.parquet"), report)
-    trained_s = run.info("pretrain")["seconds"] + run.info("finetune")["seconds"]
-    return _row("CLLM4Rec", {}, report, trained_s)
+    model = recommender.model
+    if model.prior is None:
+        return [_row("CLLM4Rec", {}, report, trained_s)]
+    rows = [_row("CLLM4Rec", {"prior's share": model.blend}, report, trained_s)]
+    for name, share in (("· language model alone", 0.0), ("· prior alone", 1.0)):
+        model.blend = share
+        alone = evaluate_scorer(recommender.scorer, dataset, "test", bootstrap=bootstrap)
+        rows.append(_row(name, {}, alone, trained_s if share == 0.0 else 0.0))
+    return rows
 
 
 def _baseline_rows(dataset: Dataset, config: Config) -> tuple[list[dict[str, Any]], dict[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 from cllm4rec.config import Config, to_toml
 from cllm4rec.data import ingest
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.split_file import write_split
 from cllm4rec.rundir import RunDir, atomic_folder, atomic_write, sha256_file
 
 
@@ -19,6 +20,7 @@ def adopt(run: RunDir, dataset: Dataset, config: Config) -> None:
     run.forget("prepare", "pretrain", "finetune", "evaluate")
     with atomic_folder(run.file("data")) as folder:
         shutil.copytree(dataset.folder, folder, dirs_exist_ok=True)
+    write_split(dataset, run.file("split.parquet"))
     write_config(run, config)
     run.finish("prepare", [run.file("data")], 0.0)
 
@@ -46,6 +48,7 @@ def prepare(
     report = ingest.prepare(
         data, run.file("data"), split=split, protocol=protocol, config=config.data, seed=config.seed
     )
+    write_split(Dataset.open(run.file("data")), run.file("split.parquet"))
     write_config(run, config)
     run.finish("prepare", [run.file("data")], time.perf_counter() - started_at_s)
-    return report
+    return {**report, "split_file": str(run.file("split.parquet"))}

@@ -1,0 +1,44 @@
+"""A planted world, prepared and trained once with a toy backbone, for all stage tests."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cllm4rec import progress, stages
+from cllm4rec.config import Config
+from cllm4rec.data.sources.synthetic import PlantedWorld, write_planted_world
+from cllm4rec.rundir import RunDir
+from support.tiny_backbone import write_tiny_llama
+from support.toy_run import toy_config
+
+
+class Trained(NamedTuple):
+    world: PlantedWorld
+    source: Path
+    run: RunDir
+    config: Config
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory) -> Path:
+    return write_tiny_llama(tmp_path_factory.mktemp("backbone"), layers=2)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, backbone) -> Trained:
+    folder = tmp_path_factory.mktemp("planted")
+    world = write_planted_world(folder / "source")
+    config = toy_config(backbone)
+    run = RunDir(folder / "run")
+    with progress.quiet():
+        stages.prepare(
+            folder / "source",
+            run,
+            split=folder / "source" / "split.parquet",
+            protocol="paper",
+            config=config,
+        )
+        stages.train(run, config)
+        stages.evaluate(run)
+    return Trained(world, folder / "source", run, config)

@@ -1,0 +1,181 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from cllm4rec import progress, stages
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import InputError, IntegrityError, RunError, UnknownId
+from cllm4rec.evaluation.protocol import evaluate_scorer
+from cllm4rec.recommender import ModelScorer, Recommender
+from cllm4rec.rundir import RunDir
+from support.toy_run import toy_config
+
+CHECK_TOPK = Path(__file__).resolve().parents[3] / "shared" / "tools" / "check_topk.py"
+
+
+def means(run: RunDir) -> dict[str, dict[str, float]]:
+    results = json.loads(run.file("results.json").read_text())
+    return {
+        row["model"]: {name: value["mean"] for name, value in row["metrics"].items()}
+        for row in results["rows"]
+    }
+
+
+def test_the_planted_taste_is_recovered(trained):
+    rows = means(trained.run)
+    assert rows["CLLM4Rec"]["recall@20"] > rows["popularity"]["recall@20"] + 0.2
+    # The best any list can do is about .81, cosine between histories .67.
+    assert rows["CLLM4Rec"]["recall@20"] > 0.68
+
+
+@pytest.fixture(scope="module")
+def without_content(trained, tmp_path_factory, backbone) -> RunDir:
+    run = RunDir(tmp_path_factory.mktemp("without") / "run")
+    shutil.copytree(trained.run.path / "data", run.create().file("data"))
+    run.finish("prepare", [run.file("data")], 0.0)
+    with progress.quiet():
+        stages.train(run, toy_config(backbone, "model.content=false"))
+    return run
+
+
+def test_content_helps_users_with_two_interactions(trained, without_content):
+    def sparse_recall(run: RunDir) -> float:
+        recommender = Recommender.load(run.path)
+        with progress.quiet():
+            report = evaluate_scorer(recommender.scorer, recommender.assembly.dataset, "test")
+        sparse = trained.world.sparse[report.users]
+        assert sparse.sum() > 100
+        return float(report.per_user["recall@20"][sparse].mean())
+
+    assert sparse_recall(trained.run) > sparse_recall(without_content) + 0.03
+
+
+def test_without_content_no_content_llm_is_trained(without_content):
+    assert set(without_content.info("pretrain")["documents"]) == {"collaborative"}
+
+
+def test_the_lists_pass_the_independent_check(trained, tmp_path):
+    if not CHECK_TOPK.is_file():
+        pytest.skip("no shared/tools/check_topk.py beside this checkout")
+    topk = trained.run.file("topk", "test.parquet")
+    split = trained.run.file("split.parquet")
+    done = subprocess.run(
+        [sys.executable, CHECK_TOPK, split, topk], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    theirs, ours = json.loads(done.stdout), means(trained.run)["CLLM4Rec"]
+    for their_name, our_name in (("R@20", "recall@20"), ("R@40", "recall@40")):
+        assert theirs[their_name] == pytest.approx(ours[our_name], abs=1e-4)
+    assert theirs["N@100"] == pytest.approx(ours["ndcg@100"], abs=1e-4)
+
+
+def test_anyones_topk_file_is_scored_like_our_own(trained):
+    results = stages.evaluate(trained.run, topk=trained.run.file("topk", "test.parquet"))
+    [row] = results["rows"]
+    assert row["metrics"]["recall@20"]["mean"] == pytest.approx(
+        means(trained.run)["CLLM4Rec"]["recall@20"]
+    )
+
+
+def test_what_is_blended_stands_in_the_table_alone(trained):
+    rows = means(trained.run)
+    assert {"· language model alone", "· prior alone"} <= rows.keys()
+    assert rows["· language model alone"] != rows["· prior alone"]
+
+
+def test_recommending_to_users_and_after_a_history(trained):
+    dataset = Dataset.open(trained.run.file("data"))
+    user = dataset.users.id(5)
+    lists = stages.recommend(trained.run, users=[user], k=7)["recommendations"]
+    assert [row["rank"] for row in lists[user]] == list(range(1, 8))
+    seen = {dataset.items.id(int(i)) for i in dataset.known("recommend").of(5)}
+    assert not seen & {row["item_id"] for row in lists[user]}
+    assert all(row["title"] for row in lists[user])
+    history = [dataset.items.id(int(i)) for i in dataset.part("train").of(5)[:2]]
+    after = stages.recommend(trained.run, history=history, k=5)["recommendations"]["history"]
+    assert len(after) == 5
+    assert not set(history) & {row["item_id"] for row in after}
+
+
+def test_a_bare_history_recommends_the_historys_genre(trained):
+    world, dataset = trained.world, Dataset.open(trained.run.file("data"))
+    genre_of = dict(zip(world.item_ids, world.genres, strict=True))
+    hits = []
+    for genre in range(6):
+        of_genre = [item for item in world.item_ids if genre_of[item] == genre]
+        known = [
+            item for item in of_genre if item in set(dataset.items.ids(range(len(dataset.items))))
+        ]
+        lists = stages.recommend(trained.run, history=known[:3], k=5)["recommendations"]
+        hits += [genre_of[row["item_id"]] == genre for row in lists["history"]]
+    assert np.mean(hits) > 0.8
+
+
+def test_all_users_go_to_a_file(trained, tmp_path):
+    out = tmp_path / "topk.parquet"
+    stages.recommend(trained.run, k=10, out=out)
+    table = pq.read_table(out)
+    dataset = Dataset.open(trained.run.file("data"))
+    assert table.num_rows == 10 * len(dataset.users)
+    assert table.column_names == ["user_id", "item_id", "rank", "score"]
+
+
+def test_a_batch_is_scored_as_its_users_are_alone(trained):
+    recommender = Recommender.load(trained.run.path)
+    known = recommender.assembly.dataset.known("test")
+    users = np.array([3, 40, 7], dtype=np.int32)
+    together = recommender.scorer.score(users, known.rows(users))
+    alone = [
+        recommender.scorer.score(users[i : i + 1], known.rows(users[i : i + 1])) for i in range(3)
+    ]
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-4, atol=1e-4)
+
+
+def test_a_user_without_training_interactions_is_asked_by_history(trained):
+    recommender = Recommender.load(trained.run.path)
+    known = recommender.assembly.dataset.known("test").rows([3])
+    anonymous = ModelScorer(recommender.model, recommender.assembly, anonymous=True)
+    nobody = recommender.scorer.score(np.array([-1], dtype=np.int32), known)
+    np.testing.assert_array_equal(nobody, anonymous.score(np.array([3], dtype=np.int32), known))
+
+
+def test_training_again_with_the_same_settings_does_nothing(trained):
+    before = trained.run.file("model", "model.safetensors").stat().st_mtime_ns
+    with progress.quiet():
+        stages.train(trained.run, trained.config)
+    assert trained.run.file("model", "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_unknown_ids_and_missing_stages_are_said_in_one_line(trained, tmp_path):
+    with pytest.raises(UnknownId, match="nobody"):
+        stages.recommend(trained.run, users=["nobody"])
+    with pytest.raises(UnknownId, match="nothing"):
+        stages.recommend(trained.run, history=["nothing"])
+    with pytest.raises(InputError, match="empty"):
+        stages.recommend(trained.run, history=[])
+    with pytest.raises(RunError, match="prepare"):
+        stages.train(RunDir(tmp_path / "none"), trained.config)
+
+
+def test_a_changed_model_file_is_refused(trained, tmp_path):
+    run = RunDir(tmp_path / "run")
+    shutil.copytree(trained.run.path, run.path)
+    path = run.file("model", "model.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"model\.safetensors"):
+        stages.recommend(run, users=None, out=tmp_path / "out.parquet")
+
+
+def test_the_report_shows_the_run(trained):
+    page = trained.run.file("report.html").read_text()
+    assert "CLLM4Rec" in page
+    assert "<svg" in page
+    assert "ease-text" in page

@@ -1,0 +1,21 @@
+"""Settings of a run that takes seconds."""
+
+from pathlib import Path
+
+from cllm4rec.config import Config, load_config
+
+
+def toy_config(folder: Path, *overrides: str) -> Config:
+    return load_config(
+        None,
+        [
+            f'backbone.name="{folder}"',
+            "backbone.dtype=float32",
+            "threads=1",
+            "pretrain.rounds=1",
+            "finetune.epochs=2",
+            "evaluate.bootstrap=50",
+            "evaluate.baselines=['popularity', 'item-knn', 'ease', 'ease-text']",
+            *overrides,
+        ],
+    )

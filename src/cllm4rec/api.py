@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ class CLLM4Rec:
             InputError: the backbone cannot be had.
         """
         if self.run is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="cllm4rec-")
-            self.run = Path(self._temporary.name)
+            self.run = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
+            weakref.finalize(self, shutil.rmtree, self.run, ignore_errors=True)
         run = RunDir(self.run).create()
         stages.adopt(run, dataset, self.config)
         stages.train(run, self.config)

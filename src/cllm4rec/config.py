@@ -115,8 +115,8 @@ class ModelConfig(Settings):
 
     warm_start: Literal["none", "words", "factors"] = "factors"
     """Initial token tables. ``none``: normal noise at the word embeddings' scale (the paper);
-    ``words``: mean word embedding of the texts; ``factors``: the interactions' SVD and the texts'
-    SVD in orthogonal subspaces, computed from training interactions alone."""
+    ``words``: mean word embedding of the texts; ``factors``: the SVD of the training interactions
+    and of the texts in orthogonal subspaces, their shares chosen on validation."""
     warm_start_content_share: Share = 0.33
     """Share of the embedding's width given to the texts by ``factors``."""
     history_skip: bool = True
@@ -137,9 +137,9 @@ class PretrainConfig(Settings):
 
     enabled: bool = True
     """``false``: the row without pretraining."""
-    content_warmup_epochs: NonNegativeFloat = 1.0
+    content_warmup_epochs: NonNegativeFloat = 0.5
     """Passes over the content documents before the alternation starts."""
-    rounds: NonNegativeInt = 2
+    rounds: NonNegativeInt = 1
     """Alternations; each is one collaborative pass (L-steps), then content steps (C-steps)."""
     content_epochs_per_round: PositiveFloat = 0.5
     """Passes over the content documents in each round's C-steps."""
@@ -160,22 +160,22 @@ class PretrainConfig(Settings):
 class FinetuneConfig(Settings):
     """Recommendation-oriented finetuning with the multinomial item head."""
 
-    epochs: PositiveInt = 20
+    epochs: PositiveInt = 6
     """Passes over the users."""
-    patience: PositiveInt = 5
+    patience: PositiveInt = 3
     """Epochs without a better validation score before stopping early."""
     learning_rate: PositiveFloat = 1e-3
     """Peak rate of Adam."""
     batch_users: PositiveInt = 64
     """Users of one optimiser step."""
-    batch_tokens: PositiveInt = 8192
+    batch_tokens: PositiveInt = 4096
     """Tokens of one micro-batch, padding included; changes memory, not the result."""
     maps_rate: PositiveFloat = 0.1
     """Rate of the dense maps and the backbone, as a share of ``learning_rate``."""
     user_token_dropout: Share = 0.2
     """Probability that a training prompt's user token becomes the mean of the history's items: what
     a bare history or a new user gets at recommendation time."""
-    holdout: Annotated[float, Field(gt=0, le=1)] = 0.2
+    holdout: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Largest share of a history that is masked and becomes the target (p_m)."""
     mutual_weight: NonNegativeFloat = 0.1
     """λ of the mutual regularisation with the frozen content tables; 0 without content."""
@@ -243,7 +243,7 @@ def load_config(source: str | Path | None, overrides: Sequence[str] = ()) -> Con
 
 
 PAPER: dict[str, Any] = {
-    "backbone": {"mode": "frozen"},
+    "backbone": {"mode": "frozen", "depth": "all"},
     "model": {
         "warm_start": "none",
         "history_skip": False,
@@ -260,6 +260,7 @@ PAPER: dict[str, Any] = {
         "epochs": 150,
         "patience": 150,
         "learning_rate": 1e-4,
+        "holdout": 0.2,
         "mutual_weight": 1.0,
         "user_token_dropout": 0.0,
         "maps_rate": 1.0,

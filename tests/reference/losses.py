@@ -1,4 +1,4 @@
-"""Slow, independent versions of the method's losses: one token, one item, one coordinate at a time."""
+"""Slow, independent versions of the method's losses: one token, item, coordinate at a time."""
 
 import math
 

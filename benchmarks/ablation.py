@@ -2,8 +2,9 @@
 
     python benchmarks/ablation.py --data DATA --split SPLIT.parquet --out runs/ablation
 
-A finished cell (variant, seed) is never computed twice: kill it and call it again. Writes
-``table.md`` and ``table.json`` under ``--out``; prints the table.
+A finished cell (variant, seed) is never computed twice: kill it and call it again, or let one
+process per seed fill the cells and a last call write the table. Writes ``table.md`` and
+``table.json`` under ``--out``; prints the table.
 """
 
 import argparse
@@ -33,13 +34,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     arguments = parser.parse_args()
-    cells = [
-        cell(arguments, variant, seed) for seed in range(arguments.seeds) for variant in VARIANTS
-    ]
-    rows = table(cells, arguments.seeds)
+    cells = [cell(arguments, variant, seed) for seed in arguments.seeds for variant in VARIANTS]
+    rows = table(cells, len(arguments.seeds))
     write_json(arguments.out / "table.json", {"cells": cells, "rows": rows})
     text = markdown(rows)
     (arguments.out / "table.md").write_text(text, encoding="utf-8")

@@ -22,7 +22,7 @@ def test_cells(value, text):
 
 def test_results_show_mean_and_interval_of_every_model(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    metrics = {"recall@20": {"mean": 0.34567, "low": 0.311, "high": 0.399}, "coverage@20": 0.5}
+    metrics = {"recall@20": {"mean": 0.34567, "low": 0.311, "high": 0.399}, "ndcg@100": 0.5}
     show({
         "part": "test",
         "rows": [
@@ -32,7 +32,7 @@ def test_results_show_mean_and_interval_of_every_model(capsys, monkeypatch):
     })
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert lines[0] == ["part", "test"]
-    assert lines[1] == ["model", "recall@20", "coverage@20"]
+    assert lines[1] == ["model", "recall@20", "ndcg@100"]
     assert lines[3:] == [
         ["CLLM4Rec", "0.3457", "0.5000"],
         ["0.311", "–", "0.399"],  # noqa: RUF001

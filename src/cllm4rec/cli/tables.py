@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-SHOWN_METRICS = ("recall@10", "recall@20", "recall@40", "ndcg@10", "ndcg@100", "mrr", "coverage@20")
+SHOWN_METRICS = ("recall@20", "recall@40", "ndcg@100")
+"""What fits a terminal of 80 columns; `--json` and the report have the rest."""
 
 
 _NOT_SHOWN = {"files", "identity"}  # hashes: for programs, which read --json
@@ -84,7 +85,7 @@ def _scores(name: str, rows: list[dict[str, Any]]) -> Table:
     """The results table: a model a row, a metric a column, the 95 % interval under the mean."""
     shown = [metric for metric in SHOWN_METRICS if any(metric in row["metrics"] for row in rows)]
     table = Table(title=_title(name), box=SIMPLE_HEAD, title_justify="left")
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for metric in shown:
         table.add_column(metric, justify="right")
     for row in rows:

@@ -56,7 +56,7 @@ def split_by_protocol(connection: duckdb.DuckDBPyConnection, protocol: str) -> N
 def paper(connection: duckdb.DuckDBPyConnection) -> str:
     """Each user's pairs 80/10/10 at random, at least one each for test and validation.
 
-    Source: CLLM4Rec (arXiv 2311.01343) section 4.1.
+    Source: the protocol of arXiv 2402.09617 and of the code of CLLM4Rec's authors.
     """
     return _within_users(f"{PAIR_DRAW}, item_code", held="greatest(1, count(*) OVER users // 10)")
 
@@ -64,7 +64,7 @@ def paper(connection: duckdb.DuckDBPyConnection) -> str:
 def leave_last_out(connection: duckdb.DuckDBPyConnection) -> str:
     """Each user's newest item for test, the one before for validation.
 
-    Source: SASRec (Kang and McAuley, ICDM 2018) section 4.1.
+    Source: the protocol of SASRec (Kang and McAuley, ICDM 2018).
     """
     _need_order(connection, "leave-last-out", "timestamp", "position")
     return _within_users(NEWEST_FIRST, held="1")

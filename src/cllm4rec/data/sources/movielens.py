@@ -1,7 +1,6 @@
 """MovieLens-100K (Harper and Konstan, ACM TiiS 2015), as shipped inside the wheel of RecBole.
 
-Not ours to pass on: it is taken from the package index by whoever uses it. GroupLens' terms allow
-research use with acknowledgement.
+Not ours to pass on: whoever uses it takes it from the package index, under GroupLens' own terms.
 """
 
 import csv

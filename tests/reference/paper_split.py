@@ -12,7 +12,7 @@ def paper_split(pairs: Iterable[tuple[str, str]], seed: int) -> dict[tuple[str, 
     parts = {}
     for user_id, item_ids in by_user.items():
         shuffled = sorted(item_ids, key=lambda item_id: (_draw(seed, user_id, item_id), item_id))
-        held = max(1, len(item_ids) // 10)
+        held = max(1, round(len(item_ids) / 10))
         for place, item_id in enumerate(shuffled):
             part = "test" if place < held else "valid" if place < 2 * held else "train"
             if len(item_ids) == 1 or (len(item_ids) == 2 and part == "valid"):

@@ -58,7 +58,9 @@ def paper(connection: duckdb.DuckDBPyConnection) -> str:
 
     Source: the protocol of arXiv 2402.09617 and of the code of CLLM4Rec's authors.
     """
-    return _within_users(f"{PAIR_DRAW}, item_code", held="greatest(1, count(*) OVER users // 10)")
+    # Half to even, as the published splits of this protocol have it.
+    held = "greatest(1, CAST(round_even(count(*) OVER users / 10.0, 0) AS BIGINT))"
+    return _within_users(f"{PAIR_DRAW}, item_code", held=held)
 
 
 def leave_last_out(connection: duckdb.DuckDBPyConnection) -> str:

@@ -97,7 +97,17 @@ def test_paper_agrees_with_plain_python(rows, seed):
 
 @pytest.mark.parametrize(
     ("count", "valid", "test"),
-    [(1, 0, 0), (2, 0, 1), (3, 1, 1), (9, 1, 1), (14, 1, 1), (15, 2, 2), (25, 2, 2), (20, 2, 2), (35, 4, 4)],
+    [
+        (1, 0, 0),
+        (2, 0, 1),
+        (3, 1, 1),
+        (9, 1, 1),
+        (14, 1, 1),
+        (15, 2, 2),
+        (25, 2, 2),
+        (20, 2, 2),
+        (35, 4, 4),
+    ],
 )
 def test_paper_holds_out_a_tenth_and_at_least_one(count, valid, test):
     full = [{"user_id": "full", "item_id": f"i{item}"} for item in range(5)]

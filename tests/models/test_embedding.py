@@ -39,9 +39,8 @@ def test_an_anonymous_user_is_the_mean_of_the_rows_items():
     assert embedded[1, 0].tolist() == [0, 0, 0, 0]
 
 
-def test_users_and_items_are_views_of_one_table():
+def test_items_are_a_view_of_the_table():
     model = embedding()
-    assert model.users.tolist() == ENTITIES[:2].tolist()
     assert model.items.tolist() == ENTITIES[2:].tolist()
 
 

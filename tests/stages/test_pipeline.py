@@ -32,6 +32,8 @@ def test_the_planted_taste_is_recovered(trained):
     assert rows["CLLM4Rec"]["recall@20"] > rows["popularity"]["recall@20"] + 0.2
     # The best any list can do is about .81, cosine between histories .67.
     assert rows["CLLM4Rec"]["recall@20"] > 0.68
+    # Not by the closed-form prior alone: a broken language model must not hide behind the blend.
+    assert rows["· language model alone"]["recall@20"] > rows["popularity"]["recall@20"] + 0.2
 
 
 @pytest.fixture(scope="module")

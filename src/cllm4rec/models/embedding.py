@@ -36,11 +36,6 @@ class ExtendedEmbedding(nn.Module):
         """Rows of the items (a view)."""
         return self.entities[self.space.num_users :]
 
-    @property
-    def users(self) -> Float[Tensor, "users size"]:
-        """Rows of the users (a view)."""
-        return self.entities[: self.space.num_users]
-
     def forward(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length size"]:
         """Embeddings, float32; the gradient reaches user and item rows only."""
         is_word = self.space.is_word(tokens)

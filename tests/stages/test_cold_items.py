@@ -1,0 +1,29 @@
+"""New items: no training interaction, so their tokens start where their texts put them."""
+
+import torch
+from safetensors.torch import load_file
+
+from cllm4rec import progress, stages
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.rundir import RunDir
+from support.toy_run import toy_config
+
+
+def test_cold_items_take_their_content_embedding_and_can_be_recommended(
+    trained, backbone, tmp_path
+):
+    config = toy_config(backbone, "finetune.epochs=1", "evaluate.baselines=[]")
+    run = RunDir(tmp_path / "run")
+    with progress.quiet():
+        stages.prepare(trained.source, run, split=None, protocol="new-items", config=config)
+        stages.train(run, config)
+        rows = stages.evaluate(run)["rows"]
+    dataset = Dataset.open(run.file("data"))
+    cold = torch.from_numpy(dataset.part("train").item_counts() == 0)
+    assert cold.any()
+    model = load_file(run.file("model", "model.safetensors"))["embedding.entities"]
+    content = load_file(run.file("pretrained", "content.safetensors"))["embedding.entities"]
+    first = len(dataset.users)
+    assert torch.equal(model[first:][cold], content[first:][cold])
+    assert not torch.equal(model[first:][~cold], content[first:][~cold])
+    assert rows[0]["metrics"]["recall@20"]["mean"] > 0

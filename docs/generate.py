@@ -23,6 +23,8 @@ def cli_page() -> str:
     parts = ["# Command line", NOTE, _CLI_INTRODUCTION, _help(cllm4rec, "cllm4rec")]
     for name, command in cllm4rec.commands.items():
         parts += [f"## {name}", _help(command, f"cllm4rec {name}")]
+        for part, below in getattr(command, "commands", {}).items():
+            parts += [f"### {name} {part}", _help(below, f"cllm4rec {name} {part}")]
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,7 +64,7 @@ or, with `--json`, as exactly one JSON object.
 | 0 | done |
 | 2 | wrong input or usage: one line `error: …` that says what, where and the mend |
 | 130 | interrupted (Ctrl-C); nothing half-written keeps a final name, the same command goes on |
-| 1 | a fault of the program, with its traceback: please report it |
+| 1 | a fault of the program, with its traceback: please report it; or a bench's cell failed |
 
 `train`, `pretrain` and `finetune` begin from the settings stored in the run by `prepare`, unless
 `--config` names others; `--set` comes on top."""

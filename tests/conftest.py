@@ -15,7 +15,8 @@ from jaxtyping import install_import_hook
 
 # Shapes in signatures are verified while the tests run and cost nothing in production.
 install_import_hook(
-    ["cllm4rec.models", "cllm4rec.tokens", "cllm4rec.training"], "beartype.beartype"
+    ["cllm4rec.baselines.networks", "cllm4rec.models", "cllm4rec.tokens", "cllm4rec.training"],
+    "beartype.beartype",
 )
 
 settings.register_profile(

@@ -68,9 +68,12 @@ def test_commands_and_options_that_are_named_exist(page):
         if words[0].startswith("-"):
             continue
         assert words[0] in cllm4rec.commands, line
-        command = cllm4rec.commands[words[0]]
+        command = cllm4rec.commands[words.pop(0)]
+        if isinstance(command, click.Group):
+            assert words[0] in command.commands, line
+            command = command.commands[words.pop(0)]
         options = {o for p in command.params for o in p.opts if isinstance(p, click.Option)}
-        for word in words[1:]:
+        for word in words:
             if word.startswith("--"):
                 assert word.split("=")[0] in options, line
 

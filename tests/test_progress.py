@@ -93,6 +93,13 @@ class TestInALogFile:
             task.advance(user="a user's id")  # type: ignore[arg-type]
 
 
+def test_a_note_is_one_line_at_once(capsys):
+    progress.note("cell 1 of 2")
+    with progress.quiet():
+        progress.note("not this")
+    assert capsys.readouterr() == ("", "cell 1 of 2\n")
+
+
 def test_quiet_hides_all_tasks_begun_inside_it(clock, capsys):
     with progress.quiet():
         with progress.quiet(), progress.task("Ranking"):

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.corpora.document import Document
 from cllm4rec.corpora.prompts import Prompts
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.evaluation.baselines import Context
 from cllm4rec.factor_search import FactorStart, search
 from cllm4rec.linear.factors import item_factors
 from cllm4rec.linear.text_vectors import item_text_vectors

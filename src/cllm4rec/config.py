@@ -30,7 +30,9 @@ from pydantic_core import ErrorDetails
 from cllm4rec.errors import ConfigError, InputError
 
 Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
-BaselineName = Literal["popularity", "item-knn", "ease", "text-knn", "ease-text", "ials"]
+BaselineName = Literal[
+    "popularity", "item-knn", "ease", "text-knn", "ease-text", "ials", "mult-vae", "sasrec"
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Depth = Annotated[
     PositiveInt | None,
@@ -194,7 +196,8 @@ class EvaluateConfig(Settings):
         "ease-text",
         "ials",
     ]
-    """Baselines in the same table, tuned on the validation part."""
+    """Baselines in the same table, tuned on the validation part; ``mult-vae`` and ``sasrec`` are
+    trained networks and take minutes."""
     bootstrap: PositiveInt = 1000
     """Resamples of users behind each 95 % interval."""
 

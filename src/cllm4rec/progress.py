@@ -87,6 +87,11 @@ def task(description: str, total: int | None = None, unit: str = "step") -> Iter
         display.write(_sentence(current, f"in {duration(current.elapsed_s)}"))
 
 
+def note(line: str) -> None:
+    """One line between tasks, such as which of many pieces of work begins; never a user's text."""
+    _display().write(line)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Show nothing of the tasks that begin inside this block."""

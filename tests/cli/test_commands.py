@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
 from cllm4rec.cli import cllm4rec, main
@@ -121,6 +123,28 @@ class TestTranslation:
         expected = ("demo", (Path("runs/demo"), Config(seed=3)), {"split": Path("s.parquet")})
         assert the_call(stages) == expected
 
+    def test_bench_quality(self, monkeypatch, tmp_path, capsys):
+        calls: list[Any] = []
+        table = {"rows": [], "failed": []}
+        bench = SimpleNamespace(
+            load_plan=lambda path: ("plan", path),
+            quality=lambda *given, **options: calls.append((given, options)) or table,
+            table_page=lambda result: f"# A page of {len(result)}\n",
+        )
+        monkeypatch.setitem(sys.modules, "cllm4rec.bench", bench)
+        monkeypatch.setattr("cllm4rec.bench", bench, raising=False)
+        assert code_of("bench", "quality", "P.toml", "--out", tmp_path) == 0
+        assert capsys.readouterr().out == "# A page of 2\n"
+        filters = ["--only-models", "a", "--only-models", "b", "--only-datasets", "d"]
+        table["failed"] = [{"reason": "x"}]
+        assert code_of("bench", "quality", "P.toml", "--out", tmp_path, *filters, "--json") == 1
+        assert json.loads(capsys.readouterr().out) == table
+        plan = ("plan", Path("P.toml"))
+        assert calls == [
+            ((plan, tmp_path), {"only_datasets": (), "only_models": ()}),
+            ((plan, tmp_path), {"only_datasets": ("d",), "only_models": ("a", "b")}),
+        ]
+
     def test_data(self, monkeypatch, tmp_path, capsys):
         def write(folder: Path) -> None:
             folder.mkdir()
@@ -179,6 +203,9 @@ class TestUsage:
             (["recommend", "--run", "R", "--history", "1", "--out", "F"], "--out is for users"),
             (["recommend", "--run", "R", "--users", "1", "--k", "0"], "--k"),
             (["data", "nothing", "--to", "D"], "no data set 'nothing'; there are movielens-100k"),
+            (["bench", "quality", "P"], "Missing option '--out'"),
+            (["bench", "quality", "none.toml", "--out", "D"], "no plan at none.toml"),
+            (["bench", "unknown"], "No such command 'unknown'"),
             (["unknown"], "No such command 'unknown'"),
             (["--nothing"], "No such option"),
         ],
@@ -206,12 +233,18 @@ class TestUsage:
         assert "Commands:" in err
 
     def test_the_commands_are_these(self):
-        assert list(cllm4rec.commands) == ["data", *(name for name in STAGES)]
+        assert list(cllm4rec.commands) == ["data", *(name for name in STAGES), "bench"]
+        bench = cllm4rec.commands["bench"]
+        assert isinstance(bench, click.Group)
+        assert list(bench.commands) == ["quality"]
 
     def test_options_are_few_and_no_setting_has_its_own(self):
+        below = [
+            getattr(command, "commands", {}).values() for command in cllm4rec.commands.values()
+        ]
         options = {
             name
-            for command in cllm4rec.commands.values()
+            for command in chain(cllm4rec.commands.values(), *below)
             for parameter in command.params
             for name in parameter.opts
             if name.startswith("-")
@@ -219,6 +252,7 @@ class TestUsage:
         assert options == {
             *("--all", "--config", "--data", "--history", "--json", "--k", "--out", "--protocol"),
             *("--run", "--set", "--split", "--to", "--topk", "--users"),
+            *("--only-datasets", "--only-models"),
         }
 
 

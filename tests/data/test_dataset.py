@@ -127,3 +127,14 @@ def test_without_a_folder_the_data_are_removed_at_exit(tmp_path):
     folder = done.stdout.strip()
     assert folder
     assert not subprocess.run(["ls", folder], capture_output=True, check=False).stdout
+
+
+@pytest.mark.parametrize(
+    ("column", "ordered"), [("timestamp", True), ("position", True), ("", False)]
+)
+def test_whether_the_histories_have_an_order_is_known(tmp_path, column, ordered):
+    rows = [{"user_id": row["user_id"], "item_id": row["item_id"]} for row in small_log()]
+    given = [{**row, "timestamp": None, column: 7} if column else row for row in rows[:1]]
+    write_rows(tmp_path / "in", "interactions", [*rows[1:], *given])
+    dataset, report = prepare_folder(tmp_path / "in")
+    assert dataset.ordered is report["ordered"] is ordered

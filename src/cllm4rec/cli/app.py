@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from cllm4rec.cli.bench import bench
 from cllm4rec.cli.failures import exit_code
 from cllm4rec.cli.output import output_option, result_of
 from cllm4rec.config import Config, Protocol, load_config
@@ -240,11 +241,14 @@ def demo(
     return stages.demo(run, settings, split=split)
 
 
+cllm4rec.add_command(bench)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the program: run one command and exit.
 
     Exit codes: 0 done; 2 wrong input or usage, one line on standard error; 130 interrupted;
-    1 a fault of this program, with its traceback.
+    1 a fault of this program, with its traceback, or a bench with a cell that failed.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(exit_code(lambda: result_of(cllm4rec, given)))

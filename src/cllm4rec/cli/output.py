@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from cllm4rec.cli.failures import full_disk_refused
+from cllm4rec.cli.failures import OUR_FAULT, full_disk_refused
 
 _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -21,24 +21,35 @@ _QUIET = {
 }
 
 
-def output_option(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """``--json``: print the command's result as one JSON object and nothing else."""
+def output_option(
+    command: Callable[..., dict[str, Any]], show: Callable[[dict[str, Any]], None] | None = None
+) -> Callable[..., None]:
+    """``--json``: print the command's result as one JSON object and nothing else.
+
+    Args:
+        command: its result is printed; one that lists what ``failed`` then exits with 1.
+        show: prints a result to read; as tables where it is not given.
+    """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
     @wraps(command)
     def printing(*arguments: Any, as_json: bool, **options: Any) -> None:
         # Whatever a library prints must not stand beside the result.
-        target = options.get("run") or options.get("to")
+        target = options.get("run") or options.get("to") or options.get("out")
         folder = getattr(target, "path", target)
         with redirect_stdout(sys.stderr), full_disk_refused(folder):
             result = command(*arguments, **options)
         if as_json:
             print(json.dumps(result, ensure_ascii=False, allow_nan=False, default=_plain))
-        else:
-            from cllm4rec.cli.tables import show
-
+        elif show is not None:
             show(result)
+        else:
+            from cllm4rec.cli import tables
+
+            tables.show(result)
         sys.stdout.flush()
+        if result.get("failed"):
+            raise click.exceptions.Exit(OUR_FAULT)
 
     return printing
 

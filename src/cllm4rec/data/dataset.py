@@ -128,6 +128,11 @@ class Dataset:
         report: dict[str, Any] = read_json(self.folder / "report.json")
         return report
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the log said when or in which order the interactions were."""
+        return bool(self.report().get("ordered", False))
+
     def summary(self) -> dict[str, int]:
         """Counts of users, items, interactions (all and per part), texts and reviews."""
         per_part = np.bincount(self.part_codes, minlength=len(PARTS)).tolist()

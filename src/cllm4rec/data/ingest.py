@@ -43,8 +43,9 @@ def prepare(
         seed: of the protocol's random draws.
 
     Returns:
-        The report, also written to ``report.json``: rows read, rows refused by file and reason,
-        what the thresholds left out, and what was kept. Every row of the log is in it once.
+        The report, also written to ``report.json``: rows read, whether a timestamp or a position
+        orders them, rows refused by file and reason, what the thresholds left out, and what was
+        kept. Every row of the log is in it once.
 
     Raises:
         InputError: a file or a column is missing or cannot be read, or nothing is left.
@@ -116,6 +117,8 @@ def _load_log(
     refused = checks.load_interactions(connection, file, config.minimum_rating)
     report["read"] = _count(connection, "log")
     report["refused"]["interactions"] = refused
+    given = "reason IS NULL AND (timestamp IS NOT NULL OR position IS NOT NULL)"
+    report["ordered"] = _count(connection, f"log WHERE {given}") > 0
     if sum(refused.values()) == report["read"]:
         why = _listed(refused) or "it has no rows"
         raise InputError(f"{file.path} has no usable row ({why}); mend the file")

@@ -1,1 +1,1 @@
-"""Metrics, intervals, the protocol and the tuned baselines; needs only a scorer, never a model."""
+"""Metrics, intervals and the protocol; needs only a scorer, never a model."""

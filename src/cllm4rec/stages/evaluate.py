@@ -1,17 +1,18 @@
 """evaluate: the test part for the model and for tuned baselines, in one table."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config, load_config
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.evaluation.baselines import BASELINES, Context
 from cllm4rec.evaluation.protocol import Report, evaluate_ranking, evaluate_scorer, evaluated_users
-from cllm4rec.evaluation.tuning import tune
 from cllm4rec.ranking import RankedItems, rank_all
 from cllm4rec.recommender import Recommender
 from cllm4rec.report import write_report
@@ -56,25 +57,44 @@ def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
     return results
 
 
+def model_rankings(
+    recommender: Recommender, dataset: Dataset
+) -> Iterator[tuple[str, float, RankedItems]]:
+    """What the model lists for the test part and, where it blends, what each half alone would.
+
+    Args:
+        recommender: a trained one; its blend is as it was when the last list is out.
+        dataset: the run's data.
+
+    Yields:
+        (``""``, ``"language model alone"`` or ``"prior alone"``; the prior's share in it; the lists
+        of :data:`DEPTH` items of every user of the test part); the model itself first.
+    """
+    model, chosen = recommender.model, recommender.model.blend
+    users, known = evaluated_users(dataset, "test"), dataset.known("test")
+    halves = {} if model.prior is None else {"language model alone": 0.0, "prior alone": 1.0}
+    try:
+        for name, share in {"": chosen, **halves}.items():
+            model.blend = share
+            yield name, share, rank_all(recommender.scorer, users, known, DEPTH)
+    finally:
+        model.blend = chosen
+
+
 def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, Any]]:
     """The model's row, and where it blends: the rows of what is blended, each alone."""
     recommender = Recommender.load(run.path)
-    users, bootstrap = evaluated_users(dataset, "test"), config.evaluate.bootstrap
     trained_s = run.info("pretrain")["seconds"] + run.info("finetune")["seconds"]
-    ranked = rank_all(
-        recommender.scorer, users, dataset.known("test"), DEPTH, progress_label="Ranking"
-    )
-    ranked.write(run.file("topk", "test.parquet"), dataset.users, dataset.items)
-    report = evaluate_ranking(ranked, dataset, "test", bootstrap=bootstrap)
-    _write_per_user(run.file("topk", "test-per-user.parquet"), report)
-    model = recommender.model
-    if model.prior is None:
-        return [_row("CLLM4Rec", {}, report, trained_s)]
-    rows = [_row("CLLM4Rec", {"prior's share": model.blend}, report, trained_s)]
-    for name, share in (("· language model alone", 0.0), ("· prior alone", 1.0)):
-        model.blend = share
-        alone = evaluate_scorer(recommender.scorer, dataset, "test", bootstrap=bootstrap)
-        rows.append(_row(name, {}, alone, trained_s if share == 0.0 else 0.0))
+    rows = []
+    for name, share, ranked in model_rankings(recommender, dataset):
+        report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
+        if name:
+            rows.append(_row(f"· {name}", {}, report, trained_s if share == 0.0 else 0.0))
+            continue
+        ranked.write(run.file("topk", "test.parquet"), dataset.users, dataset.items)
+        _write_per_user(run.file("topk", "test-per-user.parquet"), report)
+        settings = {} if recommender.model.prior is None else {"prior's share": share}
+        rows.append(_row("CLLM4Rec", settings, report, trained_s))
     return rows
 
 

@@ -1,0 +1,92 @@
+"""What a baseline is: a grid of settings and a fitted scorer for each of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.texts import Texts
+from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.linear.text_vectors import item_text_vectors
+
+Settings = dict[str, float | int | str]
+"""One point of a grid; an empty one where there is nothing to tune."""
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What baselines are fitted from besides the training interactions.
+
+    Attributes:
+        num_items: size of the catalogue.
+        words: one text per item, empty where there is none.
+        seed: of whatever draws at random.
+        ordered: whether a history's items are known to stand in the order of time.
+    """
+
+    num_items: int
+    words: Sequence[str]
+    seed: int = 0
+    ordered: bool = False
+
+    @classmethod
+    def of(cls, dataset: Dataset, seed: int = 0) -> "Context":
+        """The context of prepared data."""
+        return cls(len(dataset.items), _words(dataset.texts), seed, dataset.ordered)
+
+    @cached_property
+    def text_vectors(self) -> NDArray[np.float32]:
+        """Item text vectors ``float32 [items, d]``, computed at the first use and kept."""
+        return item_text_vectors(self.words, seed=self.seed)
+
+
+class Baseline(ABC):
+    """A family of scorers and the settings to try."""
+
+    name: ClassVar[str]
+    """Its name in ``evaluate.baselines`` and in the results table."""
+    draws_at_random: ClassVar[bool] = False
+    """Whether another seed gives another scorer, beyond rounding; a bench then runs every seed."""
+    patience: ClassVar[int | None] = None
+    """Points of a training without a better one after which its rest is left out; None: never."""
+
+    @abstractmethod
+    def grid(self, num_items: int) -> list[Settings]:
+        """Settings to try; of equally good ones the first is kept."""
+
+    @abstractmethod
+    def candidates(
+        self, train: Interactions, context: Context
+    ) -> Iterator[tuple[Settings, Scorer]]:
+        """A scorer for every point of the grid, in its order; what points share is done once."""
+
+    def trainings(
+        self, train: Interactions, context: Context
+    ) -> Iterator[Iterator[tuple[Settings, Scorer]]]:
+        """The candidates again, in groups: the points of a group are stages of one training.
+
+        Who stops asking a group for points stops its training. Here all points are one group.
+        """
+        yield self.candidates(train, context)
+
+    def unavailable(self, context: Context) -> str | None:
+        """Why this baseline cannot be fitted here, with the mend; None if it can."""
+        return None
+
+
+def _words(texts: Texts) -> list[str]:
+    """The items' words; where no item is described, what its features say as well.
+
+    A bare title such as "Alien" says little; year and genres are then the better part.
+    """
+    words = texts.item_words()
+    if any(texts.item_texts):
+        return words
+    columns = [words, *texts.item_features.values()]
+    return [". ".join(filter(None, values)) for values in zip(*columns, strict=True)]

@@ -1,0 +1,56 @@
+"""Baselines that are trained by gradient: one training gives a scorer at several epochs."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from itertools import chain
+from typing import ClassVar
+
+from cllm4rec.baselines.base import Baseline, Context, Settings
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.evaluation.scorer import Scorer
+
+
+class NeuralBaseline(Baseline):
+    """A grid of networks, each looked at after several numbers of epochs."""
+
+    draws_at_random: ClassVar[bool] = True
+    patience: ClassVar[int | None] = 2
+    epochs: ClassVar[tuple[int, ...]]
+    """When a training is looked at, in passes over the data, ascending."""
+
+    @abstractmethod
+    def networks(self, num_items: int) -> list[Settings]:
+        """Settings to train a network with; fewer for a large catalogue."""
+
+    @abstractmethod
+    def trained(
+        self, settings: Settings, train: Interactions, context: Context
+    ) -> Iterator[tuple[int, Scorer]]:
+        """A scorer after each number of ``epochs``; training goes on when the next is asked for."""
+
+    def grid(self, num_items: int) -> list[Settings]:
+        """Every network's settings with every number of ``epochs``."""
+        return [
+            {**settings, "epochs": epochs}
+            for settings in self.networks(num_items)
+            for epochs in self.epochs
+        ]
+
+    def trainings(
+        self, train: Interactions, context: Context
+    ) -> Iterator[Iterator[tuple[Settings, Scorer]]]:
+        """One training per network."""
+        for settings in self.networks(context.num_items):
+            yield self._points(settings, train, context)
+
+    def candidates(
+        self, train: Interactions, context: Context
+    ) -> Iterator[tuple[Settings, Scorer]]:
+        """The points of all trainings, none of them stopped early."""
+        return chain.from_iterable(self.trainings(train, context))
+
+    def _points(
+        self, settings: Settings, train: Interactions, context: Context
+    ) -> Iterator[tuple[Settings, Scorer]]:
+        for epochs, scorer in self.trained(settings, train, context):
+            yield {**settings, "epochs": epochs}, scorer

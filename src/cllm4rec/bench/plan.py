@@ -1,0 +1,208 @@
+"""A plan: which data sets, models, baselines and seeds a bench compares; read from TOML."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from cllm4rec.config import BaselineName, Config, Protocol, Settings, load_config
+from cllm4rec.data.sources import SOURCES
+from cllm4rec.errors import ConfigError, InputError
+
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+=-]*$", max_length=100)]
+"""Names are folders too: letters, digits and ``_ . + = -`` or a space, a letter or digit first."""
+
+_ELSEWHERE = {
+    "seed": "`seeds` of the plan",
+    "data": "`set` of [datasets.NAME]",
+    "evaluate": "`baselines` and `bootstrap` of the plan",
+}
+"""Sections of the settings that a model must not change here → where they are decided."""
+
+
+class DatasetPlan(Settings):
+    """One data set and how it is split; by the protocol ``paper`` where nothing is said."""
+
+    data: Annotated[str, StringConstraints(min_length=1)]
+    """Input directory, relative to the plan's folder, or a name that ``cllm4rec data`` knows."""
+    split: str | None = None
+    """Split file, relative to the plan's folder."""
+    protocol: Protocol | None = None
+    """Otherwise, the protocol that cuts the log; ``seed`` in ``set`` is that of its draws."""
+    overrides: list[str] = Field(default=[], alias="set")
+    """``stage.key=value``: how the data are read, and settings of every model on them."""
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> "DatasetPlan":
+        if self.split is not None and self.protocol is not None:
+            raise ValueError("split and protocol exclude each other; give one of them")
+        return self
+
+    @property
+    def splitting(self) -> str:
+        """The protocol's name, or ``split file``."""
+        return "split file" if self.split is not None else self.protocol or "paper"
+
+
+class ModelPlan(Settings):
+    """One variant of the model: the default settings but for what is said here."""
+
+    overrides: list[str] = Field(default=[], alias="set")
+    """``stage.key=value``, on top of ``config`` and of the data set's."""
+    config: str | None = None
+    """``paper``, or a TOML file relative to the plan's folder."""
+
+    @field_validator("overrides")
+    @classmethod
+    def _only_the_models_own(cls, overrides: list[str]) -> list[str]:
+        for override in overrides:
+            section = override.partition("=")[0].partition(".")[0].strip()
+            if section in _ELSEWHERE:
+                raise ValueError(f"{override!r} is no matter of a model: {_ELSEWHERE[section]}")
+        return overrides
+
+
+class Plan(Settings):
+    """All a bench compares; what it leaves in ``--out`` follows from this and from the data."""
+
+    seeds: list[NonNegativeInt] = Field(default=[0], min_length=1)
+    """Seeds of the models, and of baselines that draw at random; data are split once."""
+    bootstrap: PositiveInt = 1000
+    """Resamples of users behind each interval and each p."""
+    keep_runs: bool = False
+    """Keep each model's run directory too: its data, tables and heads, many megabytes."""
+    datasets: Annotated[dict[Name, DatasetPlan], Field(min_length=1)]
+    models: dict[Name, ModelPlan] = Field(default={})
+    baselines: list[BaselineName] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Plan":
+        given = [*(f"seed {seed}" for seed in self.seeds), *self.baselines]
+        if repeated := [name for name in given if given.count(name) > 1]:
+            raise ValueError(f"{repeated[0]} is given twice")
+        if both := sorted(set(self.models) & set(self.baselines)):
+            raise ValueError(f"{both[0]!r} is a model and a baseline; rename the model")
+        if not self.models and not self.baselines:
+            raise ValueError("there is neither a model nor a baseline to compare")
+        return self
+
+    def data_config(self, dataset: str) -> Config:
+        """How a data set is read; its ``data`` section and ``seed`` count.
+
+        Raises:
+            ConfigError: a setting that does not exist or is out of range.
+        """
+        return _named(f"datasets.{dataset}", None, self.datasets[dataset].overrides)
+
+    def model_config_of(self, dataset: str, model: str, seed: int) -> Config:
+        """The settings of one training.
+
+        Raises:
+            ConfigError: a setting that does not exist or is out of range.
+            InputError: the model's configuration file does not exist.
+        """
+        chosen = self.models[model]
+        overrides = [*self.datasets[dataset].overrides, *chosen.overrides, f"seed={seed}"]
+        return _named(f"models.{model}", chosen.config, overrides)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan; every setting in it is checked, and every path is made absolute.
+
+    Raises:
+        ConfigError: not TOML, an unknown key, or a value out of range; names key and value.
+        InputError: the plan, or a folder or file that it names, does not exist.
+    """
+    if not path.is_file():
+        raise InputError(f"no plan at {path}; give a TOML file such as benchmarks/quality.toml")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    try:
+        plan = Plan.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_in_one_line(error.errors()[0])}") from None
+    plan = _with_places(plan, path)
+    try:
+        for dataset in plan.datasets:
+            plan.data_config(dataset)
+            for model in plan.models:
+                plan.model_config_of(dataset, model, plan.seeds[0])
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from None
+    return plan
+
+
+def _with_places(plan: Plan, path: Path) -> Plan:
+    """The same plan with absolute paths to what exists."""
+    folder = path.absolute().parent
+
+    def place(key: str, given: str, kind: str) -> str:
+        found = (folder / given).resolve()
+        if not (found.is_dir() if kind == "folder" else found.is_file()):
+            known = f", nor is it one of {', '.join(SOURCES)}" if key.endswith(".data") else ""
+            raise InputError(f"{path}: {key} = {given!r}: no {kind} at {found}{known}")
+        return str(found)
+
+    datasets = {
+        name: dataset.model_copy(
+            update={
+                "data": dataset.data
+                if dataset.data in SOURCES
+                else place(f"datasets.{name}.data", dataset.data, "folder"),
+                "split": dataset.split and place(f"datasets.{name}.split", dataset.split, "file"),
+            }
+        )
+        for name, dataset in plan.datasets.items()
+    }
+    models = {
+        name: model
+        if model.config in {None, "paper"}
+        else model.model_copy(
+            update={"config": place(f"models.{name}.config", str(model.config), "file")}
+        )
+        for name, model in plan.models.items()
+    }
+    return plan.model_copy(update={"datasets": datasets, "models": models})
+
+
+def _named(place: str, source: str | None, overrides: Sequence[str]) -> Config:
+    """Settings, with the plan's place in what is said of a wrong one."""
+    try:
+        return load_config(source, overrides)
+    except InputError as error:
+        raise type(error)(f"{place}: {error}") from None
+
+
+_SECTIONS: Mapping[str, type[Settings]] = {"datasets": DatasetPlan, "models": ModelPlan}
+
+
+def _in_one_line(error: ErrorDetails) -> str:
+    """What is wrong with one key of the plan, its value shortened to 80 characters."""
+    place = [str(part) for part in error["loc"] if part != "[key]"]
+    key = ".".join(place)
+    if error["type"] == "extra_forbidden":
+        section = Plan if len(place) == 1 else _SECTIONS[place[0]]
+        names = [field.alias or name for name, field in section.model_fields.items()]
+        near = difflib.get_close_matches(place[-1], names, n=1)
+        mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+        return f"no key {key}: {mend}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in {"value_error", "missing"}:
+        return f"{key}: {message}" if key else message
+    given: Any = error["input"]
+    shown = repr(given) if len(repr(given)) <= 80 else repr(given)[:79] + "…"
+    return f"{key} = {shown}: {message}"

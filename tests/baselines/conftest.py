@@ -1,0 +1,3 @@
+from support.planted import planted
+
+__all__ = ["planted"]

@@ -1,0 +1,121 @@
+"""The suite every baseline passes, and what they share."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines.tuning import tune
+from cllm4rec.config import EvaluateConfig
+from cllm4rec.evaluation.protocol import evaluate_scorer
+from support.conformance import ScorerConformance
+
+EPOCHS = {"mult-vae": (10, 20), "sasrec": (5, 15)}
+"""Instead of the neural baselines' own, which take minutes."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_trainings():
+    with pytest.MonkeyPatch.context() as patch:
+        for name, epochs in EPOCHS.items():
+            patch.setattr(type(BASELINES[name]), "epochs", epochs)
+        yield
+
+
+@pytest.fixture(scope="module", params=list(BASELINES))
+def name(request):
+    if request.param == "ials":
+        pytest.importorskip("implicit")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def context(planted):
+    return Context.of(planted.dataset)
+
+
+@pytest.fixture(scope="module")
+def tuned(name, planted, context):
+    return tune(BASELINES[name], planted.dataset, context)
+
+
+class TestBaselines(ScorerConformance):
+    @pytest.fixture
+    def scorer(self, tuned):
+        return tuned.scorer
+
+    @pytest.fixture
+    def known(self, planted):
+        return planted.dataset.known("test").rows([0, 1, 2, 3, 4, 5])
+
+    def test_candidates_are_the_grid_in_its_order(self, name, planted, context):
+        baseline = BASELINES[name]
+        found = baseline.candidates(planted.dataset.part("train"), context)
+        grid = baseline.grid(context.num_items)
+        assert [settings for settings, _ in found] == grid
+        assert len({str(settings) for settings in grid}) == len(grid)
+
+    def test_fitting_again_gives_the_same_scores(self, name, planted, context, known):
+        users = np.arange(known.num_users, dtype=np.int32)
+        first, second = (
+            next(iter(BASELINES[name].candidates(planted.dataset.part("train"), context)))[1]
+            for _ in range(2)
+        )
+        assert first.score(users, known).tobytes() == second.score(users, known).tobytes()
+
+    def test_recovers_the_planted_taste(self, name, planted, tuned):
+        """Taste is what popularity does not know: the genre most listed is one the user likes."""
+        report = evaluate_scorer(tuned.scorer, planted.dataset, "test")
+        popular = tune(BASELINES["popularity"], planted.dataset)
+        floor = evaluate_scorer(popular.scorer, planted.dataset, "test")
+        if name != "popularity":
+            assert report.mean["ndcg@10"] > floor.mean["ndcg@10"] + 0.05
+
+
+def test_those_that_take_minutes_are_not_asked_for_by_default():
+    assert EvaluateConfig().baselines == [name for name in BASELINES if name not in EPOCHS]
+    assert all(name == baseline.name for name, baseline in BASELINES.items())
+
+
+def test_torch_is_loaded_by_those_that_train_a_network_alone():
+    program = "import sys, cllm4rec.baselines.tuning; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", ["ease", "ease-text"])
+def test_a_catalogue_too_large_for_a_square_matrix_is_no_candidate(name):
+    context = Context(26_000, ["guitar"] * 26_000)
+    assert "26,000 items are more than" in BASELINES[name].unavailable(context)
+
+
+class SomeTexts:
+    item_texts = (None, None)
+    item_features = {"year": ("1979", None), "genres": ("Horror", "Comedy")}  # noqa: RUF012
+
+    def item_words(self):
+        return ["Alien", "Airplane"]
+
+
+class Described(SomeTexts):
+    item_texts = (None, "A film.")
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (SomeTexts(), ["Alien. 1979. Horror", "Airplane. Comedy"]),
+        (Described(), ["Alien", "Airplane"]),
+    ],
+)
+def test_features_speak_where_no_item_is_described(texts, words):
+    class Data:
+        items = (0, 1)
+        ordered = True
+
+    Data.texts = texts
+    assert Context.of(Data).words == words

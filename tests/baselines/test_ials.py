@@ -1,0 +1,55 @@
+import warnings
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from cllm4rec.baselines import BASELINES, Context, ials
+from cllm4rec.baselines.tuning import tune
+from cllm4rec.errors import InputError
+
+
+@pytest.fixture
+def implicit_utils():
+    pytest.importorskip("implicit")
+    from implicit import utils
+
+    return utils
+
+
+@pytest.fixture
+def fitted(implicit_utils, planted):
+    train = planted.dataset.part("train")
+    context = Context(train.num_items, [""] * train.num_items)
+    return next(iter(BASELINES["ials"].candidates(train, context)))
+
+
+def test_implicit_has_nothing_to_warn_about_and_blas_gets_its_threads_back(
+    planted, implicit_utils, monkeypatch
+):
+    monkeypatch.setattr(implicit_utils, "_checked_blas_config", False)
+    train = planted.dataset.part("train")
+    context = Context(train.num_items, [""] * train.num_items)
+    with threadpool_limits(2, "blas"), warnings.catch_warnings(action="error"):
+        before = [library["num_threads"] for library in threadpool_info()]
+        next(iter(BASELINES["ials"].candidates(train, context)))
+        assert [library["num_threads"] for library in threadpool_info()] == before
+    assert implicit_utils._checked_blas_config
+
+
+def test_folding_in_solves_the_users_weighted_regression(fitted, planted):
+    settings, scorer = fitted
+    items = scorer.model.item_factors.astype(np.float64)
+    history = planted.dataset.part("train").rows([7])
+    # (YᵀY + α Σ y yᵀ − Σ y yᵀ + λI) x = α Σ y, the confidence of a known item being α, of others 1
+    known = items[history.items]
+    alpha, penalty = settings["alpha"], settings["regularization"] * np.eye(items.shape[1])
+    left = items.T @ items + (alpha - 1) * known.T @ known + penalty
+    wanted = items @ np.linalg.solve(left, alpha * known.sum(axis=0))
+    np.testing.assert_allclose(scorer.score(np.array([0]), history)[0], wanted, atol=1e-3)
+
+
+def test_without_the_package_the_mend_is_named(planted, monkeypatch):
+    monkeypatch.setattr(ials, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'cllm4rec\[ials\]'"):
+        tune(BASELINES["ials"], planted.dataset)

@@ -1,0 +1,7 @@
+from cllm4rec.baselines import BASELINES
+
+
+def test_a_large_catalogue_gets_one_network():
+    small, large = (BASELINES["mult-vae"].networks(items) for items in (6_000, 6_001))
+    assert len(small) == 3
+    assert large == small[:1]

@@ -1,0 +1,55 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines.sasrec import SasRec
+from cllm4rec.data.interactions import Interactions
+
+
+@pytest.fixture
+def circle():
+    """Ten items in a circle, half of the users go one way: only the order tells what is next."""
+    rows = [[(user + way * n) % 10 for n in range(6)] for user in range(40) for way in (1, -1)]
+    return Interactions.from_lists(rows, 10)
+
+
+def test_learns_what_follows_what(circle, monkeypatch):
+    monkeypatch.setattr(SasRec, "epochs", (40,))
+    context = Context(10, [""] * 10, ordered=True)
+    _, scorer = next(iter(BASELINES["sasrec"].candidates(circle, context)))
+    histories = Interactions.from_lists([[3, 4], [4, 3], [8, 9, 0, 1], [1, 0, 9, 8]], 10)
+    scores = scorer.score(np.arange(4, dtype=np.int32), histories)
+    assert scores.argmax(axis=1).tolist() == [5, 2, 2, 7]
+
+
+def test_another_seed_gives_another_network(circle, monkeypatch):
+    monkeypatch.setattr(SasRec, "epochs", (1,))
+    found = [
+        next(iter(BASELINES["sasrec"].candidates(circle, Context(10, [""] * 10, seed, True))))[1]
+        for seed in (0, 0, 1)
+    ]
+    first, again, other = (
+        scorer.score(np.zeros(1, np.int32), circle.rows([0])).tobytes() for scorer in found
+    )
+    assert first == again != other
+
+
+def test_a_large_catalogue_gets_the_short_grid():
+    small, large = (BASELINES["sasrec"].networks(items) for items in (6_000, 6_001))
+    assert large == small[: len(large)]
+    assert len(large) < len(small)
+
+
+def test_without_an_order_the_mend_is_named():
+    assert BASELINES["sasrec"].unavailable(Context(10, [""] * 10, ordered=True)) is None
+    reason = BASELINES["sasrec"].unavailable(Context(10, [""] * 10))
+    assert "no order; add a column timestamp or position" in reason
+
+
+def test_all_points_of_a_training_differ_in_epochs_alone():
+    for name in ("mult-vae", "sasrec"):
+        grid = BASELINES[name].grid(100)
+        for _, points in itertools.groupby(grid, lambda p: {**p, "epochs": None}):
+            assert [point["epochs"] for point in points] == list(BASELINES[name].epochs)

@@ -1,0 +1,101 @@
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines.base import Baseline
+from cllm4rec.baselines.tuning import tune
+from cllm4rec.errors import InputError
+from cllm4rec.evaluation.protocol import evaluate_scorer
+
+
+@dataclass
+class Constant:
+    scores: np.ndarray
+
+    def score(self, users, history):
+        return np.tile(self.scores.astype(np.float32), (len(users), 1))
+
+
+class Choice(Baseline):
+    """Scorers named by a letter; notes what it was fitted on."""
+
+    name = "choice"
+
+    def __init__(self, scorers: dict[str, Any]) -> None:
+        self.scorers = scorers
+        self.train = None
+
+    def grid(self, num_items):
+        return [{"name": name} for name in self.scorers]
+
+    def candidates(self, train, context):
+        self.train = train
+        for name, scorer in self.scorers.items():
+            yield {"name": name}, scorer
+
+
+def popularity_of(dataset, part):
+    return Constant(dataset.part(part).item_counts())
+
+
+def test_the_best_on_validation_is_kept_even_if_another_is_better_on_test(planted):
+    dataset = planted.dataset
+    valid, test = popularity_of(dataset, "valid"), popularity_of(dataset, "test")
+    on_test = [evaluate_scorer(scorer, dataset, "test").selection for scorer in (valid, test)]
+    assert on_test[1] > on_test[0]
+    tuned = tune(Choice({"test": test, "valid": valid, "bad": Constant(-valid.scores)}), dataset)
+    assert tuned.settings == {"name": "valid"}
+    assert tuned.scorer is valid
+    assert tuned.valid.selection == evaluate_scorer(valid, dataset, "valid").selection
+
+
+def test_of_equals_the_first_is_kept(planted):
+    scorer = popularity_of(planted.dataset, "train")
+    tuned = tune(Choice({"a": scorer, "b": scorer}), planted.dataset)
+    assert tuned.settings == {"name": "a"}
+
+
+def test_fitted_on_the_training_part_alone(planted):
+    choice = Choice({"a": popularity_of(planted.dataset, "train")})
+    tune(choice, planted.dataset)
+    assert choice.train is not None
+    assert choice.train.items.tolist() == planted.dataset.part("train").items.tolist()
+
+
+class Stages(Choice):
+    """Two trainings; each notes how far it was carried on."""
+
+    patience = 2
+
+    def trainings(self, train, context):
+        self.done = []
+        names = list(self.scorers)
+        for training in (names[:4], names[4:]):
+            yield self._stages(training)
+
+    def _stages(self, names):
+        for name in names:
+            self.done.append(name)
+            yield {"name": name}, self.scorers[name]
+
+
+def test_a_training_that_gets_no_better_is_not_carried_on(planted):
+    good, bad = popularity_of(planted.dataset, "train"), popularity_of(planted.dataset, "valid")
+    worst = Constant(-bad.scores)
+    stages = Stages({
+        "a1": good, "a2": worst, "a3": good, "a4": bad,  # equal is no better: a4 is not seen
+        "b1": worst, "b2": good, "b3": worst, "b4": bad, "b5": worst, "b6": worst, "b7": worst,
+    })  # fmt: skip
+    tuned = tune(stages, planted.dataset)
+    assert stages.done == ["a1", "a2", "a3", "b1", "b2", "b3", "b4", "b5", "b6"]
+    assert tuned.settings == {"name": "b4"}
+
+
+@pytest.mark.parametrize("name", ["text-knn", "ease-text"])
+def test_a_baseline_that_cannot_be_had_says_why(planted, name):
+    nothing = Context(len(planted.dataset.items), [""] * len(planted.dataset.items))
+    with pytest.raises(InputError, match=f"no baseline {name}: no two items share a word"):
+        tune(BASELINES[name], planted.dataset, nothing)

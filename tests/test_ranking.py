@@ -9,7 +9,7 @@ from cllm4rec import ranking
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, UnknownId
-from cllm4rec.ranking import RankedItems, rank_all, top_k
+from cllm4rec.ranking import RankedItems, rank_all, standardised, top_k
 from reference import metrics as slow
 
 INF = float("inf")
@@ -232,3 +232,23 @@ def test_a_long_user_id_is_cut_in_the_message(tmp_path):
     with pytest.raises(InputError) as refused:
         RankedItems.read(tmp_path / "f.parquet", users, ITEMS, 1)
     assert len(str(refused.value)) < 200 + len(str(tmp_path))
+
+
+@given(st.lists(st.lists(st.integers(-50, 50), min_size=4, max_size=4), min_size=1, max_size=4))
+def test_standardised_rows_have_spread_one_and_constant_rows_stay(rows):
+    scores = np.array(rows, np.float32)
+    found = standardised(scores)
+    assert found.dtype == np.float32
+    for before, after in zip(rows, found.tolist(), strict=True):
+        if len(set(before)) == 1:
+            assert after == before
+        else:
+            assert np.std(after) == pytest.approx(1, rel=1e-5)
+            # The mean moves no item past another and is left alone: only the unit changes.
+            spread = np.std(before)
+            assert after == pytest.approx([score / spread for score in before], rel=1e-5)
+
+
+def test_standardised_by_hand():
+    # The spread of (1, 3) is 1 and that of (0, 4) is 2.
+    assert standardised(np.array([[1.0, 3.0], [0.0, 4.0]])).tolist() == [[1, 3], [0, 2]]

@@ -25,7 +25,6 @@ from cllm4rec.models.embedding import ExtendedEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, RecLLM
 from cllm4rec.models.pretrained import find_backbone, fingerprint
-from cllm4rec.models.prior import FactorPrior
 from cllm4rec.models.warm_start import history_means, noise, turned, word_means
 from cllm4rec.seeds import derived_seed
 from cllm4rec.tokens.batch import collate
@@ -45,7 +44,6 @@ class WarmStart:
         content: z^c, ``[users + items, size]``.
         bias: of the item head, ``[items]``.
         log_scale: of the item head.
-        prior: the closed-form score the search chose; None for other warm starts.
         settings: what a search chose, for the record.
     """
 
@@ -53,7 +51,6 @@ class WarmStart:
     content: Tensor
     bias: Tensor
     log_scale: float
-    prior: FactorPrior | None
     settings: dict[str, float]
 
 
@@ -119,12 +116,12 @@ class Assembly:
                 noise(rows, self.words, derived_seed(seed, "warm start", side))
                 for side in ("collaborative", "content")
             ]
-            return WarmStart(both[0], both[1], no_bias, 0.0, None, {})
+            return WarmStart(both[0], both[1], no_bias, 0.0, {})
         if config.warm_start == "words":
             texts = self.tokenizer.encode(self.item_words)
             items = word_means(texts, self.words, derived_seed(seed, "warm start"))
             entities = self._with_users(items)
-            return WarmStart(entities, entities, no_bias, 0.0, None, {})
+            return WarmStart(entities, entities, no_bias, 0.0, {})
         start = self._factors()
         items = turned(start.vectors, self.words, derived_seed(seed, "rotation"))
         entities = self._with_users(items)
@@ -132,10 +129,7 @@ class Assembly:
         scale = float(items.norm(dim=1).mean().square().reciprocal() * start.sharpness)
         settings = {**start.settings, "selection": start.selection, "sharpness": start.sharpness}
         bias = torch.from_numpy(start.bias) * start.sharpness
-        prior = FactorPrior(
-            torch.from_numpy(start.vectors), torch.from_numpy(start.bias), start.sharpness
-        )
-        return WarmStart(entities, entities, bias, math.log(scale), prior, settings)
+        return WarmStart(entities, entities, bias, math.log(scale), settings)
 
     @cached_property
     def item_words(self) -> list[str]:
@@ -167,6 +161,7 @@ class Assembly:
             self._item_head(),
             self._rankable(),
             half_precision=self.half_precision,
+            skip_decay=self.config.model.skip_decay,
         )
         with torch.no_grad():
             model.head.bias.copy_(start.bias)
@@ -181,6 +176,8 @@ class Assembly:
             self._item_head(),
             self._rankable(),
             half_precision=self.half_precision,
+            skip_decay=self.config.model.skip_decay,
+            dropout=self.config.finetune.dropout,
         )
 
     def content_llm(self, entities: Tensor, vocabulary: np.ndarray) -> ContentLLM:
@@ -214,6 +211,7 @@ class Assembly:
 
 def standardise(model: CollaborativeLLM, documents: Sequence[Document]) -> None:
     """Set the item head's centre and spread from the hidden states of some documents."""
+    model.eval()  # dropout would make the statistics a matter of chance
     with torch.no_grad():
         blocks = [documents[start : start + 16] for start in range(0, len(documents), 16)]
         model.head.standardise(torch.cat([model.asked(collate(block)) for block in blocks]))

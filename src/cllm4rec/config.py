@@ -24,10 +24,12 @@ from pydantic import (
     PositiveInt,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from cllm4rec.errors import ConfigError, InputError
+from cllm4rec.profiles import PAPER, SEQUENCES
 
 Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
 BaselineName = Literal[
@@ -100,9 +102,10 @@ class BackboneConfig(Settings):
 class CorpusConfig(Settings):
     """How documents are written."""
 
-    order: Literal["random", "time"] = "random"
+    order: Literal["auto", "random", "time"] = "auto"
     """``random``: a history is a set, permuted anew every step (the paper); ``time``: oldest
-    first."""
+    first. ``auto``: where the held-out interactions are each user's newest, ``time`` together with
+    all settings of ``SEQUENCES`` (``profiles.py``) that are not given; elsewhere ``random``."""
     max_items: PositiveInt = 256
     """Longest history in one document, in items; a longer one is subsampled (``random``) or keeps
     its newest (``time``)."""
@@ -124,9 +127,12 @@ class ModelConfig(Settings):
     history_skip: bool = True
     """Add a trained map of the history's mean item embedding to the hidden state before the item
     head."""
+    skip_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Weight of an item in that mean relative to the item after it; 1 weighs all alike."""
     prior: bool = True
-    """Blend the language model's scores with those of the ``factors`` it started from; the share is
-    chosen on validation, and both alone are rows of the results table."""
+    """Blend the language model's scores with those of a linear model of interactions, order and
+    texts (``linear_prior.py``); the share is chosen on validation, and both alone are rows of the
+    results table."""
     projection: bool = True
     """Trained square projection between the backbone's hidden state and the heads."""
     content: bool = True
@@ -162,6 +168,9 @@ class PretrainConfig(Settings):
 class FinetuneConfig(Settings):
     """Recommendation-oriented finetuning with the multinomial item head."""
 
+    target: Literal["holdout", "next"] = "holdout"
+    """``holdout``: items masked from the history, asked for at its end (the paper); ``next``: at
+    every position the item that comes next, for ``corpus.order = "time"``."""
     epochs: PositiveInt = 6
     """Passes over the users."""
     patience: PositiveInt = 3
@@ -173,10 +182,15 @@ class FinetuneConfig(Settings):
     batch_tokens: PositiveInt = 4096
     """Tokens of one micro-batch, padding included; changes memory, not the result."""
     maps_rate: PositiveFloat = 0.1
-    """Rate of the dense maps and the backbone, as a share of ``learning_rate``."""
+    """Rate of the dense maps, as a share of ``learning_rate``."""
+    backbone_rate: PositiveFloat = 0.1
+    """Rate of a trained backbone, as a share of ``learning_rate``."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability that a number of an item's embedding or of the item head's query is dropped in
+    training."""
     user_token_dropout: Share = 0.2
-    """Probability that a training prompt's user token becomes the mean of the history's items: what
-    a bare history or a new user gets at recommendation time."""
+    """Probability that a training prompt has no user token: what a bare history or a new user gets
+    at recommendation time. 1: no user token is ever trained, nor used to recommend."""
     holdout: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Largest share of a history that is masked and becomes the target (p_m)."""
     mutual_weight: NonNegativeFloat = 0.1
@@ -217,6 +231,15 @@ class Config(Settings):
     finetune: FinetuneConfig = FinetuneConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
+    @model_validator(mode="after")
+    def _next_of_an_order(self) -> "Config":
+        if self.finetune.target == "next" and self.corpus.order == "random":
+            raise ValueError(
+                "finetune.target = 'next' asks what comes next, and corpus.order = 'random' has no "
+                "next; set corpus.order=time or finetune.target=holdout"
+            )
+        return self
+
 
 def to_toml(config: Config) -> str:
     """The whole configuration as TOML; :func:`load_config` gives back an equal one."""
@@ -245,31 +268,28 @@ def load_config(source: str | Path | None, overrides: Sequence[str] = ()) -> Con
         raise ConfigError(_in_one_line(error.errors()[0])) from None
 
 
-PAPER: dict[str, Any] = {
-    "backbone": {"mode": "frozen", "depth": "all"},
-    "model": {
-        "warm_start": "none",
-        "history_skip": False,
-        "prior": False,
-        "projection": False,
-    },
-    "pretrain": {
-        "rounds": 100,
-        "content_warmup_epochs": 10.0,
-        "vocabulary": "full",
-        "maps_rate": 1.0,
-    },
-    "finetune": {
-        "epochs": 150,
-        "patience": 150,
-        "learning_rate": 1e-4,
-        "holdout": 0.2,
-        "mutual_weight": 1.0,
-        "user_token_dropout": 0.0,
-        "maps_rate": 1.0,
-    },
-}
-"""The paper's method with the authors' settings, nothing added: about a day of two cores."""
+def for_data(config: Config, *, newest_held_out: bool) -> Config:
+    """The settings with every ``auto`` decided by what the data are.
+
+    Args:
+        config: as given.
+        newest_held_out: whether the held-out interactions are each user's newest.
+    """
+    if config.corpus.order != "auto":
+        return config
+    given = config.model_dump(exclude_unset=True)
+    given.get("corpus", {}).pop("order", None)
+    profile = SEQUENCES if newest_held_out else {"corpus": {"order": "random"}}
+    return Config.model_validate(_merged(profile, given))
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Both tables as one; where both give a value it is that of ``above``."""
+    merged = copy.deepcopy(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -305,6 +325,9 @@ def _value(text: str) -> Any:
 
 def _in_one_line(error: ErrorDetails) -> str:
     """What is wrong with one setting, its value shortened to 80 characters."""
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return f"{message} (docs/configuration.md lists all settings)"
     *sections, last = map(str, error["loc"])
     key = ".".join([*sections, last])
     if error["type"] == "extra_forbidden":
@@ -318,5 +341,4 @@ def _in_one_line(error: ErrorDetails) -> str:
         return f"no setting {key}: {mend} (docs/configuration.md lists all)"
     given = repr(error["input"])
     shown = given if len(given) <= 80 else given[:79] + "…"
-    message = error["msg"].removeprefix("Value error, ")
     return f"setting {key} = {shown}: {message} (docs/configuration.md lists all)"

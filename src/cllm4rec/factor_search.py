@@ -4,7 +4,7 @@ Item vectors are the interactions' factors and the texts' factors side by side; 
 for an item is the product of its mean vector with the item's. How steep the spectrum is, how much
 the texts count, how much popularity adds and how sharp the softmax should be differ from data set
 to data set. Nothing here is learned by gradient and no language model takes part, so the result is
-also the control row that a trained model has to beat.
+also what a trained model has to beat.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from cllm4rec import progress, seeds
+from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.protocol import evaluate
-from cllm4rec.ranking import rank_all
+from cllm4rec.evaluation.protocol import selection_of, validation_sample
 
 POWERS = (0.5, 1.0)
 """Exponents of the singular values; the higher, the more the first factors rule."""
@@ -27,8 +26,6 @@ TEXT_WEIGHTS = (0.0, 0.5, 1.0)
 """Mean length of the texts' part; the interactions' part has 1."""
 POPULARITY_WEIGHTS = (0.0, 0.03, 0.1)
 """Score per log count of training interactions; products of vectors are of order 1."""
-MAX_USERS = 4000
-"""Validation users that decide; a larger data set is sampled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,11 +67,7 @@ def search(
         content: ``[items, b]`` factors of the texts; b may be 0.
         seed: of the sample of users.
     """
-    relevant, known = dataset.part("valid"), dataset.known("valid")
-    users = np.flatnonzero(relevant.counts()).astype(np.int32)
-    if len(users) > MAX_USERS:
-        users = np.sort(seeds.generator(seed, "users").choice(users, MAX_USERS, replace=False))
-    relevant, known = relevant.rows(users), known.rows(users)
+    sample = validation_sample(dataset, seed)
     log_counts = np.log1p(dataset.part("train").item_counts()).astype(np.float32)
     text_weights = TEXT_WEIGHTS if content.shape[1] else (0.0,)
     grid = list(product(POWERS, text_weights, POPULARITY_WEIGHTS))
@@ -92,12 +85,12 @@ def search(
                 },
                 0.0,
             )
-            selection = _selection(start, known, relevant)
+            selection = selection_of(start, sample)
             if best is None or selection > best.selection:
                 best = FactorStart(start.vectors, start.bias, 1.0, start.settings, selection)
             task.advance(selection=best.selection)
     assert best is not None
-    sharpness = _sharpest(best, known, relevant)
+    sharpness = _sharpest(best, sample.known, sample.relevant)
     return FactorStart(best.vectors, best.bias, sharpness, best.settings, best.selection)
 
 
@@ -119,13 +112,6 @@ def _mean_length_one(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=1)
     mean = float(lengths.mean()) if vectors.size else 0.0
     return (vectors / mean).astype(np.float32) if mean > 0 else vectors
-
-
-def _selection(start: FactorStart, known: Interactions, relevant: Interactions) -> float:
-    users = np.arange(known.num_users, dtype=np.int32)
-    with progress.quiet():
-        ranked = rank_all(start, users, known, 100)
-    return evaluate(ranked, relevant, num_items=known.num_items).selection
 
 
 def _sharpest(start: FactorStart, known: Interactions, relevant: Interactions) -> float:

@@ -165,6 +165,15 @@ def top_k(
     return items, best
 
 
+def standardised(scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Every row divided by its standard deviation, so that two models' scores can be added.
+
+    A row of equal scores stays as it is.
+    """
+    spread = scores.std(axis=1, keepdims=True)
+    return np.asarray(scores / np.where(spread > 0, spread, 1), dtype=np.float32)
+
+
 def rank_all(
     scorer: Scorer,
     users: NDArray[np.int32],

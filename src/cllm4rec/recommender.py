@@ -1,6 +1,6 @@
 """A trained model as a scorer of users, and as a folder that can be loaded anywhere."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +8,21 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from cllm4rec import seeds
+from cllm4rec import linear_prior, seeds
 from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
 from cllm4rec.corpora.recommendation import prediction_document
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.linear_prior import LinearPrior
 from cllm4rec.models.llms import RecLLM, saved_tensors
-from cllm4rec.models.prior import prior_from
-from cllm4rec.ranking import RankedItems, rank_all, top_k
+from cllm4rec.ranking import RankedItems, rank_all, standardised, top_k
 from cllm4rec.rundir import atomic_folder, read_json, write_json
-from cllm4rec.tokens.batch import Batch, collate, length_buckets
+from cllm4rec.tokens.batch import collate, length_buckets
 
-FORMAT = 1
+FORMAT = 2
 """Number of the saved model's format; another number is refused."""
-
-PRIOR = "prior."
-"""Prefix of the prior's tensors in a saved model."""
 
 SCORING_TOKENS = 8192
 """Tokens of one forward pass, padding included."""
@@ -37,34 +34,46 @@ class ModelScorer:
     Args:
         model: the recommendation-oriented LLM.
         assembly: token space, prompts and settings of its run.
+        prior: a linear model whose scores are blended in; None for none.
+        share: the prior's share in the blend.
         anonymous: ask for everyone by history alone, without their user token.
     """
 
-    def __init__(self, model: RecLLM, assembly: Assembly, *, anonymous: bool = False) -> None:
+    def __init__(
+        self,
+        model: RecLLM,
+        assembly: Assembly,
+        *,
+        prior: LinearPrior | None = None,
+        share: float = 0.0,
+        anonymous: bool = False,
+    ) -> None:
         self.model = model
         self.assembly = assembly
-        self.anonymous = anonymous
-        self.num_trained = assembly.dataset.part("train").counts() > 0
+        self.prior = prior
+        self.share = share
+        self.anonymous = anonymous or assembly.config.finetune.user_token_dropout == 1
+        self.is_trained = assembly.dataset.part("train").counts() > 0
 
     def score(self, users: np.ndarray, history: Interactions) -> np.ndarray:
-        """Logits ``float32 [users, items]``.
+        """Scores ``float32 [users, items]``: logits, or where there is a prior their blend.
 
         Args:
             users: numbers; a negative one, or a user without training interactions, has no token.
             history: known items, one row per entry of ``users``.
         """
-        return self._by_batch(users, history, self.model.forward)
+        if self.prior is None:
+            return self.llm_logits(users, history)
+        return blended(*self.parts(users, history), self.share)
 
     def parts(self, users: np.ndarray, history: Interactions) -> tuple[np.ndarray, np.ndarray]:
-        """Logits by the language model alone and by the prior alone, as ``score`` blends them."""
-        return (
-            self._by_batch(users, history, self.model.llm_logits),
-            self._by_batch(users, history, self.model.prior_logits),
-        )
+        """Standardised scores of the language model alone and of the prior alone."""
+        assert self.prior is not None
+        llm = standardised(self.llm_logits(users, history))
+        return llm, self.prior.score(users, history)
 
-    def _by_batch(
-        self, users: np.ndarray, history: Interactions, logits: Callable[[Batch], torch.Tensor]
-    ) -> np.ndarray:
+    def llm_logits(self, users: np.ndarray, history: Interactions) -> np.ndarray:
+        """Logits ``float32 [users, items]`` of the language model alone."""
         documents = [
             prediction_document(
                 self._token_user(int(user)),
@@ -73,36 +82,42 @@ class ModelScorer:
                 self.assembly.prompts,
                 self.assembly.config.corpus,
                 seeds.derived_seed(self.assembly.config.seed, "prediction"),
+                target=self.assembly.config.finetune.target,
             )
             for row, user in enumerate(users)
         ]
         lengths = np.array([len(document) for document in documents])
         buckets = length_buckets(lengths, max_tokens=SCORING_TOKENS, max_rows=None, rng=None)
         scores = np.empty((len(users), self.assembly.space.num_items), dtype=np.float32)
+        self.model.eval()
         with torch.inference_mode():
             for bucket in buckets:
-                scores[bucket] = logits(collate([documents[i] for i in bucket])).numpy()
+                scores[bucket] = self.model(collate([documents[i] for i in bucket])).numpy()
         return scores
 
     def _token_user(self, user: int) -> int | None:
         """The user whose token to use; one that was never trained says nothing."""
-        if self.anonymous or user < 0 or not self.num_trained[user]:
+        if self.anonymous or user < 0 or not self.is_trained[user]:
             return None
         return user
+
+
+def blended(llm: np.ndarray, prior: np.ndarray, share: float) -> np.ndarray:
+    """``(1 - share) · llm + share · prior``."""
+    return np.asarray((1 - share) * llm + share * prior, dtype=np.float32)
 
 
 class Recommender:
     """A trained run that answers questions.
 
     Args:
-        model: the recommendation-oriented LLM.
-        assembly: what it was built from.
+        scorer: the recommendation-oriented LLM and what it is blended with.
     """
 
-    def __init__(self, model: RecLLM, assembly: Assembly) -> None:
-        self.scorer = ModelScorer(model, assembly)
-        self.model = model
-        self.assembly = assembly
+    def __init__(self, scorer: ModelScorer) -> None:
+        self.scorer = scorer
+        self.model = scorer.model
+        self.assembly = scorer.assembly
 
     @classmethod
     def load(cls, folder: Path) -> "Recommender":
@@ -122,13 +137,16 @@ class Recommender:
             )
         space = assembly.space
         model = assembly.rec_llm(torch.zeros(space.num_users + space.num_items, record["size"]))
-        tensors = load_file(folder / "model" / "model.safetensors")
-        prior = {n: t for n, t in tensors.items() if n.startswith(PRIOR)}
-        load_tensors(model, {n: t for n, t in tensors.items() if n not in prior})
-        if prior:
-            model.prior = prior_from({n.removeprefix(PRIOR): t for n, t in prior.items()})
-        model.blend = record["blend"]
-        return cls(model, assembly)
+        load_tensors(model, load_file(folder / "model" / "model.safetensors"))
+        prior = None
+        if record["prior"] is not None:
+            prior = linear_prior.refit(
+                assembly.dataset,
+                record["prior"],
+                prior_seed(config),
+                texts=config.model.content,
+            )
+        return cls(ModelScorer(model, assembly, prior=prior, share=record["blend"]))
 
     def recommend(self, user_ids: list[str] | None, k: int) -> RankedItems:
         """The best ``k`` items for known users, everything they have interacted with left out.
@@ -163,11 +181,16 @@ class Recommender:
         return RankedItems(nobody, items, scores)
 
 
-def save_model(folder: Path, model: RecLLM, assembly: Assembly) -> None:
+def prior_seed(config: Config) -> int:
+    """Seed of the linear prior's text vectors."""
+    return seeds.derived_seed(config.seed, "linear prior")
+
+
+def save_model(folder: Path, scorer: ModelScorer) -> None:
     """Write what was trained and what it depends on: safetensors and JSON, replaced as a whole."""
+    model, assembly = scorer.model, scorer.assembly
     with atomic_folder(folder) as temporary:
-        prior = {} if model.prior is None else model.prior.state_dict()
-        tensors = {**saved_tensors(model), **{PRIOR + n: t for n, t in prior.items()}}
+        tensors = saved_tensors(model)
         save_file({n: t.contiguous() for n, t in tensors.items()}, temporary / "model.safetensors")
         write_json(
             temporary / "model.json",
@@ -176,7 +199,8 @@ def save_model(folder: Path, model: RecLLM, assembly: Assembly) -> None:
                 "config": assembly.config.model_dump(),
                 "backbone_sha256": assembly.backbone_fingerprint,
                 "size": assembly.words.shape[1],
-                "blend": model.blend,
+                "prior": None if scorer.prior is None else scorer.prior.settings,
+                "blend": scorer.share,
                 "users": assembly.space.num_users,
                 "items": assembly.space.num_items,
             },

@@ -8,10 +8,13 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.bench import cells as cells_module
 from cllm4rec.bench.cells import begin, cells_of, claimed, finished
+from cllm4rec.bench.data import PreparedData
 from cllm4rec.bench.plan import Plan
-from cllm4rec.config import load_config
+from cllm4rec.config import for_data, load_config
+from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import IntegrityError
 from cllm4rec.rundir import read_json
+from support.input_folder import small_log, write_rows
 from support.toy_bench import finished_cell
 
 NUM_ITEMS = 60
@@ -106,6 +109,30 @@ def test_only_one_process_computes_a_cell(done, monkeypatch):
         assert mine
 
 
+@pytest.mark.parametrize(
+    ("protocol", "order", "target"),
+    [("leave-last-out", "time", "next"), ("paper", "random", "holdout")],
+)
+def test_a_cells_settings_are_what_the_data_decide(tmp_path, protocol, order, target):
+    write_rows(tmp_path / "in", "interactions", small_log(40, 30, 12))
+    dataset = Dataset.load(tmp_path / "in", protocol=protocol, folder=tmp_path / "data")
+    data = PreparedData("log", dataset.folder, "0" * 64, dataset, protocol)
+    plan = Plan.model_validate({
+        "datasets": {"log": {"data": "x"}},
+        "models": {
+            "mine": {"set": ["finetune.epochs=3"]},
+            "paper": {"config": "paper"},
+            "set": {"set": ["corpus.order=random"]},
+        },
+    })
+    mine, paper, random = (cell.config for cell in cells_of(plan, data, tmp_path))
+    assert (mine.corpus.order, mine.finetune.target, mine.finetune.epochs) == (order, target, 3)
+    assert paper == load_config("paper", ["seed=0"])
+    assert random == load_config(None, ["seed=0", "corpus.order=random"])
+    # What the process is handed is decided already: deciding again changes nothing.
+    assert for_data(mine, newest_held_out=dataset.newest_held_out) == mine
+
+
 def test_baselines_come_first_and_one_that_draws_nothing_has_one_seed(data, tmp_path):
     plan = Plan.model_validate({
         "seeds": [4, 2],
@@ -121,5 +148,5 @@ def test_baselines_come_first_and_one_that_draws_nothing_has_one_seed(data, tmp_
         *(("ials", 2, True), ("mine", 2, False)),
     ]
     last = cells_of(plan, data, tmp_path)[-1]
-    assert last.config == load_config(None, ["seed=2", "backbone.depth=1"])
+    assert last.config == load_config(None, ["seed=2", "backbone.depth=1", "corpus.order=random"])
     assert last.folder == tmp_path / "cells" / "world" / "mine" / "2"

@@ -7,7 +7,7 @@ from cllm4rec.config import CorpusConfig
 from cllm4rec.corpora.collaborative import CollaborativeCorpus
 from cllm4rec.corpora.prompts import Prompts, entity
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.tokens.space import TokenSpace
+from cllm4rec.tokens.space import NOBODY, TokenSpace
 from support.strategies import histories
 from support.tiny_backbone import NUM_WORDS, tiny_tokenizer
 
@@ -15,10 +15,13 @@ NUM_ITEMS = 30
 PROMPTS = Prompts.build(tiny_tokenizer())
 
 
-def corpus_of(rows, *, seed=0, **config):
+def corpus_of(rows, *, seed=0, order="random", user_token_dropout=0.0, max_items=256):
     space = TokenSpace(NUM_WORDS, len(rows), NUM_ITEMS)
     interactions = Interactions.from_lists(rows, NUM_ITEMS)
-    return CollaborativeCorpus(interactions, space, PROMPTS, CorpusConfig(**config), seed)
+    config = CorpusConfig(order=order, max_items=max_items)
+    return CollaborativeCorpus(
+        interactions, space, PROMPTS, config, seed, user_token_dropout=user_token_dropout
+    )
 
 
 def items_of(document, num_users):
@@ -92,5 +95,27 @@ def test_the_interactions_stay_as_they_are():
     items.flags.writeable = False
     interactions = Interactions(np.array([0, 20]), items, NUM_ITEMS)
     space = TokenSpace(NUM_WORDS, 1, NUM_ITEMS)
-    corpus = CollaborativeCorpus(interactions, space, PROMPTS, CorpusConfig(), 0)
+    corpus = CollaborativeCorpus(interactions, space, PROMPTS, CorpusConfig(order="random"), 0)
     assert corpus.document(0, 0).main.tolist() != space.item(items).tolist()
+
+
+@given(histories(), orders, st.integers(0, 3), st.booleans())
+def test_the_user_token_is_dropped_always_or_never(rows, order, epoch, dropped):
+    corpus = corpus_of(rows, order=order, user_token_dropout=float(dropped))
+    for index, user in enumerate(corpus.users):
+        token = NOBODY if dropped else NUM_WORDS + int(user)
+        expected = PROMPTS.history.fill(user=entity(token))
+        assert corpus.document(index, epoch).prompt.tolist() == expected.tolist()
+
+
+def test_dropout_takes_its_share_of_user_tokens_and_moves_no_item():
+    rows = [list(range(9))] * 20
+    whole, dropped = corpus_of(rows), corpus_of(rows, user_token_dropout=0.2)
+    nobodies = 0
+    for index in range(20):
+        for epoch in range(100):
+            document = dropped.document(index, epoch)
+            assert document.main.tolist() == whole.document(index, epoch).main.tolist()
+            nobodies += NOBODY in document.prompt
+    # Binomial(2000, 0.2): 400 expected, standard deviation 17.9; five of them either way.
+    assert abs(nobodies - 400) < 90

@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.config import CorpusConfig
+from cllm4rec.corpora.collaborative import CollaborativeCorpus
 from cllm4rec.corpora.prompts import Prompts, entity
 from cllm4rec.corpora.recommendation import RecommendationCorpus, prediction_document
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
+from cllm4rec.tokens.space import ANONYMOUS, NOBODY, TokenSpace
 from support.strategies import histories
 from support.tiny_backbone import NUM_WORDS, tiny_tokenizer
 
@@ -18,12 +19,12 @@ END = QUESTION[np.flatnonzero(QUESTION == ANONYMOUS)[1] - 1 :]
 """The tokens of `, <user> will interact with`, of an anonymous user."""
 
 
-def corpus_of(rows, *, seed=0, holdout=0.5, user_token_dropout=0.0, **config):
+def corpus_of(rows, *, seed=0, holdout=0.5, user_token_dropout=0.0, order="random", **config):
     return RecommendationCorpus(
         Interactions.from_lists(rows, NUM_ITEMS),
         TokenSpace(NUM_WORDS, len(rows), NUM_ITEMS),
         PROMPTS,
-        CorpusConfig(**config),
+        CorpusConfig(order=order, **config),
         seed,
         holdout=holdout,
         user_token_dropout=user_token_dropout,
@@ -143,10 +144,11 @@ def test_an_example_is_a_function_of_seed_epoch_and_user(order):
     assert written(corpus_of(rows, order=order, seed=1), 0, 0) != written(first, 0, 0)
 
 
-def predicted(user, history, *, seed=0, **config):
+def predicted(user, history, *, seed=0, order="random", max_items=256, target="holdout"):
     space = TokenSpace(NUM_WORDS, 3, NUM_ITEMS)
     history = np.array(history, np.int32)
-    return prediction_document(user, history, space, PROMPTS, CorpusConfig(**config), seed)
+    config = CorpusConfig(order=order, max_items=max_items)
+    return prediction_document(user, history, space, PROMPTS, config, seed, target=target)
 
 
 def test_prediction_asks_for_the_user_with_the_whole_history():
@@ -197,3 +199,25 @@ def test_prediction_refuses_what_does_not_exist():
         predicted(0, [30])
     with pytest.raises(ValueError, match="user number 3"):
         predicted(3, [1])
+
+
+next_histories = st.lists(st.integers(0, NUM_ITEMS - 1), unique=True, max_size=9)
+
+
+@given(next_histories, st.integers(1, 5), st.none() | st.just(2))
+def test_what_is_asked_of_a_next_item_model_is_the_history_it_was_trained_on(items, most, user):
+    document = predicted(user, items, order="time", max_items=most, target="next")
+    # The end of training: the last thing a training document predicts is what follows this.
+    interactions = Interactions.from_lists([[], [], items], NUM_ITEMS)
+    space = TokenSpace(NUM_WORDS, 3, NUM_ITEMS)
+    config = CorpusConfig(order="time", max_items=most)
+    token = NOBODY if user is None else space.user(user)
+    assert document.prompt.tolist() == PROMPTS.history.fill(user=entity(token)).tolist()
+    assert space.item_number(document.main).tolist() == items[-most:]
+    if items:
+        corpus = CollaborativeCorpus(
+            interactions, space, PROMPTS, config, 0, user_token_dropout=float(user is None)
+        )
+        trained = corpus.document(0, 0)
+        assert trained.prompt.tolist() == document.prompt.tolist()
+        assert trained.main.tolist() == document.main.tolist()

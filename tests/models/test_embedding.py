@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.models.embedding import ExtendedEmbedding
-from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
+from cllm4rec.tokens.space import ANONYMOUS, NOBODY, TokenSpace
 
 SPACE = TokenSpace(num_words=5, num_users=2, num_items=3)
 WORDS = torch.arange(20.0).reshape(5, 4)
@@ -47,3 +47,18 @@ def test_items_are_a_view_of_the_table():
 def test_a_table_of_the_wrong_height_is_refused():
     with pytest.raises(ValueError, match="4 rows"):
         ExtendedEmbedding(WORDS, ENTITIES[:4], SPACE)
+
+
+def test_nobody_is_zero_whatever_items_the_row_has():
+    tokens = torch.tensor([[NOBODY, 7, 9, 1], [7, NOBODY, ANONYMOUS, 0]])
+    embedded = embedding()(tokens)
+    assert embedded[0, 0].tolist() == embedded[1, 1].tolist() == [0, 0, 0, 0]
+    # All others are what they are without it; an anonymous user beside it too.
+    assert embedded[0, 1:].tolist() == [*ENTITIES[[2, 4]].tolist(), WORDS[1].tolist()]
+    assert embedded[1, 2].tolist() == embedded[1, 0].tolist() == ENTITIES[2].tolist()
+
+
+def test_no_gradient_flows_through_nobody():
+    model = embedding()
+    model(torch.tensor([[NOBODY, 8]]))[0, 0].sum().backward()
+    assert model.entities.grad is None or not model.entities.grad.any()

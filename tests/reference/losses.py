@@ -55,7 +55,10 @@ def next_item_nll(model, document) -> float:
         embedded = model.embedding(prefix)
         hidden = model.backbone(embedded)[0, -1]
         shown = embedded[0, start:position]
-        mean = shown.mean(0) if len(shown) else torch.zeros_like(hidden)
+        mean = torch.zeros_like(hidden)
+        if len(shown):
+            weights = [model.skip_decay**age for age in reversed(range(len(shown)))]
+            mean = sum(w * z for w, z in zip(weights, shown, strict=True)) / sum(weights)
         query = model.head.query(hidden[None], mean[None])
         logits = (model.head(query, model.embedding.items) + model.cold)[0]
         target = model.space.item_number(tokens[position])

@@ -142,7 +142,8 @@ def test_a_batch_is_scored_as_its_users_are_alone(trained):
 def test_a_user_without_training_interactions_is_asked_by_history(trained):
     recommender = Recommender.load(trained.run.path)
     known = recommender.assembly.dataset.known("test").rows([3])
-    anonymous = ModelScorer(recommender.model, recommender.assembly, anonymous=True)
+    blend = {"prior": recommender.scorer.prior, "share": recommender.scorer.share}
+    anonymous = ModelScorer(recommender.model, recommender.assembly, anonymous=True, **blend)
     nobody = recommender.scorer.score(np.array([-1], dtype=np.int32), known)
     np.testing.assert_array_equal(nobody, anonymous.score(np.array([3], dtype=np.int32), known))
 

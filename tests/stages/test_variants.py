@@ -26,6 +26,15 @@ VARIANTS = {
     "lora": ["backbone.mode=lora"],
     "full": ["backbone.mode=full"],
     "time order": ["corpus.order=time"],
+    "next item": ["corpus.order=time", "finetune.target=next", "finetune.dropout=0.3"],
+    "next item, full, nobody": [
+        "corpus.order=time",
+        "finetune.target=next",
+        "backbone.mode=full",
+        "model.skip_decay=0.8",
+        "pretrain.enabled=false",
+        "finetune.user_token_dropout=1.0",
+    ],
 }
 
 

@@ -21,7 +21,7 @@ from support.tiny_backbone import NUM_WORDS, SIZE, tiny_tokenizer, write_tiny_ll
 HISTORIES = [[0, 1, 2, 3], [4, 2], [5, 6, 0, 1, 4, 2], [3], [6, 5, 4], [1, 0, 6, 2, 5]]
 NUM_ITEMS = 7
 SPACE = TokenSpace(NUM_WORDS, len(HISTORIES), NUM_ITEMS)
-CORPUS = CorpusConfig()
+CORPUS = CorpusConfig(order="random")
 
 
 def interactions() -> Interactions:
@@ -54,12 +54,12 @@ def _parts(seed: int, *, skip: bool) -> tuple[Backbone, ExtendedEmbedding, ItemH
     return backbone, ExtendedEmbedding(words, table(seed), SPACE), head, rankable
 
 
-def collaborative_llm(seed: int = 0, *, skip: bool = True) -> CollaborativeLLM:
-    return CollaborativeLLM(*_parts(seed, skip=skip), half_precision=False)
+def collaborative_llm(seed: int = 0, *, skip: bool = True, **settings: float) -> CollaborativeLLM:
+    return CollaborativeLLM(*_parts(seed, skip=skip), half_precision=False, **settings)
 
 
-def rec_llm(seed: int = 0, *, skip: bool = True) -> RecLLM:
-    return RecLLM(*_parts(seed, skip=skip), half_precision=False)
+def rec_llm(seed: int = 0, *, skip: bool = True, **settings: float) -> RecLLM:
+    return RecLLM(*_parts(seed, skip=skip), half_precision=False, **settings)
 
 
 def content_llm(vocabulary: torch.Tensor, seed: int = 1) -> ContentLLM:

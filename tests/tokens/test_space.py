@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
+from cllm4rec.tokens.space import ANONYMOUS, NOBODY, TokenSpace
 from support.strategies import token_spaces
 
 SPACE = TokenSpace(num_words=10, num_users=4, num_items=3)
@@ -37,7 +37,7 @@ def test_users_and_items_have_the_tokens_of_their_kind():
     assert all(SPACE.is_item(SPACE.item(number)) for number in range(3))
 
 
-@pytest.mark.parametrize("token", [ANONYMOUS, 17])
+@pytest.mark.parametrize("token", [ANONYMOUS, NOBODY, 17])
 def test_the_anonymous_token_and_those_beyond_the_space_are_of_no_kind(token):
     assert not SPACE.is_word(token)
     assert not SPACE.is_user(token)
@@ -53,7 +53,7 @@ def test_arrays_and_tensors_are_mapped_number_by_number(kind):
 
 @pytest.mark.parametrize("kind", [np.array, torch.tensor])
 def test_the_rows_of_the_entity_table_are_users_then_items(kind):
-    tokens = kind([[SPACE.item(2), 0, SPACE.user(0)], [9, ANONYMOUS, SPACE.item(0)]])
+    tokens = kind([[SPACE.item(2), 0, 1, SPACE.user(0)], [9, ANONYMOUS, NOBODY, SPACE.item(0)]])
     assert SPACE.entity_rows(tokens).tolist() == [6, 0, 4]
 
 

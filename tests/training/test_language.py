@@ -6,6 +6,7 @@ from cllm4rec.tokens.batch import collate
 from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
+from cllm4rec.training.randomness import seeded
 from reference import losses as reference
 from support import tiny_models as tiny
 
@@ -77,6 +78,22 @@ def test_the_regulariser_pulls_the_two_tables_together():
     train(together, ["collaborative", "content"], epochs=20)
     assert distance(together) < 0.8 * before
     assert distance(together) < 0.8 * distance(apart)
+
+
+def test_validation_in_between_does_not_switch_dropout_off():
+    objective = both_llms(0.0)["collaborative"]
+    objective.model.dropout = 0.5
+    [batch] = objective.batches(objective.steps(Pass("collaborative", 0, 6))[0])
+
+    def likelihood() -> float:
+        with torch.no_grad(), seeded(0):
+            return float(objective.losses(batch)["likelihood"].total)
+
+    first = likelihood()
+    objective.model.eval()
+    assert likelihood() == first
+    objective.model.dropout = 0.0
+    assert likelihood() != first
 
 
 def test_counts_are_known_before_the_losses_and_agree_with_them():

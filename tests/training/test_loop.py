@@ -29,8 +29,9 @@ class Interrupted(Exception):
 class Training:
     """Two mutually regularised LLMs, their optimisers and their checkpoint."""
 
-    def __init__(self, folder: Path) -> None:
-        collaborative = tiny.collaborative_llm()
+    def __init__(self, folder: Path, dropout: float = 0.0, seed: int = 0) -> None:
+        self.seed = seed
+        collaborative = tiny.collaborative_llm(dropout=dropout)
         content = tiny.content_llm(tiny.TextCorpus.vocabulary())
         histories = CollaborativeCorpus(
             tiny.interactions(), tiny.SPACE, tiny.prompts(), tiny.CORPUS, seed=0
@@ -63,6 +64,7 @@ class Training:
             self.objectives,
             self.optimizers,
             stage="pretrain",
+            seed=self.seed,
             position=position,
             log=log,
             after_pass=lambda _: False,
@@ -83,19 +85,87 @@ def num_steps(folder: Path) -> int:
     return sum(len(training.objectives[part.objective].steps(part)) for part in PLAN)
 
 
-def test_a_run_resumed_after_any_step_is_the_uninterrupted_run(tmp_path):
-    uninterrupted = Training(tmp_path / "whole")
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_run_resumed_after_any_step_is_the_uninterrupted_run(tmp_path, dropout):
+    uninterrupted = Training(tmp_path / "whole", dropout)
     uninterrupted.run(Position())
     for stop_after in range(num_steps(tmp_path)):
         folder = tmp_path / f"stopped-{stop_after}"
         with pytest.raises(Interrupted):
-            Training(folder).run(Position(), stop_after)
-        resumed = Training(folder)
+            Training(folder, dropout).run(Position(), stop_after)
+        torch.rand(stop_after)  # Whatever else was drawn in between plays no part.
+        resumed = Training(folder, dropout)
         found = resumed.checkpoint.resume()
         assert (found is None) == (stop_after == 0)
         resumed.run(found[0] if found else Position())
         for name, tensor in uninterrupted.tensors().items():
             assert torch.equal(tensor, resumed.tensors()[name]), (stop_after, name)
+
+
+def test_what_is_dropped_is_a_function_of_the_seed(tmp_path):
+    losses = []
+    for dropout, seed in ((0.5, 0), (0.5, 0), (0.5, 1), (0.0, 0), (0.0, 1)):
+        training = Training(tmp_path / str(len(losses)), dropout, seed)
+        training.run(Position())
+        losses.append([row["loss"] for row in training.rows])
+    first, again, other, none, none_other = losses
+    assert first == again
+    # The content model is asked first and has no dropout; every step of the other one has.
+    assert none == none_other
+    assert all(len({*values}) == 1 for values in zip(first[:1], other[:1], none[:1], strict=True))
+    assert first != other
+    assert first != none
+
+
+class Drawing:
+    """An objective that notes what torch draws in each of its steps; one document per step."""
+
+    weights = {"likelihood": 1.0}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.value = nn.Parameter(torch.ones(2))
+        self.draws: list[tuple[float, ...]] = []
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        return {"value": self.value}
+
+    def steps(self, part: Pass) -> list[list[int]]:
+        return [[0]] * part.count
+
+    def batches(self, step: list[int]) -> list[int]:
+        return step
+
+    def counts(self, batch: int) -> dict[str, int]:
+        return {"likelihood": 1}
+
+    def losses(self, batch: int) -> dict[str, Loss]:
+        self.draws.append(tuple(torch.rand(4).tolist()))
+        return {"likelihood": Loss(self.value.square().sum(), 1)}
+
+
+def draws(seed: int = 0, stage: str = "pretrain", start: Position | None = None) -> list:
+    objective = Drawing()
+    fit(
+        [Pass("only", 0, 3), Pass("only", 3, 3)],
+        {"only": objective},
+        {"only": adam(objective.parameters(), learning_rate=0.1, maps_rate=1.0, weight_decay=0.0)},
+        stage=stage,
+        seed=seed,
+        position=start or Position(),
+        log=lambda **_: None,
+        after_pass=lambda _: False,
+        checkpoint=lambda _: None,
+    )
+    return objective.draws
+
+
+def test_every_step_of_every_pass_and_stage_draws_its_own_masks():
+    drawn = [*draws(), *draws(seed=1), *draws(stage="finetune")]
+    assert len(drawn) == len(set(drawn)) == 18
+
+
+def test_a_step_draws_the_same_wherever_training_began():
+    assert draws(start=Position(1, 1)) == draws()[4:]
 
 
 def test_every_pass_is_run_and_logged_in_order(tmp_path):

@@ -4,6 +4,7 @@ import torch
 from cllm4rec.corpora.recommendation import RecommendationCorpus
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
+from cllm4rec.training.randomness import seeded
 from cllm4rec.training.recommendation import FinetuneObjective
 from reference import losses as reference
 from support import tiny_models as tiny
@@ -82,6 +83,22 @@ def test_accumulated_micro_batches_equal_the_whole_batch():
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
     for name, tensor in results[0][1].items():
         torch.testing.assert_close(tensor, results[1][1][name], rtol=1e-3, atol=1e-4)
+
+
+def test_validation_in_between_does_not_switch_dropout_off():
+    model = objective()
+    model.model.dropout = 0.5
+    [batch] = model.batches(model.steps(whole(model))[0])
+
+    def likelihood() -> float:
+        with torch.no_grad(), seeded(0):
+            return float(model.losses(batch)["likelihood"].total)
+
+    first = likelihood()
+    model.model.eval()
+    assert likelihood() == first
+    model.model.dropout = 0.0
+    assert likelihood() != first
 
 
 def test_without_content_there_is_no_regularisation():

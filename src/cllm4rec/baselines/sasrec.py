@@ -33,9 +33,10 @@ class SasRec(NeuralBaseline):
     ) -> Iterator[tuple[int, Scorer]]:
         """Adam on batches of sequences of similar length."""
         # Torch is loaded where a network is trained; the other baselines do without it.
-        from cllm4rec.baselines.networks.checkpoints import checkpoints, seeded
+        from cllm4rec.baselines.networks.checkpoints import checkpoints
         from cllm4rec.baselines.networks.sequences import SasRecScorer, training_epoch
         from cllm4rec.baselines.networks.transformer import SasRecNetwork
+        from cllm4rec.training.randomness import seeded
 
         seed = derived_seed(context.seed, self.name, str(settings))
         with seeded(seed, "weights"):

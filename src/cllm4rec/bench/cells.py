@@ -21,7 +21,7 @@ from cllm4rec import progress
 from cllm4rec.baselines import BASELINES
 from cllm4rec.bench.data import PreparedData, identity_of
 from cllm4rec.bench.plan import Plan
-from cllm4rec.config import Config
+from cllm4rec.config import Config, for_data
 from cllm4rec.errors import IntegrityError
 from cllm4rec.rundir import read_json, write_json
 
@@ -87,13 +87,18 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
             if seed == plan.seeds[0] or BASELINES[name].draws_at_random
         ]
         for name in [*names, *plan.models]:
-            is_model = name in plan.models
+            config = None
+            if name in plan.models:
+                config = for_data(
+                    plan.model_config_of(data.name, name, seed),
+                    newest_held_out=data.dataset.newest_held_out,
+                )
             cells.append(
                 Cell(
                     data.name,
                     name,
                     seed,
-                    plan.model_config_of(data.name, name, seed) if is_model else None,
+                    config,
                     (out / "cells" / data.name / name / str(seed)).absolute(),
                     data.folder.absolute(),
                     data.sha256,

@@ -1,18 +1,19 @@
 """Prompts that ask for recommendations: masked histories to learn from, whole ones to predict."""
 
 import hashlib
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec import seeds
 from cllm4rec.config import CorpusConfig
+from cllm4rec.corpora.collaborative import history_document
 from cllm4rec.corpora.document import NO_TOKENS, Document
 from cllm4rec.corpora.history import shown
 from cllm4rec.corpora.prompts import Prompts, entity
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
+from cllm4rec.tokens.space import ANONYMOUS, NOBODY, TokenSpace
 
 
 class Example(NamedTuple):
@@ -94,17 +95,21 @@ def prediction_document(
     prompts: Prompts,
     config: CorpusConfig,
     seed: int,
+    *,
+    target: Literal["holdout", "next"] = "holdout",
 ) -> Document:
-    """The prompt that asks what a user will interact with next, given all that is known.
+    """The document that asks what a user will interact with next, given all that is known.
 
     Args:
-        user: the user's number; None for a user without an embedding (``ANONYMOUS``).
+        user: the user's number; None for a user without an embedding.
         history: item numbers, oldest first; may be empty.
         space: layout of the token ids.
         prompts: encoded templates.
         config: order and cap of the history.
         seed: of the permutation where the order is random. It is then a function of (seed, set of
             items): the same items in another order, or twice, give the same document.
+        target: what the model was finetuned for: ``holdout`` asks in words after the history,
+            ``next`` by the history alone.
 
     Raises:
         ValueError: a user or item number out of range.
@@ -115,8 +120,12 @@ def prediction_document(
         items = np.unique(items)
         content = hashlib.blake2b(items.tobytes(), digest_size=8).hexdigest()
         rng = seeds.generator(seed, "prediction", content)
+    items = shown(items, config, rng)
+    if target == "next":
+        token = NOBODY if user is None else space.user(user)
+        return history_document(token, items, space, prompts)
     token = ANONYMOUS if user is None else space.user(user)
-    return _question(token, shown(items, config, rng), space, prompts)
+    return _question(token, items, space, prompts)
 
 
 def _question(

@@ -133,6 +133,25 @@ class Dataset:
         """Whether the log said when or in which order the interactions were."""
         return bool(self.report().get("ordered", False))
 
+    @property
+    def newest_held_out(self) -> bool:
+        """Whether what is held out of the histories are their newest interactions.
+
+        True if for nine in ten of the users who have both, nothing held out is older than anything
+        in training; a random split does that by chance for a few short histories only.
+        """
+        if not self.ordered:
+            return False
+        held = np.isin(self.part_codes, [PARTS.index("valid"), PARTS.index("test")])
+        trained = self.part_codes == PARTS.index("train")
+        users, place = self.interactions.users(), np.arange(len(self.interactions))
+        first_held = np.full(len(self.users), len(place))
+        last_trained = np.full(len(self.users), -1)
+        np.minimum.at(first_held, users[held], place[held])
+        np.maximum.at(last_trained, users[trained], place[trained])
+        both = (first_held < len(place)) & (last_trained >= 0)
+        return bool(both.any() and (last_trained < first_held)[both].mean() >= 0.9)
+
     def summary(self) -> dict[str, int]:
         """Counts of users, items, interactions (all and per part), texts and reviews."""
         per_part = np.bincount(self.part_codes, minlength=len(PARTS)).tolist()

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
@@ -13,11 +14,15 @@ from cllm4rec.evaluation.intervals import bootstrap_interval
 from cllm4rec.evaluation.metrics import COVERAGE_DEPTH, METRICS, coverage_at, hits
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.ranking import NO_ITEM, RankedItems, rank_all
+from cllm4rec.seeds import generator
 
 DEPTH = 100
 """Length of the lists that are evaluated."""
 SELECTION = ("recall@20", "recall@40", "ndcg@100")
 """Their sum on validation chooses settings and epochs (as the authors' code does)."""
+
+MAX_SAMPLE = 4000
+"""Validation users that decide a search or an epoch; a larger data set is sampled."""
 
 HeldOut = Literal["valid", "test"]
 
@@ -145,6 +150,42 @@ def evaluate_scorer(
     ranked = rank_all(scorer, users, known, k, progress_label=progress_label)
     relevant = dataset.part(part)
     return evaluate(ranked, relevant, num_items=len(dataset.items), bootstrap=bootstrap, seed=seed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Some validation users, row by row.
+
+    Attributes:
+        users: their numbers, ``int32 [U]``.
+        known: what is known of them, U rows.
+        relevant: their validation items, U rows.
+    """
+
+    users: NDArray[np.int32]
+    known: Interactions
+    relevant: Interactions
+
+
+def validation_sample(dataset: Dataset, seed: int) -> Sample:
+    """At most `MAX_SAMPLE` validation users, who decide searches and epochs.
+
+    Args:
+        dataset: whose validation part is sampled.
+        seed: of the sample.
+    """
+    users = evaluated_users(dataset, "valid")
+    if len(users) > MAX_SAMPLE:
+        users = np.sort(generator(seed, "users").choice(users, MAX_SAMPLE, replace=False))
+    return Sample(users, dataset.known("valid").rows(users), dataset.part("valid").rows(users))
+
+
+def selection_of(scorer: Scorer, sample: Sample) -> float:
+    """Recall@20 + Recall@40 + NDCG@100 of a scorer to which a user's number means nothing."""
+    rows = np.arange(len(sample.users), dtype=np.int32)
+    with progress.quiet():
+        ranked = rank_all(scorer, rows, sample.known, DEPTH)
+    return evaluate(ranked, sample.relevant, num_items=sample.known.num_items).selection
 
 
 def evaluated_users(dataset: Dataset, part: HeldOut) -> NDArray[np.int32]:

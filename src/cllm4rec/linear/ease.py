@@ -110,7 +110,8 @@ def add_texts(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float) 
 
 def weights_of(inverse: Matrix) -> NDArray[np.float32]:
     """EASE's weights from the inverse, ``float32 [items, items]`` with a zero diagonal."""
-    weights: NDArray[np.float32] = (inverse / -np.diag(inverse)).astype(np.float32)
+    # Row by row in memory: a sparse history times a matrix stored by columns takes 17 times longer.
+    weights: NDArray[np.float32] = np.ascontiguousarray(inverse / -np.diag(inverse), np.float32)
     np.fill_diagonal(weights, 0)
     return weights
 

@@ -82,8 +82,8 @@ def load_backbone(
             torch.manual_seed(seed)
             random: Any = AutoModel
             model = random.from_config(hf_config, attn_implementation="sdpa").to(dtype)
-    _drop_word_embeddings(model)
     model.requires_grad_(config.mode == "full")
+    _drop_word_embeddings(model)
     if config.mode == "lora":
         model = _with_adapters(model, config.lora_rank, seed)
     fast = config.mode == "full" and arithmetic(config.dtype) == torch.bfloat16
@@ -144,7 +144,9 @@ def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype) -> Any:
 
 def _drop_word_embeddings(model: Any) -> None:
     """Free the backbone's own copy: words reach it as vectors only."""
-    model.set_input_embeddings(nn.Embedding(1, model.config.hidden_size, dtype=model.dtype))
+    unused = nn.Embedding(1, model.config.hidden_size, dtype=model.dtype).requires_grad_(False)
+    nn.init.zeros_(unused.weight)
+    model.set_input_embeddings(unused)
 
 
 def _with_adapters(model: Any, rank: int, seed: int) -> Any:

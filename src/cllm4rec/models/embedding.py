@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from cllm4rec.tokens.space import TokenSpace
+from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
 
 
 class ExtendedEmbedding(nn.Module):
@@ -12,8 +12,8 @@ class ExtendedEmbedding(nn.Module):
 
     Paper section 3.1.
 
-    A negative token (`ANONYMOUS`) stands for a user without a row: it becomes the mean of the
-    row's item embeddings, zero where there are none.
+    A negative token stands for a user without a row: `ANONYMOUS` becomes the mean of the row's item
+    embeddings, zero where there are none; `NOBODY` becomes zero.
     """
 
     words: Tensor
@@ -39,10 +39,10 @@ class ExtendedEmbedding(nn.Module):
     def forward(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length size"]:
         """Embeddings, float32; the gradient reaches user and item rows only."""
         is_word = self.space.is_word(tokens)
-        anonymous = tokens < 0
         entities = self.entities[self.space.entity_rows(tokens)]
-        embedded = self.words[tokens.where(is_word, 0)]
-        embedded = embedded.index_put((~is_word & ~anonymous,), entities)
+        embedded = self.words[tokens.where(is_word, 0)].masked_fill((tokens < 0).unsqueeze(-1), 0.0)
+        embedded = embedded.index_put((tokens >= self.space.num_words,), entities)
+        anonymous = tokens == ANONYMOUS
         if anonymous.any():
             mean = self.history_mean(tokens)
             embedded = torch.where(anonymous.unsqueeze(-1), mean.unsqueeze(1), embedded)

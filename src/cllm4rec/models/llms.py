@@ -3,17 +3,15 @@
 Paper sections 3.2 to 3.4.
 """
 
-from typing import Any
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.embedding import ExtendedEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.losses import Loss, token_likelihood
-from cllm4rec.models.prior import FactorPrior
 from cllm4rec.tokens.batch import Batch, next_tokens
 from cllm4rec.tokens.space import TokenSpace
 
@@ -45,12 +43,16 @@ class CollaborativeLLM(nn.Module):
         rankable: Tensor,
         *,
         half_precision: bool,
+        skip_decay: float = 1.0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.embedding = embedding
         self.head = head
         self.half_precision = half_precision
+        self.skip_decay = skip_decay
+        self.dropout = dropout
         self.register_buffer("cold", torch.where(rankable, 0.0, -torch.inf), persistent=False)
 
     cold: Tensor
@@ -71,15 +73,24 @@ class CollaborativeLLM(nn.Module):
         states: Tensor = self.backbone(self.embedding(batch.tokens))[rows, positions]
         return states
 
+    def embedded(self, batch: Batch) -> Float[Tensor, "batch length size"]:
+        """Embeddings of all tokens, in training with dropout on the items'."""
+        embedded: Tensor = self.embedding(batch.tokens)
+        if not self.training or self.dropout == 0:
+            return embedded
+        is_item = self.space.is_item(batch.tokens).unsqueeze(-1)
+        return torch.where(is_item, functional.dropout(embedded, self.dropout), embedded)
+
     def loss(self, batch: Batch) -> Loss:
         """Summed negative log likelihood of every main-text item, the first included."""
-        embedded = self.embedding(batch.tokens)
+        embedded = self.embedded(batch)
         hidden = self.backbone(embedded)
         rows, positions, targets = next_tokens(batch)
-        mean = running_mean(embedded, batch)[rows, positions]
+        is_item = self.space.is_item(batch.tokens)
+        mean = running_mean(embedded, is_item, self.skip_decay)[rows, positions]
         query = self.head.query(hidden[rows, positions], mean)
         return token_likelihood(
-            query,
+            functional.dropout(query, self.dropout, self.training),
             self.embedding.items,
             self.head.bias + self.cold,
             self.space.item_number(targets),
@@ -88,72 +99,70 @@ class CollaborativeLLM(nn.Module):
 
 
 class RecLLM(CollaborativeLLM):
-    """The collaborative LLM's parts, asked once, at the prompt's last position.
-
-    Its scores may be blended with a closed-form prior's; ``blend`` is the prior's share, chosen on
-    validation. Training never sees the prior: fitted on the same interactions, it would seem to
-    know the held-out items already.
-    """
-
-    def __init__(self, *parts: Any, half_precision: bool) -> None:
-        super().__init__(*parts, half_precision=half_precision)
-        self.prior: FactorPrior | None = None
-        self.blend = 0.0
+    """The collaborative LLM's parts, asked once, at each document's last position."""
 
     def asked(self, batch: Batch) -> Float[Tensor, "batch size"]:
-        """Hidden states that the head is asked about: at each prompt's last position."""
-        hidden: Tensor = self.backbone(self.embedding(batch.tokens))
-        return hidden[torch.arange(len(batch.lengths)), batch.lengths - 1]
+        """Hidden states that the head is asked about: at each document's last position."""
+        return last_position(self.backbone(self.embedded(batch)), batch)
 
     def query(self, batch: Batch) -> Float[Tensor, "batch size"]:
-        """One vector per prompt, ``[batch, size]``: all that the item head needs."""
-        return self.head.query(self.asked(batch), self.embedding.history_mean(batch.tokens))
+        """One vector per document, ``[batch, size]``: all that the item head needs."""
+        embedded = self.embedded(batch)
+        hidden = last_position(self.backbone(embedded), batch)
+        mean = recent_mean(embedded, self.space.is_item(batch.tokens), self.skip_decay)
+        query: Tensor = self.head.query(hidden, mean)
+        return functional.dropout(query, self.dropout, self.training)
 
-    def llm_logits(self, batch: Batch) -> Float[Tensor, "batch items"]:
-        """Logits of the whole catalogue by the language model alone, cold items included."""
+    def forward(self, batch: Batch) -> Float[Tensor, "batch items"]:
+        """Logits of the whole catalogue, cold items included."""
         logits: Tensor = self.head(self.query(batch), self.embedding.items)
         return logits
 
-    def prior_logits(self, batch: Batch) -> Float[Tensor, "batch items"]:
-        """Logits of the whole catalogue by the prior alone; zeros where there is none."""
-        if self.prior is None:
-            return torch.zeros(len(batch.lengths), self.space.num_items)
-        rows, positions = self.space.is_item(batch.tokens).nonzero(as_tuple=True)
-        items = self.space.item_number(batch.tokens[rows, positions])
-        logits: Tensor = self.prior(rows, items, len(batch.lengths))
-        return logits
-
-    def forward(self, batch: Batch) -> Float[Tensor, "batch items"]:
-        """Blended logits of the whole catalogue."""
-        return blended(self.llm_logits(batch), self.prior_logits(batch), self.blend)
-
     def training_logits(self, batch: Batch) -> Float[Tensor, "batch items"]:
-        """The language model's logits, items without a training interaction left out."""
-        logits: Tensor = self.llm_logits(batch) + self.cold
+        """The same, items without a training interaction left out."""
+        logits: Tensor = self.forward(batch) + self.cold
         return logits
 
 
-def blended(
-    llm: Float[Tensor, "batch items"], prior: Float[Tensor, "batch items"], share: float
-) -> Float[Tensor, "batch items"]:
-    """``(1 - share) · llm + share · prior``."""
-    return torch.lerp(llm, prior, share)
+def last_position(
+    hidden: Float[Tensor, "batch length size"], batch: Batch
+) -> Float[Tensor, "batch size"]:
+    """What stands at each document's last token."""
+    return hidden[torch.arange(len(batch.lengths)), batch.lengths - 1]
 
 
 def running_mean(
-    embedded: Float[Tensor, "batch length size"], batch: Batch
+    embedded: Float[Tensor, "batch length size"],
+    is_item: Bool[Tensor, "batch length"],
+    decay: float = 1.0,
 ) -> Float[Tensor, "batch length size"]:
-    """Mean of the main-text embeddings up to and including each position; zero before the first.
+    """Weighted mean of the items' embeddings up to and including each position.
 
-    The autoregressive counterpart of a history's mean: position t predicts t + 1 and may look at
-    ≤ t.
+    An item weighs ``decay`` times as much as the item after it. Zero before the first item. The
+    autoregressive counterpart of `recent_mean`: position t predicts t + 1 and may look at ≤ t.
     """
-    positions = torch.arange(embedded.shape[1], device=embedded.device)
-    in_main: Int[Tensor, "batch length"] = (
-        (positions >= batch.main_starts.unsqueeze(1)) & (positions < batch.lengths.unsqueeze(1))
-    ).long()
-    total = (embedded * in_main.unsqueeze(-1)).cumsum(dim=1)
-    return total / in_main.cumsum(dim=1).clamp_min(1).unsqueeze(-1)
+    number = is_item.cumsum(dim=1)
+    age = (number.unsqueeze(2) - number.unsqueeze(1)).clamp_min(0)
+    positions = torch.arange(is_item.shape[1], device=is_item.device)
+    visible = (positions <= positions.unsqueeze(1)) & is_item.unsqueeze(1)
+    weights = torch.where(visible, torch.tensor(decay) ** age, 0.0)
+    total = weights.sum(dim=2, keepdim=True)
+    return (weights / total.clamp_min(1e-9)) @ embedded
+
+
+def recent_mean(
+    embedded: Float[Tensor, "batch length size"],
+    is_item: Bool[Tensor, "batch length"],
+    decay: float = 1.0,
+) -> Float[Tensor, "batch size"]:
+    """Weighted mean of a row's item embeddings; the newest weighs 1, each older one ``decay`` less.
+
+    Zero for a row without items.
+    """
+    number = is_item.cumsum(dim=1)
+    weights = torch.where(is_item, torch.tensor(decay) ** (number[:, -1:] - number), 0.0)
+    total = weights.sum(dim=1, keepdim=True)
+    return torch.einsum("bl,bld->bd", weights / total.clamp_min(1e-9), embedded)
 
 
 def saved_tensors(model: CollaborativeLLM | ContentLLM) -> dict[str, Tensor]:

@@ -70,15 +70,15 @@ def model_rankings(
         (``""``, ``"language model alone"`` or ``"prior alone"``; the prior's share in it; the lists
         of :data:`DEPTH` items of every user of the test part); the model itself first.
     """
-    model, chosen = recommender.model, recommender.model.blend
+    scorer, chosen = recommender.scorer, recommender.scorer.share
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
-    halves = {} if model.prior is None else {"language model alone": 0.0, "prior alone": 1.0}
+    halves = {} if scorer.prior is None else {"language model alone": 0.0, "prior alone": 1.0}
     try:
         for name, share in {"": chosen, **halves}.items():
-            model.blend = share
-            yield name, share, rank_all(recommender.scorer, users, known, DEPTH)
+            scorer.share = share
+            yield name, share, rank_all(scorer, users, known, DEPTH)
     finally:
-        model.blend = chosen
+        scorer.share = chosen
 
 
 def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, Any]]:
@@ -93,7 +93,8 @@ def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, A
             continue
         ranked.write(run.file("topk", "test.parquet"), dataset.users, dataset.items)
         _write_per_user(run.file("topk", "test-per-user.parquet"), report)
-        settings = {} if recommender.model.prior is None else {"prior's share": share}
+        prior = recommender.scorer.prior
+        settings = {} if prior is None else {"prior's share": share, **prior.settings}
         rows.append(_row("CLLM4Rec", settings, report, trained_s))
     return rows
 

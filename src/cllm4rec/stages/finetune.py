@@ -1,4 +1,4 @@
-"""finetune: masked histories, held-out items as the only target (paper section 3.4)."""
+"""finetune: items held out of histories, or the next item at every position, as the target."""
 
 import time
 from typing import Any
@@ -7,18 +7,20 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cllm4rec import linear_prior
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.config import Config
+from cllm4rec.corpora.collaborative import CollaborativeCorpus
 from cllm4rec.corpora.recommendation import RecommendationCorpus
-from cllm4rec.data.dataset import Dataset
+from cllm4rec.evaluation.protocol import validation_sample
 from cllm4rec.models.llms import RecLLM, saved_tensors
-from cllm4rec.models.prior import prior_from
-from cllm4rec.recommender import ModelScorer, load_tensors, save_model
+from cllm4rec.recommender import ModelScorer, load_tensors, prior_seed, save_model
 from cllm4rec.rundir import RunDir
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.blending import blend_reports
-from cllm4rec.stages.prepare import write_config
+from cllm4rec.stages.prepare import settle
 from cllm4rec.training.checkpoint import Checkpoint
+from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Pass, Position, fit
 from cllm4rec.training.optim import adam
 from cllm4rec.training.recommendation import FinetuneObjective
@@ -37,10 +39,8 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
         RunError: the run is not pretrained.
     """
     started_at_s = time.perf_counter()
-    run.require("prepare")
-    write_config(run, config)
+    dataset, config = settle(run, config)
     run.require("pretrain")
-    dataset = Dataset.open(run.file("data"))
     assembly = Assembly.load(config, dataset)
     files = {**run.info("prepare")["files"], **run.info("pretrain")["files"]}
     identity = assembly.identity(SECTIONS, files)
@@ -54,18 +54,20 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
         _cold_items_from_content(assembly, tensors["embedding.entities"], content)
     model = assembly.rec_llm(tensors["embedding.entities"])
     load_tensors(model, tensors)
-    prior = _pretrained(run, "prior")
-    if prior is not None and config.model.prior:
-        model.prior = prior_from(prior)
-    best = _Best(model, assembly, run, config.finetune.patience)
+    prior = None
+    if config.model.prior:
+        prior = linear_prior.search(dataset, prior_seed(config), texts=config.model.content)
+    scorer = ModelScorer(model, assembly, prior=prior)
+    best = _Best(scorer, run, config.finetune.patience)
     checkpoint = _train(run, assembly, identity, model, content, best)
     best.restore()
-    save_model(run.file("model"), model, assembly)
+    save_model(run.file("model"), scorer)
     notes = best.notes
     info = {
         "epochs": notes["epochs"],
         "best_epoch": notes["epoch"],
         "blend": notes["blend"],
+        "prior": None if prior is None else prior.settings,
         "valid": notes["valid"],
     }
     seconds = time.perf_counter() - started_at_s
@@ -80,14 +82,16 @@ class _Best:
     Judged by validation Recall@20 + Recall@40 + NDCG@100.
     """
 
-    def __init__(self, model: RecLLM, assembly: Assembly, run: RunDir, patience: int) -> None:
-        self.model, self.assembly, self.run, self.patience = model, assembly, run, patience
+    def __init__(self, scorer: ModelScorer, run: RunDir, patience: int) -> None:
+        self.scorer, self.run, self.patience = scorer, run, patience
+        seed = derived_seed(scorer.assembly.config.seed, "validation")
+        self.sample = validation_sample(scorer.assembly.dataset, seed)
         self.notes: dict[str, Any] = {"epochs": 0, "epoch": 0, "selection": -1.0}
         self.tensors: dict[str, Tensor] = {}
 
     def validate(self, epoch: int) -> bool:
         """Score the validation part, keep the best parameters; true when out of patience."""
-        reports = blend_reports(ModelScorer(self.model, self.assembly), self.assembly.dataset)
+        reports = blend_reports(self.scorer, self.sample)
         blend, report = max(reports.items(), key=lambda pair: pair[1].selection)
         self.notes["epochs"] = epoch
         alone = reports[0.0].mean
@@ -98,13 +102,13 @@ class _Best:
             self.notes.update(
                 epoch=epoch, selection=report.selection, blend=blend, valid=dict(report.mean)
             )
-            self.tensors = saved_tensors(self.model)
+            self.tensors = saved_tensors(self.scorer.model)
         return epoch - int(self.notes["epoch"]) >= self.patience
 
     def restore(self) -> None:
         """Put the best epoch's parameters and blend back into the model."""
-        load_tensors(self.model, self.tensors)
-        self.model.blend = self.notes["blend"]
+        load_tensors(self.scorer.model, self.tensors)
+        self.scorer.share = self.notes["blend"]
 
 
 def _train(
@@ -117,25 +121,8 @@ def _train(
 ) -> Checkpoint:
     config = assembly.config.finetune
     seed = derived_seed(assembly.config.seed, "finetune")
-    corpus = RecommendationCorpus(
-        assembly.dataset.part("train"),
-        assembly.space,
-        assembly.prompts,
-        assembly.config.corpus,
-        seed,
-        holdout=config.holdout,
-        user_token_dropout=config.user_token_dropout,
-    )
-    sample = range(min(len(corpus), SAMPLE))
-    standardise(model, [corpus.example(index, 0).document for index in sample])
-    objective = FinetuneObjective(
-        model,
-        corpus,
-        content,
-        mutual_weight=config.mutual_weight,
-        batch_users=config.batch_users,
-        batch_tokens=config.batch_tokens,
-        seed=seed,
+    objective = (_next_item if config.target == "next" else _holdout)(
+        assembly, model, content, seed
     )
     parameters = {"finetune": objective.parameters()}
     optimizers = {
@@ -143,6 +130,7 @@ def _train(
             parameters["finetune"],
             learning_rate=config.learning_rate,
             maps_rate=config.maps_rate,
+            backbone_rate=config.backbone_rate,
             weight_decay=config.weight_decay,
         )
     }
@@ -154,18 +142,76 @@ def _train(
     else:
         run.forget("finetune", "evaluate")
         best.validate(0)
-    plan = [Pass("finetune", epoch * len(corpus), len(corpus)) for epoch in range(config.epochs)]
+    size = len(objective.corpus)
+    plan = [Pass("finetune", epoch * size, size) for epoch in range(config.epochs)]
     fit(
         plan,
         {"finetune": objective},
         optimizers,
         stage="finetune",
+        seed=seed,
         position=position,
         log=run.log_metrics,
         after_pass=lambda number: best.validate(number + 1),
         checkpoint=lambda at: checkpoint.save(at, best.notes, best.tensors),
     )
     return checkpoint
+
+
+def _holdout(
+    assembly: Assembly, model: RecLLM, content: Tensor | None, seed: int
+) -> FinetuneObjective:
+    """Held-out items after masked histories (paper section 3.4)."""
+    config = assembly.config.finetune
+    corpus = RecommendationCorpus(
+        assembly.dataset.part("train"),
+        assembly.space,
+        assembly.prompts,
+        assembly.config.corpus,
+        seed,
+        holdout=config.holdout,
+        user_token_dropout=config.user_token_dropout,
+    )
+    sample = range(min(len(corpus), SAMPLE))
+    standardise(model, [corpus.example(index, 0).document for index in sample])
+    return FinetuneObjective(
+        model,
+        corpus,
+        content,
+        mutual_weight=config.mutual_weight,
+        batch_users=config.batch_users,
+        batch_tokens=config.batch_tokens,
+        seed=seed,
+    )
+
+
+def _next_item(
+    assembly: Assembly, model: RecLLM, content: Tensor | None, seed: int
+) -> LanguageObjective:
+    """The next item at every position of a history: the L-step's loss, without pretraining's end.
+
+    One pass over a history is as many predictions as it has items, and the question is the one
+    asked at recommendation time.
+    """
+    config = assembly.config.finetune
+    corpus = CollaborativeCorpus(
+        assembly.dataset.part("train"),
+        assembly.space,
+        assembly.prompts,
+        assembly.config.corpus,
+        seed,
+        user_token_dropout=config.user_token_dropout,
+    )
+    sample = range(min(len(corpus), SAMPLE))
+    standardise(model, [corpus.document(index, 0) for index in sample])
+    return LanguageObjective(
+        model,
+        corpus,
+        content,
+        mutual_weight=config.mutual_weight,
+        batch_tokens=config.batch_tokens,
+        seed=seed,
+    )
 
 
 def _pretrained(run: RunDir, name: str) -> dict[str, Tensor] | None:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cllm4rec.config import Config, to_toml
+from cllm4rec.config import Config, for_data, to_toml
 from cllm4rec.data import ingest
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.split_file import write_split
@@ -21,14 +21,27 @@ def adopt(run: RunDir, dataset: Dataset, config: Config) -> None:
     with atomic_folder(run.file("data")) as folder:
         shutil.copytree(dataset.folder, folder, dirs_exist_ok=True)
     write_split(dataset, run.file("split.parquet"))
-    write_config(run, config)
+    _decide(run, dataset, config)
     run.finish("prepare", [run.file("data")], 0.0)
 
 
-def write_config(run: RunDir, config: Config) -> None:
-    """Keep the settings beside what they made."""
+def settle(run: RunDir, config: Config) -> tuple[Dataset, Config]:
+    """Open the run's data, decide every ``auto`` of the settings by them, and keep the settings.
+
+    Raises:
+        RunError: the run is not prepared.
+    """
+    run.require("prepare")
+    dataset = Dataset.open(run.file("data"))
+    return dataset, _decide(run, dataset, config)
+
+
+def _decide(run: RunDir, dataset: Dataset, config: Config) -> Config:
+    """The settings without an ``auto``, kept beside what they will make."""
+    config = for_data(config, newest_held_out=dataset.newest_held_out)
     with atomic_write(run.file("config.toml")) as path:
         path.write_text(to_toml(config), encoding="utf-8")
+    return config
 
 
 def prepare(
@@ -48,7 +61,8 @@ def prepare(
     report = ingest.prepare(
         data, run.file("data"), split=split, protocol=protocol, config=config.data, seed=config.seed
     )
-    write_split(Dataset.open(run.file("data")), run.file("split.parquet"))
-    write_config(run, config)
+    dataset = Dataset.open(run.file("data"))
+    write_split(dataset, run.file("split.parquet"))
+    _decide(run, dataset, config)
     run.finish("prepare", [run.file("data")], time.perf_counter() - started_at_s)
     return {**report, "split_file": str(run.file("split.parquet"))}

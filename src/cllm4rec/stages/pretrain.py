@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.config import Config, PretrainConfig
 from cllm4rec.corpora.collaborative import CollaborativeCorpus
 from cllm4rec.corpora.content import ContentCorpus, build_content_corpus
-from cllm4rec.data.dataset import Dataset
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, saved_tensors
 from cllm4rec.rundir import RunDir, atomic_write
 from cllm4rec.seeds import derived_seed
-from cllm4rec.stages.prepare import write_config
+from cllm4rec.stages.prepare import settle
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Objective, Pass, Position, fit
@@ -35,9 +34,7 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
         RunError: the run is not prepared.
     """
     started_at_s = time.perf_counter()
-    run.require("prepare")
-    write_config(run, config)
-    dataset = Dataset.open(run.file("data"))
+    dataset, config = settle(run, config)
     assembly = Assembly.load(config, dataset)
     identity = assembly.identity(SECTIONS, run.info("prepare")["files"])
     if run.is_done("pretrain") and run.info("pretrain")["identity"] == identity:
@@ -58,8 +55,6 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
     plan = schedule_of_passes(config.pretrain, {name: len(c) for name, c in corpora.items()})
     checkpoint = _train(run, assembly, identity, models, corpora, plan)
     files = _save(run, models)
-    if start.prior is not None:
-        files.append(_write(run, "prior", start.prior.state_dict()))
     documents = {name: len(corpus) for name, corpus in corpora.items()}
     seconds = time.perf_counter() - started_at_s
     run.finish(
@@ -170,6 +165,7 @@ def _train(
         objectives,
         optimizers,
         stage="pretrain",
+        seed=derived_seed(assembly.config.seed, "pretrain"),
         position=position,
         log=run.log_metrics,
         after_pass=lambda _: False,
@@ -180,11 +176,11 @@ def _train(
 
 def _save(run: RunDir, models: dict[str, CollaborativeLLM | ContentLLM]) -> list[Path]:
     """Everything trained, one safetensors file per LLM."""
-    return [_write(run, name, saved_tensors(model)) for name, model in models.items()]
-
-
-def _write(run: RunDir, name: str, tensors: dict[str, Tensor]) -> Path:
-    path = run.file("pretrained", f"{name}.safetensors")
-    with atomic_write(path) as temporary:
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary)
-    return path
+    paths = []
+    for name, model in models.items():
+        path = run.file("pretrained", f"{name}.safetensors")
+        with atomic_write(path) as temporary:
+            tensors = saved_tensors(model)
+            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary)
+        paths.append(path)
+    return paths

@@ -9,6 +9,10 @@ import numpy as np
 ANONYMOUS: Final = -1
 """Token of a user without an embedding; the model puts the mean of the row's items there."""
 
+NOBODY: Final = -2
+"""Token of a user without an embedding whose items are still to be predicted; the model puts zeros
+there, since a mean of the row's items would tell what comes."""
+
 Numbers = TypeVar("Numbers")
 """An int, or a numpy array or a tensor of integers; what comes back is of the same kind."""
 
@@ -76,7 +80,7 @@ class TokenSpace:
     def entity_rows(self, tokens: Any) -> Any:
         """Rows of the joint ``[users | items]`` table of an array's user and item tokens, flat.
 
-        Words, padding (a word) and ``ANONYMOUS`` have none and are left out.
+        Words, padding (a word), ``ANONYMOUS`` and ``NOBODY`` have none and are left out.
         """
         return tokens[tokens >= self.num_words] - self.num_words
 
@@ -85,7 +89,7 @@ class TokenSpace:
         return (token >= 0) & (token < self.num_words)
 
     def is_user(self, token: Any) -> Any:
-        """Whether each token is a numbered user's; ``ANONYMOUS`` is not."""
+        """Whether each token is a numbered user's; ``ANONYMOUS`` and ``NOBODY`` are not."""
         return (token >= self.num_words) & (token < self.num_words + self.num_users)
 
     def is_item(self, token: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from cllm4rec import seeds
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
@@ -32,7 +32,7 @@ class LanguageObjective:
         self,
         model: ContentLLM | CollaborativeLLM,
         corpus: Corpus,
-        other: nn.Parameter | None,
+        other: Tensor | None,
         *,
         mutual_weight: float,
         batch_tokens: int,
@@ -71,6 +71,7 @@ class LanguageObjective:
 
     def losses(self, batch: Batch) -> dict[str, Loss]:
         """Both losses of one batch."""
+        self.model.train()
         losses = {"likelihood": self.model.loss(batch)}
         if self.other is not None:
             occurrences = self.model.embedding.space.entity_rows(batch.tokens)

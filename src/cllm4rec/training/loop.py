@@ -17,6 +17,7 @@ from torch import nn
 
 from cllm4rec import progress
 from cllm4rec.models.losses import Loss
+from cllm4rec.training.randomness import seeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def fit(
     optimizers: Mapping[str, torch.optim.Optimizer],
     *,
     stage: str,
+    seed: int = 0,
     position: Position,
     log: Callable[..., None],
     after_pass: Callable[[int], bool],
@@ -85,6 +87,7 @@ def fit(
         objectives: by the names used in the plan.
         optimizers: one per objective; their base rate is the peak of the schedule.
         stage: name in the log and on the progress bar.
+        seed: of torch's draws, such as dropout; each step has its own.
         position: where to begin; moved on step by step.
         log: called with one row per step.
         after_pass: called with the pass's number when it is done; true ends training early.
@@ -107,7 +110,8 @@ def fit(
                 done = _share_done(plan, position, len(steps))
                 rate = _set_rate(optimizer, done)
                 step = steps[position.step]
-                values = optimiser_step(objective, optimizer, step)
+                with seeded(seed, stage, position.pass_number, position.step):
+                    values = optimiser_step(objective, optimizer, step)
                 position.step += 1
                 log(
                     stage=stage,

@@ -12,6 +12,7 @@ def adam(
     learning_rate: float,
     maps_rate: float,
     weight_decay: float,
+    backbone_rate: float | None = None,
 ) -> torch.optim.Optimizer:
     """An optimiser over named parameters.
 
@@ -22,12 +23,18 @@ def adam(
             square map moves every score by the sum over its whole width, a step on a row only
             that row's.
         weight_decay: decoupled decay of everything but the token tables.
+        backbone_rate: the same share for a trained backbone, whose names begin with ``backbone.``;
+            None for that of the maps.
     """
     tables = [p for name, p in parameters.items() if name.endswith("entities")]
-    maps = [p for name, p in parameters.items() if not name.endswith("entities")]
+    backbone = [p for name, p in parameters.items() if name.startswith("backbone.")]
+    others = {id(p) for p in [*tables, *backbone]}
+    maps = [p for p in parameters.values() if id(p) not in others]
+    backbone_rate = maps_rate if backbone_rate is None else backbone_rate
     groups = [
         {"params": tables, "peak": learning_rate, "weight_decay": 0.0},
         {"params": maps, "peak": learning_rate * maps_rate, "weight_decay": weight_decay},
+        {"params": backbone, "peak": learning_rate * backbone_rate, "weight_decay": weight_decay},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate)
 

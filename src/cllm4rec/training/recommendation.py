@@ -94,6 +94,7 @@ class FinetuneObjective:
 
     def losses(self, batch: FinetuneBatch) -> dict[str, Loss]:
         """Both losses of one micro-batch."""
+        self.model.train()
         logits = self.model.training_logits(batch.prompts)
         losses = {"likelihood": holdout_likelihood(logits, batch.rows, batch.items)}
         if self.content is not None:

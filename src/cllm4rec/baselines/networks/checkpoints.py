@@ -3,24 +3,14 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TypeVar
 
-import torch
 from torch import nn
 
 from cllm4rec import progress
-from cllm4rec.seeds import derived_seed
+from cllm4rec.training.randomness import seeded
 
 Network = TypeVar("Network", bound=nn.Module)
-
-
-@contextmanager
-def seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Torch's draws within the block depend on the seed and the names alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, *names))
-        yield
 
 
 def checkpoints(

@@ -1,0 +1,142 @@
+"""The linear model that the language model's scores are blended with, chosen on validation.
+
+EASE with texts, as the baseline ``ease-text`` is tuned, and where the log has an order two things a
+gram matrix of whole histories cannot see: items close in time (the same closed form over short
+windows of the histories, averaged in) and, where the newest interactions are to be predicted, how
+long ago an item was (a history's items weigh less with age). It is refitted from the training part
+in seconds, so a saved model holds its settings and no matrix.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec import progress
+from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines.tuning import tune
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.evaluation.protocol import selection_of, validation_sample
+from cllm4rec.linear.ease import Matrix, add_texts, gram_matrix, inverse_gram, weights_of
+from cllm4rec.ranking import standardised
+
+WINDOWS = (3, 5, 10)
+"""Consecutive items of a history that count as interactions of one more user."""
+DECAYS = (1.0, 0.8, 0.6)
+"""Weight of an item of the history relative to the item after it."""
+CALIBRATION_USERS = 200
+"""Histories whose scores say how much one member's weights have to be scaled."""
+
+Settings = dict[str, Any]
+"""``l2, alpha``: as in ``ease-text``; ``windows``: whether they are averaged in; ``decay``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearPrior:
+    """Item-to-item weights over histories, every row of scores divided by its spread.
+
+    Attributes:
+        weights: ``float32 [items, items]``.
+        settings: what they were fitted with.
+    """
+
+    weights: NDArray[np.float32]
+    settings: Settings
+
+    def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
+        """Scores ``float32 [batch, items]``, zeros for an empty history; users play no part."""
+        matrix = history.matrix()
+        if self.settings["decay"] < 1:
+            # `matrix()` sorts the columns within a row, so the ages are sorted the same way.
+            order = np.lexsort((history.items, history.users()))
+            matrix.data = (self.settings["decay"] ** ages(history))[order].astype(np.float32)
+        return standardised(matrix @ self.weights)
+
+
+def search(dataset: Dataset, seed: int, *, texts: bool = True) -> LinearPrior | None:
+    """The best settings on validation, fitted; None where the catalogue is too large for EASE.
+
+    Args:
+        dataset: its training part is fitted, its validation part decides.
+        seed: of text vectors and of the sample of users.
+        texts: whether the items' texts may be used.
+    """
+    context = _context(dataset, seed, texts)
+    name = "ease" if BASELINES["ease-text"].unavailable(context) else "ease-text"
+    if reason := BASELINES[name].unavailable(context):
+        progress.note(f"no linear prior: {reason}")
+        return None
+    tuned = tune(BASELINES[name], dataset, context).settings
+    sample = validation_sample(dataset, seed)
+    best: tuple[float, LinearPrior] | None = None
+    windows = (False, True) if dataset.ordered else (False,)
+    decays = DECAYS if dataset.newest_held_out else (1.0,)
+    for with_windows in windows:
+        settings = {"alpha": 0.0, **tuned, "windows": with_windows, "decay": 1.0}
+        weights = _weights(dataset, settings, context)
+        for decay in decays:
+            prior = LinearPrior(weights, {**settings, "decay": decay})
+            selection = selection_of(prior, sample)
+            if best is None or selection > best[0]:
+                best = selection, prior
+    assert best is not None
+    return best[1]
+
+
+def refit(
+    dataset: Dataset, settings: Mapping[str, Any], seed: int, *, texts: bool = True
+) -> LinearPrior:
+    """The prior that `search` with the same seed chose and fitted on the same data."""
+    weights = _weights(dataset, settings, _context(dataset, seed, texts))
+    return LinearPrior(weights, dict(settings))
+
+
+def _context(dataset: Dataset, seed: int, texts: bool) -> Context:
+    context = Context.of(dataset, seed)
+    return context if texts else replace(context, words=[""] * context.num_items)
+
+
+def _weights(
+    dataset: Dataset, settings: Mapping[str, Any], context: Context
+) -> NDArray[np.float32]:
+    """Weights of whole histories; with windows, the mean of those and of one fit per length."""
+    train = dataset.part("train")
+    gram = gram_matrix(train)
+    if not settings["windows"]:
+        return _ease(gram, settings, context)
+    some = train.rows(np.arange(min(train.num_users, CALIBRATION_USERS))).matrix()
+    total = np.zeros((train.num_items, train.num_items), np.float32)
+    with progress.task("Fitting the linear prior", total=1 + len(WINDOWS), unit="fit") as task:
+        for length in (None, *WINDOWS):
+            # Twice the mean over a window's items: an item is in `length` windows.
+            close = 0 if length is None else gram_matrix(cut(train, length)) * (2 / length)
+            weights = _ease(gram + close, settings, context)
+            total += weights / max(float((some @ weights).std(axis=1).mean()), 1e-9)
+            task.advance()
+    return total
+
+
+def _ease(gram: Matrix, settings: Mapping[str, Any], context: Context) -> NDArray[np.float32]:
+    inverse = inverse_gram(gram, settings["l2"])
+    if settings["alpha"]:
+        inverse = add_texts(inverse, context.text_vectors, settings["alpha"])
+    return weights_of(inverse)
+
+
+def cut(histories: Interactions, length: int) -> Interactions:
+    """Every run of ``length`` consecutive items as a row; a shorter history is one row."""
+    rows: list[list[int]] = []
+    for user in np.flatnonzero(histories.counts()):
+        items = histories.of(int(user)).tolist()
+        rows += [items[at : at + length] for at in range(max(1, len(items) - length + 1))]
+    return Interactions.from_lists(rows, histories.num_items)
+
+
+def ages(histories: Interactions) -> NDArray[np.int64]:
+    """How many items of the same history came later, of each item."""
+    ends = np.repeat(histories.offsets[1:], histories.counts())
+    age: NDArray[np.int64] = ends - 1 - np.arange(len(histories))
+    return age

@@ -1,0 +1,79 @@
+"""Whether the held-out interactions are each user's newest, told from the parts themselves."""
+
+import pytest
+
+from support.input_folder import small_log, write_rows
+from support.prepared import prepare_folder
+
+
+def prepared(tmp_path, protocol="paper", *, users=40, items=30, each=12, split=None, **changes):
+    rows = small_log(users, items, each)
+    if not changes.pop("ordered", True):
+        rows = [{key: row[key] for key in ("user_id", "item_id")} for row in rows]
+    write_rows(tmp_path / "in", "interactions", rows)
+    if split is not None:
+        changes["split"] = write_rows(tmp_path, "split", split)
+    return prepare_folder(tmp_path / "in", protocol=protocol, **changes)[0]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "newest"),
+    [
+        ("leave-last-out", True),
+        ("temporal", True),
+        ("paper", False),
+        ("new-items", False),
+        ("new-users", False),
+    ],
+)
+def test_the_protocol_decides(tmp_path, protocol, newest):
+    dataset = prepared(tmp_path, protocol)
+    assert len(dataset.part("test")) > 0
+    assert dataset.newest_held_out is newest
+
+
+def split_of(users: int, misplaced: int) -> list[dict[str, str]]:
+    """The newest of four is the test item; of the ``misplaced`` users it is the second newest."""
+    parts = {False: ["train", "train", "train", "test"], True: ["train", "train", "test", "train"]}
+    return [
+        {"user_id": f"u{user}", "item_id": f"i{(user + place) % 9}", "part": part}
+        for user in range(users)
+        for place, part in enumerate(parts[user < misplaced])
+    ]
+
+
+@pytest.mark.parametrize(("misplaced", "newest"), [(0, True), (2, True), (3, False)])
+def test_nine_users_in_ten_decide(tmp_path, misplaced, newest):
+    dataset = prepared(tmp_path, users=20, items=9, each=4, split=split_of(20, misplaced))
+    assert dataset.newest_held_out is newest
+
+
+def test_a_log_without_order_has_no_newest(tmp_path):
+    split = split_of(20, 0)
+    assert not prepared(
+        tmp_path, users=20, items=9, each=4, split=split, ordered=False
+    ).newest_held_out
+
+
+def test_users_with_nothing_held_out_or_nothing_trained_say_nothing(tmp_path):
+    split = split_of(4, 0)
+    # Twenty more users: ten with training items only, ten with test items only.
+    split += [
+        {"user_id": f"u{user}", "item_id": f"i{(user + place) % 9}", "part": part}
+        for user in range(4, 24)
+        for part in ["train" if user < 14 else "test"]
+        for place in range(4)
+    ]
+    assert prepared(tmp_path, users=24, items=9, each=4, split=split).newest_held_out
+
+
+def test_validation_items_count_as_held_out(tmp_path):
+    split = split_of(10, 0)
+    for row in split[::4]:
+        row["part"] = "valid"  # the oldest of each user
+    assert not prepared(tmp_path, users=10, items=9, each=4, split=split).newest_held_out
+
+
+def test_nothing_held_out_is_no_newest(tmp_path):
+    split = [{**row, "part": "train"} for row in split_of(5, 0)]
+    assert not prepared(tmp_path, users=5, items=9, each=4, split=split).newest_held_out

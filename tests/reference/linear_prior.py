@@ -1,0 +1,52 @@
+"""Slow, independent versions of the linear prior: one history, item, window at a time, dense."""
+
+import numpy as np
+
+
+def windows(history: list[int], length: int) -> list[list[int]]:
+    """Every ``length`` items that follow each other; the whole where it is shorter."""
+    if len(history) <= length:
+        return [history] if history else []
+    return [history[:length], *windows(history[1:], length)]
+
+
+def ease(indicators: list[tuple[float, list[int]]], num_items: int, l2: float, texts, alpha):
+    """EASE's weights from weighted rows of items and, α times, from texts: one dense inverse."""
+    gram = np.zeros((num_items, num_items))
+    for weight, items in indicators:
+        for one in items:
+            for other in items:
+                gram[one, other] += weight
+    gram += alpha * texts @ texts.T + l2 * np.eye(num_items)
+    inverse = np.linalg.inv(gram)
+    weights = np.zeros((num_items, num_items))
+    for row in range(num_items):
+        for column in range(num_items):
+            if row != column:
+                weights[row, column] = -inverse[row, column] / inverse[column, column]
+    return weights
+
+
+def averaged(histories: list[list[int]], num_items: int, lengths, l2: float, texts, alpha):
+    """The sum of one fit of whole histories and one per window length, each over its spread."""
+    whole = [(1.0, history) for history in histories]
+    total = np.zeros((num_items, num_items))
+    for length in (None, *lengths):
+        rows = list(whole)
+        if length is not None:
+            rows += [(2 / length, w) for history in histories for w in windows(history, length)]
+        weights = ease(rows, num_items, l2, texts, alpha)
+        spreads = [np.std(sum((weights[i] for i in h), np.zeros(num_items))) for h in histories]
+        total += weights / np.mean(spreads)
+    return total
+
+
+def scores(history: list[int], weights, decay: float) -> np.ndarray:
+    """Each item's weights times ``decay`` per item after it, summed; over their spread if any."""
+    total = np.zeros(len(weights))
+    factor = 1.0
+    for item in reversed(history):
+        total += factor * weights[item].astype(float)
+        factor *= decay
+    spread = np.sqrt(np.mean((total - total.mean()) ** 2))
+    return total / spread if spread > 0 else total

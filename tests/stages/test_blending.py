@@ -1,0 +1,93 @@
+"""The language model's scores and the prior's, blended, saved and told apart."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cllm4rec import progress
+from cllm4rec.errors import IntegrityError
+from cllm4rec.evaluation.protocol import evaluate_scorer, validation_sample
+from cllm4rec.recommender import ModelScorer, Recommender, blended
+from cllm4rec.stages.blending import SHARES, blend_reports
+
+
+@pytest.fixture
+def scorer(trained) -> ModelScorer:
+    with progress.quiet():
+        return Recommender.load(trained.run.path).scorer
+
+
+def test_the_ends_of_a_blend_are_its_halves():
+    llm, prior = np.array([[1.0, 3.0]]), np.array([[5.0, -1.0]])
+    assert blended(llm, prior, 0.0).tolist() == llm.tolist()
+    assert blended(llm, prior, 1.0).tolist() == prior.tolist()
+    assert blended(llm, prior, 0.25).tolist() == [[2.0, 2.0]]
+
+
+def test_scores_are_the_blend_of_both_halves_each_over_its_spread(scorer):
+    users = np.array([3, 40], np.int32)
+    known = scorer.assembly.dataset.known("test").rows(users)
+    logits, prior = scorer.llm_logits(users, known), scorer.prior.score(users, known)
+    for share in (0.0, 0.3, 1.0):
+        scorer.share = share
+        wanted = (1 - share) * logits / logits.std(axis=1, keepdims=True) + share * prior
+        np.testing.assert_allclose(scorer.score(users, known), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_every_share_is_judged_as_a_scorer_with_that_share_would_be(scorer):
+    dataset = scorer.assembly.dataset
+    with progress.quiet():
+        reports = blend_reports(scorer, validation_sample(dataset, 0))
+        assert tuple(reports) == SHARES
+        for share in (0.0, 0.4, 1.0):
+            scorer.share = share
+            wanted = evaluate_scorer(scorer, dataset, "valid").mean
+            assert reports[share].mean == pytest.approx(wanted, abs=1e-6)
+    assert reports[0.0].mean != reports[1.0].mean
+
+
+def test_without_a_prior_the_language_model_is_all_there_is(scorer):
+    dataset = scorer.assembly.dataset
+    alone = ModelScorer(scorer.model, scorer.assembly)
+    users = np.array([3], np.int32)
+    known = dataset.known("test").rows(users)
+    assert alone.score(users, known).tolist() == scorer.llm_logits(users, known).tolist()
+    with progress.quiet():
+        assert list(blend_reports(alone, validation_sample(dataset, 0))) == [0.0]
+
+
+def test_a_user_token_that_is_never_trained_is_never_used(scorer):
+    config = scorer.assembly.config
+    users = np.array([3, -1], np.int32)
+    known = scorer.assembly.dataset.known("test").rows([3, 3])
+    by_token, by_history = scorer.llm_logits(users, known)
+    assert np.abs(by_token - by_history).max() > 1e-3
+    finetune = config.finetune.model_copy(update={"user_token_dropout": 1.0})
+    untrained = replace(scorer.assembly, config=config.model_copy(update={"finetune": finetune}))
+    same = ModelScorer(scorer.model, untrained).llm_logits(users, known)
+    np.testing.assert_allclose(same[0], same[1], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(same[0], by_history, rtol=1e-4, atol=1e-4)
+
+
+def test_a_saved_model_holds_the_priors_settings_and_no_matrix(trained, scorer):
+    record = json.loads(trained.run.file("model", "model.json").read_text())
+    assert record["prior"] == scorer.prior.settings == trained.run.info("finetune")["prior"]
+    assert record["blend"] == scorer.share == trained.run.info("finetune")["blend"]
+    square = len(scorer.assembly.dataset.items) ** 2 * 4
+    names = {path.name for path in trained.run.file("model").iterdir()}
+    assert names == {"model.json", "model.safetensors"}
+    tensors = trained.run.file("model", "model.safetensors").stat().st_size
+    rows = scorer.model.embedding.entities.numel() * 4
+    assert tensors < rows + square
+
+
+def test_a_model_of_another_format_is_refused(trained, tmp_path):
+    shutil.copytree(trained.run.file("model"), tmp_path / "model")
+    shutil.copytree(trained.run.file("data"), tmp_path / "data")
+    path = tmp_path / "model" / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
+    with pytest.raises(IntegrityError, match="has format 1; this version reads 2"):
+        Recommender.load(tmp_path)

@@ -1,0 +1,164 @@
+"""Where the newest interactions are held out: order in, next items out, from end to end."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cllm4rec import progress, stages
+from cllm4rec.cli.app import settings_of
+from cllm4rec.config import Config, for_data, load_config
+from cllm4rec.profiles import SEQUENCES
+from cllm4rec.recommender import Recommender
+from cllm4rec.rundir import RunDir
+from support.planted_order import write_planted_order
+from support.toy_run import toy_config
+
+
+class Interrupted(Exception):
+    """Stands for a kill."""
+
+
+class Interrupting(RunDir):
+    """A run whose log ends in an interruption when the third epoch is validated."""
+
+    def log_metrics(self, **row) -> None:
+        if row.get("epoch") == 3:
+            raise Interrupted
+        super().log_metrics(**row)
+
+
+def config_of(backbone: Path, *overrides: str) -> Config:
+    # No warm start: what the items have to do with each other is still to be learned.
+    return toy_config(
+        backbone,
+        "model.warm_start=none",
+        "finetune.learning_rate=0.02",
+        "finetune.batch_tokens=512",
+        "finetune.epochs=8",
+        *overrides,
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, backbone):
+    """The order planted, and a function that makes prepared runs of it."""
+    folder = tmp_path_factory.mktemp("order")
+    follows = write_planted_order(folder / "source")
+    whole = RunDir(folder / "prepared")
+    with progress.quiet():
+        stages.prepare(
+            folder / "source",
+            whole,
+            split=None,
+            protocol="leave-last-out",
+            config=config_of(backbone),
+        )
+
+    def make(path: Path, kind: type[RunDir] = RunDir) -> RunDir:
+        shutil.copytree(whole.path, path)
+        return kind(path)
+
+    return follows, make
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, backbone, prepared) -> RunDir:
+    run = prepared[1](tmp_path_factory.mktemp("sequences") / "run")
+    with progress.quiet():
+        stages.train(run, config_of(backbone))
+        stages.evaluate(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, backbone, prepared) -> RunDir:
+    """The language model without a prior, which here would find the order as well."""
+    alone = prepared[1](tmp_path_factory.mktemp("alone") / "run")
+    with progress.quiet():
+        stages.train(alone, config_of(backbone, "model.prior=false"))
+        stages.evaluate(alone)
+    return alone
+
+
+def mrr_of(run: RunDir) -> dict[str, float]:
+    rows = json.loads(run.file("results.json").read_text())["rows"]
+    return {row["model"]: row["metrics"]["mrr"]["mean"] for row in rows}
+
+
+def test_the_settings_kept_are_those_of_sequences(run):
+    config = load_config(run.file("config.toml"))
+    assert (config.corpus.order, config.finetune.target) == ("time", "next")
+    assert config.model.skip_decay == SEQUENCES["model"]["skip_decay"]
+    assert config.finetune.epochs == 8, "what was given wins over the profile"
+    recommender = Recommender.load(run.path)
+    assert recommender.assembly.config == config
+    assert recommender.scorer.anonymous
+
+
+def test_settings_read_back_from_a_prepared_run_are_decided_like_those_given(
+    prepared, backbone, tmp_path
+):
+    """`prepare` writes config.toml, `train --run` reads it: a default written is not a choice."""
+    run = prepared[1](tmp_path / "run")
+    wanted = for_data(config_of(backbone), newest_held_out=True)
+    assert for_data(settings_of(run, None, []), newest_held_out=True) == wanted
+
+
+def test_the_planted_order_is_recovered_by_the_language_model_alone(alone):
+    means = mrr_of(alone)
+    assert not {"· language model alone", "· prior alone"} & means.keys()
+    # Of some 30 candidates none is more popular, and as a set a history goes on at both ends.
+    assert means["popularity"] < 0.3
+    assert means["ease"] < 0.85
+    assert means["CLLM4Rec"] > 0.9
+    epochs = {row["epoch"]: row["llm_alone"]["mrr"] for row in alone.metrics() if "epoch" in row}
+    assert epochs[0] < 0.3, "it was learned in finetuning and was not there before"
+    assert alone.info("finetune")["best_epoch"] > 0
+
+
+def test_both_halves_stand_in_the_table_with_what_the_prior_was_fitted_with(run):
+    means = mrr_of(run)
+    assert {"CLLM4Rec", "· language model alone", "· prior alone"} <= means.keys()
+    # Windows and ages see what a gram matrix of whole histories cannot.
+    assert means["· prior alone"] > means["ease-text"] + 0.1
+    own = json.loads(run.file("results.json").read_text())["rows"][0]
+    assert own["settings"].keys() == {"prior's share", "l2", "alpha", "windows", "decay"}
+    assert own["settings"].items() >= run.info("finetune")["prior"].items()
+
+
+def test_the_item_after_the_last_one_comes_first_for_a_bare_history(alone, prepared):
+    follows, hits = prepared[0], []
+    for item in sorted(follows):
+        history = [item]
+        while len(history) < 4:
+            history.append(follows[history[-1]])
+        lists = stages.recommend(alone, history=history, k=1)["recommendations"]["history"]
+        hits.append(lists[0]["item_id"] == follows[history[-1]])
+    assert np.mean(hits) > 0.9
+
+
+def test_training_again_does_nothing(run, backbone):
+    before = run.file("model", "model.safetensors").stat().st_mtime_ns
+    with progress.quiet():
+        stages.train(run, config_of(backbone))
+        stages.train(run, settings_of(run, None, []))
+    assert run.file("model", "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_an_interrupted_run_goes_on_to_the_same_model(alone, prepared, backbone, tmp_path):
+    interrupted = prepared[1](tmp_path / "run", Interrupting)
+    config = config_of(backbone, "model.prior=false")
+    with progress.quiet():
+        with pytest.raises(Interrupted):
+            stages.train(interrupted, config)
+        assert not interrupted.is_done("finetune")
+        assert interrupted.file("checkpoints", "finetune").is_dir()
+        resumed = RunDir(interrupted.path)
+        stages.train(resumed, config)
+    for name in ("model.safetensors", "model.json"):
+        assert resumed.file("model", name).read_bytes() == alone.file("model", name).read_bytes()
+    epochs = [row["epoch"] for row in resumed.metrics() if "epoch" in row]
+    assert epochs == [row["epoch"] for row in alone.metrics() if "epoch" in row]

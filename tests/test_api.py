@@ -12,7 +12,8 @@ from support.toy_run import toy_config
 def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
     write_planted_world(folder / "source")
-    config = toy_config(write_tiny_llama(folder / "backbone"), "finetune.epochs=1")
+    backbone = write_tiny_llama(folder / "backbone")
+    config = toy_config(backbone, "corpus.order=auto", "finetune.epochs=1")
     with progress.quiet():
         dataset = Dataset.load(folder / "source", split=folder / "source" / "split.parquet")
         return CLLM4Rec(config).fit(dataset), dataset

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.config import PAPER, Config, for_data, load_config
-from cllm4rec.profiles import SEQUENCES
+from cllm4rec.errors import ConfigError
+from cllm4rec.profiles import SEQUENCES, SETS
 
 GIVEN = {
     "backbone.mode=lora": ("backbone", "mode", "lora"),
@@ -36,19 +37,19 @@ def test_the_default_is_left_to_the_data():
     assert Config().corpus.order == "auto"
 
 
-def test_where_the_newest_are_held_out_the_profile_of_sequences_is_taken_and_nothing_else():
-    found = changed(for_data(Config(), newest_held_out=True), Config())
-    differing = {
-        key: v for key, v in flat(SEQUENCES).items() if flat(Config().model_dump())[key] != v
-    }
-    assert found == differing
-    assert found["corpus", "order"] == "time"
-    assert found["finetune", "target"] == "next"
+@pytest.mark.parametrize(("newest", "profile"), [(True, SEQUENCES), (False, SETS)])
+def test_the_profile_of_the_data_is_taken_and_nothing_else(newest, profile):
+    found = changed(for_data(Config(), newest_held_out=newest), Config())
+    before = flat(Config().model_dump())
+    assert found == {key: v for key, v in flat(profile).items() if before[key] != v}
+    assert found["corpus", "order"] == ("time" if newest else "random")
 
 
-def test_elsewhere_the_order_is_random_and_nothing_else_changes():
-    found = changed(for_data(Config(), newest_held_out=False), Config())
-    assert found == {("corpus", "order"): "random"}
+def test_only_an_order_has_a_next_item():
+    assert for_data(Config(), newest_held_out=True).finetune.target == "next"
+    assert for_data(Config(), newest_held_out=False).finetune.target == "holdout"
+    with pytest.raises(ConfigError, match=r"has no next; set corpus\.order=time"):
+        load_config(None, ["finetune.target=next", "corpus.order=random"])
 
 
 @given(st.sets(st.sampled_from(sorted(GIVEN))), st.booleans())
@@ -57,10 +58,9 @@ def test_what_is_given_wins_over_the_profile(overrides, newest):
     for override in overrides:
         section, key, value = GIVEN[override]
         assert getattr(getattr(config, section), key) == value
-    for section, key in flat(SEQUENCES).keys() - {GIVEN[o][:2] for o in overrides}:
-        default = getattr(getattr(Config(corpus={"order": "random"}), section), key)
-        wanted = SEQUENCES[section][key] if newest else default
-        assert getattr(getattr(config, section), key) == wanted
+    profile = flat(SEQUENCES if newest else SETS)
+    for section, key in profile.keys() - {GIVEN[o][:2] for o in overrides}:
+        assert getattr(getattr(config, section), key) == profile[section, key]
 
 
 @given(st.sampled_from(["auto", "random", "time"]), st.booleans())
@@ -90,8 +90,9 @@ def test_the_papers_method_is_the_papers_whatever_the_data(newest, overrides):
 
 
 def test_a_profile_is_never_changed_by_its_use():
-    for profile, name in ((SEQUENCES, None), (PAPER, "paper")):
+    for profile, name in ((SEQUENCES, None), (SETS, None), (PAPER, "paper")):
         before = repr(profile)
         config = load_config(name, ["finetune.epochs=99"])
-        for_data(config, newest_held_out=True)
+        for newest in (True, False):
+            for_data(config, newest_held_out=newest)
         assert repr(profile) == before

@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from cllm4rec.errors import ConfigError, InputError
-from cllm4rec.profiles import PAPER, SEQUENCES
+from cllm4rec.profiles import PAPER, SEQUENCES, SETS
 
 Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
 BaselineName = Literal[
@@ -104,8 +104,9 @@ class CorpusConfig(Settings):
 
     order: Literal["auto", "random", "time"] = "auto"
     """``random``: a history is a set, permuted anew every step (the paper); ``time``: oldest
-    first. ``auto``: where the held-out interactions are each user's newest, ``time`` together with
-    all settings of ``SEQUENCES`` (``profiles.py``) that are not given; elsewhere ``random``."""
+    first. ``auto``: ``time`` where the held-out interactions are each user's newest, elsewhere
+    ``random``; together with all settings of ``SEQUENCES`` or ``SETS`` (``profiles.py``) that are
+    not given."""
     max_items: PositiveInt = 256
     """Longest history in one document, in items; a longer one is subsampled (``random``) or keeps
     its newest (``time``)."""
@@ -279,8 +280,7 @@ def for_data(config: Config, *, newest_held_out: bool) -> Config:
         return config
     given = config.model_dump(exclude_unset=True)
     given.get("corpus", {}).pop("order", None)
-    profile = SEQUENCES if newest_held_out else {"corpus": {"order": "random"}}
-    return Config.model_validate(_merged(profile, given))
+    return Config.model_validate(_merged(SEQUENCES if newest_held_out else SETS, given))
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Settings that go together: the paper's, and those of histories whose order matters.
+"""Settings that go together: the paper's, and those of each kind of data.
 
 Plain values, as a TOML file would give them; `config` checks them and says when they are used.
 """
@@ -31,6 +31,20 @@ PAPER: dict[str, Any] = {
     },
 }
 """The paper's method with the authors' settings, nothing added: about a day of two cores."""
+
+SETS: dict[str, Any] = {
+    "backbone": {"mode": "full"},
+    "corpus": {"order": "random"},
+    "pretrain": {"enabled": False},
+    "finetune": {
+        "learning_rate": 2e-4,
+        "maps_rate": 0.3,
+        "user_token_dropout": 1.0,
+        "dropout": 0.3,
+        "holdout": 0.3,
+    },
+}
+"""Where interactions held out at random are what is to be predicted (docs/decisions/0007)."""
 
 SEQUENCES: dict[str, Any] = {
     "backbone": {"mode": "full"},

@@ -34,6 +34,7 @@ def config_of(backbone: Path, *overrides: str) -> Config:
     # No warm start: what the items have to do with each other is still to be learned.
     return toy_config(
         backbone,
+        "corpus.order=auto",
         "model.warm_start=none",
         "finetune.learning_rate=0.02",
         "finetune.batch_tokens=512",

@@ -12,6 +12,7 @@ def toy_config(folder: Path, *overrides: str) -> Config:
             f'backbone.name="{folder}"',
             "backbone.dtype=float32",
             "threads=1",
+            "corpus.order=random",
             "pretrain.rounds=1",
             "finetune.epochs=2",
             "evaluate.bootstrap=50",

@@ -139,7 +139,6 @@ def evaluate_scorer(
     k: int = DEPTH,
     bootstrap: int = 0,
     seed: int = 0,
-    progress_label: str = "Ranking",
 ) -> Report:
     """Rank the catalogue for every user of a part, from what is known before it, and score that.
 
@@ -147,7 +146,7 @@ def evaluate_scorer(
         InputError: nobody has an item in that part.
     """
     users, known = evaluated_users(dataset, part), dataset.known(part)
-    ranked = rank_all(scorer, users, known, k, progress_label=progress_label)
+    ranked = rank_all(scorer, users, known, k)
     relevant = dataset.part(part)
     return evaluate(ranked, relevant, num_items=len(dataset.items), bootstrap=bootstrap, seed=seed)
 

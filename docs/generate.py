@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
+import tomli_w
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cllm4rec.cli import cllm4rec
 from cllm4rec.config import Config, to_toml
+from cllm4rec.profiles import SEQUENCES, SETS
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src" / "cllm4rec"
@@ -28,6 +30,13 @@ def cli_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_PROFILES = """\
+With `corpus.order = "auto"`, the default, these values take the place of the defaults above
+wherever nothing was given: `SEQUENCES` where the held-out interactions are each user's newest,
+`SETS` elsewhere. `prepare` looks at the data and leaves the outcome in the run's `config.toml`.
+An order that is given brings no other value with it."""
+
+
 def configuration_page() -> str:
     """Every setting: key, default, allowed values, meaning."""
     parts = ["# Settings", NOTE, _CONFIGURATION_INTRODUCTION, _table(Config, "")]
@@ -36,6 +45,9 @@ def configuration_page() -> str:
             section = field.annotation
             title = (section.__doc__ or "").strip().splitlines()[0].replace("``", "`")
             parts += [f"## {name}", title, _table(section, f"{name}.")]
+    parts += ["## What the data decide", _PROFILES]
+    for name, profile in (("SEQUENCES", SEQUENCES), ("SETS", SETS)):
+        parts += [f"`{name}`", f"```toml\n{tomli_w.dumps(profile).rstrip()}\n```"]
     parts += ["## All defaults as a file", f"```toml\n{to_toml(Config()).rstrip()}\n```"]
     return "\n\n".join(parts) + "\n"
 

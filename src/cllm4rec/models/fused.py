@@ -89,8 +89,8 @@ class _RMSNorm(torch.autograd.Function):
 def _times(x: Tensor, factor: Tensor) -> Tensor:
     """Rows times one number each, rounded element by element only.
 
-    A factor rounded to bfloat16 would be one error for its whole row, up to 0.4 %; as the sum of two
-    numbers it has 16 bits, and ``x`` need not be widened.
+    A factor rounded to bfloat16 would be one error for its whole row, up to 0.4 %; as the sum of
+    two numbers it has 16 bits, and ``x`` need not be widened.
     """
     if x.dtype == factor.dtype:
         return x * factor

@@ -82,12 +82,18 @@ def _end(_number: int, _frame: Any) -> None:
 
 def _listening_socket(host: str, port: int) -> socket.socket:
     try:
-        family, *_, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host,
+            port,
+            type=socket.SOCK_STREAM,
+            proto=socket.IPPROTO_TCP,
+            flags=socket.AI_PASSIVE,
         )[0]
     except socket.gaierror as error:
         raise InputError(f"--host {host} is no address of this machine: {error.strerror}") from None
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named: asyncio sends small answers at once only on sockets that say TCP;
+    # on others the kernel holds them back for 40 ms.
+    listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(address)

@@ -160,7 +160,7 @@ def _share(answers: list[Answer], status: int) -> float:
 def _server(run: RunDir, scratch: Path) -> Iterator[int]:
     """The server in a process of its own; yields its port when it is ready."""
     program = "from cllm4rec.cli import main; main()"
-    options = ["--run", run.path, "--port", "0", "--feedback", scratch / "feedback"]
+    options = ["--run", str(run.path), "--port", "0", "--feedback", str(scratch / "feedback")]
     with (
         (scratch / "log").open("wb+") as log,
         subprocess.Popen([sys.executable, "-c", program, "serve", *options], stderr=log) as process,

@@ -30,8 +30,8 @@ def serve(settings: ServiceSettings) -> int:
         The port that was listened on.
 
     Raises:
-        CLLM4RecError: there is no model or it cannot be loaded, the port is taken, the feedback folder cannot be written, or
-            others could reach a service without keys.
+        CLLM4RecError: there is no model or it cannot be loaded, the port is taken, the feedback
+            folder cannot be written, or others could reach a service without keys.
     """
     refuse_open_door(settings.host, settings.keys)
     model_version(settings.run)

@@ -12,7 +12,7 @@ from cllm4rec.service.answers import encoded
 from cllm4rec.service.asking import Question, off_loop
 from cllm4rec.service.feedback import rows_of
 from cllm4rec.service.parts import Parts, answered_or_gone
-from cllm4rec.service.schemas import BUSY, ERRORS
+from cllm4rec.service.schemas import BUSY, ERRORS, NOT_FOUND
 
 LARGE = 2_000
 """List entries above which an answer is written outside the event loop."""
@@ -52,7 +52,7 @@ def routes(parts: Parts) -> APIRouter:
         rows, reasons = await off_loop(asking.compared, question, served, body.explain)
         return await _lists(body, rows, reasons, served, f"ease-{served.version}")
 
-    @router.get("/similar", response_model=schemas.SimilarResponse)
+    @router.get("/similar", response_model=schemas.SimilarResponse, responses=NOT_FOUND)
     def similar(item_id: Annotated[str, Query(max_length=512)], k: Limit = 10) -> dict[str, Any]:
         """Items whose embeddings point the same way."""
         served = parts.holder.current
@@ -72,7 +72,7 @@ def routes(parts: Parts) -> APIRouter:
         served = parts.holder.current
         return {"items": [served.named(item) for item in served.catalogue.search(query, limit)]}
 
-    @router.get("/items/{item_id:path}", response_model=schemas.ItemResponse)
+    @router.get("/items/{item_id:path}", response_model=schemas.ItemResponse, responses=NOT_FOUND)
     def item(item_id: AnyId) -> dict[str, Any]:
         """All that is known of one item."""
         served = parts.holder.current
@@ -89,7 +89,9 @@ def routes(parts: Parts) -> APIRouter:
         """Known user ids that begin with the query."""
         return {"users": parts.holder.current.catalogue.users_with(query, limit)}
 
-    @router.get("/users/{user_id:path}/history", response_model=schemas.ItemsResponse)
+    @router.get(
+        "/users/{user_id:path}/history", response_model=schemas.ItemsResponse, responses=NOT_FOUND
+    )
     def history(user_id: AnyId) -> dict[str, Any]:
         """What a known user has had, oldest first."""
         served = parts.holder.current

@@ -71,6 +71,32 @@ class FeedbackRequest(_Strict):
     interactions: Annotated[list[Interaction], Field(min_length=1, max_length=1000)]
 
 
+class _Query(BaseModel):
+    # Not strict: what stands in an address is text.
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class SimilarQuery(_Query):
+    """Which item, and how many like it."""
+
+    item_id: Annotated[str, Field(max_length=512)]
+    k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
+
+
+class ItemsQuery(_Query):
+    """Words of a title."""
+
+    query: Annotated[str, Field(max_length=200)]
+    limit: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+class UsersQuery(_Query):
+    """The beginning of a user id."""
+
+    query: Annotated[str, Field(max_length=200)] = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
 class Model(BaseModel):
     """The model that answered."""
 

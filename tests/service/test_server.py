@@ -225,7 +225,7 @@ def test_a_scoring_process_that_is_killed_is_replaced(own_run, tmp_path):
         first, before = server.scoring_process(), server.ask("/v1/recommend", ASK)[1]
         os.kill(first, signal.SIGKILL)
         assert gone(first)
-        status, answer, headers = server.ask("/v1/recommend", ASK)
+        status, _, headers = server.ask("/v1/recommend", ASK)
         assert (status, headers["retry-after"]) == (503, "5")
         assert server.ask("/healthz")[0] == 200
         server.wait_for("serving model", times=2)

@@ -44,6 +44,7 @@ class ScoringProcess:
 
     def __init__(self, run: Path) -> None:
         self._lock = threading.Lock()
+        self._gone = False
         # A session of its own: Ctrl-C is for the service, which then ends this in good order.
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", _PROGRAM, str(run)],
@@ -67,7 +68,7 @@ class ScoringProcess:
     @property
     def alive(self) -> bool:
         """Whether the process is there."""
-        return self._process.poll() is None
+        return not self._gone and self._process.poll() is None
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``, as the model's own scorer gives them.
@@ -85,10 +86,12 @@ class ScoringProcess:
                 ):
                     _write(self._to, np.ascontiguousarray(array, kind).tobytes())
                 self._to.flush()
-            except OSError:
+                fault = _read(self._from)
+                scores = _read(self._from)
+            except (OSError, ScorerGone):
+                # Its pipe ends a moment before the process is seen to have ended.
+                self._gone = True
                 raise ScorerGone("the scoring process has ended") from None
-            fault = _read(self._from)
-            scores = _read(self._from)
         if fault:
             raise RuntimeError(fault.decode())
         return np.frombuffer(scores, np.float32).reshape(len(users), history.num_items)

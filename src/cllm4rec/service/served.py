@@ -111,8 +111,8 @@ class Served:
 
     @cached_property
     def _norms(self) -> NDArray[np.float32]:
-        norms = np.linalg.norm(self.embeddings, axis=1)
-        return np.maximum(norms, 1e-12, dtype=np.float32)
+        norms: NDArray[np.float32] = np.linalg.norm(self.embeddings, axis=1)
+        return norms.clip(1e-12)
 
     @cached_property
     def _fitting(self) -> threading.Lock:
@@ -216,7 +216,7 @@ class ModelHolder:
 
     def revive(self) -> None:
         """Load the model again, in the background, after its process has ended by itself."""
-        if not self.ready and not self._loading.locked():
+        if self._current is not None and not self.ready and not self._loading.locked():
             progress.note("the scoring process has ended; loading the model again")
             threading.Thread(target=self.reload_or_say, name="revive", daemon=True).start()
 

@@ -17,7 +17,9 @@ NEIGHBOURS = 5
 PLACED_AT_ONCE = 20_000
 
 
-def layout(items: NDArray[np.float32], weights: NDArray[np.integer], seed: int) -> NDArray:
+def layout(
+    items: NDArray[np.float32], weights: NDArray[np.integer], seed: int
+) -> NDArray[np.float32]:
     """A place for every item.
 
     Up to `MOST_EMBEDDED` items are laid out by t-SNE on their principal components; of a larger
@@ -69,7 +71,9 @@ def principal_components(items: NDArray[np.float32], components: int) -> NDArray
     return np.concatenate(parts).astype(np.float32)
 
 
-def _embedded(items: NDArray[np.float32], weights: NDArray[np.integer], seed: int) -> NDArray:
+def _embedded(
+    items: NDArray[np.float32], weights: NDArray[np.integer], seed: int
+) -> NDArray[np.float32]:
     """Unscaled places ``[items, 2]`` of items with a direction."""
     if len(items) < 4:  # too few for t-SNE, or for a shape at all
         return np.arange(2 * len(items), dtype=np.float32).reshape(-1, 2)
@@ -109,7 +113,7 @@ def _between(
     return found
 
 
-def _scaled(places: NDArray) -> NDArray[np.float32]:
+def _scaled(places: NDArray[np.float32]) -> NDArray[np.float32]:
     """Moved and stretched equally in both directions, into the middle of the unit square."""
     if not len(places):
         return np.empty((0, 2), dtype=np.float32)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
-FORMAT = 1
+FORMAT = 2
 """Number of the layout; another one is another map of the same embeddings."""
 COMPONENTS = 50
 """Principal components that distances are measured in."""
@@ -114,9 +114,10 @@ def _between(
 
 
 def _scaled(places: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Moved and stretched equally in both directions, into the middle of the unit square."""
+    """Turned so that it is widest from left to right, and scaled into the middle of the square."""
     if not len(places):
         return np.empty((0, 2), dtype=np.float32)
+    places = principal_components(places, 2)
     low, high = places.min(axis=0), places.max(axis=0)
     middle, extent = (low + high) / 2, max(float((high - low).max()), 1e-9)
     return np.asarray((places - middle) / extent + 0.5, dtype=np.float32)

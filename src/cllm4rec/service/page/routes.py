@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
-from cllm4rec.errors import CLLM4RecError
+from cllm4rec.errors import CLLM4RecError, IntegrityError
 from cllm4rec.rundir import RunDir
 from cllm4rec.service import asking
 from cllm4rec.service.asking import Question
@@ -19,6 +20,8 @@ from cllm4rec.service.parts import Parts
 from cllm4rec.service.schemas import RecommendRequest
 from cllm4rec.service.served import ModelHolder, NotReady, Served
 
+STARTS = 8
+"""Items that a history may be begun with at a click."""
 LISTED = 20
 """Items that are listed where there is no JavaScript."""
 
@@ -66,9 +69,8 @@ def page_routes(parts: Parts, holder: ModelHolder) -> APIRouter:
         content = templates.get_template(name).render(**shown, **values)
         return HTMLResponse(content, status, HEADERS)
 
-    def frame(here: str) -> dict[str, Any]:
-        """What every page says; read once, so that a reload in between does not mix two models."""
-        current = holder.current
+    def frame(here: str, current: Served) -> dict[str, Any]:
+        """What every page says."""
         return {
             "here": here,
             "items": len(current.catalogue.items),
@@ -83,20 +85,31 @@ def page_routes(parts: Parts, holder: ModelHolder) -> APIRouter:
     async def lists(user: str = "") -> Response:
         """The page of lists; with ``?user=`` and no JavaScript, that user's."""
         try:
-            values = frame("lists")
+            current = holder.current
         except NotReady:
             return loading()
-        listed, problem = await _listed(user[:512], parts, holder.current) if user else ([], "")
-        return page("lists.html", user=user[:512], listed=listed, problem=problem, **values)
+        listed, problem = await _listed(user[:512], parts, current) if user else ([], "")
+        return page(
+            "lists.html",
+            user=user[:512],
+            listed=listed,
+            problem=problem,
+            starts=_starts(current),
+            **frame("lists", current),
+        )
 
     @router.get("/results")
     def shown_results() -> Response:
         """The run's table of results, and its curves."""
         try:
-            values = frame("results")
+            current = holder.current
         except NotReady:
             return loading()
-        return page("results.html", **results.values(), **values)
+        try:
+            values, problem = results.values(), ""
+        except IntegrityError as error:
+            values, problem = {"table": None, "curves": []}, str(error)
+        return page("results.html", problem=problem, **values, **frame("results", current))
 
     @router.get("/page/map.json")
     def map_json(request: Request) -> Response:
@@ -122,6 +135,13 @@ def page_routes(parts: Parts, holder: ModelHolder) -> APIRouter:
         return answer
 
     return router
+
+
+def _starts(served: Served) -> list[dict[str, Any]]:
+    """Some of the best-known items with a title, for a history to begin with."""
+    best = np.argsort(-served.catalogue.counts, kind="stable")[: 5 * STARTS].tolist()
+    titled = [item for item in best if served.catalogue.titles[item]]
+    return [served.named(item) for item in titled[:STARTS]]
 
 
 async def _listed(user: str, parts: Parts, served: Served) -> tuple[list[dict[str, Any]], str]:

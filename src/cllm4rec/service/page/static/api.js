@@ -1,5 +1,8 @@
 // The service's JSON interface, as far as this page uses it.
 
+const TRIES = 4;
+const LONGEST_WAIT_S = 3;
+
 async function ask(path, { body, signal } = {}) {
   const request = { signal, headers: { accept: "application/json" } };
   if (body !== undefined) {
@@ -8,11 +11,18 @@ async function ask(path, { body, signal } = {}) {
     request.body = JSON.stringify(body);
   }
   let response;
-  try {
-    response = await fetch(path, request);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The service does not answer; is it still running?");
+  for (let tries = 1; ; tries++) {
+    try {
+      response = await fetch(path, request);
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Error("The service does not answer; is it still running?");
+    }
+    // A busy service says when to come back.
+    if (response.status !== 429 || tries === TRIES) break;
+    const after = Math.min(Number(response.headers.get("retry-after")) || 1, LONGEST_WAIT_S);
+    await new Promise((done) => setTimeout(done, 1000 * after));
+    signal?.throwIfAborted();
   }
   if (!response.ok) throw new Error(await reason(response));
   return response.json();

@@ -3,7 +3,7 @@
 import { compare, findItems, findUsers, historyOf, detail, recommend, titleOf } from "./api.js";
 import { combobox } from "./combobox.js";
 import { announce, byId, counted } from "./dom.js";
-import { drawHistory, drawRanked } from "./lists.js";
+import { drawHistory, drawRanked, drawReasons, dropReasons } from "./lists.js";
 import { CatalogueMap } from "./map.js";
 import { asked, Session } from "./session.js";
 
@@ -35,12 +35,16 @@ async function refresh(change) {
     announce("The history is empty.");
     return;
   }
-  const question = { ...session.question(), k: Number(byId("length").value) };
+  const question = {
+    ...session.question(),
+    k: Number(byId("length").value),
+    include: map.idsOf(byId("only").value),
+  };
   const lists = byId("lists");
   lists.setAttribute("aria-busy", "true");
   try {
     const [ours, theirs] = await Promise.all([
-      recommend({ ...question, explain: byId("explain").checked }, mine.signal),
+      recommend(question, mine.signal),
       compare(question, mine.signal).catch((error) => {
         if (error.name === "AbortError") throw error;
         return error;
@@ -49,6 +53,8 @@ async function refresh(change) {
     if (asking !== mine) return;
     show(ours, theirs);
     announce(told(change, ours));
+    lists.removeAttribute("aria-busy");
+    if (byId("explain").checked) await explain(question, mine);
   } catch (error) {
     if (error.name !== "AbortError" && asking === mine) showError(error.message);
   } finally {
@@ -56,15 +62,29 @@ async function refresh(change) {
   }
 }
 
+/** Reasons take a pass for every item of the history: they come after the lists. */
+async function explain(question, mine) {
+  try {
+    const reasoned = await recommend({ ...question, explain: true }, mine.signal);
+    if (asking === mine) drawReasons(byId("ours"), reasoned);
+  } catch (error) {
+    if (error.name === "AbortError" || asking !== mine) return;
+    dropReasons(byId("ours"));
+    byId("reasons-error").textContent = `Reasons could not be measured. ${error.message}`;
+  }
+}
+
 function show(ours, theirs) {
+  byId("reasons-error").textContent = "";
+  const asked = byId("explain").checked;
   const ease = Array.isArray(theirs) ? theirs : [];
   byId("ease-error").textContent = Array.isArray(theirs) ? "" : theirs.message;
   const add = (item) => session.add(item);
   const ranks = (items) => new Map(items.map((item) => [item.item_id, item.rank]));
   const shared = ours.filter((item) => ranks(ease).has(item.item_id)).length;
   byId("shared").textContent = ease.length ? `${shared} of ${ours.length} are in both lists.` : "";
-  keepingFocus(byId("ours"), () => drawRanked(byId("ours"), ours, ranks(ease), "EASE", add));
-  keepingFocus(byId("ease"), () => drawRanked(byId("ease"), ease, ranks(ours), "model", add));
+  keepingFocus(byId("ours"), () => drawRanked(byId("ours"), ours, ranks(ease), "EASE", add, asked));
+  keepingFocus(byId("ease"), () => drawRanked(byId("ease"), ease, ranks(ours), "CLLM4Rec", add));
   map.mark(session.ids, ours.map((item) => item.item_id));
 }
 
@@ -142,6 +162,14 @@ async function begin() {
   });
   byId("length").addEventListener("change", () => refresh(null));
   byId("explain").addEventListener("change", () => refresh(null));
+  byId("only").addEventListener("change", () => refresh(null));
+  for (const button of document.querySelectorAll("[data-start]")) {
+    const item = { id: button.dataset.start, title: button.textContent };
+    button.addEventListener("click", () => {
+      session.add(item);
+      byId("item").focus();
+    });
+  }
   byId("again").addEventListener("click", () => refresh(null));
   lightBoth();
 

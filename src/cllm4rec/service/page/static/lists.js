@@ -43,22 +43,37 @@ function whose(session) {
  * @param other  item id → its rank in the list beside it
  * @param from   name of the list beside it
  * @param add    called with {id, title} when an item is chosen
+ * @param asked  whether reasons are on their way; room is kept for them
  */
-export function drawRanked(list, items, other, from, add) {
-  const strongest = Math.max(
-    1e-12,
-    ...items.flatMap((item) => (item.reasons ?? []).map((reason) => Math.abs(reason.effect))),
-  );
-  list.replaceChildren(...items.map((item) => entry(item, other, from, add, strongest)));
+export function drawRanked(list, items, other, from, add, asked = false) {
+  list.replaceChildren(...items.map((item) => entry(item, other, from, add, asked)));
 }
 
-function entry(item, other, from, add, strongest) {
+/** Puts measured reasons under the items that a list shows; all bars have one scale. */
+export function drawReasons(list, items) {
+  const effects = items.flatMap((item) => (item.reasons ?? []).map((reason) => reason.effect));
+  const strongest = Math.max(1e-12, ...effects.map(Math.abs));
+  const reasons = new Map(items.map((item) => [item.item_id, item.reasons]));
+  for (const row of list.children) {
+    const place = row.querySelector(".because");
+    place.replaceChildren(...because(reasons.get(row.dataset.item), strongest));
+    place.classList.remove("asked");
+  }
+}
+
+/** Gives up the room that was kept for reasons. */
+export function dropReasons(list) {
+  for (const place of list.querySelectorAll(".asked")) place.classList.remove("asked");
+}
+
+function entry(item, other, from, add, asked) {
   const title = item.title || item.item_id;
   const rank = other.get(item.item_id);
   const about = make("p", { class: "about" });
   const text = make("p", { class: "text" });
   describe(item.item_id, about, text);
-  const shared = rank ? make("span", { class: "shared" }, `${from} ${rank}`) : null;
+  const unseen = make("span", { class: "unseen" }, "also in the list of ");
+  const shared = rank ? make("span", { class: "shared" }, unseen, `${from} ${rank}`) : null;
   return make(
     "li",
     { "data-item": item.item_id, class: rank ? "is-shared" : null },
@@ -84,7 +99,7 @@ function entry(item, other, from, add, strongest) {
       ),
       about,
       text,
-      because(item.reasons, strongest),
+      make("div", { class: asked ? "because asked" : "because" }),
     ),
   );
 }
@@ -104,7 +119,7 @@ export function attributeLine(attributes) {
 }
 
 function because(reasons, strongest) {
-  if (!reasons?.length) return null;
+  if (!reasons?.length) return [];
   const rows = reasons.map((reason) => {
     const share = Math.max(1, Math.round((100 * Math.abs(reason.effect)) / strongest));
     const against = reason.effect < 0;
@@ -116,12 +131,7 @@ function because(reasons, strongest) {
       bar(share),
     );
   });
-  return make(
-    "div",
-    { class: "because" },
-    make("p", {}, "because of"),
-    make("ul", { role: "list" }, ...rows),
-  );
+  return [make("p", {}, "because of"), make("ul", { role: "list" }, ...rows)];
 }
 
 // An SVG's size is an attribute, not a style: the page's policy allows no inline styles.

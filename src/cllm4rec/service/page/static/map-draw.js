@@ -154,7 +154,7 @@ function drawTitles(pen, scene, points, taken) {
     pen.font = `${isMarked ? 600 : 400} 12px ${FONT}`;
     const title = shortened(map.titles[item]);
     const width = pen.measureText(title).width;
-    const gap = isMarked ? 13 : 7;
+    const gap = item === scene.selected ? 18 : isMarked ? 13 : 7;
     const [x, y] = points[item];
     const left = x + gap + width > view.width - 4 ? x - gap - width : x + gap;
     const box = [left - 2, y - 8, left + width + 2, y + 8];

@@ -18,6 +18,7 @@ export class CatalogueMap {
   #number = new Map();
   #scene = null;
   #due = false;
+  #bounds = null;
   #attribute = null;
   #category = null;
   #marks = { history: [], recommended: [] };
@@ -72,6 +73,14 @@ export class CatalogueMap {
     });
   }
 
+  /** Ids of the items that a filter of `#only` lets through; null where there is none. */
+  idsOf(filter) {
+    if (!filter) return null;
+    const { attributes, ids } = this.#scene.map;
+    const [attribute, code] = filter.split(":").map(Number);
+    return ids.filter((_, item) => attributes[attribute].codes[item].includes(code));
+  }
+
   #show(map) {
     byId("map-state").hidden = true;
     byId("map-body").hidden = false;
@@ -89,6 +98,8 @@ export class CatalogueMap {
       aim: false,
     };
     byId("map-size").textContent = sizeOf(map);
+    offerFilters(map);
+    this.#bounds = boundsOf(map);
     this.#wire(map);
     this.#colourBy(map.attributes[0] ?? null);
     this.#fit();
@@ -135,8 +146,7 @@ export class CatalogueMap {
   #fit() {
     const { clientWidth, clientHeight } = this.#canvas;
     if (!clientWidth) return;
-    const lowest = Math.max(10000, ...this.#scene.map.y) / 10000;
-    this.#view.resize(clientWidth, clientHeight, { low: [0, 0], high: [1, lowest] });
+    this.#view.resize(clientWidth, clientHeight, this.#bounds);
     this.redraw();
   }
 
@@ -235,6 +245,26 @@ export class CatalogueMap {
       find: (id) => this.find(id),
     });
   }
+}
+
+/** The lists can be narrowed to what the map has a colour for. */
+function offerFilters(map) {
+  const only = byId("only");
+  map.attributes.forEach((attribute, place) => {
+    const group = document.createElement("optgroup");
+    group.label = attribute.name;
+    attribute.labels.forEach((label, code) => group.append(new Option(label, `${place}:${code}`)));
+    only.append(group);
+  });
+  only.closest("label").hidden = map.attributes.length === 0;
+}
+
+function boundsOf(map) {
+  const along = (units) => [units.reduce((a, b) => Math.min(a, b), 10000), Math.max(...units)];
+  const [[left, right], [top, foot]] = [map.x, map.y].map(along);
+  const places = [left, top, Math.max(right, left + 1), Math.max(foot, top + 1)];
+  const [x, y, farX, farY] = places.map((units) => units / 10000);
+  return { low: [x, y], high: [farX, farY] };
 }
 
 function sizeOf(map) {

@@ -15,7 +15,7 @@ from cllm4rec import progress
 from cllm4rec.rundir import atomic_write
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.page.colouring import binned, coloured
-from cllm4rec.service.page.layout import FORMAT, layout
+from cllm4rec.service.page.layout import FORMAT, layout, unlearned
 from cllm4rec.service.served import Served
 
 MOST_DRAWN = 20_000
@@ -97,7 +97,7 @@ def draw(served: Served, folder: Path) -> Answer:
             places = layout(embeddings, served.catalogue.counts, seed)
             task.advance(len(embeddings))
         _keep(folder, key, places)
-    return Answer.of(described(served, places), key)
+    return Answer.of(described(served, places, int(unlearned(embeddings).sum())), key)
 
 
 def map_key(embeddings: NDArray[np.float32]) -> str:
@@ -107,7 +107,9 @@ def map_key(embeddings: NDArray[np.float32]) -> str:
     return digest.hexdigest()[:16]
 
 
-def described(served: Served, places: NDArray[np.float32]) -> dict[str, Any]:
+def described(
+    served: Served, places: NDArray[np.float32], without_direction: int
+) -> dict[str, Any]:
     """The map as it is sent: one entry per drawn item in every list, best known first."""
     catalogue = served.catalogue
     drawn = np.argsort(-catalogue.counts, kind="stable")[:MOST_DRAWN]
@@ -124,7 +126,7 @@ def described(served: Served, places: NDArray[np.float32]) -> dict[str, Any]:
     return {
         "state": "ready",
         "items": len(places),
-        "unlearned": int((units[:, 1] > UNITS).sum()),
+        "unlearned": without_direction,
         "ids": ids,
         "titles": [
             catalogue.titles[item] or external_id

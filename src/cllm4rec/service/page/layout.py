@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
-FORMAT = 2
+FORMAT = 1
 """Number of the layout; another one is another map of the same embeddings."""
 COMPONENTS = 50
 """Principal components that distances are measured in."""
@@ -33,22 +33,28 @@ def layout(
         seed: of the random numbers; the same one gives the same map on the same machine.
 
     Returns:
-        ``float32 [items, 2]``: x from 0 to 1, y from 0 (top) to 1, further down for the rows below.
+        ``float32 [items, 2]``: x from 0 to 1, y from 0 (top) to 1, or a little
+        further down for the rows below.
     """
-    learned = np.flatnonzero(np.linalg.norm(items, axis=1) > 1e-6)
+    learned = ~unlearned(items)
     places = np.empty((len(items), 2), dtype=np.float32)
     places[learned] = _scaled(_embedded(items[learned], weights[learned], seed))
-    unlearned = np.setdiff1d(np.arange(len(items)), learned)
-    places[unlearned] = rows_below(len(unlearned))
+    foot = float(places[learned, 1].max(initial=0))
+    places[~learned] = rows_below(int((~learned).sum()), foot)
     return places
 
 
-def rows_below(count: int) -> NDArray[np.float32]:
-    """Places ``[count, 2]`` in even rows under the unit square."""
+def unlearned(items: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which items, ``bool [items]``, have no direction: nothing was learned about them."""
+    return np.asarray(np.linalg.norm(items, axis=1) <= 1e-6)
+
+
+def rows_below(count: int, foot: float) -> NDArray[np.float32]:
+    """Places ``[count, 2]`` in even rows, the first of them a little under ``foot``."""
     across = max(50, int(np.ceil(np.sqrt(10 * count))))
     order = np.arange(count)
     return np.stack(
-        [(order % across + 0.5) / across, 1.05 + (order // across) / across], axis=1
+        [(order % across + 0.5) / across, foot + 0.06 + (order // across) / across], axis=1
     ).astype(np.float32)
 
 

@@ -90,9 +90,9 @@ def test_what_comes_from_outside_is_shown_as_text(client):
 def test_without_javascript_a_known_users_list_is_on_the_page(client):
     for user in range(USERS):
         page = client.get("/", params={"user": f"u{user:02}"}).text
-        ranked = client.post(
-            "/v1/recommend", json={"users": [f"u{user:02}"], "k": 20}
-        ).json()["results"][0]["items"]
+        ranked = client.post("/v1/recommend", json={"users": [f"u{user:02}"], "k": 20}).json()[
+            "results"
+        ][0]["items"]
         shown = re.findall(r'<span class="title">(.*?)</span>', page, re.DOTALL)
         assert [html.unescape(title) for title in shown] == [
             item["title"] or item["item_id"] for item in ranked
@@ -156,7 +156,7 @@ def test_the_map_has_every_item_once_with_a_place_and_its_title(client):
     assert titles["i00"] == SCRIPT
     assert titles["i02"] == "i02"
     assert all(isinstance(unit, int) for unit in found["x"] + found["y"])
-    assert [each["name"] for each in found["attributes"]][0] == "genres"
+    assert found["attributes"][0]["name"] == "genres"
     for attribute in found["attributes"]:
         codes = {code for each in attribute["codes"] for code in each}
         assert codes == set(range(len(attribute["labels"])))

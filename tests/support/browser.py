@@ -1,4 +1,8 @@
-"""Debian's Chromium, driven by Playwright: real pages, real keys, and every complaint noted."""
+"""Debian's Chromium, driven by Playwright: real pages, real keys, and every complaint noted.
+
+Playwright calls a check that runs in the page again until it holds; where it would wait for an
+expression, the page's own policy forbids it, so everything is waited for by ``expect``.
+"""
 
 import os
 import shutil
@@ -7,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -65,3 +69,41 @@ def watched_page(running: Browser, **context: Any) -> Iterator[Page]:
         assert complaints == []
     finally:
         opened.close()
+
+
+def titles(page: Page, which: str = "#ours") -> list[str]:
+    """Titles of a ranked list that is not being asked for anew."""
+    expect(page.locator("#lists")).not_to_have_attribute("aria-busy", "true")
+    shown = page.locator(f"{which} .title").evaluate_all(
+        "found => found.map((each) => each.firstChild.data)"
+    )
+    return [str(title) for title in shown]
+
+
+def history(page: Page) -> list[str]:
+    return page.locator("#history li > span").all_text_contents()
+
+
+def choose(page: Page, field: str, text: str) -> None:
+    """Type, wait for the suggestions, take the first with the arrow key and Enter."""
+    page.focus(field)
+    page.keyboard.type(text)
+    expect(page.locator(field)).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+
+
+def drawn(page: Page) -> None:
+    page.wait_for_selector("#map-canvas[data-drawn]")
+
+
+def colours(page: Page) -> int:
+    """How many different colours the canvas shows."""
+    count: int = page.locator("#map-canvas").evaluate(
+        """canvas => {
+          const { width, height } = canvas;
+          const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+          return new Set(new Uint32Array(pixels.buffer)).size;
+        }"""
+    )
+    return count

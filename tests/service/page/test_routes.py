@@ -201,9 +201,9 @@ def test_a_run_that_was_not_evaluated_has_no_table(page_run, tmp_path):
     assert "<svg" not in page
 
 
-def test_while_the_model_is_loaded_the_page_says_so_and_comes_back(page_run):
+def test_while_the_model_is_loaded_the_page_says_so_and_comes_back(page_run, tmp_path):
     holder = ModelHolder(page_run.path)
-    app = create_app(ServiceSettings(run=page_run.path), holder)
+    app = create_app(ServiceSettings(run=page_run.path, feedback=tmp_path), holder)
     client = TestClient(app)  # not entered: nothing begins to load the model
     for path in ("/", "/results"):
         answer = client.get(path)

@@ -127,7 +127,7 @@ def _attributes(style: str) -> str:
         name, _, value = (part.strip() for part in declaration.partition(":"))
         if name == "font":
             size = re.search(r"([\d.]+)px", value)
-            said += f' font-size="{size[1]}"' if size else ""
+            said += f' font-size="{size[1]}px"' if size else ""
         elif not name.startswith("-"):
             said += f' {name}="{value}"'
     return said

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cllm4rec.cli.output import output_option
+from cllm4rec.rundir import RunDir
 
 type_of_path = click.Path(path_type=Path)
 
@@ -51,3 +52,35 @@ def quality(
     return bench.quality(
         bench.load_plan(plan), out, only_datasets=only_datasets, only_models=only_models
     )
+
+
+@bench.command()
+@click.option(
+    "--run",
+    type=type_of_path,
+    required=True,
+    metavar="DIR",
+    callback=lambda _context, _option, path: RunDir(path),
+    help="A trained run.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), default=20.0, metavar="S", help="Per load. [20]"
+)
+@click.option(
+    "--steady",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    metavar="N",
+    help="Requests a second of the steady load. [60]",
+)
+@output_option
+def service(run: RunDir, seconds: float, steady: float) -> dict[str, Any]:
+    """Latency and rate of a run's service, and what it does when asked for too much.
+
+    Starts the server in a process of its own and asks for lists after histories of 50 items: one
+    at a time beside the bare forward pass, at a steady rate, as fast as it can, and at five times
+    that.
+    """
+    from cllm4rec import bench
+
+    return bench.service(run, bench.Load(seconds=seconds, steady_per_s=steady))

@@ -10,7 +10,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from cllm4rec.errors import InputError
+from cllm4rec import progress
+from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.service.answers import error_body
 from cllm4rec.service.auth import KeyCheck
 from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
@@ -68,10 +69,14 @@ def _parts(settings: ServiceSettings, holder: ModelHolder) -> Parts:
         observer=metrics,
     )
     feedback = FeedbackLog(settings.feedback_folder, on_commit=metrics.feedback_commits.inc)
-    holder.on_load = metrics.loaded
+    holder.on_load, holder.on_pass = metrics.loaded, batcher.speed.learn
     metrics.watch("queue_tokens", "Tokens queued or being scored.", lambda: batcher.waiting_tokens)
     metrics.watch("queue_requests", "Requests queued.", lambda: batcher.waiting_jobs)
-    metrics.watch("tokens_per_second", "Measured speed.", lambda: batcher.tokens_per_s)
+    metrics.watch(
+        "tokens_per_second",
+        "Speed of full forward passes, as measured.",
+        lambda: batcher.speed.tokens_per_s(batcher.batch_tokens),
+    )
     metrics.watch("ready", "Whether a model is loaded.", lambda: float(holder.ready))
     return Parts(settings, holder, batcher, feedback, metrics)
 
@@ -81,16 +86,29 @@ def _lifespan(parts: Parts) -> Any:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         parts.batcher.start()
         parts.feedback.start()
+        loading = None
         if not parts.holder.ready:
-            asyncio.get_running_loop().run_in_executor(None, parts.holder.reload_or_say)
+            loading = asyncio.create_task(asyncio.to_thread(_first_load, parts))
         try:
             yield
         finally:
             parts.draining = True
+            if loading is not None:
+                await loading
             await asyncio.to_thread(parts.batcher.close)
             await asyncio.to_thread(parts.feedback.close)
 
     return lifespan
+
+
+def _first_load(parts: Parts) -> None:
+    try:
+        served = parts.holder.load()
+    except CLLM4RecError as error:
+        parts.failed = error
+        parts.on_failure()
+    else:
+        progress.note(f"serving model {served.version}")
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -49,15 +49,13 @@ class Question:
         catalogue, num_items = served.catalogue, len(served.catalogue.items)
         allowed = catalogue.allowed(request.include, request.exclude, request.where)
         if request.users is not None:
-            users = catalogue.users.numbers(request.users)
+            users = catalogue.user_numbers(request.users)
             histories = served.known.rows(users)
         else:
-            given = request.histories or []
-            numbers = catalogue.items.numbers([each for history in given for each in history])
-            rows, start = [], 0
-            for history in given:
-                rows.append(list(dict.fromkeys(numbers[start : start + len(history)].tolist())))
-                start += len(history)
+            rows = [
+                list(dict.fromkeys(catalogue.item_numbers(history)))
+                for history in request.histories or []
+            ]
             users = np.full(len(rows), -1, np.int32)
             histories = Interactions.from_lists(rows, num_items)
         nothing = Interactions(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32), num_items)
@@ -140,19 +138,19 @@ def results(
     catalogue = served.catalogue
     found = []
     for place, (items, scores) in enumerate(rows):
-        numbers = items.tolist()
-        ids = catalogue.items.ids(items)
         found.append({
             "user_id": None if request.users is None else request.users[place],
             "items": [
                 {
-                    "item_id": ids[at],
+                    "item_id": catalogue.ids[item],
                     "title": catalogue.titles[item],
                     "score": score,
                     "rank": at + 1,
                     "reasons": None if reasons is None else reasons[place][at],
                 }
-                for at, (item, score) in enumerate(zip(numbers, scores.tolist(), strict=True))
+                for at, (item, score) in enumerate(
+                    zip(items.tolist(), scores.tolist(), strict=True)
+                )
             ],
         })
     return found
@@ -175,7 +173,7 @@ def _named(
     return [
         [
             {
-                "item_id": catalogue.items.id(reason.item),
+                "item_id": catalogue.ids[reason.item],
                 "title": catalogue.titles[reason.item],
                 "effect": reason.effect,
             }

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ranking import Scorer
+from cllm4rec.service.speed import Speed
 
 Reduce = Callable[[NDArray[np.float32], slice], Any]
 """Turns the scores ``[rows, items]`` of some rows of a job into what is kept of them."""
@@ -60,7 +61,8 @@ class Job:
     tokens: NDArray[np.int64]
     reduce: Reduce
     deadline_s: float
-    """By :func:`time.monotonic`."""
+    """By :func:`time.monotonic`, as ``since_s``."""
+    since_s: float
     future: "asyncio.Future[list[Any]]"
     done: int = 0
     """Rows that are scored."""
@@ -91,13 +93,14 @@ class MicroBatcher:
         self.batch_tokens = batch_tokens
         self.gather_s = gather_s
         self.max_wait_s = max_wait_s
-        self.tokens_per_s = 5_000.0
-        """Measured; the start is a guess that the first passes put right."""
+        self.speed = Speed()
+        """Of the passes so far."""
         self.announced = 0
         """Requests that are being read and will be submitted soon."""
         self._observer = observer
         self._jobs: deque[Job] = deque()
         self._running_tokens = 0
+        self._running_since_s = 0.0
         self._condition = threading.Condition()
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -136,8 +139,14 @@ class MicroBatcher:
             return
         # A large job does not keep newcomers waiting for all of it, but only for its fair share.
         share = max(self.batch_tokens // 4, 1)
-        ahead = self._running_tokens + sum(min(job.left, share) for job in jobs)
-        wait_s = ahead / self.tokens_per_s
+        queued = sum(min(job.left, share) for job in jobs)
+        running_s = self.speed.seconds(self._running_tokens, self.batch_tokens)
+        running_left_s = max(0.0, running_s - (time.perf_counter() - self._running_since_s))
+        wait_s = running_left_s + self.speed.seconds(queued, self.batch_tokens)
+        # What is expected may be wrong on a busy machine; what has been waited is not. (A job that
+        # was begun waits by right: it is large.)
+        waited_s = max((time.monotonic() - job.since_s for job in jobs if not job.done), default=0)
+        wait_s = max(wait_s, waited_s)
         if wait_s > self.max_wait_s:
             raise Overloaded(max(1, math.ceil(wait_s)))
 
@@ -168,7 +177,16 @@ class MicroBatcher:
             DeadlinePassed: it took too long.
         """
         loop = asyncio.get_running_loop()
-        job = Job(scorer, users, histories, tokens, reduce, deadline_s, loop.create_future())
+        job = Job(
+            scorer,
+            users,
+            histories,
+            tokens,
+            reduce,
+            deadline_s,
+            time.monotonic(),
+            loop.create_future(),
+        )
         job.left = int(tokens.sum())
         with self._condition:
             if self._closing:
@@ -179,7 +197,7 @@ class MicroBatcher:
 
     def _work(self) -> None:
         while batch := self._next_batch():
-            started_at_s = time.perf_counter()
+            started_at_s = self._running_since_s = time.perf_counter()
             finished: list[tuple[Job, BaseException | None]] = []
             try:
                 finished = self._score(batch)
@@ -188,7 +206,7 @@ class MicroBatcher:
                 finished = [(job, error) for job, _rows in batch]
             tokens, self._running_tokens = self._running_tokens, 0
             elapsed_s = time.perf_counter() - started_at_s
-            self._learn(tokens, elapsed_s)
+            self.speed.learn(tokens, elapsed_s)
             self._observer.batch(sum(r.stop - r.start for _, r in batch), tokens, elapsed_s)
             self._resolve(finished)
 
@@ -270,11 +288,6 @@ class MicroBatcher:
         self._jobs = deque(kept)
         self._running_tokens = tokens
         return batch
-
-    def _learn(self, tokens: int, elapsed_s: float) -> None:
-        # Small passes are slow per token; they say little about what a full one can do.
-        weight = 0.3 * min(1.0, tokens / self.batch_tokens)
-        self.tokens_per_s += weight * (tokens / max(elapsed_s, 1e-6) - self.tokens_per_s)
 
     def _resolve(self, finished: list[tuple[Job, BaseException | None]]) -> None:
         """Hand results to the event loop, all of a pass at one go."""

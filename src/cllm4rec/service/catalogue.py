@@ -31,6 +31,7 @@ class Catalogue:
     Attributes:
         items: item ids ↔ numbers.
         users: user ids ↔ numbers.
+        ids: every item's id.
         titles: one title, or None, per item.
         texts: one description, or None, per item.
         attributes: by column name.
@@ -39,10 +40,12 @@ class Catalogue:
 
     items: IdMap
     users: IdMap
+    ids: list[str]
     titles: list[str | None]
     texts: list[str | None]
     attributes: dict[str, Attribute]
     counts: NDArray[np.int64]
+    _numbers: dict[str, int]
     _folded: str
     _starts: NDArray[np.int64]
 
@@ -50,19 +53,41 @@ class Catalogue:
     def of(cls, dataset: Dataset) -> "Catalogue":
         """Read a run's item tables once."""
         titles = dataset.texts.item_titles
+        ids: list[str] = dataset.items.external.to_pylist()
         folded = [" ".join((title or "").casefold().split()) for title in titles]
         lengths = np.fromiter((len(title) + 1 for title in folded), np.int64, len(folded))
         return cls(
             dataset.items,
             dataset.users,
+            ids,
             titles,
             dataset.texts.item_texts,
             {name: _attribute(values) for name, values in dataset.texts.item_features.items()},
             dataset.part("train").item_counts(),
+            dict(zip(ids, range(len(ids)), strict=True)),
             # One text, searched at the speed of str.find; every title begins after a line feed.
             "\n" + "\n".join(folded),
             np.concatenate([[1], 1 + np.cumsum(lengths)]),
         )
+
+    def item_numbers(self, ids: Sequence[str]) -> list[int]:
+        """The numbers of item ids; a dictionary, for `IdMap` looks at every id for each call.
+
+        Raises:
+            UnknownId: names the first id that is not known.
+        """
+        try:
+            return [self._numbers[item_id] for item_id in ids]
+        except KeyError as error:
+            return [self.items.number(error.args[0])]  # raises, in the usual words
+
+    def user_numbers(self, ids: Sequence[str]) -> NDArray[np.int32]:
+        """The numbers of user ids, ``int32 [len(ids)]``.
+
+        Raises:
+            UnknownId: names the first id that is not known.
+        """
+        return np.array([self.users.number(user_id) for user_id in ids], np.int32)
 
     def attributes_of(self, item: int) -> dict[str, str | None]:
         """An item's value of every column."""
@@ -88,9 +113,9 @@ class Catalogue:
             return None
         allowed = np.full(len(self.items), include is None)
         if include:
-            allowed[self.items.numbers(include)] = True
+            allowed[self.item_numbers(include)] = True
         if exclude:
-            allowed[self.items.numbers(exclude)] = False
+            allowed[self.item_numbers(exclude)] = False
         for name, value in (where or {}).items():
             if name not in self.attributes:
                 known = ", ".join(self.attributes) or "none"

@@ -1,12 +1,13 @@
 """What the routes of one service share."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Request
 
+from cllm4rec.errors import CLLM4RecError
 from cllm4rec.service.batching import MicroBatcher
 from cllm4rec.service.feedback import FeedbackLog
 from cllm4rec.service.metrics import ServiceMetrics
@@ -27,6 +28,8 @@ class Parts:
         feedback: the log of what happened.
         metrics: the counters.
         draining: whether it is shutting down.
+        failed: why there will be no model; None while there may be.
+        on_failure: called when the first load failed.
     """
 
     settings: ServiceSettings
@@ -35,6 +38,8 @@ class Parts:
     feedback: FeedbackLog
     metrics: ServiceMetrics
     draining: bool = False
+    failed: CLLM4RecError | None = None
+    on_failure: Callable[[], None] = lambda: None
 
 
 class ClientGone(Exception):

@@ -99,8 +99,8 @@ def routes(parts: Parts) -> APIRouter:
     @router.post("/feedback", status_code=202, response_model=schemas.AcceptedResponse)
     async def feedback(body: schemas.FeedbackRequest) -> dict[str, int]:
         """Keep interactions for the next training; answered when they are on the disk."""
-        known = parts.holder.current.catalogue.items
-        known.numbers([interaction.item_id for interaction in body.interactions])
+        catalogue = parts.holder.current.catalogue
+        catalogue.item_numbers([interaction.item_id for interaction in body.interactions])
         await parts.feedback.append(rows_of(body.interactions))
         parts.metrics.feedback.inc(len(body.interactions))
         return {"accepted": len(body.interactions)}

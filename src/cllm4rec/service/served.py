@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,7 +73,7 @@ class Served:
     def named(self, item: int) -> dict[str, str | None]:
         """An item's id and title."""
         return {
-            "item_id": self.catalogue.items.id(item),
+            "item_id": self.catalogue.ids[item],
             "title": self.catalogue.titles[item],
         }
 
@@ -140,6 +141,8 @@ class ModelHolder:
         self.run = run
         self.on_load: Callable[[bool], None] = lambda _worked: None
         """Told after every load whether it worked."""
+        self.on_pass: Callable[[int, float], None] = lambda _tokens, _seconds: None
+        """Told of every forward pass that was done to get a model ready: tokens, seconds."""
         self._current: Served | None = None
         self._loading = threading.Lock()
 
@@ -176,10 +179,21 @@ class ModelHolder:
                 raise InputError(
                     f"the model in {self.run} cannot be loaded: {type(error).__name__}"
                 ) from error
-            _warm_up(served)
+            self._warm_up(served)
             self._current = served
         self.on_load(True)
         return served
+
+    def _warm_up(self, served: Served) -> None:
+        """The first passes of a process are slow; nobody's request should be one of them."""
+        num_items = len(served.catalogue.items)
+        history = list(range(min(50, num_items)))
+        for rows in (1, 8, 1, 16, 1):
+            histories = Interactions.from_lists([history] * rows, num_items)
+            tokens = int(served.tokens(histories.counts()).sum())
+            started_at_s = time.perf_counter()
+            served.scorer.score(np.full(rows, -1, np.int32), histories)
+            self.on_pass(tokens, time.perf_counter() - started_at_s)
 
     def reload_or_say(self) -> None:
         """As :meth:`load`, with the outcome as one line on standard error."""
@@ -209,12 +223,3 @@ def model_version(run: Path) -> str:
                 f"no trained model in {run / 'model'}; run `cllm4rec train` first"
             ) from None
     return digest.hexdigest()[:12]
-
-
-def _warm_up(served: Served) -> None:
-    """The first forward passes of a process are slow; nobody's request should be one of them."""
-    num_items = len(served.catalogue.items)
-    history = list(range(min(50, num_items)))
-    for rows in (1, 8):
-        histories = Interactions.from_lists([history] * rows, num_items)
-        served.scorer.score(np.full(rows, -1, np.int32), histories)

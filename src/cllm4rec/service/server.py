@@ -4,6 +4,7 @@ import asyncio
 import errno
 import signal
 import socket
+import sys
 import threading
 from typing import Any
 
@@ -12,9 +13,12 @@ import uvicorn
 from cllm4rec import progress
 from cllm4rec.errors import InputError
 from cllm4rec.service.app import create_app
-from cllm4rec.service.served import ModelHolder, model_version
+from cllm4rec.service.parts import Parts
+from cllm4rec.service.served import model_version
 from cllm4rec.service.settings import ServiceSettings, is_loopback, refuse_open_door
 
+SWITCH_S = 0.0005
+"""Longest time one thread keeps the interpreter while another waits for it."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
@@ -26,30 +30,35 @@ def serve(settings: ServiceSettings) -> int:
         The port that was listened on.
 
     Raises:
-        InputError: there is no model, the port is taken, the feedback folder cannot be written, or
-            others could reach a service without keys.
+        CLLM4RecError: there is no model or it cannot be loaded, the port is taken, the feedback
+            folder cannot be written, or others could reach a service without keys.
     """
     refuse_open_door(settings.host, settings.keys)
     model_version(settings.run)
     listening = _listening_socket(settings.host, settings.port)
     settings = settings.model_copy(update={"local_hosts_only": not settings.keys})
-    holder = ModelHolder(settings.run)
-    app = create_app(settings, holder)
+    app = create_app(settings)
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(settings.shutdown_s),
         lifespan="on",
     )
     port: int = listening.getsockname()[1]
     _say_where(settings, port)
+    # The loop must not wait five milliseconds whenever the scoring thread is in Python.
+    sys.setswitchinterval(SWITCH_S)
     # While uvicorn runs it handles these; before and after, nobody else would.
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _Server(config, holder, app.state.parts).run(sockets=[listening])
+    parts: Parts = app.state.parts
+    _Server(config, parts).run(sockets=[listening])
+    if parts.failed is not None:
+        raise parts.failed
     progress.note("stopped; everything that was accepted is answered and on the disk")
     return port
 
@@ -57,10 +66,10 @@ def serve(settings: ServiceSettings) -> int:
 class _Server(uvicorn.Server):
     """Tells the readiness route when the end begins, and reloads on SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, holder: ModelHolder, parts: Any) -> None:
+    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
         super().__init__(config)
-        self._holder = holder
         self._parts = parts
+        parts.on_failure = self._give_up
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -73,7 +82,11 @@ class _Server(uvicorn.Server):
         self._captured_signals.clear()
 
     def _reload(self) -> None:
-        threading.Thread(target=self._holder.reload_or_say, name="reload", daemon=True).start()
+        reload = self._parts.holder.reload_or_say
+        threading.Thread(target=reload, name="reload", daemon=True).start()
+
+    def _give_up(self) -> None:
+        self.should_exit = True
 
 
 def _end(_number: int, _frame: Any) -> None:
@@ -82,12 +95,18 @@ def _end(_number: int, _frame: Any) -> None:
 
 def _listening_socket(host: str, port: int) -> socket.socket:
     try:
-        family, *_, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host,
+            port,
+            type=socket.SOCK_STREAM,
+            proto=socket.IPPROTO_TCP,
+            flags=socket.AI_PASSIVE,
         )[0]
     except socket.gaierror as error:
         raise InputError(f"--host {host} is no address of this machine: {error.strerror}") from None
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named: asyncio sends small answers at once only on sockets that say TCP;
+    # on others the kernel holds them back for 40 ms.
+    listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(address)

@@ -46,7 +46,7 @@ class ServiceSettings(BaseModel):
     """Tokens of one forward pass."""
     gather_ms: NonNegativeFloat = 3.0
     """Longest wait for requests that are still being read, so that they share a forward pass."""
-    max_wait_ms: PositiveFloat = 150.0
+    max_wait_ms: PositiveFloat = 80.0
     """Requests that would wait longer than this for their forward pass are refused at once."""
     deadline_s: PositiveFloat = 10.0
     """Requests that are not answered by then are given up."""

@@ -1,14 +1,5 @@
-"""A toy run whose titles try to be HTML, and the service in a process of its own."""
+"""A toy run whose titles try to be HTML."""
 
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from cllm4rec import progress, stages
@@ -63,31 +54,3 @@ def make_page_run(folder: Path) -> RunDir:
         stages.train(run, config)
         stages.evaluate(run)
     return run
-
-
-@contextmanager
-def served(run: RunDir, log: Path, *options: str) -> Iterator[str]:
-    """The address of ``cllm4rec serve`` in a process of its own, once it is ready."""
-    program = "from cllm4rec.cli import main; main()"
-    command = [sys.executable, "-c", program, "serve", "--run", str(run.path), "--port", "0"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with log.open("w") as written:
-        process = subprocess.Popen([*command, *options], stderr=written, env=environment)
-    try:
-        address = _ready(process, log)
-        yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-
-
-def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
-    until_s = time.monotonic() + 120
-    while time.monotonic() < until_s and process.poll() is None:
-        found = re.search(r"http://[\d.]+:\d+", log.read_text())
-        if found and "serving model" in log.read_text():
-            with urllib.request.urlopen(f"{found[0]}/readyz") as answer:
-                assert answer.status == 200
-            return found[0]
-        time.sleep(0.1)
-    raise AssertionError(f"the service did not start: {log.read_text()}")

@@ -7,7 +7,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from cllm4rec.rundir import RunDir
 from support.browser import browser, watched_page
-from support.page_run import make_page_run, served
+from support.page_run import make_page_run
+from support.server import Server
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +24,10 @@ def running() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def address(running, page_run, tmp_path_factory) -> Iterator[str]:
-    with served(page_run, tmp_path_factory.mktemp("server") / "log") as found:
-        yield found
+    # A busy machine must not make the service refuse: here every request is to be answered.
+    scratch, patient = tmp_path_factory.mktemp("server"), ("--max-wait-ms", "60000")
+    with Server(page_run.path, scratch, *patient) as server:
+        yield f"http://127.0.0.1:{server.port}"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ FORMAT = 1
 COMPONENTS = 50
 """Principal components that distances are measured in."""
 MOST_EMBEDDED = 5_000
-"""Items that t-SNE lays out itself: 17 s on one core; beyond them, time would grow without end."""
+"""Items that t-SNE lays out itself: under a minute on one core; time would grow without end."""
 PERPLEXITY = 15.0
 NEIGHBOURS = 5
 """Laid-out items between which a further item is put."""

@@ -32,7 +32,7 @@ export function drawHistory(session, remove) {
 function whose(session) {
   if (session.user === null) return session.history.length ? "A history of your own." : "";
   if (!session.changed) return `User ${session.user}, as known to the model.`;
-  return `Began as user ${session.user}; changed here, and asked for by history alone.`;
+  return `User ${session.user}, with changes made here: the lists follow the history alone.`;
 }
 
 /**

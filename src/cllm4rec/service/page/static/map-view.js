@@ -75,8 +75,12 @@ export class View {
   #keepInside() {
     const { low, high } = this.bounds;
     if (this.zoom <= 1) return this.whole();
-    this.centre = this.centre.map((value, axis) =>
-      Math.min(high[axis], Math.max(low[axis], value)),
-    );
+    // The closer one looks, the nearer to the map's edge the middle may come.
+    const freedom = 1 - 1 / this.zoom ** 2;
+    this.centre = this.centre.map((value, axis) => {
+      const middle = (low[axis] + high[axis]) / 2;
+      const reach = ((high[axis] - low[axis]) / 2) * freedom;
+      return Math.min(middle + reach, Math.max(middle - reach, value));
+    });
   }
 }

@@ -52,8 +52,14 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def watched_page(running: Browser, **context: Any) -> Iterator[Page]:
-    """A page that may not complain: no error in its console, no failed request, no exception."""
+def watched_page(running: Browser, *, forgiven: str = "", **context: Any) -> Iterator[Page]:
+    """A page that may not complain: no error in its console, no failed request, no exception.
+
+    Args:
+        running: the browser.
+        forgiven: complaints that hold this text are none.
+        context: as Playwright's ``new_context`` takes it.
+    """
     opened = running.new_context(**({"viewport": {"width": 1280, "height": 900}} | context))
     page = opened.new_page()
     page.set_default_timeout(20_000)
@@ -66,7 +72,7 @@ def watched_page(running: Browser, **context: Any) -> Iterator[Page]:
     )
     try:
         yield page
-        assert complaints == []
+        assert [each for each in complaints if not forgiven or forgiven not in each] == []
     finally:
         opened.close()
 

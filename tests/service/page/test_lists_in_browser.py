@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from support.browser import choose, drawn, history, titles
+from support.browser import choose, drawn, history, titles, watched_page
 from support.page_run import QUOTES, SCRIPT
 
 pytestmark = pytest.mark.slow
@@ -151,3 +151,51 @@ def test_the_address_brings_the_same_lists_back(page, address):
     expect(page.locator("#ours > li")).to_have_count(10)
     assert history(page) == ["Film 12", "Film 07"]
     assert titles(page) == before
+
+
+def test_a_busy_service_is_asked_again(running, address):
+    with watched_page(running, forgiven="429") as page:
+        asked = []
+
+        def busy_twice(route) -> None:
+            asked.append(route.request.url)
+            if len(asked) > 2:
+                route.continue_()
+            else:
+                route.fulfill(status=429, headers={"Retry-After": "0.05"}, json={"error": "busy"})
+
+        page.route("**/v1/recommend", busy_twice)
+        page.goto(f"{address}/#item=i07")
+        expect(page.locator("#ours > li")).to_have_count(10)
+        expect(page.locator("#error")).to_be_hidden()
+        assert len(asked) >= 3
+
+
+def test_an_error_is_said_and_what_failed_can_be_tried_again(running, address):
+    with watched_page(running, forgiven="422") as page:
+        wrong = {"status": 422, "json": {"error": "unknown item <b>'x'</b>"}}
+        page.route("**/v1/recommend", lambda route: route.fulfill(**wrong))
+        page.goto(f"{address}/#item=i07")
+        expect(page.get_by_role("alert")).to_contain_text("unknown item <b>'x'</b>")
+        page.unroute("**/v1/recommend")
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator("#ours > li")).to_have_count(10)
+        expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_lists_stand_without_reasons_and_without_ease_where_these_fail(running, address):
+    with watched_page(running, forgiven="503") as page:
+
+        def unexplained(route) -> None:
+            if route.request.post_data_json.get("explain"):
+                route.fulfill(status=503, json={"error": "too late"})
+            else:
+                route.continue_()
+
+        page.route("**/v1/recommend", unexplained)
+        page.route("**/v1/compare", lambda route: route.fulfill(status=503, json={"error": "no"}))
+        page.goto(f"{address}/#item=i07")
+        expect(page.locator("#ours > li")).to_have_count(10)
+        expect(page.locator("#reasons-error")).to_contain_text("Reasons could not be measured.")
+        expect(page.locator("#ease-error")).to_contain_text("busy")
+        expect(page.locator("#ease > li")).to_have_count(0)

@@ -76,7 +76,7 @@ export class View {
     const { low, high } = this.bounds;
     if (this.zoom <= 1) return this.whole();
     // The closer one looks, the nearer to the map's edge the middle may come.
-    const freedom = 1 - 1 / this.zoom ** 2;
+    const freedom = Math.min(1, (this.zoom - 1) / 1.5);
     this.centre = this.centre.map((value, axis) => {
       const middle = (low[axis] + high[axis]) / 2;
       const reach = ((high[axis] - low[axis]) / 2) * freedom;

@@ -1,6 +1,8 @@
 // Whom the lists are for: a known user, or a history put together here. Kept in the address's
 // fragment, which no server sees, so that a reload or a link shows the same.
 
+const LONGEST_HISTORY = 1000; // what the service takes: the newest; older items are only left out
+
 /** Holds the user and the history, and tells one listener about every change. */
 export class Session {
   #listener;
@@ -52,7 +54,8 @@ export class Session {
   /** What is asked of the service. A history that was changed is nobody's: it goes as it is. */
   question() {
     if (this.user !== null && !this.changed) return { users: [this.user] };
-    return { histories: [this.ids] };
+    const older = this.ids.slice(0, -LONGEST_HISTORY);
+    return { histories: [this.ids.slice(-LONGEST_HISTORY)], exclude: older.length ? older : null };
   }
 
   #tell(change) {

@@ -122,7 +122,7 @@ def test_a_body_that_is_too_long_is_refused_whatever_it_announces(client):
 def test_wrong_methods_and_queries_are_refused(client):
     assert client.get("/v1/recommend").status_code == 405
     assert client.post("/v1/users").status_code == 405
-    for query in ("limit=0", "limit=x", "limit=1001", "query=" + "a" * 201):
+    for query in ("limti=5", "limit=0", "limit=x", "limit=1001", "query=" + "a" * 201):
         assert client.get(f"/v1/users?{query}").status_code == 422
     assert client.get("/v1/similar").status_code == 422
     assert client.get("/v1/users?query=%ff%00").status_code == 200

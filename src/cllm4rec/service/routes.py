@@ -12,14 +12,12 @@ from cllm4rec.service.answers import encoded
 from cllm4rec.service.asking import Question, off_loop
 from cllm4rec.service.feedback import rows_of
 from cllm4rec.service.parts import Parts, answered_or_gone
-from cllm4rec.service.schemas import BUSY, ERRORS
+from cllm4rec.service.schemas import BUSY, ERRORS, NOT_FOUND
 
 LARGE = 2_000
 """List entries above which an answer is written outside the event loop."""
 
 AnyId = Annotated[str, Path(max_length=512)]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-Text = Annotated[str, Query(max_length=200)]
 
 
 def routes(parts: Parts) -> APIRouter:
@@ -52,14 +50,14 @@ def routes(parts: Parts) -> APIRouter:
         rows, reasons = await off_loop(asking.compared, question, served, body.explain)
         return await _lists(body, rows, reasons, served, f"ease-{served.version}")
 
-    @router.get("/similar", response_model=schemas.SimilarResponse)
-    def similar(item_id: Annotated[str, Query(max_length=512)], k: Limit = 10) -> dict[str, Any]:
+    @router.get("/similar", response_model=schemas.SimilarResponse, responses=NOT_FOUND)
+    def similar(query: Annotated[schemas.SimilarQuery, Query()]) -> dict[str, Any]:
         """Items whose embeddings point the same way."""
         served = parts.holder.current
-        items, scores = served.similar(_found(served.catalogue.items, item_id), k)
+        items, scores = served.similar(_found(served.catalogue.items, query.item_id), query.k)
         return {
             "model": {"version": served.version},
-            "item_id": item_id,
+            "item_id": query.item_id,
             "items": [
                 {**served.named(item), "score": score}
                 for item, score in zip(items, scores, strict=True)
@@ -67,12 +65,13 @@ def routes(parts: Parts) -> APIRouter:
         }
 
     @router.get("/items", response_model=schemas.ItemsResponse)
-    def items(query: Text, limit: Limit = 20) -> dict[str, Any]:
+    def items(query: Annotated[schemas.ItemsQuery, Query()]) -> dict[str, Any]:
         """Items whose titles hold every word of the query; best known first."""
         served = parts.holder.current
-        return {"items": [served.named(item) for item in served.catalogue.search(query, limit)]}
+        found = served.catalogue.search(query.query, query.limit)
+        return {"items": [served.named(item) for item in found]}
 
-    @router.get("/items/{item_id:path}", response_model=schemas.ItemResponse)
+    @router.get("/items/{item_id:path}", response_model=schemas.ItemResponse, responses=NOT_FOUND)
     def item(item_id: AnyId) -> dict[str, Any]:
         """All that is known of one item."""
         served = parts.holder.current
@@ -85,11 +84,14 @@ def routes(parts: Parts) -> APIRouter:
         }
 
     @router.get("/users", response_model=schemas.UsersResponse)
-    def users(query: Text = "", limit: Limit = 20) -> dict[str, Any]:
+    def users(query: Annotated[schemas.UsersQuery, Query()]) -> dict[str, Any]:
         """Known user ids that begin with the query."""
-        return {"users": parts.holder.current.catalogue.users_with(query, limit)}
+        catalogue = parts.holder.current.catalogue
+        return {"users": catalogue.users_with(query.query, query.limit)}
 
-    @router.get("/users/{user_id:path}/history", response_model=schemas.ItemsResponse)
+    @router.get(
+        "/users/{user_id:path}/history", response_model=schemas.ItemsResponse, responses=NOT_FOUND
+    )
     def history(user_id: AnyId) -> dict[str, Any]:
         """What a known user has had, oldest first."""
         served = parts.holder.current

@@ -71,6 +71,32 @@ class FeedbackRequest(_Strict):
     interactions: Annotated[list[Interaction], Field(min_length=1, max_length=1000)]
 
 
+class _Query(BaseModel):
+    # Not strict: what stands in an address is text.
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class SimilarQuery(_Query):
+    """Which item, and how many like it."""
+
+    item_id: Annotated[str, Field(max_length=512)]
+    k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
+
+
+class ItemsQuery(_Query):
+    """Words of a title."""
+
+    query: Annotated[str, Field(max_length=200)]
+    limit: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+class UsersQuery(_Query):
+    """The beginning of a user id."""
+
+    query: Annotated[str, Field(max_length=200)] = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
 class Model(BaseModel):
     """The model that answered."""
 
@@ -185,9 +211,15 @@ class ErrorResponse(BaseModel):
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorResponse, "description": "The body is not JSON."},
     401: {"model": ErrorResponse, "description": "No key, or a wrong one."},
+    403: {"model": ErrorResponse, "description": "Asked by a page of another site."},
+    408: {"model": ErrorResponse, "description": "The body did not arrive in time."},
     413: {"model": ErrorResponse, "description": "The body is too long."},
+    421: {"model": ErrorResponse, "description": "Without keys, another host name was asked."},
     422: {"model": ErrorResponse, "description": "A value is not usable; the error names it."},
     503: {"model": ErrorResponse, "description": "Not ready, or shutting down."},
+}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "There is no such item or user."}
 }
 BUSY: dict[int | str, dict[str, Any]] = {
     429: {

@@ -19,6 +19,7 @@ from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
 from cllm4rec.service.feedback import FeedbackLog, FeedbackUnavailable
 from cllm4rec.service.limits import Counted, Limits
 from cllm4rec.service.metrics import ServiceMetrics
+from cllm4rec.service.page import mount_page
 from cllm4rec.service.parts import ClientGone, Parts
 from cllm4rec.service.routes import health, routes
 from cllm4rec.service.served import ModelHolder, NotReady
@@ -56,7 +57,7 @@ def create_app(settings: ServiceSettings, holder: ModelHolder | None = None) -> 
     )
     app.add_middleware(KeyCheck, keys=settings.keys, local_hosts_only=settings.local_hosts_only)
     app.add_middleware(Counted, metrics=parts.metrics)
-    # The web page is mounted here: mount_page(app, parts.holder)
+    mount_page(app, parts.holder)
     return app
 
 

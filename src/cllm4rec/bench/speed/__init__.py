@@ -1,0 +1,9 @@
+"""How fast every stage is: users, tokens, operations and memory, beside the machine's own limits.
+
+``building`` makes stages into ``workloads``, ``check`` is the slow path they must equal, ``flops``
+counts their arithmetic, ``machine`` measures the limits, ``measuring`` gives everything its turns.
+"""
+
+from cllm4rec.bench.speed.command import measure_speed, readable
+
+__all__ = ["measure_speed", "readable"]

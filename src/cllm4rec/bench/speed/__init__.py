@@ -1,9 +1,11 @@
 """How fast every stage is: users, tokens, operations and memory, beside the machine's own limits.
 
 ``building`` makes stages into ``workloads``, ``check`` is the slow path they must equal, ``flops``
-counts their arithmetic, ``machine`` measures the limits, ``measuring`` gives everything its turns.
+counts their arithmetic, ``machine`` measures the limits, ``measuring`` gives everything its turns,
+``reading`` and ``plot`` show what came of it.
 """
 
-from cllm4rec.bench.speed.command import measure_speed, readable
+from cllm4rec.bench.speed.command import measure_speed
+from cllm4rec.bench.speed.reading import readable
 
 __all__ = ["measure_speed", "readable"]

@@ -11,7 +11,7 @@ from cllm4rec.bench.speed.building import STAGES, USERS, Builder, fitted_prior, 
 from cllm4rec.bench.speed.check import SlowBackbone
 from cllm4rec.bench.speed.flops import Shape
 from cllm4rec.bench.speed.machine import SQUARE, Peak, describe
-from cllm4rec.bench.speed.measuring import Measured, measure, shares_table, speeds_table
+from cllm4rec.bench.speed.measuring import Measured, measure
 from cllm4rec.bench.speed.plot import check_ending, draw
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import SOURCES
@@ -79,28 +79,11 @@ def measure_speed(
         "machine": {**describe(), "process_peak_mb": round(peak_mb())},
         "peak": peak.report(),
         "rows": rows,
-        "failed": [f"{row['stage']} at depth {row['depth']}" for row in rows if _wrong(row)],
+        "failed": [f"{r['stage']} at depth {r['depth']}" for r in rows if r["check"] == "WRONG"],
     }
     if plot is not None:
         draw(result, plot)
     return result
-
-
-def readable(result: dict[str, Any]) -> dict[str, Any]:
-    """The result with as much of every row as fits a terminal."""
-    shown = {name: value for name, value in result.items() if name not in ("rows", "failed")}
-    shown["speed"] = speeds_table(result["rows"])
-    shown["share of the time, %"] = shares_table(result["rows"])
-    wrong = [row for row in result["rows"] if _wrong(row)]
-    if wrong:
-        shown["not equal to the slow path"] = [
-            {"stage": row["stage"], "depth": row["depth"], **row["errors"]} for row in wrong
-        ]
-    return shown
-
-
-def _wrong(row: dict[str, Any]) -> bool:
-    return bool(row["check"] == "WRONG")
 
 
 def _dataset(data: str, split: Path | None, scratch: Path, seed: int) -> Dataset:

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,45 +125,3 @@ def measure(measured: Sequence[Measured], peak: Peak, seconds: float) -> int:
                 done()
             rounds, round_s = rounds + 1, time.monotonic() - began_s
     return rounds
-
-
-def shares_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each row's shares side by side, in percent."""
-    parts = list(dict.fromkeys(part for row in rows for part in row["shares"]))
-    parts.sort(key=lambda part: part == "other")
-    return [
-        {
-            "stage": row["stage"],
-            "depth": row["depth"],
-            **{part: _percent(row["shares"].get(part)) for part in parts},
-        }
-        for row in rows
-    ]
-
-
-def speeds_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What fits a terminal."""
-    return [
-        {
-            "stage": row["stage"],
-            "depth": row["depth"],
-            "users/s": _rate(row["users_per_s"]),
-            "tokens/s": round(row["tokens_per_s"]),
-            "ms": _rate(row["ms"]),
-            "GFLOP/s": _rate(row["gflops_per_s"]),
-            "MFU %": _percent(row["mfu"]),
-            "padding %": _percent(row["padding"]),
-            "peak MB": round(row["peak_mb"]),
-            "busy %": _percent(row["busy"]),
-            "check": row["check"],
-        }
-        for row in rows
-    ]
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else round(100 * share, 1)
-
-
-def _rate(value: float) -> float | int:
-    return round(value) if value >= 100 else round(value, 1)

@@ -1,0 +1,41 @@
+"""A dataset and workloads at toy size."""
+
+from pathlib import Path
+
+import pytest
+
+from cllm4rec import progress
+from cllm4rec.bench.speed.building import Builder, fitted_prior
+from cllm4rec.bench.speed.check import SlowBackbone
+from support.planted import planted
+from support.tiny_backbone import write_tiny_llama
+
+__all__ = ["planted"]
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory) -> Path:
+    return write_tiny_llama(tmp_path_factory.mktemp("backbone"), layers=3)
+
+
+@pytest.fixture(scope="session")
+def overrides(backbone) -> list[str]:
+    return [
+        f'backbone.name="{backbone}"',
+        "backbone.dtype=float32",
+        "threads=1",
+        "pretrain.batch_tokens=300",
+        "finetune.batch_tokens=300",
+        "finetune.batch_users=8",
+    ]
+
+
+@pytest.fixture
+def builder(planted, overrides, tmp_path) -> Builder:
+    with progress.quiet():
+        return Builder(planted.dataset, 2, overrides, tmp_path, fitted_prior(planted.dataset))
+
+
+@pytest.fixture
+def slow(backbone) -> SlowBackbone:
+    return SlowBackbone(backbone, 2)

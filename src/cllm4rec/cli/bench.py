@@ -13,7 +13,7 @@ type_of_path = click.Path(path_type=Path)
 
 @click.group()
 def bench() -> None:
-    """Compare models and baselines over data sets and seeds; measure the stages' speed."""
+    """How good models and baselines are, and how fast the stages."""
 
 
 def _print_page(table: dict[str, Any]) -> None:

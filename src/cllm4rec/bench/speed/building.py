@@ -11,6 +11,7 @@ import torch
 
 from cllm4rec import linear_prior
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
+from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.bench.speed.flops import Cost, Shape, adam, backbone, head
 from cllm4rec.bench.speed.workloads import Amount, Scoring, Training, Workload
 from cllm4rec.config import Config, for_data, load_config
@@ -242,8 +243,10 @@ class Builder:
             prompts: Batch = getattr(batch, "prompts", batch)
             lengths = prompts.lengths.tolist()
             tokens, padded = tokens + sum(lengths), padded + prompts.tokens.numel()
-            cost += backbone(shape, lengths, itemsize, learning=True, trained=trained)
             is_asked_once = isinstance(objective, FinetuneObjective)
+            cost += backbone(
+                shape, lengths, itemsize, learning=True, trained=trained, last_only=is_asked_once
+            )
             scored = len(lengths) if is_asked_once else objective.counts(batch)["likelihood"]
             cost += self._head(assembly, objective.model, scored, itemsize, learning=True)
         cost += adam(parameters)
@@ -291,11 +294,13 @@ class Builder:
         padded, cost = 0, Cost()
         for rows in length_buckets(lengths, max_tokens=SCORING_TOKENS, max_rows=None, rng=None):
             padded += len(rows) * int(lengths[rows].max())
-            cost += backbone(shape, lengths[rows].tolist(), itemsize, learning=False)
+            some = lengths[rows].tolist()
+            cost += backbone(shape, some, itemsize, learning=False, last_only=True)
             cost += self._head(assembly, scorer.model, len(rows), itemsize, learning=False)
         if scorer.prior is not None:
-            products = len(history) * assembly.space.num_items
-            cost += Cost(2.0 * products, 4.0 * products)
+            kept = max(array.size for array in scorer.prior.arrays().values())
+            products = len(history) * kept / assembly.space.num_items
+            cost += Cost(2 * products, 4 * products)
         amount = Amount(len(users), int(lengths.sum()), padded, cost)
         return Scoring(stage, self.depth, scorer, users, history, documents, amount, call)
 
@@ -371,11 +376,10 @@ class Builder:
 
 def fitted_prior(dataset: Dataset) -> LinearPrior | None:
     """A linear prior of fixed settings; None where the catalogue is too large for one."""
-    from cllm4rec.baselines import BASELINES, Context
-
-    if BASELINES["ease"].unavailable(Context.of(dataset, 0)):
+    context = Context.of(dataset, 0)
+    if BASELINES["ease"].unavailable(context):
         return None
-    return linear_prior.refit(dataset, PRIOR_SETTINGS, 0)
+    return linear_prior.fit(dataset, PRIOR_SETTINGS, context)
 
 
 def _typical_step(

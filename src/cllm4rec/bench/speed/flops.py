@@ -13,6 +13,11 @@ heads × head width (grouped-query attention: v < q) and MLP width f:
 - scores and weighted values: a token at place t (from 1) looks at t tokens, ``2·2·q·t``; over a
   document of length L that is ``2·q·L·(L + 1)``
 
+**Where only the last position is asked for** (finetuning with held-out items, scoring), the last
+layer's queries, output and MLP are needed at one position of each document, its keys and values at
+all, and its attention looks once, at L tokens: ``4·q·L``. What a program computes beyond that does
+not count.
+
 **Backward.** Every product has two operands, and the gradient of each is one product of the same
 size. Attention's two products are of activations, so both gradients are always needed: 2 × forward.
 The other products are of activations and weights: the activations' gradient is always needed, since
@@ -22,7 +27,7 @@ the token tables below are trained: 1 ×; the weights' only where the backbone i
 its scores over n candidates. The maps are trained: backward is 2 × forward. So is the item table
 that scores are tied to; words are frozen: backward of their scores is 1 × forward.
 
-**The linear prior** costs ``2·n`` per item of a history: a sparse row times a dense matrix.
+**The linear prior** costs 2 per kept weight of every item of a history.
 
 **The optimiser** does next to no arithmetic, but Adam reads a parameter, its gradient and two
 moments and writes all but the gradient: 28 bytes per trained number.
@@ -35,6 +40,8 @@ from pathlib import Path
 
 ADAM_BYTES = 28
 """Moved per trained float32 number by one step of Adam."""
+KEYS_AND_VALUES = (1, 2)
+"""Places of the keys' and the values' matrices in `Shape.products`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +122,48 @@ def product(rows: float, inner: float, columns: float, itemsize: int) -> Cost:
     return Cost(2 * rows * inner * columns, itemsize * numbers)
 
 
-def projections(shape: Shape, tokens: int, itemsize: int) -> Cost:
-    """Forward products with the weights of all layers for one batch of ``tokens``."""
-    layer = Cost()
-    for inputs, outputs in shape.products():
+def projections(shape: Shape, tokens: int, itemsize: int, asked: int | None = None) -> Cost:
+    """Forward products with the weights of all layers for one batch.
+
+    Args:
+        shape: of the backbone.
+        tokens: of the batch.
+        itemsize: bytes of one number.
+        asked: positions whose hidden states are wanted; None for all.
+    """
+    layer, top = Cost(), Cost()
+    for place, (inputs, outputs) in enumerate(shape.products()):
         layer += product(tokens, inputs, outputs, itemsize)
-    return layer * shape.depth
+        rows = tokens if asked is None or place in KEYS_AND_VALUES else asked
+        top += product(rows, inputs, outputs, itemsize)
+    return layer * (shape.depth - 1) + top
 
 
-def attention(shape: Shape, lengths: Sequence[int], itemsize: int, *, causal: bool = True) -> Cost:
+def attention(
+    shape: Shape,
+    lengths: Sequence[int],
+    itemsize: int,
+    *,
+    last_only: bool = False,
+    causal: bool = True,
+) -> Cost:
     """Forward products of queries with keys, and of weights with values, of all layers.
 
     Args:
         shape: of the backbone.
         lengths: tokens of each document.
         itemsize: bytes of one number.
+        last_only: in the last layer only each document's last token looks.
         causal: a token looks at itself and what is before it; else at its whole document.
     """
+    tokens = sum(map(int, lengths))
     seen = sum(n * (n + 1) / 2 if causal else n * n for n in map(int, lengths))
     # Scores stay in the cache: queries, keys and values are read, the outcome is written.
-    moved = itemsize * sum(map(int, lengths)) * 2 * (shape.queries + shape.keys)
-    return Cost(4 * shape.queries * seen, moved) * shape.depth
+    layer = Cost(4 * shape.queries * seen, 2 * itemsize * tokens * (shape.queries + shape.keys))
+    if not last_only:
+        return layer * shape.depth
+    moved = 2 * itemsize * (len(lengths) * shape.queries + tokens * shape.keys)
+    return layer * (shape.depth - 1) + Cost(4 * shape.queries * tokens, moved)
 
 
 def backbone(
@@ -145,6 +173,7 @@ def backbone(
     *,
     learning: bool,
     trained: bool = False,
+    last_only: bool = False,
     causal: bool = True,
 ) -> Cost:
     """One batch through the backbone.
@@ -155,10 +184,12 @@ def backbone(
         itemsize: bytes of one number of its arithmetic.
         learning: whether there is a backward pass to the embeddings.
         trained: whether it reaches the backbone's weights too.
+        last_only: whether only each document's last hidden state is wanted.
         causal: see `attention`.
     """
-    weighted = projections(shape, int(sum(lengths)), itemsize)
-    looked = attention(shape, lengths, itemsize, causal=causal)
+    asked = len(lengths) if last_only else None
+    weighted = projections(shape, int(sum(lengths)), itemsize, asked)
+    looked = attention(shape, lengths, itemsize, last_only=last_only, causal=causal)
     if not learning:
         return weighted + looked
     return weighted * (2 + trained) + looked * 3

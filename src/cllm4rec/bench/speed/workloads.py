@@ -232,7 +232,7 @@ class Scoring:
     def tensors(self) -> list[Tensor]:
         """Parameters and buffers, the prior's weights included."""
         model, prior = self.scorer.model, self.scorer.prior
-        weights = [] if prior is None else [torch.from_numpy(prior.weights)]
+        weights = [] if prior is None else list(map(torch.from_numpy, prior.arrays().values()))
         return [*model.parameters(), *model.buffers(), *weights]
 
 

@@ -59,10 +59,23 @@ def test_one_object_with_machine_peak_and_a_row_for_each_stage_and_depth(
     assert plot.read_text().startswith("<?xml")
 
 
+def test_half_precision_is_checked_in_float32_too(arguments, capsys):
+    given = [*arguments, "--set", "backbone.dtype=bfloat16", "--depths", "1,2", "--json"]
+    assert run([*given, "--stages", "finetune-holdout,evaluate"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    for row in rows:
+        tolerance = measuring.TOLERANCE
+        for name, error in row["errors"].items():
+            kind = torch.float32 if name.startswith("exact_") else torch.bfloat16
+            assert error <= tolerance[kind][name.removeprefix("exact_")]
+        assert {n for n in row["errors"] if n.startswith("exact_")}
+    assert max(row["errors"].get("gradient", 0) for row in rows) > 1e-3
+
+
 def test_tables_to_read(arguments, capsys):
     assert run([*arguments, "--depths", "1", "--stages", "finetune-next,request"]) == 0
     shown = capsys.readouterr().out
-    for word in ("finetune-next, 1", "tokens/s", "busy %", "equal", "backward", "peak MB"):
+    for word in ("finetune-next 1", "tokens/s", "busy %", "equal", "backward", "peak MB"):
         assert word in shown
     assert "WRONG" not in shown
     assert "…" not in shown

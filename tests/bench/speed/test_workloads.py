@@ -48,6 +48,12 @@ def test_a_number_that_is_none_is_wrong(builder):
     assert not Measured(workload, {"scores": 0.0}).wrong(torch.float32)
 
 
+def test_what_rounding_would_hide_is_found_in_float32(builder):
+    [workload] = builder.build(["request"])
+    assert not Measured(workload, {"scores": 0.01}, {"scores": 1e-6}).wrong(torch.bfloat16)
+    assert Measured(workload, {"scores": 0.01}, {"scores": 0.01}).wrong(torch.bfloat16)
+
+
 @each_stage
 def test_real_tokens_are_counted_without_padding(builder, stage):
     [workload] = builder.build([stage])

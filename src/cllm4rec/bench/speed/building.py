@@ -1,6 +1,6 @@
 """The stages as workloads, built from public parts as ``stages`` builds them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -109,8 +109,8 @@ class Builder:
             self._assemblies[profile] = loaded
         return self._assemblies[profile]
 
-    def build(self, stages: Iterable[str]) -> list[Workload]:
-        """The stages' workloads, in order."""
+    def build(self, stages: Iterable[str]) -> Iterator[Workload]:
+        """The stages' workloads, in order, each built when it is asked for."""
         makers: dict[str, Callable[[], Workload]] = {
             "content": self._content,
             "collaborative": self._collaborative,
@@ -119,7 +119,8 @@ class Builder:
             "finetune-next": self._next,
             **{name: partial(self._scoring, name) for name in SCORING},
         }
-        return [makers[stage]() for stage in stages]
+        for stage in stages:
+            yield makers[stage]()
 
     def _content(self) -> Workload:
         assembly = self.assembly("frozen")

@@ -1,9 +1,11 @@
 """``cllm4rec bench speed``: how fast each stage is, beside what this machine can do."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from cllm4rec import progress
 from cllm4rec.bench.process import peak_mb
@@ -13,6 +15,7 @@ from cllm4rec.bench.speed.flops import Shape
 from cllm4rec.bench.speed.machine import SQUARE, Peak, describe
 from cllm4rec.bench.speed.measuring import Measured, measure
 from cllm4rec.bench.speed.plot import check_ending, draw
+from cllm4rec.bench.speed.workloads import Workload
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import SOURCES
 from cllm4rec.errors import InputError
@@ -104,16 +107,30 @@ def _built(
 ) -> list[Measured]:
     """Every workload, checked before anything is trained."""
     measured: list[Measured] = []
-    total = len(depths) * len(stages)
+    config = profile_config("frozen", depths[0], overrides)
+    folder = find_backbone(config.backbone.name)
+    rounds = arithmetic(config.backbone.dtype) != torch.float32
+    total = (len(depths) + rounds) * len(stages)
     with progress.task("Checking against the slow path", total=total, unit="stage") as task:
-        prior = fitted_prior(dataset)
-        for depth in depths:
-            builder = Builder(dataset, depth, overrides, scratch, prior)
-            slow = SlowBackbone(builder.assembly("frozen").backbone_folder, depth)
+
+        def checked(builder: Builder) -> Iterator[tuple[Workload, dict[str, float]]]:
+            slow = SlowBackbone(folder, builder.depth)
             for workload in builder.build(stages):
                 with progress.quiet():
-                    measured.append(Measured(workload, workload.errors(slow)))
+                    errors = workload.errors(slow)
                 task.advance()
+                yield workload, errors
+
+        exact: dict[str, dict[str, float]] = {}
+        if rounds:
+            # What is computed does not depend on the depth, so one shows whether it is right.
+            given = [*overrides, "backbone.dtype=float32"]
+            builder = Builder(dataset, depths[0], given, scratch, None)
+            exact = {workload.stage: errors for workload, errors in checked(builder)}
+        prior = fitted_prior(dataset)
+        for depth in depths:
+            for workload, errors in checked(Builder(dataset, depth, overrides, scratch, prior)):
+                measured.append(Measured(workload, errors, exact.get(workload.stage, {})))
     return measured
 
 

@@ -19,9 +19,12 @@ MOST_ROUNDS = 25
 """Timed rounds, however short they are."""
 TOLERANCE = {
     torch.float32: {"loss": 1e-4, "gradient": 1e-3, "scores": 1e-3},
-    torch.bfloat16: {"loss": 5e-3, "gradient": 0.05, "scores": 0.05},
+    torch.bfloat16: {"loss": 5e-3, "gradient": 0.2, "scores": 0.05},
 }
-"""Largest relative distance from the slow path, by the backbone's arithmetic."""
+"""Largest relative distance from the slow path, by the backbone's arithmetic.
+
+A gradient's rounding grows with depth: the library's own bfloat16 layers are at 0.14 with eight.
+That alone would let an error pass, so half precision is checked in float32 too."""
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Measured:
     Attributes:
         workload: what was measured.
         errors: its distances from the slow path, by name.
+        exact: the same in float32, where ``errors`` are not.
         seconds: of each timed run.
         busy: of each timed run, processor seconds by second of all threads; below one on a machine
             that is shared, or where threads wait.
@@ -40,6 +44,7 @@ class Measured:
 
     workload: Workload
     errors: dict[str, float]
+    exact: dict[str, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
@@ -47,7 +52,8 @@ class Measured:
 
     def wrong(self, dtype: torch.dtype) -> bool:
         """Whether it computes something else than the slow path; NaN is wrong too."""
-        return not all(self.errors[name] <= TOLERANCE[dtype][name] for name in self.errors)
+        both = [(self.errors, TOLERANCE[dtype]), (self.exact, TOLERANCE[torch.float32])]
+        return not all(found[name] <= most[name] for found, most in both for name in found)
 
     def time(self) -> None:
         """Run it once more, by the clock."""
@@ -83,7 +89,7 @@ class Measured:
             "peak_mb": sum(kept.values()) / 1e6 + self.working_mb,
             "kept_mb": sum(kept.values()) / 1e6,
             "shares": self.stopwatch.shares(),
-            "errors": self.errors,
+            "errors": {**self.errors, **{f"exact_{n}": e for n, e in self.exact.items()}},
             "check": "WRONG" if self.wrong(dtype) else "equal",
         }
 

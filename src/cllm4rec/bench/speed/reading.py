@@ -5,7 +5,13 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-SHORT = {"embedding": "embed", "head and loss": "head", "optimiser": "Adam"}
+SHORT = {
+    "embedding": "embed",
+    "backbone": "forward",
+    "head and loss": "head",
+    "optimiser": "Adam",
+    "measures": "judge",
+}
 """Parts whose names would break a line."""
 
 
@@ -13,6 +19,11 @@ def readable(result: Mapping[str, Any]) -> dict[str, Any]:
     """Facts, then a table each of speed, of work, of where the time goes, and of what is wrong."""
     shown = {name: value for name, value in result.items() if name not in ("rows", "failed")}
     rows = result["rows"]
+    products = [
+        {name.removesuffix("_per_s"): value for name, value in row.items()}
+        for row in result["peak"]["products"]
+    ]
+    shown["peak"] = {**result["peak"], "products": products}
     shown["speed"] = [_speed(row) for row in rows]
     shown["work"] = [_work(row) for row in rows]
     training = [row for row in rows if "backward" in row["shares"]]
@@ -56,7 +67,7 @@ def _shares(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _name(row: Row) -> dict[str, Any]:
-    return {"stage, depth": f"{row['stage']}, {row['depth']}"}
+    return {"stage, depth": f"{row['stage']} {row['depth']}"}
 
 
 def _percent(share: float | None) -> float | None:

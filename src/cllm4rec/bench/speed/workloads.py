@@ -225,7 +225,7 @@ class Scoring:
             Timed(self.scorer.model, "forward", "head and loss"),
             *_model_parts(self.scorer.model),
             Timed(LinearPrior, "score", "prior"),
-            *(Timed(module, "top_k", "ranking") for module in (ranking, recommender, blending)),
+            *(Timed(module, "top_k", "top k") for module in (ranking, recommender, blending)),
             Timed(blending, "evaluate", "measures"),
         ]
 

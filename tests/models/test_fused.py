@@ -43,19 +43,28 @@ def attention_one_by_one(qkv, cos, sin, heads, groups):
     return out
 
 
-@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 2), st.integers(1, 3))
-def test_attention_equals_the_formula_at_every_position(batch, length, heads, groups):
-    qkv = numbers(batch, length, heads * (groups + 2) * 4, seed=length).detach()
-    cos, sin = angles(length, 2)
-    found = causal_attention(qkv, cos, sin, heads, groups)
-    torch.testing.assert_close(found, attention_one_by_one(qkv, cos, sin, heads, groups))
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 2), st.integers(1, 3))
+def test_attention_equals_the_formula_at_every_position(lengths, heads, groups):
+    tokens = sum(lengths)
+    qkv = numbers(tokens + 3, heads * (groups + 2) * 4, seed=tokens).detach()
+    cos, sin = angles(max(lengths), 2)
+    found = causal_attention(qkv, lengths, cos, sin, heads, groups)
+    start = 0
+    for length in lengths:
+        document = slice(start, start + length)
+        expected = attention_one_by_one(qkv[None, document], cos, sin, heads, groups)[0]
+        torch.testing.assert_close(found[document], expected)
+        start += length
+    assert not found[start:].any()
 
 
 def test_gradients_are_those_of_finite_differences():
     cos, sin = angles(5, 2)
     assert gradcheck(lambda x: rms_norm(x, 1e-2), numbers(3, 4))
     assert gradcheck(swiglu, (numbers(3, 4), numbers(3, 4, seed=1)))
-    assert gradcheck(lambda x: causal_attention(x, cos, sin, 2, 3), numbers(2, 5, 40))
+    for lengths in ([5, 5], [5, 4, 1], [1, 5, 2]):  # one run without and with padding; several
+        packed = numbers(sum(lengths) + 1, 40)
+        assert gradcheck(lambda x, n=lengths: causal_attention(x, n, cos, sin, 2, 3), packed)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

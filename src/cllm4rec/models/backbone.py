@@ -45,11 +45,20 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def forward(
-        self, embedded: Float[Tensor, "batch length size"]
+        self,
+        embedded: Float[Tensor, "batch length size"],
+        lengths: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch length size"]:
-        """Hidden states after the final norm, float32, at every position."""
+        """Hidden states after the final norm, float32, at every position.
+
+        Args:
+            embedded: padded on the right.
+            lengths: of the documents; what stands beyond them has no meaning. None: no padding.
+        """
         if self.layers is not None and not embedded.is_cuda and embedded.shape[1] <= LONGEST:
-            return self.layers.forward(embedded)
+            if lengths is None:
+                lengths = torch.full(embedded.shape[:1], embedded.shape[1])
+            return self.layers.forward(embedded, lengths)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             output = self.model(inputs_embeds=embedded.to(self.dtype), use_cache=False)
         hidden: Tensor = output.last_hidden_state.float()
@@ -64,7 +73,7 @@ class Backbone(nn.Module):
         """
         if self.layers is not None and not embedded.is_cuda and embedded.shape[1] <= LONGEST:
             return self.layers.last(embedded, lengths)
-        return self.forward(embedded)[torch.arange(len(lengths)), lengths - 1]
+        return self.forward(embedded, lengths)[torch.arange(len(lengths)), lengths - 1]
 
 
 def load_backbone(

@@ -31,6 +31,42 @@ class _Layer:
     down: Tensor
 
 
+ROWS = 64
+"""Packed tokens are filled up to a multiple: the library prepares a product for each new shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """The real tokens of padded documents, one document after the other.
+
+    Half of a batch can be padding; only attention has to know which token is whose.
+    """
+
+    rows: Tensor
+    """``[tokens, size]``, filled up with zeros."""
+    count: int
+    """Real tokens."""
+    is_real: Tensor
+    """``bool [batch, length]``."""
+    lengths: list[int]
+    ends: Tensor
+    """Row of each document's last token."""
+
+    @classmethod
+    def of(cls, embedded: Tensor, lengths: Tensor) -> "_Packed":
+        """Pack ``embedded [batch, length, size]``."""
+        is_real = torch.arange(embedded.shape[1]) < lengths.unsqueeze(1)
+        rows = embedded[is_real]
+        count = rows.shape[0]
+        rows = F.pad(rows, (0, 0, 0, -count % ROWS))
+        return cls(rows, count, is_real, lengths.tolist(), lengths.cumsum(0) - 1)
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor, half: int) -> Tensor:
+    first, second = x[..., :half], x[..., half:]
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
 def is_llama(model: nn.Module) -> bool:
     """Whether `LlamaLayers` computes what this model does."""
     config: Any = getattr(model, "config", None)
@@ -65,35 +101,37 @@ class LlamaLayers:
         self._kept: tuple[tuple[int, ...], list[_Layer]] | None = None
 
     def forward(
-        self, embedded: Float[Tensor, "batch length size"]
+        self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch length size"]:
-        """Hidden states after the final norm, float32, at every position."""
-        layers = self._layers()
+        """Hidden states after the final norm, float32, at every position; zero in the padding."""
+        packed = _Packed.of(embedded, lengths)
         cos, sin = self._angles(embedded)
-        x = embedded.to(self.dtype)
-        for layer in layers:
-            x = self._layer(x, layer, cos, sin)
-        return self._final_norm(x)
+        x = packed.rows.to(self.dtype)
+        for layer in self._layers():
+            x = self._layer(x, layer, packed, cos, sin)
+        hidden = self._final_norm(x)[: packed.count]
+        return embedded.new_zeros(embedded.shape).index_put((packed.is_real,), hidden)
 
     def last(
         self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch size"]:
         """The same at each document's last position, ``lengths - 1``, alone."""
-        *layers, top = self._layers()
+        packed = _Packed.of(embedded, lengths)
         cos, sin = self._angles(embedded)
-        x = embedded.to(self.dtype)
+        x = packed.rows.to(self.dtype)
+        *layers, top = self._layers()
         for layer in layers:
-            x = self._layer(x, layer, cos, sin)
-        rows = torch.arange(len(lengths), device=lengths.device)
-        normed = rms_norm(x, self.eps)
-        mixed = self._attend_from_last(normed, lengths, top, cos, sin)
-        asked = x[rows, lengths - 1] + mixed @ top.output.T
+            x = self._layer(x, layer, packed, cos, sin)
+        mixed = self._attend_from_last(rms_norm(x, self.eps), packed, top, cos, sin)
+        asked = x[packed.ends] + F.linear(mixed, top.output)
         return self._final_norm(self._feed_forward(asked, top))
 
-    def _layer(self, x: Tensor, layer: _Layer, cos: Tensor, sin: Tensor) -> Tensor:
+    def _layer(
+        self, x: Tensor, layer: _Layer, packed: "_Packed", cos: Tensor, sin: Tensor
+    ) -> Tensor:
         qkv = F.linear(rms_norm(x, self.eps), layer.qkv)
-        x = x + F.linear(causal_attention(qkv, cos, sin, self.heads, self.groups), layer.output)
-        return self._feed_forward(x, layer)
+        mixed = causal_attention(qkv, packed.lengths, cos, sin, self.heads, self.groups)
+        return self._feed_forward(x + F.linear(mixed, layer.output), layer)
 
     def _feed_forward(self, x: Tensor, layer: _Layer) -> Tensor:
         normed = rms_norm(x, self.eps)
@@ -101,24 +139,21 @@ class LlamaLayers:
         return x + F.linear(inner, layer.down)
 
     def _attend_from_last(
-        self, normed: Tensor, lengths: Tensor, layer: _Layer, cos: Tensor, sin: Tensor
+        self, normed: Tensor, packed: "_Packed", layer: _Layer, cos: Tensor, sin: Tensor
     ) -> Tensor:
-        batch, length = normed.shape[:2]
+        """Attention of each document's last position: keys and values of all, one query."""
+        batch, length = packed.is_real.shape
         heads, groups, size, half = self.heads, self.groups, self.size, self.size // 2
-        rows, last = torch.arange(batch, device=lengths.device), lengths - 1
         of_queries = heads * groups * size
-        query = F.linear(normed[rows, last], layer.qkv[:of_queries]).view(batch, -1, size)
-        first, second = query[..., :half], query[..., half:]
-        c, s = cos[last].unsqueeze(1), sin[last].unsqueeze(1)
-        query = torch.cat([first * c - second * s, second * c + first * s], dim=-1)
-        keys, values = F.linear(normed, layer.qkv[of_queries:]).chunk(2, dim=-1)
-        keys = keys.view(batch, length, heads, size).transpose(1, 2)
-        first, second = keys[..., :half], keys[..., half:]
-        keys = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
-        values = values.view(batch, length, heads, size).transpose(1, 2)
+        query = F.linear(normed[packed.ends], layer.qkv[:of_queries]).view(batch, -1, size)
+        last = torch.tensor(packed.lengths) - 1
+        query = _rotated(query, cos[last].unsqueeze(1), sin[last].unsqueeze(1), half)
+        both = F.linear(normed, layer.qkv[of_queries:])[: packed.count]
+        both = both.new_zeros(batch, length, both.shape[1]).index_put((packed.is_real,), both)
+        keys, values = both.view(batch, length, 2 * heads, size).transpose(1, 2).chunk(2, dim=1)
+        keys = _rotated(keys, cos, sin, half)
         scores = (query * size**-0.5).view(batch, heads, groups, size) @ keys.transpose(2, 3)
-        padding = torch.arange(length, device=lengths.device) >= lengths.unsqueeze(1)
-        scores = scores.masked_fill(padding[:, None, None], -torch.inf)
+        scores = scores.masked_fill(~packed.is_real[:, None, None], -torch.inf)
         mixed = torch.softmax(scores, dim=-1) @ values
         return mixed.reshape(batch, of_queries)
 

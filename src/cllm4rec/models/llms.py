@@ -27,7 +27,7 @@ class ContentLLM(nn.Module):
 
     def loss(self, batch: Batch) -> Loss:
         """Summed negative log likelihood of the main text's words."""
-        hidden = self.backbone(self.embedding(batch.tokens))
+        hidden = self.backbone(self.embedding(batch.tokens), batch.lengths)
         rows, positions, targets = next_tokens(batch)
         return self.head.loss(hidden[rows, positions], targets)
 
@@ -70,7 +70,7 @@ class CollaborativeLLM(nn.Module):
     def asked(self, batch: Batch) -> Float[Tensor, "asked size"]:
         """Hidden states that the head is asked about: before every main-text item."""
         rows, positions, _ = next_tokens(batch)
-        states: Tensor = self.backbone(self.embedding(batch.tokens))[rows, positions]
+        states: Tensor = self.backbone(self.embedding(batch.tokens), batch.lengths)[rows, positions]
         return states
 
     def embedded(self, batch: Batch) -> Float[Tensor, "batch length size"]:
@@ -84,7 +84,7 @@ class CollaborativeLLM(nn.Module):
     def loss(self, batch: Batch) -> Loss:
         """Summed negative log likelihood of every main-text item, the first included."""
         embedded = self.embedded(batch)
-        hidden = self.backbone(embedded)
+        hidden = self.backbone(embedded, batch.lengths)
         rows, positions, targets = next_tokens(batch)
         is_item = self.space.is_item(batch.tokens)
         mean = running_mean(embedded, is_item, self.skip_decay)[rows, positions]

@@ -120,7 +120,7 @@ def speed(
     Exits with 1 where a stage is not equal to the slow path.
     """
     from cllm4rec.bench.speed import measure_speed
-    from cllm4rec.bench.speed.building import STAGES
+    from cllm4rec.bench.speed.settings import STAGES
 
     return measure_speed(
         data,

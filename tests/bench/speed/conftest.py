@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.bench.speed.building import Builder, fitted_prior
+from cllm4rec.bench.speed.building import build
 from cllm4rec.bench.speed.check import SlowBackbone
+from cllm4rec.bench.speed.scoring_stages import fitted_prior
 from support.planted import planted
 from support.tiny_backbone import write_tiny_llama
 
@@ -31,9 +32,15 @@ def overrides(backbone) -> list[str]:
 
 
 @pytest.fixture
-def builder(planted, overrides, tmp_path) -> Builder:
-    with progress.quiet():
-        return Builder(planted.dataset, 2, overrides, tmp_path, fitted_prior(planted.dataset))
+def built(planted, overrides, tmp_path):
+    """Makes workloads of stages' names, two layers deep."""
+
+    def make(stages):
+        with progress.quiet():
+            prior = fitted_prior(planted.dataset)
+            return list(build(stages, planted.dataset, 2, overrides, tmp_path, prior))
+
+    return make
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import torch
 
 from cllm4rec import progress
 from cllm4rec.bench.speed import measure_speed, measuring
-from cllm4rec.bench.speed.building import STAGES
 from cllm4rec.bench.speed.machine import Peak, growth_mb
+from cllm4rec.bench.speed.settings import STAGES
 from cllm4rec.cli import main
 from cllm4rec.errors import InputError
 from support.tiny_backbone import SIZE

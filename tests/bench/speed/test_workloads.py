@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from cllm4rec.bench.speed.building import SCORING, STAGES, TRAINING, profile_config
 from cllm4rec.bench.speed.check import SlowBackbone
 from cllm4rec.bench.speed.measuring import Measured
+from cllm4rec.bench.speed.settings import SCORING, STAGES, TRAINING, profile_config
 from cllm4rec.bench.speed.stopwatch import Stopwatch
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.embedding import ExtendedEmbedding
@@ -16,16 +16,16 @@ each_stage = pytest.mark.parametrize("stage", STAGES)
 
 
 @each_stage
-def test_a_stage_equals_the_slow_path(builder, slow, stage):
-    [workload] = builder.build([stage])
+def test_a_stage_equals_the_slow_path(built, slow, stage):
+    [workload] = built([stage])
     errors = workload.errors(slow)
     assert set(errors) == ({"loss", "gradient"} if stage in TRAINING else {"scores"})
     assert not Measured(workload, errors).wrong(torch.float32)
 
 
 @each_stage
-def test_a_broken_embedding_is_found(builder, slow, stage, monkeypatch):
-    [workload] = builder.build([stage])
+def test_a_broken_embedding_is_found(built, slow, stage, monkeypatch):
+    [workload] = built([stage])
     right = ExtendedEmbedding.forward
 
     def wrong(self, tokens):
@@ -36,27 +36,27 @@ def test_a_broken_embedding_is_found(builder, slow, stage, monkeypatch):
     assert Measured(workload, workload.errors(slow)).wrong(torch.float32)
 
 
-def test_a_backbone_of_another_depth_is_found(builder, backbone):
-    for workload in builder.build(STAGES):
+def test_a_backbone_of_another_depth_is_found(built, backbone):
+    for workload in built(STAGES):
         errors = workload.errors(SlowBackbone(backbone, 1))
         assert Measured(workload, errors).wrong(torch.float32), workload.stage
 
 
-def test_a_number_that_is_none_is_wrong(builder):
-    [workload] = builder.build(["request"])
+def test_a_number_that_is_none_is_wrong(built):
+    [workload] = built(["request"])
     assert Measured(workload, {"scores": float("nan")}).wrong(torch.bfloat16)
     assert not Measured(workload, {"scores": 0.0}).wrong(torch.float32)
 
 
-def test_what_rounding_would_hide_is_found_in_float32(builder):
-    [workload] = builder.build(["request"])
+def test_what_rounding_would_hide_is_found_in_float32(built):
+    [workload] = built(["request"])
     assert not Measured(workload, {"scores": 0.01}, {"scores": 1e-6}).wrong(torch.bfloat16)
     assert Measured(workload, {"scores": 0.01}, {"scores": 0.01}).wrong(torch.bfloat16)
 
 
 @each_stage
-def test_real_tokens_are_counted_without_padding(builder, stage):
-    [workload] = builder.build([stage])
+def test_real_tokens_are_counted_without_padding(built, stage):
+    [workload] = built([stage])
     amount = workload.amount
     assert 0 < amount.tokens <= amount.padded
     assert amount.users > 0
@@ -67,10 +67,10 @@ def test_real_tokens_are_counted_without_padding(builder, stage):
         assert amount.users == len(lengths)
 
 
-def test_the_documents_that_are_counted_are_those_that_are_scored(builder, monkeypatch):
+def test_the_documents_that_are_counted_are_those_that_are_scored(built, monkeypatch):
     from cllm4rec import recommender
 
-    for workload in builder.build(SCORING):
+    for workload in built(SCORING):
         seen = []
 
         def collate(documents, seen=seen, right=recommender.collate):
@@ -84,8 +84,8 @@ def test_the_documents_that_are_counted_are_those_that_are_scored(builder, monke
         assert found == sorted(document.prompt.tolist() for document in workload.documents)
 
 
-def test_a_language_step_is_of_middling_length_and_its_users_are_of_mean_length(builder):
-    [workload] = builder.build(["finetune-next"])
+def test_a_language_step_is_of_middling_length_and_its_users_are_of_mean_length(built):
+    [workload] = built(["finetune-next"])
     assert isinstance(workload.objective, LanguageObjective)
     lengths = workload.objective.corpus.lengths()
     assert workload.amount.users == pytest.approx(workload.amount.tokens / lengths.mean())
@@ -95,8 +95,8 @@ def test_a_language_step_is_of_middling_length_and_its_users_are_of_mean_length(
 
 
 @each_stage
-def test_the_stopwatch_sees_every_part_and_leaves_nothing_behind(builder, stage):
-    [workload] = builder.build([stage])
+def test_the_stopwatch_sees_every_part_and_leaves_nothing_behind(built, stage):
+    [workload] = built([stage])
     watch = Stopwatch()
     functions = workload.timed()
     before = [vars(one.owner).get(one.name) for one in functions]

@@ -9,16 +9,19 @@ import torch
 
 from cllm4rec import progress
 from cllm4rec.bench.process import peak_mb
-from cllm4rec.bench.speed.building import STAGES, USERS, Builder, fitted_prior, profile_config
+from cllm4rec.bench.speed.building import build
 from cllm4rec.bench.speed.check import SlowBackbone
 from cllm4rec.bench.speed.flops import Shape
 from cllm4rec.bench.speed.machine import SQUARE, Peak, describe
 from cllm4rec.bench.speed.measuring import Measured, measure
 from cllm4rec.bench.speed.plot import check_ending, draw
+from cllm4rec.bench.speed.scoring_stages import USERS, fitted_prior
+from cllm4rec.bench.speed.settings import STAGES, profile_config
 from cllm4rec.bench.speed.workloads import Workload
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import SOURCES
 from cllm4rec.errors import InputError
+from cllm4rec.linear_prior import LinearPrior
 from cllm4rec.models.backbone import arithmetic
 from cllm4rec.models.pretrained import find_backbone
 
@@ -113,9 +116,11 @@ def _built(
     total = (len(depths) + rounds) * len(stages)
     with progress.task("Checking against the slow path", total=total, unit="stage") as task:
 
-        def checked(builder: Builder) -> Iterator[tuple[Workload, dict[str, float]]]:
-            slow = SlowBackbone(folder, builder.depth)
-            for workload in builder.build(stages):
+        def checked(
+            depth: int, given: Sequence[str], prior: LinearPrior | None
+        ) -> Iterator[tuple[Workload, dict[str, float]]]:
+            slow = SlowBackbone(folder, depth)
+            for workload in build(stages, dataset, depth, given, scratch, prior):
                 with progress.quiet():
                     errors = workload.errors(slow)
                 task.advance()
@@ -125,11 +130,10 @@ def _built(
         if rounds:
             # What is computed does not depend on the depth, so one shows whether it is right.
             given = [*overrides, "backbone.dtype=float32"]
-            builder = Builder(dataset, depths[0], given, scratch, None)
-            exact = {workload.stage: errors for workload, errors in checked(builder)}
+            exact = {one.stage: errors for one, errors in checked(depths[0], given, None)}
         prior = fitted_prior(dataset)
         for depth in depths:
-            for workload, errors in checked(Builder(dataset, depth, overrides, scratch, prior)):
+            for workload, errors in checked(depth, overrides, prior):
                 measured.append(Measured(workload, errors, exact.get(workload.stage, {})))
     return measured
 

@@ -98,7 +98,7 @@ def _layers() -> str:
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     lines = ["| layer | what it is |", "|---|---|"]
     for layer in layers:
-        if layer.startswith("("):  # a room that is kept for a module to come
+        if layer.startswith("("):  # a room that nobody has moved into yet
             continue
         names = layer.split(" | ")
         meanings = "<br>".join(map(_first_line, names))

@@ -90,6 +90,16 @@ def test_reasons_are_the_measured_ones(client, served):
         assert [effect for _, effect in given] == pytest.approx([r.effect for r in found], abs=1e-4)
 
 
+def test_reasons_that_would_take_too_long_are_refused_at_once(client, served, monkeypatch):
+    speed = client.app.state.parts.batcher.speed
+    monkeypatch.setattr(speed, "seconds", lambda tokens, _largest: 0.0 if tokens < 100 else 99.0)
+    body = {"users": served.dataset.users.ids([1]), "explain": True}
+    response = client.post("/v1/recommend", json=body)
+    assert response.status_code == 422
+    assert "would take 99 s; ask for fewer at a time" in response.json()["error"]
+    assert client.post("/v1/recommend", json={**body, "explain": False}).status_code == 200
+
+
 def test_comparison_is_the_tuned_ease(client, served):
     user = 4
     body = {"users": [served.dataset.users.id(user)], "k": 6, "explain": True}

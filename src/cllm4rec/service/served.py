@@ -54,7 +54,7 @@ class Served:
     version: str
 
     @classmethod
-    def load(cls, run: Path, *, apart: bool) -> "Served":
+    def load(cls, run: Path, *, apart: bool = False) -> "Served":
         """Load a run, or a saved folder.
 
         Args:

@@ -9,11 +9,17 @@ from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.ranking import top_k
 from cllm4rec.reasons import reasons
+from cllm4rec.recommender import Recommender
 
 
 @pytest.fixture(scope="module")
 def served(holder):
     return holder.current
+
+
+@pytest.fixture(scope="module")
+def recommender(run):
+    return Recommender.load(run)
 
 
 def recommended(client, **body):
@@ -26,9 +32,9 @@ def ids(result):
     return [item["item_id"] for item in result["items"]]
 
 
-def test_lists_of_known_users_are_the_recommenders(client, served):
+def test_lists_of_known_users_are_the_recommenders(client, served, recommender):
     users = served.dataset.users.ids([3, 0, 7])
-    ranked = served.recommender.recommend(users, 5)
+    ranked = recommender.recommend(users, 5)
     for place, result in enumerate(recommended(client, users=users, k=5)):
         assert result["user_id"] == users[place]
         assert ids(result) == served.dataset.items.ids(ranked.items[place])
@@ -40,12 +46,12 @@ def test_lists_of_known_users_are_the_recommenders(client, served):
         assert [item["title"] for item in result["items"]] == titles
 
 
-def test_lists_after_histories_are_the_recommenders(client, served):
+def test_lists_after_histories_are_the_recommenders(client, served, recommender):
     histories = [served.dataset.items.ids(numbers) for numbers in ([1, 2, 3], [9], [4, 4, 1])]
     for history, result in zip(
         histories, recommended(client, histories=histories, k=4), strict=True
     ):
-        ranked = served.recommender.recommend_for_history(history, 4)
+        ranked = recommender.recommend_for_history(history, 4)
         assert result["user_id"] is None
         assert ids(result) == served.dataset.items.ids(ranked.items[0])
 
@@ -84,6 +90,16 @@ def test_reasons_are_the_measured_ones(client, served):
         assert [effect for _, effect in given] == pytest.approx([r.effect for r in found], abs=1e-4)
 
 
+def test_reasons_that_would_take_too_long_are_refused_at_once(client, served, monkeypatch):
+    speed = client.app.state.parts.batcher.speed
+    monkeypatch.setattr(speed, "seconds", lambda tokens, _largest: 0.0 if tokens < 100 else 99.0)
+    body = {"users": served.dataset.users.ids([1]), "explain": True}
+    response = client.post("/v1/recommend", json=body)
+    assert response.status_code == 422
+    assert "would take 99 s; ask for fewer at a time" in response.json()["error"]
+    assert client.post("/v1/recommend", json={**body, "explain": False}).status_code == 200
+
+
 def test_comparison_is_the_tuned_ease(client, served):
     user = 4
     body = {"users": [served.dataset.users.id(user)], "k": 6, "explain": True}
@@ -102,8 +118,8 @@ def test_comparison_takes_one_at_a_time(client, served):
     assert response.json() == {"error": "compare takes one user or one history at a time"}
 
 
-def test_similar_items_are_nearest_by_cosine(client, served):
-    table = served.recommender.model.embedding.items.detach().numpy()
+def test_similar_items_are_nearest_by_cosine(client, served, recommender):
+    table = recommender.model.embedding.items.detach().numpy()
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
     cosines = unit @ unit[7]
     cosines[7] = -np.inf

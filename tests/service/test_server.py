@@ -1,6 +1,7 @@
 """The real server in its own process: killed, ended, reloaded and asked for too much."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,17 @@ ASK = {"users": ["user_000001", "user_000002"], "k": 3}
 def own_run(run, tmp_path) -> Path:
     """A copy of the run that a test may write into."""
     return Path(shutil.copytree(run, tmp_path / "run"))
+
+
+def gone(process: int) -> bool:
+    """Whether a process ends within ten seconds."""
+    until_s = time.monotonic() + 10
+    while time.monotonic() < until_s:
+        stat = Path(f"/proc/{process}/stat")
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def repeatedly(
@@ -54,7 +66,7 @@ def test_no_acknowledged_feedback_is_lost_by_kill_9(own_run, tmp_path):
     log = own_run / "feedback" / FILE
     for kill in range(2):
         with Server(own_run, tmp_path / f"server{kill}") as server:
-            killed = threading.Event()
+            killed, scoring = threading.Event(), server.scoring_process()
             counter = iter(range(10**9))
 
             def send(connection, asker, counter=counter, kill=kill):
@@ -77,6 +89,7 @@ def test_no_acknowledged_feedback_is_lost_by_kill_9(own_run, tmp_path):
             repeatedly(server, killed, send, 8)
             killer.join()
             assert server.process.wait(30) == -signal.SIGKILL
+            assert gone(scoring)
         # Whatever the killed process left half written, and a line torn on purpose.
         with log.open("ab") as file:
             file.write(b'{"user_id": "torn')
@@ -204,6 +217,24 @@ def test_too_much_is_refused_at_once_and_says_when_to_come_back(own_run, tmp_pat
         else:
             assert len(answer["results"]) == 64
     assert f"cllm4rec_shed_total {statuses.count(429):.1f}" in page
+
+
+@pytest.mark.slow
+def test_a_scoring_process_that_is_killed_is_replaced(own_run, tmp_path):
+    with Server(own_run, tmp_path / "server") as server:
+        first, before = server.scoring_process(), server.ask("/v1/recommend", ASK)[1]
+        os.kill(first, signal.SIGKILL)
+        assert gone(first)
+        status, _, headers = server.ask("/v1/recommend", ASK)
+        assert (status, headers["retry-after"]) == (503, "5")
+        assert server.ask("/healthz")[0] == 200
+        server.wait_for("serving model", times=2)
+        assert server.ask("/v1/recommend", ASK)[:2] == (200, before)
+        assert server.ask("/readyz")[0] == 200
+        second = server.scoring_process()
+        assert second != first
+        assert server.end() == 0
+        assert gone(second)
 
 
 @pytest.mark.slow

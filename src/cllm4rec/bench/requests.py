@@ -7,6 +7,7 @@ answered, and are timed from that moment on: a server that stalls cannot hide it
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ class Client:
         await reader.readexactly(length)
         seconds = time.perf_counter() - started_at_s
         if b"connection: close" in head.lower():
-            writer.close()
+            await _closed(writer)
         else:
             self._idle.append((reader, writer))
         return Answer(status, seconds)
@@ -78,16 +79,22 @@ class Client:
             asking.append(asyncio.ensure_future(self.ask(due_s)))
         return list(await asyncio.gather(*asking))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close all connections."""
-        for _, writer in self._idle:
-            writer.close()
-        self._idle.clear()
+        idle, self._idle = self._idle, []
+        for _, writer in idle:
+            await _closed(writer)
 
     @staticmethod
     def _times(begin_s: float, per_second: float, seconds: float) -> Iterator[float]:
         for number in range(round(per_second * seconds)):
             yield begin_s + number / per_second
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):  # the other side was quicker
+        await writer.wait_closed()
 
 
 def figures(answers: Sequence[Answer], status: int = 200) -> dict[str, float]:

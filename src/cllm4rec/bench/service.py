@@ -96,7 +96,7 @@ async def _measured(
     per_s = len(sustained) / (time.perf_counter() - started_at_s)
     progress.note(f"overload, {load.overload * per_s:.0f} requests a second")
     overload = await client.open_loop(load.overload * per_s, load.seconds)
-    client.close()
+    await client.close()
     bare_ms = float(np.median(bare_s)) * 1e3
     accepted, normal = figures(overload), figures(sustained)
     return {
@@ -104,7 +104,11 @@ async def _measured(
         "bare": {"p50_ms": round(bare_ms, 2)},
         "single": figures(single),
         "overhead": round(figures(single).get("p50_ms", np.nan) / bare_ms - 1, 3),
-        "steady": {"per_s": load.steady_per_s, **figures(steady)},
+        "steady": {
+            "per_s": load.steady_per_s,
+            **figures(steady),
+            "refused": _share(steady, 429),
+        },
         "sustained": {
             "per_s": round(per_s, 1),
             "concurrency": load.concurrency,

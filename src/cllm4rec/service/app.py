@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from cllm4rec import progress
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.service.answers import error_body
+from cllm4rec.service.apart import ScorerGone
 from cllm4rec.service.auth import KeyCheck
 from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
 from cllm4rec.service.feedback import FeedbackLog, FeedbackUnavailable
@@ -87,7 +88,8 @@ def _lifespan(parts: Parts) -> Any:
         parts.batcher.start()
         parts.feedback.start()
         loading = None
-        if not parts.holder.ready:
+        owned = not parts.holder.ready
+        if owned:
             loading = asyncio.create_task(asyncio.to_thread(_first_load, parts))
         try:
             yield
@@ -96,6 +98,8 @@ def _lifespan(parts: Parts) -> Any:
             if loading is not None:
                 await loading
             await asyncio.to_thread(parts.batcher.close)
+            if owned:
+                await asyncio.to_thread(parts.holder.close)
             await asyncio.to_thread(parts.feedback.close)
 
     return lifespan
@@ -136,6 +140,11 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(NotReady)
     async def not_ready(_request: Request, error: NotReady) -> Response:
         return answer(503, str(error), **{"Retry-After": "5"})
+
+    @app.exception_handler(ScorerGone)
+    async def scorer_gone(request: Request, _error: ScorerGone) -> Response:
+        request.app.state.parts.holder.revive()
+        return answer(503, "the model is being loaded again", **{"Retry-After": "5"})
 
     @app.exception_handler(FeedbackUnavailable)
     async def not_kept(_request: Request, error: FeedbackUnavailable) -> Response:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import InputError
 from cllm4rec.ranking import Scorer, top_k
 from cllm4rec.reasons import leave_one_out, reasons_from
 from cllm4rec.service.batching import MicroBatcher
@@ -18,6 +19,8 @@ from cllm4rec.service.settings import MAX_EXPLAINED
 
 Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 """One list: items and scores, best first."""
+Reasons = list[list[list[dict[str, Any]]]]
+"""Of every item of every list, as they cross the wire."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,28 +89,37 @@ async def ranked(
 
 async def explained(
     question: Question, rows: list[Row], served: Served, batcher: MicroBatcher, deadline_s: float
-) -> list[list[list[dict[str, Any]]]]:
-    """Measured reasons of every listed item, list by list."""
+) -> Reasons:
+    """Measured reasons of every listed item, list by list.
+
+    Raises:
+        InputError: measuring them would take longer than there is time.
+    """
+    tried = np.minimum(question.histories.counts(), MAX_EXPLAINED)
+    tokens = int(((tried + 1) * served.tokens(question.histories.counts())).sum())
+    seconds = batcher.speed.seconds(tokens, batcher.batch_tokens)
+    if time.monotonic() + seconds > deadline_s:
+        raise InputError(f"explaining this would take {seconds:.0f} s; ask for fewer at a time")
     found = []
     for place, (items, _) in enumerate(rows):
-        history = question.histories.of(place)
-        without = leave_one_out(history, question.histories.num_items, MAX_EXPLAINED)
-        users = np.full(without.num_users, question.users[place], np.int32)
+        users, without = _left_out(question, place)
 
         def keep(scores: NDArray[np.float32], _rows: slice, items: Any = items) -> Any:
             return scores[:, items]
 
-        tokens = served.tokens(without.counts())
         kept = await batcher.score(
-            served.scorer, users, without, tokens, keep, deadline_s=deadline_s
+            served.scorer,
+            users,
+            without,
+            served.tokens(without.counts()),
+            keep,
+            deadline_s=deadline_s,
         )
-        found.append(_named(np.concatenate(kept), history, without.num_users - 1, served))
+        found.append(await off_loop(_named, np.concatenate(kept), question, place, served))
     return found
 
 
-def compared(
-    question: Question, served: Served, explain: bool
-) -> tuple[list[Row], list[list[list[dict[str, Any]]]] | None]:
+def compared(question: Question, served: Served, explain: bool) -> tuple[list[Row], Reasons | None]:
     """Lists, and reasons, by the EASE baseline; takes seconds the first time.
 
     Raises:
@@ -120,18 +132,15 @@ def compared(
         return rows, None
     found = []
     for place, (items, _) in enumerate(rows):
-        history = question.histories.of(place)
-        without = leave_one_out(history, question.histories.num_items, MAX_EXPLAINED)
-        users = np.full(without.num_users, question.users[place], np.int32)
-        effects = scorer.score(users, without)[:, items]
-        found.append(_named(effects, history, without.num_users - 1, served))
+        scores = scorer.score(*_left_out(question, place))[:, items]
+        found.append(_named(scores, question, place, served))
     return rows, found
 
 
 def results(
     request: RecommendRequest,
     rows: list[Row],
-    reasons: list[list[list[dict[str, Any]]]] | None,
+    reasons: Reasons | None,
     served: Served,
 ) -> list[dict[str, Any]]:
     """Lists as they cross the wire."""
@@ -166,10 +175,18 @@ async def off_loop(function: Any, *arguments: Any) -> Any:
     return await asyncio.to_thread(function, *arguments)
 
 
+def _left_out(question: Question, place: int) -> tuple[NDArray[np.int32], Interactions]:
+    """Users and histories that measure the reasons of one list."""
+    histories = question.histories
+    without = leave_one_out(histories.of(place), histories.num_items, MAX_EXPLAINED)
+    return np.full(without.num_users, question.users[place], np.int32), without
+
+
 def _named(
-    scores: NDArray[np.float32], history: NDArray[np.int32], count: int, served: Served
+    scores: NDArray[np.float32], question: Question, place: int, served: Served
 ) -> list[list[dict[str, Any]]]:
-    catalogue = served.catalogue
+    """Reasons as they cross the wire, of every item of one list."""
+    catalogue, history = served.catalogue, question.histories.of(place)
     return [
         [
             {
@@ -179,5 +196,5 @@ def _named(
             }
             for reason in each
         ]
-        for each in reasons_from(scores, history[len(history) - count :])
+        for each in reasons_from(scores, history[len(history) - (len(scores) - 1) :])
     ]

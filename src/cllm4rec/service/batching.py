@@ -10,8 +10,6 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,10 +17,8 @@ from numpy.typing import NDArray
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ranking import Scorer
+from cllm4rec.service.jobs import Job, Reduce, stacked
 from cllm4rec.service.speed import Speed
-
-Reduce = Callable[[NDArray[np.float32], slice], Any]
-"""Turns the scores ``[rows, items]`` of some rows of a job into what is kept of them."""
 
 
 class Overloaded(Exception):
@@ -49,32 +45,6 @@ class Observer(Protocol):
 
     def dropped(self, reason: str) -> None:
         """A job was given up before it was computed."""
-
-
-@dataclass(eq=False)
-class Job:
-    """Histories of one request and what to keep of their scores."""
-
-    scorer: Scorer
-    users: NDArray[np.int32]
-    histories: Interactions
-    tokens: NDArray[np.int64]
-    reduce: Reduce
-    deadline_s: float
-    """By :func:`time.monotonic`, as ``since_s``."""
-    since_s: float
-    future: "asyncio.Future[list[Any]]"
-    done: int = 0
-    """Rows that are scored."""
-    kept: list[Any] = field(default_factory=list)
-    left: int = 0
-    """Tokens that are not scored yet."""
-
-    def take(self, budget: int) -> slice:
-        """The next rows of at most ``budget`` tokens, at least one row."""
-        ends = np.cumsum(self.tokens[self.done :])
-        count = max(1, int(np.searchsorted(ends, budget, side="right")))
-        return slice(self.done, self.done + count)
 
 
 class MicroBatcher:
@@ -212,7 +182,7 @@ class MicroBatcher:
 
     def _score(self, batch: list[tuple[Job, slice]]) -> list[tuple[Job, BaseException | None]]:
         users = np.concatenate([job.users[rows] for job, rows in batch])
-        histories = _stacked([job.histories.rows(range(r.start, r.stop)) for job, r in batch])
+        histories = stacked([job.histories.rows(range(r.start, r.stop)) for job, r in batch])
         scores = batch[0][0].scorer.score(users, histories)
         finished: list[tuple[Job, BaseException | None]] = []
         start, again = 0, []
@@ -304,13 +274,3 @@ def _deliver(finished: list[tuple[Job, BaseException | None]]) -> None:
             job.future.set_result(job.kept)
         else:
             job.future.set_exception(error)
-
-
-def _stacked(parts: list[Interactions]) -> Interactions:
-    """Rows of several interactions, one below the other."""
-    if len(parts) == 1:
-        return parts[0]
-    counts = np.concatenate([part.counts() for part in parts])
-    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return Interactions(offsets, np.concatenate([p.items for p in parts]), parts[0].num_items)

@@ -139,6 +139,7 @@ def health(parts: Parts) -> APIRouter:
         if parts.draining:
             raise HTTPException(503, "shutting down")
         if not parts.holder.ready:
+            parts.holder.revive()  # whoever asks here may send no requests until it is ready
             raise HTTPException(503, "the model is still being loaded")
         return {"status": "ready"}
 

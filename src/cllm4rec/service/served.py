@@ -9,18 +9,20 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from cllm4rec import progress
 from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
+from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.ranking import Scorer, top_k
-from cllm4rec.recommender import Recommender, prior_seed
-from cllm4rec.rundir import sha256_file
+from cllm4rec.rundir import read_json, sha256_file
+from cllm4rec.seeds import derived_seed
+from cllm4rec.service.apart import ScoringProcess, frame_of
 from cllm4rec.service.catalogue import Catalogue
 
 LOADS = 3
@@ -32,77 +34,85 @@ class Served:
     """One loaded model and what goes with it; never changed, only exchanged.
 
     Attributes:
-        recommender: the trained model.
+        scorer: the model, blended with its prior where it has one.
+        frame: tokens of a document besides its items.
+        config: settings it was trained with.
+        dataset: the run's data.
         catalogue: titles, attributes and ids.
         known: what every known user has had, oldest first.
+        embeddings: of the items, ``float32 [items, size]``.
         version: the model's, from its bytes.
     """
 
-    recommender: Recommender
+    scorer: Scorer
+    frame: int
+    config: Config
+    dataset: Dataset
     catalogue: Catalogue
     known: Interactions
+    embeddings: NDArray[np.float32]
     version: str
 
     @classmethod
-    def load(cls, run: Path) -> "Served":
+    def load(cls, run: Path, *, apart: bool = False) -> "Served":
         """Load a run, or a saved folder.
 
+        Args:
+            run: what to load.
+            apart: whether the model goes into a process of its own.
+
         Raises:
-            InputError: there is no trained model in ``run``.
+            InputError: there is no trained model in ``run``, or it cannot be loaded.
             IntegrityError: the model does not fit its backbone or its data.
         """
         for _ in range(LOADS):
             version = model_version(run)
-            recommender = Recommender.load(run)
-            dataset = recommender.assembly.dataset
-            served = cls(recommender, Catalogue.of(dataset), dataset.known("recommend"), version)
+            scorer, frame = (_apart if apart else _here)(run)
+            dataset = Dataset.open(run / "data")
+            served = cls(
+                scorer,
+                frame,
+                Config.model_validate(read_json(run / "model" / "model.json")["config"]),
+                dataset,
+                Catalogue.of(dataset),
+                dataset.known("recommend"),
+                _item_embeddings(run / "model" / "model.safetensors", len(dataset.users)),
+                version,
+            )
             if model_version(run) == version:
                 return served
         raise InputError(f"the model in {run} is being replaced; load it when that is done")
 
     @property
-    def scorer(self) -> Scorer:
-        """The model, blended with its prior where it has one."""
-        return self.recommender.scorer
+    def alive(self) -> bool:
+        """Whether it can answer; a process of its own may have ended."""
+        return not isinstance(self.scorer, ScoringProcess) or self.scorer.alive
 
-    @property
-    def dataset(self) -> Dataset:
-        """The run's data."""
-        return self.recommender.assembly.dataset
+    def close(self) -> None:
+        """End the process of a model that lives apart."""
+        if isinstance(self.scorer, ScoringProcess):
+            self.scorer.close()
 
     def named(self, item: int) -> dict[str, str | None]:
         """An item's id and title."""
-        return {
-            "item_id": self.catalogue.ids[item],
-            "title": self.catalogue.titles[item],
-        }
+        return {"item_id": self.catalogue.ids[item], "title": self.catalogue.titles[item]}
 
     def tokens(self, history_lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tokens of each history's document, near enough to plan with, ``int64 [histories]``."""
-        assembly = self.recommender.assembly
-        return np.minimum(history_lengths, assembly.config.corpus.max_items) + self._frame
-
-    @cached_property
-    def _frame(self) -> int:
-        """Tokens of a document besides its items."""
-        prompts = self.recommender.assembly.prompts
-        empty = np.empty(0, np.int32)
-        return len(prompts.recommendation.fill(user=np.zeros(1, np.int32), items=empty))
+        return np.minimum(history_lengths, self.config.corpus.max_items) + self.frame
 
     def similar(self, item: int, k: int) -> tuple[list[int], list[float]]:
         """The ``k`` items whose embeddings have the largest cosine with ``item``'s."""
-        with torch.inference_mode():
-            table = self.recommender.model.embedding.items
-            cosines = (table @ table[item]) / (self._norms * self._norms[item])
+        table = self.embeddings
+        cosines = (table @ table[item]) / (self._norms * self._norms[item])
         itself = Interactions.from_lists([[item]], len(cosines))
-        items, scores = top_k(cosines.numpy()[None], itself, min(k, len(cosines) - 1))
+        items, scores = top_k(cosines[None], itself, min(k, len(cosines) - 1))
         return items[0].tolist(), scores[0].tolist()
 
     @cached_property
-    def _norms(self) -> torch.Tensor:
-        table = self.recommender.model.embedding.items
-        norms: torch.Tensor = torch.linalg.vector_norm(table.detach(), dim=1)
-        return norms.clamp_min(1e-12)
+    def _norms(self) -> NDArray[np.float32]:
+        norms: NDArray[np.float32] = np.linalg.norm(self.embeddings, axis=1)
+        return norms.clip(1e-12)
 
     @cached_property
     def _fitting(self) -> threading.Lock:
@@ -119,11 +129,28 @@ class Served:
 
     @cached_property
     def _ease(self) -> Scorer:
-        assembly = self.recommender.assembly
-        context = Context.of(assembly.dataset, prior_seed(assembly.config))
+        context = Context.of(self.dataset, derived_seed(self.config.seed, "baselines"))
         if reason := BASELINES["ease"].unavailable(context):
             raise InputError(f"there is no EASE to compare with: {reason}")
-        return tune(BASELINES["ease"], assembly.dataset, context).scorer
+        return tune(BASELINES["ease"], self.dataset, context).scorer
+
+
+def _apart(run: Path) -> tuple[Scorer, int]:
+    scorer = ScoringProcess(run)
+    return scorer, scorer.frame
+
+
+def _here(run: Path) -> tuple[Scorer, int]:
+    from cllm4rec.recommender import Recommender  # torch: only where it is needed
+
+    recommender = Recommender.load(run)
+    return recommender.scorer, frame_of(recommender)
+
+
+def _item_embeddings(path: Path, num_users: int) -> NDArray[np.float32]:
+    with safe_open(path, "numpy") as file:
+        table: NDArray[np.float32] = file.get_slice("embedding.entities")[num_users:]
+    return table
 
 
 class NotReady(Exception):
@@ -135,10 +162,13 @@ class ModelHolder:
 
     Args:
         run: folder to load from.
+        apart: whether models go into processes of their own, so that scoring does not slow the
+            requests' bookkeeping, and the other way round.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, *, apart: bool = False) -> None:
         self.run = run
+        self._apart = apart
         self.on_load: Callable[[bool], None] = lambda _worked: None
         """Told after every load whether it worked."""
         self.on_pass: Callable[[int, float], None] = lambda _tokens, _seconds: None
@@ -148,8 +178,8 @@ class ModelHolder:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model."""
-        return self._current is not None
+        """Whether there is a model that can answer."""
+        return self._current is not None and self._current.alive
 
     @property
     def current(self) -> Served:
@@ -170,7 +200,7 @@ class ModelHolder:
         """
         with self._loading:
             try:
-                served = Served.load(self.run)
+                served = Served.load(self.run, apart=self._apart)
             except CLLM4RecError:
                 self.on_load(False)
                 raise
@@ -183,6 +213,17 @@ class ModelHolder:
             self._current = served
         self.on_load(True)
         return served
+
+    def revive(self) -> None:
+        """Load the model again, in the background, after its process has ended by itself."""
+        if self._current is not None and not self.ready and not self._loading.locked():
+            progress.note("the scoring process has ended; loading the model again")
+            threading.Thread(target=self.reload_or_say, name="revive", daemon=True).start()
+
+    def close(self) -> None:
+        """End what answers now; nothing is asked any more."""
+        if self._current is not None:
+            self._current.close()
 
     def _warm_up(self, served: Served) -> None:
         """The first passes of a process are slow; nobody's request should be one of them."""

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import signal
 import socket
-import sys
 import threading
 from typing import Any
 
@@ -14,11 +13,9 @@ from cllm4rec import progress
 from cllm4rec.errors import InputError
 from cllm4rec.service.app import create_app
 from cllm4rec.service.parts import Parts
-from cllm4rec.service.served import model_version
+from cllm4rec.service.served import ModelHolder, model_version
 from cllm4rec.service.settings import ServiceSettings, is_loopback, refuse_open_door
 
-SWITCH_S = 0.0005
-"""Longest time one thread keeps the interpreter while another waits for it."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
@@ -37,7 +34,7 @@ def serve(settings: ServiceSettings) -> int:
     model_version(settings.run)
     listening = _listening_socket(settings.host, settings.port)
     settings = settings.model_copy(update={"local_hosts_only": not settings.keys})
-    app = create_app(settings)
+    app = create_app(settings, ModelHolder(settings.run, apart=True))
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -50,8 +47,6 @@ def serve(settings: ServiceSettings) -> int:
     )
     port: int = listening.getsockname()[1]
     _say_where(settings, port)
-    # The loop must not wait five milliseconds whenever the scoring thread is in Python.
-    sys.setswitchinterval(SWITCH_S)
     # While uvicorn runs it handles these; before and after, nobody else would.
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

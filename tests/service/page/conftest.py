@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cllm4rec.rundir import RunDir
-from support.browser import browser, watched_page
+from support.browser import browser, chromium_path, watched_page
 from support.page_run import make_page_run
 from support.server import Server
 
@@ -16,14 +16,16 @@ def page_run(tmp_path_factory) -> RunDir:
     return make_page_run(tmp_path_factory.mktemp("page"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running() -> Iterator[Browser]:
+    """A browser for one module: while it lives, its event loop runs, and no other test may."""
     with browser() as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def address(running, page_run, tmp_path_factory) -> Iterator[str]:
+def address(page_run, tmp_path_factory) -> Iterator[str]:
+    chromium_path()  # a server without a browser would be started in vain
     # A busy machine must not make the service refuse: here every request is to be answered.
     scratch, patient = tmp_path_factory.mktemp("server"), ("--max-wait-ms", "60000")
     with Server(page_run.path, scratch, *patient) as server:

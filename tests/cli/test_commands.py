@@ -233,10 +233,10 @@ class TestUsage:
         assert "Commands:" in err
 
     def test_the_commands_are_these(self):
-        assert list(cllm4rec.commands) == ["data", *(name for name in STAGES), "bench"]
+        assert list(cllm4rec.commands) == ["data", *(name for name in STAGES), "bench", "serve"]
         bench = cllm4rec.commands["bench"]
         assert isinstance(bench, click.Group)
-        assert list(bench.commands) == ["quality"]
+        assert list(bench.commands) == ["quality", "service"]
 
     def test_options_are_few_and_no_setting_has_its_own(self):
         below = [
@@ -253,6 +253,8 @@ class TestUsage:
             *("--all", "--config", "--data", "--history", "--json", "--k", "--out", "--protocol"),
             *("--run", "--set", "--split", "--to", "--topk", "--users"),
             *("--only-datasets", "--only-models"),
+            *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
+            *("--seconds", "--steady"),
         }
 
 

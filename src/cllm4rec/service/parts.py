@@ -1,0 +1,69 @@
+"""What the routes of one service share."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from cllm4rec.errors import CLLM4RecError
+from cllm4rec.service.batching import MicroBatcher
+from cllm4rec.service.feedback import FeedbackLog
+from cllm4rec.service.metrics import ServiceMetrics
+from cllm4rec.service.served import ModelHolder
+from cllm4rec.service.settings import ServiceSettings
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(eq=False)
+class Parts:
+    """The parts of one service.
+
+    Attributes:
+        settings: how it runs.
+        holder: the model that answers.
+        batcher: where requests meet.
+        feedback: the log of what happened.
+        metrics: the counters.
+        draining: whether it is shutting down.
+        failed: why there will be no model; None while there may be.
+        on_failure: called when the first load failed.
+    """
+
+    settings: ServiceSettings
+    holder: ModelHolder
+    batcher: MicroBatcher
+    feedback: FeedbackLog
+    metrics: ServiceMetrics
+    draining: bool = False
+    failed: CLLM4RecError | None = None
+    on_failure: Callable[[], None] = lambda: None
+
+
+class ClientGone(Exception):
+    """Nobody waits for the answer any more."""
+
+
+async def answered_or_gone(answer: Coroutine[Any, Any, Answer], request: Request) -> Answer:
+    """Await an answer as long as the client waits for it too.
+
+    Raises:
+        ClientGone: the client left; the answer is cancelled.
+    """
+    answering = asyncio.ensure_future(answer)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientGone
+        return answering.result()
+    finally:
+        answering.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,4 +1,4 @@
-"""``cllm4rec bench``: how good, and how fast."""
+"""``cllm4rec bench``: benchmarks, each a plan's cells in one table."""
 
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ type_of_path = click.Path(path_type=Path)
 
 @click.group()
 def bench() -> None:
-    """How good models and baselines are, and how fast the stages."""
+    """Compare models and baselines over data sets and seeds."""
 
 
 def _print_page(table: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from cllm4rec.rundir.files import (
     atomic_write,
     read_json,
     sha256_file,
+    sha256_files,
     write_json,
 )
 from cllm4rec.rundir.run import FORMAT, RunDir
@@ -30,5 +31,6 @@ __all__ = [
     "atomic_write",
     "read_json",
     "sha256_file",
+    "sha256_files",
     "write_json",
 ]

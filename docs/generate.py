@@ -98,6 +98,8 @@ def _layers() -> str:
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     lines = ["| layer | what it is |", "|---|---|"]
     for layer in layers:
+        if layer.startswith("("):  # a room that nobody has moved into yet
+            continue
         names = layer.split(" | ")
         meanings = "<br>".join(map(_first_line, names))
         lines.append(f"| {'<br>'.join(f'`{name}`' for name in names)} | {meanings} |")

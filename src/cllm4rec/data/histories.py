@@ -42,8 +42,8 @@ def read_histories(
     scratch.mkdir()
     try:
         with open_database(scratch, memory_limit) as connection:
-            # A rating plays no part: what is in a history is what the user was taken by.
-            load_interactions(connection, open_file(connection, path, {}), float("-inf"))
+            # `positive` plays no part: what stands in a history is what the user was taken by.
+            load_interactions(connection, open_file(connection, path, {}), minimum_rating=0.0)
             left_out = _make_pairs(connection, items)
             histories = _write(connection, folder, len(items))
             ids = [

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
+from cllm4rec.assembly import Assembly
 from cllm4rec.batch import Audience, BatchScorer, Counts, Shard, ShardFolder
 from cllm4rec.batch.shards import empty_lists, ids_of, place_among_processes
 from cllm4rec.recommender import Recommender
@@ -53,7 +54,7 @@ def recommend_batch(
     rank, world_size = place_among_processes()
     with progress.quiet() if rank else nullcontext():
         recommender = Recommender.load(run.path)
-        with audience_of(recommender, histories, out, rank) as audience:
+        with audience_of(recommender.assembly, histories, out, rank) as audience:
             folder = ShardFolder(
                 out,
                 model_fingerprint(run.path),
@@ -89,37 +90,32 @@ def model_fingerprint(folder: Path) -> str:
 
 @contextmanager
 def audience_of(
-    recommender: Recommender, histories: Path | None, out: Path, rank: int
+    assembly: Assembly, histories: Path | None, out: Path, rank: int
 ) -> Iterator[Audience]:
     """The users of the run, or of a file, whose sorted histories lie in ``out`` meanwhile."""
-    dataset = recommender.assembly.dataset
     if histories is None:
-        yield Audience.of_run(dataset)
+        yield Audience.of_run(assembly.dataset)
         return
     scratch = out / f".histories-{rank}"
     shutil.rmtree(scratch, ignore_errors=True)
-    memory_limit = recommender.assembly.config.data.memory_limit
+    memory_limit = assembly.config.data.memory_limit
     try:
         with progress.task("Sorting histories"):
-            audience = Audience.of_file(histories, dataset, scratch, memory_limit)
+            audience = Audience.of_file(histories, assembly.dataset, scratch, memory_limit)
         yield audience
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def score_shard(
-    scorer: BatchScorer,
-    audience: Audience,
-    folder: ShardFolder,
-    shard: Shard,
-    recommender: Recommender,
+    scorer: BatchScorer, audience: Audience, folder: ShardFolder, shard: Shard
 ) -> Iterator[Counts]:
     """Score one shard and write it; yields what was done, batch by batch."""
     lists = empty_lists(shard.end - shard.start, folder.k)
     for rows, items, scores, tokens in scorer.lists(audience, shard.start, shard.end, folder.k):
         lists.items[rows], lists.scores[rows] = items, scores
         yield Counts(len(rows), tokens)
-    catalogue = recommender.assembly.dataset.items
+    catalogue = scorer.scorer.assembly.dataset.items
     folder.write(shard, ids_of(audience.ids, shard), lists, catalogue)
 
 
@@ -133,7 +129,7 @@ def _score(
     started_at_s = time.perf_counter()
     with progress.task("Scoring", total=total, unit="user") as task:
         for shard in shards:
-            for counts in score_shard(scorer, audience, folder, shard, recommender):
+            for counts in score_shard(scorer, audience, folder, shard):
                 users, tokens = users + counts.users, tokens + counts.tokens
                 seconds = time.perf_counter() - started_at_s
                 speeds = {"users/s": users / seconds, "tokens/s": tokens / seconds}

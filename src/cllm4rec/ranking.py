@@ -65,6 +65,13 @@ class RankedItems:
     def __len__(self) -> int:
         return len(self.users)
 
+    @classmethod
+    def empty(cls, users: NDArray[np.int32], k: int) -> "RankedItems":
+        """Lists of ``k`` places with no item in them yet."""
+        shape = (len(users), k)
+        items = np.full(shape, NO_ITEM, dtype=np.int32)
+        return cls(users, items, np.full(shape, -np.inf, dtype=np.float32))
+
     def write(self, path: Path, users: IdMap, items: IdMap) -> None:
         """Write the top-k file: Parquet ``user_id, item_id, rank`` (1 = best), ``score``.
 

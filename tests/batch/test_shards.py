@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.batch.shards import ShardFolder, empty_lists, ids_of, place_among_processes
+from cllm4rec.batch.shards import ShardFolder, ids_of, place_among_processes
 from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.ranking import RankedItems
@@ -22,7 +22,7 @@ def folder(path, **changes) -> ShardFolder:
 
 
 def write(shards: ShardFolder, shard) -> None:
-    lists = empty_lists(shard.end - shard.start, 2)
+    lists = RankedItems.empty(np.arange(shard.start, shard.end), 2)
     lists.items[:], lists.scores[:] = [2, shard.number % 2], [0.5, -1.0]
     shards.write(shard, ids_of(USERS.external, shard), lists, ITEMS)
 

@@ -141,6 +141,20 @@ class TestTranslation:
         expected = {"users": 9, "items": 20_000, "k": 100, "prior": True}
         assert json.loads(capsys.readouterr().out) == expected
 
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [([], {"k": 100, "onnx": True}), (["--k", 5, "--no-onnx"], {"k": 5, "onnx": False})],
+    )
+    def test_export(self, monkeypatch, capsys, tmp_path, given, expected):
+        calls: list[Any] = []
+        export = SimpleNamespace(
+            export_run=lambda *arguments, **options: calls.append((arguments, options)) or {"k": 1}
+        )
+        monkeypatch.setitem(sys.modules, "cllm4rec.export", export)
+        assert code_of("export", "--run", tmp_path, "--to", "D", *given) == 0
+        (((run, to), options),) = calls
+        assert (run.path, to, options) == (tmp_path, Path("D"), expected)
+
     def test_demo(self, stages):
         assert code_of("demo", "--set", "seed=3", "--split", "s.parquet") == 0
         expected = ("demo", (Path("runs/demo"), Config(seed=3)), {"split": Path("s.parquet")})
@@ -263,7 +277,7 @@ class TestUsage:
         assert "Commands:" in err
 
     def test_the_commands_are_these(self):
-        assert list(cllm4rec.commands) == ["data", *(name for name in STAGES), "bench"]
+        assert list(cllm4rec.commands) == ["data", *STAGES[:-1], "export", "demo", "bench"]
         bench = cllm4rec.commands["bench"]
         assert isinstance(bench, click.Group)
         assert list(bench.commands) == ["quality", "batch"]
@@ -283,7 +297,7 @@ class TestUsage:
             *("--all", "--config", "--data", "--history", "--json", "--k", "--out", "--protocol"),
             *("--run", "--set", "--split", "--to", "--topk", "--users"),
             *("--only-datasets", "--only-models"),
-            *("--histories", "--items", "--prior", "--shard-users"),
+            *("--histories", "--items", "--onnx", "--prior", "--shard-users"),
         }
 
 

@@ -63,15 +63,24 @@ def test_neither_batches_nor_blocks_change_the_lists(recommender, dataset, monke
     assert_same_lists(ranked(scorer, dataset), at_once)
 
 
-def ranked(scorer: BatchScorer, dataset: Dataset, k: int = 7) -> RankedItems:
-    users = len(dataset.users)
-    items, scores = np.empty((users, k), np.int32), np.empty((users, k), np.float32)
-    tokens = 0
-    for rows, found, best, read in scorer.lists(Audience.of_run(dataset), 0, users, k):
-        items[rows], scores[rows] = found, best
-        tokens += read
-    assert tokens == sum(int(b.lengths.sum()) for b in scorer.batches(*everyone(dataset)))
-    return RankedItems(np.arange(users, dtype=np.int32), items, scores)
+def ranked(scorer: BatchScorer, dataset: Dataset) -> RankedItems:
+    return scorer.ranked(Audience.of_run(dataset), 7)
+
+
+def test_tokens_are_counted_without_padding(recommender, dataset):
+    scorer = BatchScorer(recommender.scorer)
+    lists = scorer.lists(Audience.of_run(dataset), 0, len(dataset.users), 3)
+    counted = sum(tokens for *_, tokens in lists)
+    batches = list(scorer.batches(*everyone(dataset)))
+    assert counted == sum(int(batch.lengths.sum()) for batch in batches)
+    assert counted < sum(batch.tokens.numel() for batch in batches)
+
+
+def test_some_rows_of_an_audience_are_those_users(recommender, dataset):
+    scorer, rows = BatchScorer(recommender.scorer), np.array([7, 3, 11])
+    some = scorer.ranked(Audience.of_run(dataset).rows(rows), 6)
+    assert some.users.tolist() == [7, 3, 11]
+    assert_same_lists(some, recommender.recommend(dataset.users.ids(rows), 6))
 
 
 def everyone(dataset):

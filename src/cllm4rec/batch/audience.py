@@ -19,19 +19,20 @@ class Audience:
     Attributes:
         ids: external user ids, one per row of ``histories``.
         histories: known items, oldest first; memory-mapped.
-        in_run: whether a row's number is the user's number in the run; otherwise nobody is.
+        numbers: ``int32``, each row's user in the run; −1 for a user it does not know.
         left_out: rows of a histories file that were not used, by reason.
     """
 
     ids: pa.LargeStringArray
     histories: Interactions
-    in_run: bool
+    numbers: NDArray[np.int32]
     left_out: dict[str, int]
 
     @classmethod
     def of_run(cls, dataset: Dataset) -> "Audience":
         """Every user of the run; every part of the data is known, as in ``known("recommend")``."""
-        return cls(dataset.users.external, dataset.interactions, True, {})
+        numbers = np.arange(len(dataset.users), dtype=np.int32)
+        return cls(dataset.users.external, dataset.interactions, numbers, {})
 
     @classmethod
     def of_file(cls, path: Path, dataset: Dataset, folder: Path, memory_limit: str) -> "Audience":
@@ -47,11 +48,12 @@ class Audience:
             InputError: the file cannot be used, or names no item of the catalogue.
         """
         users, histories, left_out = read_histories(path, dataset.items, folder, memory_limit)
-        return cls(users.external, histories, False, left_out)
+        return cls(users.external, histories, np.full(len(users), -1, np.int32), left_out)
 
     def __len__(self) -> int:
         return self.histories.num_users
 
-    def users(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """User numbers in the run of some rows, −1 for users it does not know."""
-        return rows.astype(np.int32) if self.in_run else np.full(len(rows), -1, np.int32)
+    def rows(self, rows: NDArray[np.int64]) -> "Audience":
+        """Some of them, in the order of ``rows``."""
+        ids = self.ids.take(pa.array(rows))
+        return Audience(ids, self.histories.rows(rows), self.numbers[rows], self.left_out)

@@ -13,6 +13,7 @@ from cllm4rec.batch.documents import TokenRows, buckets, question_rows
 from cllm4rec.batch.topk import top_k_
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.linear_prior import ages
+from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import ModelScorer
 from cllm4rec.tokens.batch import Batch
 from cllm4rec.tokens.space import ANONYMOUS, NOBODY
@@ -76,8 +77,8 @@ class BatchScorer:
         Raises:
             ValueError: the model has diverged: a score is no number.
         """
-        numbers = np.arange(start, end)
-        users, histories = audience.users(numbers), audience.histories.rows(numbers)
+        users = audience.numbers[start:end]
+        histories = audience.histories.rows(np.arange(start, end))
         for rows, batch in self._batches(users, histories):
             with torch.inference_mode():
                 query = self.scorer.model.query(batch)
@@ -87,12 +88,19 @@ class BatchScorer:
                 yield rows[part], items, scores, tokens
                 tokens = 0
 
+    def ranked(self, audience: Audience, k: int) -> RankedItems:
+        """The lists of a whole audience small enough to hold them; see :meth:`lists`."""
+        ranked = RankedItems.empty(audience.numbers, k)
+        for rows, items, scores, _ in self.lists(audience, 0, len(audience), k):
+            ranked.items[rows], ranked.scores[rows] = items, scores
+        return ranked
+
     def queries(self, audience: Audience, start: int, end: int) -> NDArray[np.float32]:
         """The language model's user vectors ``float32 [end - start, size]``."""
-        numbers = np.arange(start, end)
         size = self.scorer.assembly.words.shape[1]
-        vectors = np.empty((len(numbers), size), np.float32)
-        users, histories = audience.users(numbers), audience.histories.rows(numbers)
+        vectors = np.empty((end - start, size), np.float32)
+        users = audience.numbers[start:end]
+        histories = audience.histories.rows(np.arange(start, end))
         with torch.inference_mode():
             for rows, batch in self._batches(users, histories):
                 vectors[rows] = self.scorer.model.query(batch).numpy()

@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from cllm4rec import progress
@@ -217,15 +216,6 @@ def place_among_processes() -> tuple[int, int]:
             f"unset them or start with torchrun"
         )
     return rank, world_size
-
-
-def empty_lists(size: int, k: int) -> RankedItems:
-    """Room for the lists of ``size`` users."""
-    return RankedItems(
-        np.arange(size, dtype=np.int32),
-        np.empty((size, k), np.int32),
-        np.empty((size, k), np.float32),
-    )
 
 
 def ids_of(ids: pa.LargeStringArray, shard: Shard) -> Any:

@@ -101,8 +101,8 @@ def _both(
 
 def _bare_s(scorer: BatchScorer, audience: Audience, shard: Shard) -> tuple[float, float]:
     """Seconds of embedding and backbone together, and of the embedding, on a shard's batches."""
-    numbers = np.arange(shard.start, shard.end)
-    batches = list(scorer.batches(audience.users(numbers), audience.histories.rows(numbers)))
+    histories = audience.histories.rows(np.arange(shard.start, shard.end))
+    batches = list(scorer.batches(audience.numbers[shard.start : shard.end], histories))
     model = scorer.scorer.model
     embedding_s = 0.0
     started_at_s = time.perf_counter()

@@ -11,6 +11,7 @@ from cllm4rec.config import Config, for_data, load_config
 from cllm4rec.corpora.prompts import HISTORY, RECOMMENDATION
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.linear_prior import LinearPrior
+from cllm4rec.models.backbone import quiet_transformers
 from cllm4rec.models.pretrained import SMOLLM2
 from cllm4rec.models.warm_start import noise
 from cllm4rec.recommender import ModelScorer
@@ -92,7 +93,8 @@ def _random_backbone(folder: Path, depth: int) -> Path:
         max_position_embeddings=8192,
         tie_word_embeddings=True,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    with quiet_transformers():
+        LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

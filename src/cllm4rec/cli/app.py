@@ -256,6 +256,29 @@ def recommend(
 
 
 @cllm4rec.command()
+@run_option
+@click.option("--to", type=type_of_path, required=True, metavar="DIR", help="Folder to write.")
+@click.option(
+    "--k",
+    type=click.IntRange(min=1),
+    default=100,
+    metavar="N",
+    help="Length of the lists that recall is measured on. [100]",
+)
+@click.option("--onnx/--no-onnx", default=True, help="Whether to export the ONNX model too.")
+@output_option
+def export(run: RunDir, to: Path, k: int, onnx: bool) -> dict[str, Any]:
+    """Vectors, faiss indexes and an ONNX model for other programs.
+
+    The folder serves without torch; its README says what its scores are and are not. Needs the
+    extra: pip install 'cllm4rec[export]'.
+    """
+    from cllm4rec.export import export_run
+
+    return export_run(run, to, k=k, onnx=onnx)
+
+
+@cllm4rec.command()
 @click.option(
     "--run",
     type=type_of_path,

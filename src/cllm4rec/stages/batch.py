@@ -12,7 +12,8 @@ from typing import Any
 from cllm4rec import progress
 from cllm4rec.assembly import Assembly
 from cllm4rec.batch import Audience, BatchScorer, Counts, Shard, ShardFolder
-from cllm4rec.batch.shards import empty_lists, ids_of, place_among_processes
+from cllm4rec.batch.shards import ids_of, place_among_processes
+from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import RunDir, sha256_file, sha256_files
 
@@ -111,7 +112,7 @@ def score_shard(
     scorer: BatchScorer, audience: Audience, folder: ShardFolder, shard: Shard
 ) -> Iterator[Counts]:
     """Score one shard and write it; yields what was done, batch by batch."""
-    lists = empty_lists(shard.end - shard.start, folder.k)
+    lists = RankedItems.empty(audience.numbers[shard.start : shard.end], folder.k)
     for rows, items, scores, tokens in scorer.lists(audience, shard.start, shard.end, folder.k):
         lists.items[rows], lists.scores[rows] = items, scores
         yield Counts(len(rows), tokens)

@@ -4,7 +4,8 @@ import tempfile
 
 import pytest
 
-from cllm4rec import bench, progress
+from cllm4rec import progress
+from cllm4rec.bench.batch import batch
 
 
 @pytest.mark.parametrize("prior", [False, True])
@@ -13,7 +14,7 @@ def test_both_sides_are_timed_on_the_same_users(prior, monkeypatch, tmp_path):
     monkeypatch.setenv("CLLM4REC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with progress.quiet():
-        result = bench.batch(users=90, items=400, history_items=5, k=7, depth=1, prior=prior)
+        result = batch(users=90, items=400, history_items=5, k=7, depth=1, prior=prior)
     assert (result["users"], result["items"], result["prior"]) == (90, 400, prior)
     assert result["ratio_lowest"] <= result["ratio_highest"]
     assert 0 < result["ratio_without_embedding"] < result["ratio"]

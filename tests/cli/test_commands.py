@@ -135,8 +135,7 @@ class TestTranslation:
 
     def test_bench_batch(self, monkeypatch, capsys):
         bench = SimpleNamespace(batch=lambda **options: options)
-        monkeypatch.setitem(sys.modules, "cllm4rec.bench", bench)
-        monkeypatch.setattr("cllm4rec.bench", bench, raising=False)
+        monkeypatch.setitem(sys.modules, "cllm4rec.bench.batch", bench)
         assert code_of("bench", "batch", "--users", 9, "--prior", "--json") == 0
         expected = {"users": 9, "items": 20_000, "k": 100, "prior": True}
         assert json.loads(capsys.readouterr().out) == expected

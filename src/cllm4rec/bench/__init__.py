@@ -2,12 +2,12 @@
 
 ``plan`` says what is compared, ``data`` prepares each data set once, ``cells`` says what one
 computation leaves and when it counts, ``process`` runs it, ``table`` makes numbers of them and
-``writing`` and ``plot`` what people read. ``batch`` times batch scoring.
+``writing`` and ``plot`` what people read. ``batch`` times batch scoring, and is
+imported by itself: it needs torch.
 """
 
-from cllm4rec.bench.batch import batch
 from cllm4rec.bench.plan import Plan, load_plan
 from cllm4rec.bench.quality import quality
 from cllm4rec.bench.writing import table_page
 
-__all__ = ["Plan", "batch", "load_plan", "quality", "table_page"]
+__all__ = ["Plan", "load_plan", "quality", "table_page"]

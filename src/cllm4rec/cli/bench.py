@@ -66,6 +66,6 @@ def batch_scoring(users: int, items: int, k: int, prior: bool) -> dict[str, Any]
     backbone, random weights in its shape where it is not in the cache. Both run on the same token
     batches, taking turns in one process. Nothing is kept.
     """
-    from cllm4rec import bench
+    from cllm4rec.bench.batch import batch
 
-    return bench.batch(users=users, items=items, k=k, prior=prior)
+    return batch(users=users, items=items, k=k, prior=prior)

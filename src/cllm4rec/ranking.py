@@ -32,6 +32,8 @@ _SCHEMA = pa.schema([
     pa.field("rank", pa.int32(), nullable=False),
     pa.field("score", pa.float32(), nullable=False),
 ])
+_REPEATED = ["user_id", "item_id", "rank"]
+"""Columns in which values come again; a dictionary of the scores would take time and room."""
 _LOW_BITS = np.int64(0xFFFFFFFF)
 
 
@@ -130,7 +132,9 @@ def write_lists(path: Path, user_ids: Any, ranked: RankedItems, items: IdMap) ->
     written = 0
     with (
         atomic_write(path) as temporary,
-        pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer,
+        pq.ParquetWriter(
+            temporary, _SCHEMA, compression="zstd", use_dictionary=_REPEATED
+        ) as writer,
     ):
         for start in range(0, len(ranked), step):
             block = slice(start, start + step)

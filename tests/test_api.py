@@ -4,6 +4,7 @@ import pytest
 from cllm4rec import CLLM4Rec, Dataset, progress
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.errors import IntegrityError, RunError
+from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import RunDir
 from support.tiny_backbone import write_tiny_llama
@@ -92,6 +93,18 @@ def test_the_card_has_the_table_of_the_model_that_is_saved(fitted, tmp_path):
     model.save(tmp_path / "unmeasured")
     assert "Not measured" in (tmp_path / "unmeasured" / "README.md").read_text()
     assert not (tmp_path / "unmeasured" / "results.json").exists()
+
+
+def test_everyone_gets_a_list_from_the_run_and_from_the_saved_folder(fitted, tmp_path):
+    model, dataset = fitted
+    model.save(tmp_path / "saved")
+    for each, name in ((model, "one"), (CLLM4Rec.load(tmp_path / "saved"), "other")):
+        with progress.quiet():
+            assert each.recommend_all(tmp_path / name, k=3)["finished"]
+        ranked = RankedItems.read(tmp_path / name, dataset.users, dataset.items, 3)
+        user = dataset.users.id(7)
+        listed = [item for item, _ in model.recommend([user], k=3)[user]]
+        assert dataset.items.ids(ranked.items[7]) == listed
 
 
 def test_evaluate_returns_the_table(fitted):

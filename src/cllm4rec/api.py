@@ -13,7 +13,15 @@ from cllm4rec.errors import RunError
 from cllm4rec.model_card import model_card
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import SEAL, RunDir, atomic_folder, read_json, seal, verify_seal, write_json
+from cllm4rec.rundir import (
+    RunDir,
+    atomic_folder,
+    is_sealed,
+    read_json,
+    seal,
+    verify_seal,
+    write_json,
+)
 
 __all__ = ["CLLM4Rec", "Config", "Dataset"]
 
@@ -68,6 +76,26 @@ class CLLM4Rec:
         """
         return self._named(self._fitted().recommend_for_history(items, k))[0]
 
+    def recommend_all(
+        self, folder: str | Path, k: int = 100, *, histories: str | Path | None = None
+    ) -> dict[str, Any]:
+        """Lists for every user as a folder of shards; goes on where an interrupted call stopped.
+
+        Args:
+            folder: to write, or to go on with.
+            k: length of each list.
+            histories: Parquet ``user_id, item_id, position|timestamp`` of users the data do not
+                know, to be asked for instead.
+
+        Raises:
+            InputError: the folder holds lists of another model or k, or the histories cannot be
+                used.
+        """
+        self._fitted()
+        assert self.run is not None
+        strangers = None if histories is None else Path(histories)
+        return stages.recommend_batch(RunDir(self.run), out=Path(folder), k=k, histories=strangers)
+
     def evaluate(self) -> dict[str, Any]:
         """The results table on the test part, baselines included."""
         self._fitted()
@@ -104,8 +132,8 @@ class CLLM4Rec:
         """
         folder = Path(folder)
         # A run has a manifest of its own; a seal that is there is verified on the way.
-        marks = (folder / "manifest.json", folder / SEAL)
-        if (folder / "model").is_dir() and not any(mark.is_file() for mark in marks):
+        is_run = (folder / "manifest.json").is_file()
+        if (folder / "model").is_dir() and not is_run and not is_sealed(folder):
             verify_seal(folder)
         recommender = Recommender.load(folder)
         model = cls(recommender.assembly.config, run=folder)

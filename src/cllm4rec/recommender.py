@@ -18,7 +18,7 @@ from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.linear_prior import LinearPrior
 from cllm4rec.models.llms import RecLLM, saved_tensors
 from cllm4rec.ranking import RankedItems, rank_all, standardised, top_k
-from cllm4rec.rundir import SEAL, atomic_folder, read_json, verify_seal, write_json
+from cllm4rec.rundir import atomic_folder, is_sealed, read_json, verify_seal, write_json
 from cllm4rec.tokens.batch import collate, length_buckets
 
 FORMAT = 2
@@ -128,7 +128,7 @@ class Recommender:
             IntegrityError: a file of a saved folder is not what was saved; the model was made with
                 another backbone, or by another format.
         """
-        if (folder / SEAL).is_file():
+        if is_sealed(folder):
             verify_seal(folder)
         record = _read_record(folder / "model")
         config = Config.model_validate(record["config"])

@@ -13,7 +13,7 @@ from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.page import page
 from cllm4rec.export.vectors import overlap_with_blend, sample_of, vectors_of, write_vectors
 from cllm4rec.recommender import ModelScorer, Recommender
-from cllm4rec.rundir import RunDir, atomic_folder, read_json, sha256_files, write_json
+from cllm4rec.rundir import RunDir, atomic_folder, is_sealed, read_json, sha256_files, write_json
 from cllm4rec.stages.batch import model_fingerprint
 from cllm4rec.tokens.space import ANONYMOUS, NOBODY
 
@@ -30,7 +30,7 @@ def export_run(run: RunDir, to: Path, *, k: int = 100, onnx: bool = True) -> dic
     in, the manifest and the README say so, and how much of the run's own lists is left.
 
     Args:
-        run: a finetuned run.
+        run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
         to: folder to write, as a whole; an older export there is replaced.
         k: length of the lists on which recall and overlap are measured.
         onnx: whether to export the ONNX model too.
@@ -43,7 +43,8 @@ def export_run(run: RunDir, to: Path, *, k: int = 100, onnx: bool = True) -> dic
         InputError: ``to`` holds something else, or a library of the extra is not installed.
         IntegrityError: the ONNX model does not compute what the run computes.
     """
-    run.require("finetune")
+    if not is_sealed(run.path):  # a saved folder has no stages; loading verifies its seal
+        run.require("finetune")
     refuse_another(to)
     load_faiss()
     recommender = Recommender.load(run.path)

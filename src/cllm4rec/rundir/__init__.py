@@ -23,14 +23,14 @@ from cllm4rec.rundir.files import (
     write_json,
 )
 from cllm4rec.rundir.run import FORMAT, RunDir
-from cllm4rec.rundir.seal import SEAL, seal, verify_seal
+from cllm4rec.rundir.seal import is_sealed, seal, verify_seal
 
 __all__ = [
     "FORMAT",
-    "SEAL",
     "RunDir",
     "atomic_folder",
     "atomic_write",
+    "is_sealed",
     "read_json",
     "seal",
     "sha256_file",

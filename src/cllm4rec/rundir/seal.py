@@ -22,6 +22,11 @@ def seal(folder: Path, *names: str) -> None:
     )
 
 
+def is_sealed(folder: Path) -> bool:
+    """Whether a folder has a seal, right or wrong."""
+    return (folder / SEAL).is_file()
+
+
 def verify_seal(folder: Path) -> None:
     """Refuse a sealed folder in which a file has changed, is missing or was added.
 

@@ -15,7 +15,7 @@ from cllm4rec.batch import Audience, BatchScorer, Counts, Shard, ShardFolder
 from cllm4rec.batch.shards import ids_of, place_among_processes
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir, sha256_file, sha256_files
+from cllm4rec.rundir import RunDir, is_sealed, sha256_file, sha256_files
 
 SHARD_USERS = 10_000
 """Users of one shard: what a killed process loses at most."""
@@ -36,7 +36,7 @@ def recommend_batch(
     the folder and nothing else.
 
     Args:
-        run: a finetuned run.
+        run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
         out: folder of the shards; see `cllm4rec.batch.shards`.
         k: length of each list.
         histories: Parquet ``user_id, item_id, position|timestamp`` of users the run does not know.
@@ -51,7 +51,8 @@ def recommend_batch(
         InputError: the folder holds lists of another model, k or cut, or the histories cannot be
             used.
     """
-    run.require("finetune")
+    if not is_sealed(run.path):  # a saved folder has no stages; loading verifies its seal
+        run.require("finetune")
     rank, world_size = place_among_processes()
     with progress.quiet() if rank else nullcontext():
         recommender = Recommender.load(run.path)
@@ -65,7 +66,7 @@ def recommend_batch(
                 len(audience),
             )
             folder.open()
-            open_shards = [x for x in folder.own(rank, world_size) if not folder.is_done(x)]
+            open_shards = _open_shards(folder, rank, world_size)
             scored, seconds = _score(recommender, audience, folder, open_shards)
     return {
         "users": len(audience),
@@ -118,6 +119,18 @@ def score_shard(
         yield Counts(len(rows), tokens)
     catalogue = scorer.scorer.assembly.dataset.items
     folder.write(shard, ids_of(audience.ids, shard), lists, catalogue)
+
+
+def _open_shards(folder: ShardFolder, rank: int, world_size: int) -> list[Shard]:
+    """The process's shards that are not done; those that are, are read and verified."""
+    own = folder.own(rank, world_size)
+    missing = []
+    with progress.task("Verifying", total=len(own), unit="shard") as task:
+        for shard in own:
+            if not folder.is_done(shard):
+                missing.append(shard)
+            task.advance()
+    return missing
 
 
 def _score(

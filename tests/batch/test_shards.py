@@ -85,6 +85,17 @@ def test_a_shard_that_has_changed_is_written_anew(done, capsys):
     assert not list(done.path.glob(".*"))
 
 
+@pytest.mark.parametrize("damage", ["", "[1]", "{}", '{"rows": 2}'])
+def test_a_shard_whose_record_is_damaged_is_written_anew(done, damage):
+    (done.path / "part-00002.json").write_text(damage)
+    with progress.quiet():
+        assert [done.is_done(shard) for shard in done.shards] == [True, True, False]
+    with pytest.raises(IntegrityError, match=r"part-00002\.json is not of this model"):
+        done.finish()
+    write(done, done.shards[2])
+    assert done.finish()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,6 +1,7 @@
 """Exported vectors score as the model does, and the manifest says what they are not."""
 
 import json
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -134,3 +135,10 @@ def test_an_older_export_is_replaced_and_anything_else_is_not(run, tmp_path):
 def test_an_untrained_run_is_refused(tmp_path):
     with pytest.raises(RunError, match="finetune"):
         export_run(RunDir(tmp_path), tmp_path / "to")
+
+
+def test_without_faiss_nothing_is_begun(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(InputError, match=r"needs faiss; pip install 'cllm4rec\[export\]'"):
+        export_run(run, tmp_path / "to")
+    assert list(tmp_path.iterdir()) == []

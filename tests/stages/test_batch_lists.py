@@ -138,6 +138,14 @@ def test_a_finished_folder_is_not_scored_again(trained, tmp_path):
         stages.recommend_batch(trained.run, k=4, out=out, shard_users=200)
 
 
+def test_a_file_in_the_folders_place_is_refused(trained, tmp_path):
+    (tmp_path / "lists.csv").touch()
+    histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
+    for given in (None, histories):
+        with pytest.raises(InputError, match=r"lists\.csv is a file; choose a folder"):
+            stages.recommend_batch(trained.run, out=tmp_path / "lists.csv", histories=given)
+
+
 def test_the_folder_is_evaluated_like_a_file(trained, dataset, tmp_path):
     """What is recommended knows the test part; so its lists hit nothing of it."""
     out = tmp_path / "out"

@@ -119,17 +119,12 @@ class ShardFolder:
         return self.shards[rank::world_size]
 
     def is_done(self, shard: Shard) -> bool:
-        """Whether a shard is there as it was written; one that has changed is to be written anew.
-
-        Raises:
-            IntegrityError: its record is no JSON.
-        """
+        """Whether a shard is there as it was written; one that has changed is to be written anew."""
         record, lists = self._record(shard), self._lists(shard)
         if not record.is_file() or not lists.is_file():
             return False
-        found = read_json(record)
-        wanted = self._described(shard, found.get("rows"), found.get("sha256"))
-        if found != wanted or sha256_file(lists) != found["sha256"]:
+        found = self._read(shard)
+        if found is None or sha256_file(lists) != found["sha256"]:
             progress.note(f"{lists.name} is not what its record says: it is written anew")
             return False
         return True
@@ -158,13 +153,15 @@ class ShardFolder:
         """
         if not all(self._record(shard).is_file() for shard in self.shards):
             return False
-        records = {shard.name: read_json(self._record(shard)) for shard in self.shards}
+        records: dict[str, dict[str, Any]] = {}
         for shard in self.shards:
-            record = records[shard.name]
-            if record != self._described(shard, record.get("rows"), record.get("sha256")):
+            record = self._read(shard)
+            if record is None:
                 raise IntegrityError(
-                    f"{self._record(shard)} is not of this model, k and cut; remove it"
+                    f"{self._record(shard)} is not of this model, k and cut; remove it and run the "
+                    f"same command again"
                 )
+            records[shard.name] = record
         write_json(
             self.path / "_SUCCESS",
             {
@@ -187,6 +184,17 @@ class ShardFolder:
             "shard_users": self.shard_users,
             "users": self.users,
         }
+
+    def _read(self, shard: Shard) -> dict[str, Any] | None:
+        """A shard's record; None if it is damaged or tells of something else."""
+        try:
+            found = read_json(self._record(shard))
+        except IntegrityError:
+            return None
+        if not isinstance(found, dict):
+            return None
+        wanted = self._described(shard, found.get("rows"), found.get("sha256"))
+        return found if found == wanted and isinstance(found["rows"], int) else None
 
     def _described(self, shard: Shard, rows: Any, sha256: Any) -> dict[str, Any]:
         bounds = [shard.start, shard.end]

@@ -13,6 +13,7 @@ from cllm4rec import progress
 from cllm4rec.assembly import Assembly
 from cllm4rec.batch import Audience, BatchScorer, Counts, Shard, ShardFolder
 from cllm4rec.batch.shards import ids_of, place_among_processes
+from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import RunDir, is_sealed, sha256_file, sha256_files
@@ -53,6 +54,8 @@ def recommend_batch(
     """
     if not is_sealed(run.path):  # a saved folder has no stages; loading verifies its seal
         run.require("finetune")
+    if out.is_file():
+        raise InputError(f"--out {out} is a file; choose a folder, or a name that ends in .parquet")
     rank, world_size = place_among_processes()
     with progress.quiet() if rank else nullcontext():
         recommender = Recommender.load(run.path)

@@ -119,7 +119,7 @@ class ShardFolder:
         return self.shards[rank::world_size]
 
     def is_done(self, shard: Shard) -> bool:
-        """Whether a shard is there as it was written; one that has changed is to be written anew."""
+        """Whether a shard is there as it was written; a changed one is to be written anew."""
         record, lists = self._record(shard), self._lists(shard)
         if not record.is_file() or not lists.is_file():
             return False

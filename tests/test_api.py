@@ -3,7 +3,10 @@ import pytest
 
 from cllm4rec import CLLM4Rec, Dataset, progress
 from cllm4rec.data.sources.synthetic import write_planted_world
-from cllm4rec.errors import RunError, UnknownId
+from cllm4rec.errors import IntegrityError, RunError, UnknownId
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender import Recommender
+from cllm4rec.rundir import RunDir
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
 
@@ -59,7 +62,64 @@ def test_reasons_are_measured_on_the_users_history(fitted):
 def test_nothing_saved_is_a_pickle_or_a_backbone(fitted, tmp_path):
     fitted[0].save(tmp_path / "saved")
     suffixes = {path.suffix for path in (tmp_path / "saved").rglob("*") if path.is_file()}
-    assert suffixes <= {".json", ".safetensors", ".parquet", ".npy"}
+    assert suffixes <= {".json", ".safetensors", ".parquet", ".npy", ".md"}
+
+
+def test_a_saved_folder_is_verified_when_it_is_loaded(fitted, tmp_path):
+    saved = tmp_path / "saved"
+    fitted[0].save(saved)
+    (saved / "README.md").write_text("a page that somebody edited")
+    CLLM4Rec.load(saved)
+    weights = saved / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    for load in (CLLM4Rec.load, Recommender.load):
+        with pytest.raises(IntegrityError, match=r"model\.safetensors is not what was saved"):
+            load(saved)
+    weights.unlink()
+    with pytest.raises(IntegrityError, match=r"model\.safetensors is missing"):
+        CLLM4Rec.load(saved)
+    (saved / "sha256.json").unlink()
+    with pytest.raises(IntegrityError, match=r"sha256\.json is missing; save the model again"):
+        CLLM4Rec.load(saved)
+
+
+def test_saved_again_it_is_the_same_folder(fitted, tmp_path):
+    fitted[0].save(tmp_path / "saved")
+    CLLM4Rec.load(tmp_path / "saved").save(tmp_path / "again")
+    once, twice = (
+        {x.relative_to(folder): x.read_bytes() for x in folder.rglob("*") if x.is_file()}
+        for folder in (tmp_path / "saved", tmp_path / "again")
+    )
+    assert once == twice
+
+
+def test_the_card_has_the_table_of_the_model_that_is_saved(fitted, tmp_path):
+    model, _ = fitted
+    with progress.quiet():
+        rows = model.evaluate()["rows"]
+    model.save(tmp_path / "saved")
+    card = (tmp_path / "saved" / "README.md").read_text()
+    for row in rows:
+        assert f"| {row['model']} | {row['metrics']['recall@20']['mean']:.4f}" in card
+    assert (tmp_path / "saved" / "results.json").is_file()
+    RunDir(model.run).forget("evaluate")
+    model.save(tmp_path / "unmeasured")
+    assert "Not measured" in (tmp_path / "unmeasured" / "README.md").read_text()
+    assert not (tmp_path / "unmeasured" / "results.json").exists()
+
+
+def test_everyone_gets_a_list_from_the_run_and_from_the_saved_folder(fitted, tmp_path):
+    model, dataset = fitted
+    model.save(tmp_path / "saved")
+    for each, name in ((model, "one"), (CLLM4Rec.load(tmp_path / "saved"), "other")):
+        with progress.quiet():
+            assert each.recommend_all(tmp_path / name, k=3)["finished"]
+        ranked = RankedItems.read(tmp_path / name, dataset.users, dataset.items, 3)
+        user = dataset.users.id(7)
+        listed = [item for item, _ in model.recommend([user], k=3)[user]]
+        assert dataset.items.ids(ranked.items[7]) == listed
 
 
 def test_evaluate_returns_the_table(fitted):

@@ -12,12 +12,23 @@ from cllm4rec import stages
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import RunError
+from cllm4rec.model_card import model_card
 from cllm4rec.ranking import RankedItems
 from cllm4rec.reasons import reasons
 from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir, atomic_folder
+from cllm4rec.rundir import (
+    RunDir,
+    atomic_folder,
+    is_sealed,
+    read_json,
+    seal,
+    verify_seal,
+    write_json,
+)
 
 __all__ = ["CLLM4Rec", "Config", "Dataset"]
+
+RESULTS = "results.json"
 
 
 class CLLM4Rec:
@@ -89,6 +100,26 @@ class CLLM4Rec:
         )
         return [(dataset.items.id(reason.item), reason.effect) for reason in found[0]]
 
+    def recommend_all(
+        self, folder: str | Path, k: int = 100, *, histories: str | Path | None = None
+    ) -> dict[str, Any]:
+        """Lists for every user as a folder of shards; goes on where an interrupted call stopped.
+
+        Args:
+            folder: to write, or to go on with.
+            k: length of each list.
+            histories: Parquet ``user_id, item_id, position|timestamp`` of users the data do not
+                know, to be asked for instead.
+
+        Raises:
+            InputError: the folder holds lists of another model or k, or the histories cannot be
+                used.
+        """
+        self._fitted()
+        assert self.run is not None
+        strangers = None if histories is None else Path(histories)
+        return stages.recommend_batch(RunDir(self.run), out=Path(folder), k=k, histories=strangers)
+
     def evaluate(self) -> dict[str, Any]:
         """The results table on the test part, baselines included."""
         self._fitted()
@@ -96,12 +127,23 @@ class CLLM4Rec:
         return stages.evaluate(RunDir(self.run))
 
     def save(self, folder: str | Path) -> None:
-        """Write model and data tables to a folder (safetensors, Parquet, JSON), as a whole."""
-        self._fitted()
+        """Write model, data tables and a model card to a folder, as a whole.
+
+        Safetensors, Parquet and JSON; ``README.md`` for people and model hubs; ``sha256.json`` over
+        the rest, which :meth:`load` verifies.
+        """
+        scorer = self._fitted().scorer
         assert self.run is not None
+        results = self._results()
+        blend = None if scorer.prior is None else scorer.share
         with atomic_folder(Path(folder)) as temporary:
             for name in ("data", "model"):
                 shutil.copytree(self.run / name, temporary / name)
+            if results is not None:
+                write_json(temporary / RESULTS, results)
+            card = model_card(scorer.assembly, blend=blend, results=results)
+            (temporary / "README.md").write_text(card, encoding="utf-8")
+            seal(temporary, "data", "model", *([RESULTS] if results else []))
 
     @classmethod
     def load(cls, folder: str | Path) -> "CLLM4Rec":
@@ -109,12 +151,29 @@ class CLLM4Rec:
 
         Raises:
             InputError: there is no trained model in it.
-            IntegrityError: it was made with another backbone.
+            IntegrityError: a file of a saved folder has changed or is missing, or the model was
+                made with another backbone.
         """
-        recommender = Recommender.load(Path(folder))
+        folder = Path(folder)
+        # A run has a manifest of its own; a seal that is there is verified on the way.
+        is_run = (folder / "manifest.json").is_file()
+        if (folder / "model").is_dir() and not is_run and not is_sealed(folder):
+            verify_seal(folder)
+        recommender = Recommender.load(folder)
         model = cls(recommender.assembly.config, run=folder)
         model.recommender_ = recommender
         return model
+
+    def _results(self) -> dict[str, Any] | None:
+        """The results table of the model as it is, if there is one."""
+        assert self.run is not None
+        if not (self.run / RESULTS).is_file():
+            return None
+        is_run = (self.run / "manifest.json").is_file()
+        if is_run and not RunDir(self.run).is_done("evaluate"):
+            return None  # of an earlier training
+        results: dict[str, Any] = read_json(self.run / RESULTS)
+        return results
 
     def _fitted(self) -> Recommender:
         recommender: Recommender | None = getattr(self, "recommender_", None)

@@ -32,6 +32,8 @@ _SCHEMA = pa.schema([
     pa.field("rank", pa.int32(), nullable=False),
     pa.field("score", pa.float32(), nullable=False),
 ])
+_REPEATED = ["user_id", "item_id", "rank"]
+"""Columns in which values come again; a dictionary of the scores would take time and room."""
 _LOW_BITS = np.int64(0xFFFFFFFF)
 
 
@@ -65,38 +67,33 @@ class RankedItems:
     def __len__(self) -> int:
         return len(self.users)
 
+    @classmethod
+    def empty(cls, users: NDArray[np.int32], k: int) -> "RankedItems":
+        """Lists of ``k`` places with no item in them yet."""
+        shape = (len(users), k)
+        items = np.full(shape, NO_ITEM, dtype=np.int32)
+        return cls(users, items, np.full(shape, -np.inf, dtype=np.float32))
+
     def write(self, path: Path, users: IdMap, items: IdMap) -> None:
         """Write the top-k file: Parquet ``user_id, item_id, rank`` (1 = best), ``score``.
 
         It appears under its name when it is whole; one row group at a time is held as text.
         """
-        k = max(1, self.items.shape[1])
-        with (
-            atomic_write(path) as temporary,
-            pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer,
-        ):
-            for start in range(0, len(self), max(1, ROW_GROUP // k)):
-                block = slice(start, start + max(1, ROW_GROUP // k))
-                rows, columns = np.nonzero(self.items[block] != NO_ITEM)
-                user_ids = pa.array(users.ids(self.users[block]), pa.string())
-                found, where = np.unique(self.items[block][rows, columns], return_inverse=True)
-                item_ids = pa.array(items.ids(found), pa.string())
-                ranks = pa.array(columns + 1, pa.int32())
-                scores = pa.array(self.scores[block][rows, columns], pa.float32())
-                values = [user_ids.take(pa.array(rows)), item_ids.take(pa.array(where))]
-                writer.write_table(pa.table([*values, ranks, scores], schema=_SCHEMA))
+        write_lists(path, users.external.take(pa.array(self.users)), self, items)
 
     @classmethod
     def read(cls, path: Path, users: IdMap, items: IdMap, k: int) -> "RankedItems":
         """Read anyone's top-k file, longest lists cut to ``k``; users in order of their numbers.
 
+        A folder stands for all ``*.parquet`` in it, as one file; a user's list is in one of them.
+
         Raises:
-            InputError: the file is absent, is no Parquet, lacks a column, or has a value of the
-                wrong kind, a null, ranks other than 1..n, a repeated item, or scores that rise
-                with the rank.
+            InputError: the folder is not finished or empty; a file is absent, is no Parquet, lacks
+                a column, or has a value of the wrong kind, a null, ranks other than 1..n, a
+                repeated item, or scores that rise with the rank.
             UnknownId: a user or an item that the prepared data does not know.
         """
-        parts = list(_read_columns(path, users, items))
+        parts = [part for file in _files(path) for part in _read_columns(file, users, items)]
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         order = np.lexsort((columns[2], columns[0]))
         user, item, rank, score = (column[order] for column in columns)
@@ -117,6 +114,42 @@ class RankedItems:
         ranked[row, position[kept]] = item[kept]
         scores[row, position[kept]] = score[kept]
         return cls(user[starts].astype(np.int32), ranked, scores)
+
+
+def write_lists(path: Path, user_ids: Any, ranked: RankedItems, items: IdMap) -> int:
+    """Write a top-k file of users whom no numbering need know; see :meth:`RankedItems.write`.
+
+    Args:
+        path: the file.
+        user_ids: Arrow array of text, the id of every list.
+        ranked: the lists; their user numbers play no part.
+        items: ids of the items.
+
+    Returns:
+        Rows written.
+    """
+    step = max(1, ROW_GROUP // max(1, ranked.items.shape[1]))
+    written = 0
+    with (
+        atomic_write(path) as temporary,
+        pq.ParquetWriter(
+            temporary, _SCHEMA, compression="zstd", use_dictionary=_REPEATED
+        ) as writer,
+    ):
+        for start in range(0, len(ranked), step):
+            block = slice(start, start + step)
+            rows, columns = np.nonzero(ranked.items[block] != NO_ITEM)
+            listed = [
+                pc.cast(user_ids.slice(start, step).take(pa.array(rows)), pa.string()),
+                pc.cast(
+                    items.external.take(pa.array(ranked.items[block][rows, columns])), pa.string()
+                ),
+                pa.array(columns + 1, pa.int32()),
+                pa.array(ranked.scores[block][rows, columns], pa.float32()),
+            ]
+            writer.write_table(pa.table(listed, schema=_SCHEMA))
+            written += len(rows)
+    return written
 
 
 def top_k(
@@ -213,6 +246,20 @@ def _ordered(bits: NDArray[np.int32]) -> NDArray[np.int32]:
     """Float32 bits as integers that sort like the floats; its own inverse."""
     ordered: NDArray[np.int32] = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
     return ordered
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or the files of a folder of shards."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.parquet"))
+    if (path / "batch.json").is_file() and not (path / "_SUCCESS").is_file():
+        raise InputError(
+            f"{path} is not finished (it has no _SUCCESS); run its `cllm4rec recommend` again"
+        )
+    if not files:
+        raise InputError(f"{path} holds no *.parquet; give a top-k file or a folder of them")
+    return files
 
 
 def _read_columns(path: Path, users: IdMap, items: IdMap) -> Iterator[tuple[NDArray[Any], ...]]:

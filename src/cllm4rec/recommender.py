@@ -20,7 +20,7 @@ from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.linear_prior import LinearPrior
 from cllm4rec.models.llms import RecLLM, saved_tensors
 from cllm4rec.ranking import RankedItems, rank_all, standardised, top_k
-from cllm4rec.rundir import atomic_folder, read_json, write_json
+from cllm4rec.rundir import atomic_folder, is_sealed, read_json, verify_seal, write_json
 from cllm4rec.tokens.batch import collate, length_buckets
 
 FORMAT = 3
@@ -127,8 +127,11 @@ class Recommender:
 
         Raises:
             InputError: there is no trained model in ``folder``.
-            IntegrityError: the model was made with another backbone, or by another format.
+            IntegrityError: a file of a saved folder is not what was saved; the model was made with
+                another backbone, or by another format.
         """
+        if is_sealed(folder):
+            verify_seal(folder)
         record = _read_record(folder / "model")
         config = Config.model_validate(record["config"])
         assembly = Assembly.load(config, Dataset.open(folder / "data"))

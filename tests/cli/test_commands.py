@@ -27,7 +27,7 @@ class Stages(ModuleType):
         super().__init__("cllm4rec.stages")
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.result: dict[str, Any] = {"seconds": 1.5}
-        for name in STAGES:
+        for name in (*STAGES, "recommend_batch"):
             setattr(self, name, self._stage(name))
 
     def _stage(self, name: str) -> Callable[..., dict[str, Any]]:
@@ -118,6 +118,42 @@ class TestTranslation:
         expected = {"users": None, "history": None, "k": 100, "out": out}
         assert the_call(stages) == ("recommend", (tmp_path,), expected)
 
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            (["--all", "--k", 100], {"k": 100, "histories": None, "shard_users": 10_000}),
+            (
+                ["--histories", "h.parquet", "--shard-users", 7],
+                {"k": 10, "histories": Path("h.parquet"), "shard_users": 7},
+            ),
+        ],
+    )
+    def test_recommend_into_a_folder(self, stages, tmp_path, given, expected):
+        assert code_of("recommend", "--run", tmp_path, *given, "--out", "D") == 0
+        expected = {"out": Path("D"), **expected}
+        assert the_call(stages) == ("recommend_batch", (tmp_path,), expected)
+
+    def test_bench_batch(self, monkeypatch, capsys):
+        bench = SimpleNamespace(batch=lambda **options: options)
+        monkeypatch.setitem(sys.modules, "cllm4rec.bench.batch", bench)
+        assert code_of("bench", "batch", "--users", 9, "--prior", "--json") == 0
+        expected = {"users": 9, "items": 20_000, "k": 100, "prior": True}
+        assert json.loads(capsys.readouterr().out) == expected
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [([], {"k": 100, "onnx": True}), (["--k", 5, "--no-onnx"], {"k": 5, "onnx": False})],
+    )
+    def test_export(self, monkeypatch, capsys, tmp_path, given, expected):
+        calls: list[Any] = []
+        export = SimpleNamespace(
+            export_run=lambda *arguments, **options: calls.append((arguments, options)) or {"k": 1}
+        )
+        monkeypatch.setitem(sys.modules, "cllm4rec.export", export)
+        assert code_of("export", "--run", tmp_path, "--to", "D", *given) == 0
+        (((run, to), options),) = calls
+        assert (run.path, to, options) == (tmp_path, Path("D"), expected)
+
     def test_demo(self, stages):
         assert code_of("demo", "--set", "seed=3", "--split", "s.parquet") == 0
         expected = ("demo", (Path("runs/demo"), Config(seed=3)), {"split": Path("s.parquet")})
@@ -195,11 +231,18 @@ class TestUsage:
             (["prepare", "--data", "D", "--run", "R", "--protocol", "x"], "leave-last-out"),
             (["train", "--run", "R", "--set", "finetune.epoch=1"], "did you mean"),
             (["train", "--run", "R", "--config", "absent.toml"], "absent.toml"),
-            (["recommend", "--run", "R"], "exactly one of --all, --users IDS and --history IDS"),
+            (["recommend", "--run", "R"], "give exactly one of --all, --users IDS"),
             (["recommend", "--run", "R", "--users", "--all", "1"], "exactly one of"),
             (["recommend", "--run", "R", "--users"], "need IDS"),
-            (["recommend", "--run", "R", "--all", "1", "--out", "F"], "--all takes none"),
+            (["recommend", "--run", "R", "--all", "1", "--out", "F"], "--all and --histories"),
             (["recommend", "--run", "R", "--all"], "--all needs --out"),
+            (["recommend", "--run", "R", "--histories", "F"], "--histories needs --out"),
+            (
+                ["recommend", "--run", "R", "--histories", "F", "--out", "x.parquet"],
+                "a folder of shards",
+            ),
+            (["recommend", "--run", "R", "--all", "--histories", "F", "--out", "D"], "exactly one"),
+            (["recommend", "--run", "R", "--all", "--out", "D", "--shard-users", "0"], "--shard"),
             (["recommend", "--run", "R", "--history", "1", "--out", "F"], "--out is for users"),
             (["recommend", "--run", "R", "--users", "1", "--k", "0"], "--k"),
             (["data", "nothing", "--to", "D"], "no data set 'nothing'; there are movielens-100k"),
@@ -233,10 +276,11 @@ class TestUsage:
         assert "Commands:" in err
 
     def test_the_commands_are_these(self):
-        assert list(cllm4rec.commands) == ["data", *(name for name in STAGES), "bench", "serve"]
+        wanted = ["data", *STAGES[:-1], "export", "demo", "bench", "serve"]
+        assert list(cllm4rec.commands) == wanted
         bench = cllm4rec.commands["bench"]
         assert isinstance(bench, click.Group)
-        assert list(bench.commands) == ["quality", "service"]
+        assert list(bench.commands) == ["quality", "service", "speed", "batch"]
 
     def test_options_are_few_and_no_setting_has_its_own(self):
         below = [
@@ -255,6 +299,8 @@ class TestUsage:
             *("--only-datasets", "--only-models"),
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--seconds", "--steady"),
+            *("--histories", "--items", "--onnx", "--prior", "--shard-users"),
+            *("--depths", "--stages", "--plot"),
         }
 
 

@@ -2,7 +2,9 @@
 
 ``plan`` says what is compared, ``data`` prepares each data set once, ``cells`` says what one
 computation leaves and when it counts, ``process`` runs it, ``table`` makes numbers of them and
-``writing`` and ``plot`` what people read. ``service`` measures how fast a run's service answers.
+``writing`` and ``plot`` what people read. ``service`` measures how fast a run's service answers;
+``speed`` times the stages and ``batch`` batch scoring: these two need torch and are imported by
+themselves.
 """
 
 from cllm4rec.bench.plan import Plan, load_plan

@@ -159,7 +159,12 @@ def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[s
 
 @cllm4rec.command()
 @run_option
-@click.option("--topk", type=type_of_path, metavar="FILE", help="Score this top-k file instead.")
+@click.option(
+    "--topk",
+    type=type_of_path,
+    metavar="PATH",
+    help="Score this top-k file, or folder of shards, instead.",
+)
 @output_option
 def evaluate(run: RunDir, topk: Path | None) -> dict[str, Any]:
     """Measure on the test part, beside baselines.
@@ -176,45 +181,102 @@ def evaluate(run: RunDir, topk: Path | None) -> dict[str, Any]:
 @click.option("--all", "everyone", is_flag=True, help="For every user of the run.")
 @click.option("--users", is_flag=True, help="For the users whose IDS follow.")
 @click.option("--history", is_flag=True, help="For someone who had the items whose IDS follow.")
+@click.option(
+    "--histories",
+    type=type_of_path,
+    metavar="FILE",
+    help="For everyone in this Parquet file: user_id, item_id, timestamp or position.",
+)
 @click.argument("ids", nargs=-1)
 @click.option(
     "--k", type=click.IntRange(min=1), default=10, metavar="N", help="How many items. [10]"
 )
-@click.option("--out", type=type_of_path, metavar="FILE", help="Parquet top-k file to write.")
+@click.option(
+    "--out",
+    type=type_of_path,
+    metavar="PATH",
+    help="Top-k FILE.parquet to write; with --all or --histories also a folder of shards.",
+)
+@click.option(
+    "--shard-users",
+    type=click.IntRange(min=1),
+    default=10_000,
+    metavar="N",
+    help="Users of one shard of the folder. [10000]",
+)
 @output_option
 def recommend(
     run: RunDir,
     everyone: bool,
     users: bool,
     history: bool,
+    histories: Path | None,
     ids: tuple[str, ...],
     k: int,
     out: Path | None,
+    shard_users: int,
 ) -> dict[str, Any]:
     """Recommend for users, or from a bare history.
+
+    A folder of shards is for any number of users: memory stays bounded, a killed call goes on when
+    it is repeated, and under torchrun the shards are divided among the processes.
 
     \b
     Examples:
         cllm4rec recommend --run RUN --all --k 100 --out topk.parquet
+        cllm4rec recommend --run RUN --all --k 100 --out FOLDER
+        cllm4rec recommend --run RUN --histories new.parquet --out FOLDER
         cllm4rec recommend --run RUN --users 196 186
         cllm4rec recommend --run RUN --history 50 181 174
 
     An id that begins with a dash comes after a bare `--`.
     """  # noqa: D301
-    if everyone + users + history != 1:
-        raise click.UsageError("give exactly one of --all, --users IDS and --history IDS")
-    if everyone == bool(ids):
-        raise click.UsageError("--users and --history need IDS, --all takes none")
-    if everyone and out is None:
-        raise click.UsageError("--all needs --out FILE; it may be a very long list")
+    many = everyone or histories is not None
+    if everyone + users + history + (histories is not None) != 1:
+        raise click.UsageError(
+            "give exactly one of --all, --users IDS, --history IDS and --histories FILE"
+        )
+    if many == bool(ids):
+        raise click.UsageError("--users and --history need IDS, --all and --histories take none")
+    if many and out is None:
+        raise click.UsageError(f"{'--all' if everyone else '--histories'} needs --out PATH")
+    if histories is not None and out is not None and out.suffix == ".parquet":
+        raise click.UsageError("--histories writes a folder of shards; give --out FOLDER")
     if history and out is not None:
         raise click.UsageError("--out is for users; a bare --history is printed")
     from cllm4rec import stages
 
+    if many and out is not None and out.suffix != ".parquet":
+        return stages.recommend_batch(
+            run, out=out, k=k, histories=histories, shard_users=shard_users
+        )
     given = list(ids)
     return stages.recommend(
         run, users=given if users else None, history=given if history else None, k=k, out=out
     )
+
+
+@cllm4rec.command()
+@run_option
+@click.option("--to", type=type_of_path, required=True, metavar="DIR", help="Folder to write.")
+@click.option(
+    "--k",
+    type=click.IntRange(min=1),
+    default=100,
+    metavar="N",
+    help="Length of the lists that recall is measured on. [100]",
+)
+@click.option("--onnx/--no-onnx", default=True, help="Whether to export the ONNX model too.")
+@output_option
+def export(run: RunDir, to: Path, k: int, onnx: bool) -> dict[str, Any]:
+    """Vectors, faiss indexes and an ONNX model for other programs.
+
+    The folder serves without torch; its README says what its scores are and are not. Needs the
+    extra: pip install 'cllm4rec[export]'.
+    """
+    from cllm4rec.export import export_run
+
+    return export_run(run, to, k=k, onnx=onnx)
 
 
 @cllm4rec.command()

@@ -14,7 +14,7 @@ type_of_path = click.Path(path_type=Path)
 
 @click.group()
 def bench() -> None:
-    """Compare models and baselines over data sets and seeds."""
+    """Compare models and baselines over data sets and seeds; time batch scoring."""
 
 
 def _print_page(table: dict[str, Any]) -> None:
@@ -164,3 +164,21 @@ def speed(
         seconds=seconds,
         plot=plot,
     )
+
+
+@bench.command("batch")
+@click.option("--users", type=click.IntRange(min=1), default=5_000, metavar="N", help="[5000]")
+@click.option("--items", type=click.IntRange(min=40), default=20_000, metavar="N", help="[20000]")
+@click.option("--k", type=click.IntRange(min=1), default=100, metavar="N", help="[100]")
+@click.option("--prior", is_flag=True, help="Blend in a linear prior: 4 · items² bytes more.")
+@output_option
+def batch_scoring(users: int, items: int, k: int, prior: bool) -> dict[str, Any]:
+    """Batch scoring beside the bare backbone, in users per second.
+
+    A synthetic catalogue and synthetic users with 20 items each; two layers of the default
+    backbone, random weights in its shape where it is not in the cache. Both run on the same token
+    batches, taking turns in one process. Nothing is kept.
+    """
+    from cllm4rec.bench.batch import batch
+
+    return batch(users=users, items=items, k=k, prior=prior)

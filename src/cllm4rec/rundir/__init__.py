@@ -19,16 +19,22 @@ from cllm4rec.rundir.files import (
     atomic_write,
     read_json,
     sha256_file,
+    sha256_files,
     write_json,
 )
 from cllm4rec.rundir.run import FORMAT, RunDir
+from cllm4rec.rundir.seal import is_sealed, seal, verify_seal
 
 __all__ = [
     "FORMAT",
     "RunDir",
     "atomic_folder",
     "atomic_write",
+    "is_sealed",
     "read_json",
+    "seal",
     "sha256_file",
+    "sha256_files",
+    "verify_seal",
     "write_json",
 ]

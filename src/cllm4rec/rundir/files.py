@@ -72,6 +72,12 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_files(folder: Path, *names: str) -> dict[str, str]:
+    """sha256 of files of a folder by their paths in it, sorted; a folder stands for all in it."""
+    paths = [found for name in names for found in files_of(folder / name)]
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in sorted(set(paths))}
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically.
 

@@ -1,5 +1,6 @@
 """The stages; each reads and leaves files of one run."""
 
+from cllm4rec.stages.batch import recommend_batch
 from cllm4rec.stages.demo import demo
 from cllm4rec.stages.evaluate import evaluate, model_rankings
 from cllm4rec.stages.finetune import finetune
@@ -17,5 +18,6 @@ __all__ = [
     "prepare",
     "pretrain",
     "recommend",
+    "recommend_batch",
     "train",
 ]

@@ -1,0 +1,179 @@
+"""Scoring a shard of users: batches of similar length, blocks of logits, lists."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cllm4rec.batch.audience import Audience
+from cllm4rec.batch.documents import TokenRows, buckets, question_rows
+from cllm4rec.batch.topk import top_k_
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.linear_prior import ages
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender import ModelScorer
+from cllm4rec.tokens.batch import Batch
+from cllm4rec.tokens.space import ANONYMOUS, NOBODY
+
+BATCH_TOKENS = 2048
+"""Tokens of one forward pass, padding included: few enough for the hidden states to stay in the
+processor's cache, where a pass of 8,192 takes a third more time per token."""
+BLOCK_SCORES = 4_000_000
+"""Scores held at once: 16 MB, and as much again where a prior is blended in."""
+
+
+class Counts(NamedTuple):
+    """What was scored: users, and their prompts' tokens without padding."""
+
+    users: int
+    tokens: int
+
+
+class BatchScorer:
+    """The lists of `Recommender.recommend`, for many users at once.
+
+    Scores agree with `ModelScorer.score` but for rounding.
+
+    Args:
+        scorer: a trained model, and the prior it is blended with.
+    """
+
+    def __init__(self, scorer: ModelScorer) -> None:
+        self.scorer = scorer
+        scorer.model.eval()
+        self._share = 0.0 if scorer.prior is None else scorer.share
+        self._weights = None
+        if scorer.prior is not None and self._share > 0:
+            self._weights = torch.from_numpy(np.ascontiguousarray(scorer.prior.weights))
+
+    def rows(self, users: NDArray[np.int32], histories: Interactions) -> TokenRows:
+        """What is asked of every user; see `documents.question_rows`."""
+        assembly, scorer = self.scorer.assembly, self.scorer
+        config = assembly.config
+        nobody = NOBODY if config.finetune.target == "next" else ANONYMOUS
+        tokens = np.full(len(users), nobody, np.int32)
+        if not scorer.anonymous and len(users):
+            named = (users >= 0) & scorer.is_trained[np.maximum(users, 0)]
+            tokens[named] = assembly.space.user(users[named])
+        return question_rows(tokens, histories, assembly.space, assembly.prompts, config)
+
+    def batches(self, users: NDArray[np.int32], histories: Interactions) -> Iterator[Batch]:
+        """The batches that :meth:`lists` runs, longest documents first."""
+        for _, batch in self._batches(users, histories):
+            yield batch
+
+    def lists(
+        self, audience: Audience, start: int, end: int, k: int
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int]]:
+        """The best ``k`` items of the audience's rows ``start`` to ``end``, a batch at a time.
+
+        Yields:
+            Rows counted from ``start``, items ``int32 [batch, k]``, scores ``float32 [batch, k]``
+            (−1 and −inf where a list is shorter), and the tokens read; each row exactly once.
+
+        Raises:
+            ValueError: the model has diverged: a score is no number.
+        """
+        users = audience.numbers[start:end]
+        histories = audience.histories.rows(np.arange(start, end))
+        for rows, batch in self._batches(users, histories):
+            with torch.inference_mode():
+                query = self.scorer.model.query(batch)
+            tokens = int(batch.lengths.sum())
+            for part in self._blocks(len(rows)):
+                items, scores = self._ranked(query[part], histories.rows(rows[part]), k)
+                yield rows[part], items, scores, tokens
+                tokens = 0
+
+    def ranked(self, audience: Audience, k: int) -> RankedItems:
+        """The lists of a whole audience small enough to hold them; see :meth:`lists`."""
+        ranked = RankedItems.empty(audience.numbers, k)
+        for rows, items, scores, _ in self.lists(audience, 0, len(audience), k):
+            ranked.items[rows], ranked.scores[rows] = items, scores
+        return ranked
+
+    def queries(self, audience: Audience, start: int, end: int) -> NDArray[np.float32]:
+        """The language model's user vectors ``float32 [end - start, size]``."""
+        size = self.scorer.assembly.words.shape[1]
+        vectors = np.empty((end - start, size), np.float32)
+        users = audience.numbers[start:end]
+        histories = audience.histories.rows(np.arange(start, end))
+        with torch.inference_mode():
+            for rows, batch in self._batches(users, histories):
+                vectors[rows] = self.scorer.model.query(batch).numpy()
+        return vectors
+
+    def _batches(
+        self, users: NDArray[np.int32], histories: Interactions
+    ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+        # Longest first, so that a batch is one stretch of the tokens.
+        documents = self.rows(users, histories)
+        lengths = np.diff(documents.offsets)
+        order = np.argsort(-lengths, kind="stable")
+        ordered = documents.reordered(order)
+        for start, end in buckets(lengths[order], BATCH_TOKENS):
+            yield order[start:end], ordered.batch(start, end)
+
+    def _blocks(self, rows: int) -> Iterator[slice]:
+        size = max(1, BLOCK_SCORES // max(1, self.scorer.assembly.space.num_items))
+        return (slice(at, min(at + size, rows)) for at in range(0, rows, size))
+
+    def _ranked(
+        self, query: Tensor, histories: Interactions, k: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        model = self.scorer.model
+        with torch.inference_mode():
+            scores = torch.addmm(model.head.bias, query, model.embedding.items.T)
+            level = None
+            if self.scorer.prior is not None:
+                scores, level = self._blended(scores, histories)
+            seen = torch.from_numpy(histories.users().astype(np.int64))
+            known = torch.from_numpy(histories.items.astype(np.int64))
+            items, best = top_k_(scores, seen, known, k)
+        return items, best if level is None else best + level
+
+    def _blended(
+        self, scores: Tensor, histories: Interactions
+    ) -> tuple[Tensor, NDArray[np.float32]]:
+        """``(1 - share) · llm + share · prior`` less each row's mean, and those means."""
+        level = _standardise_(scores)
+        scores, level = scores.mul_(1 - self._share), level.mul_(1 - self._share)
+        if self._weights is not None:
+            prior = self._prior(histories)
+            level.add_(_standardise_(prior), alpha=self._share)
+            scores.add_(prior, alpha=self._share)
+        return scores, level.numpy()
+
+    def _prior(self, histories: Interactions) -> Tensor:
+        """`LinearPrior.score` before it is standardised: the sum of the histories' rows."""
+        assert self.scorer.prior is not None
+        assert self._weights is not None
+        decay = self.scorer.prior.settings["decay"]
+        weights = None
+        if decay < 1:
+            weights = torch.from_numpy((decay ** ages(histories)).astype(np.float32))
+        return torch.nn.functional.embedding_bag(
+            torch.from_numpy(histories.items.astype(np.int64)),
+            self._weights,
+            torch.from_numpy(np.asarray(histories.offsets)),
+            mode="sum",
+            per_sample_weights=weights,
+            include_last_offset=True,
+        )
+
+
+def _standardise_(scores: Tensor) -> Tensor:
+    """Divide rows by their standard deviation and take their mean off, which is given back.
+
+    Two passes in place; `ranking.standardised` is what they stand for. A row of equal scores stays
+    as it is, but for its mean.
+    """
+    mean = scores.mean(dim=1, keepdim=True)
+    scores.sub_(mean)
+    spread = torch.linalg.vector_norm(scores, dim=1, keepdim=True) / scores.shape[1] ** 0.5
+    scale = torch.where(spread > 0, 1 / spread, 1.0)
+    scores.mul_(scale)
+    return mean * scale

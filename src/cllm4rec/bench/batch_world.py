@@ -1,0 +1,105 @@
+"""A run for the batch bench: real parts, random tables, nobody's data."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cllm4rec.assembly import Assembly
+from cllm4rec.config import Config, for_data, load_config
+from cllm4rec.corpora.prompts import HISTORY, RECOMMENDATION
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.linear_prior import LinearPrior
+from cllm4rec.models.backbone import quiet_transformers
+from cllm4rec.models.pretrained import SMOLLM2
+from cllm4rec.models.warm_start import noise
+from cllm4rec.recommender import ModelScorer
+from cllm4rec.seeds import derived_seed, generator
+from cllm4rec.wheels import cache_dir
+
+PRIOR_SHARE = 0.4
+
+
+def synthetic_scorer(folder: Path, items: int, *, depth: int, prior: bool) -> ModelScorer:
+    """A scorer of a catalogue nobody sells, with the settings of a run of sets.
+
+    Args:
+        folder: takes the data, and a backbone where the default one is not in the cache.
+        items: items of the catalogue.
+        depth: layers of the backbone.
+        prior: blend in a linear prior of random weights, ``[items, items]``.
+    """
+    each = 20
+    users = -(-items // each)
+    # Round by round through the catalogue: every item has an interaction.
+    number = np.arange(users * each)
+    write_log(folder / "source" / "interactions.parquet", number // each, number % items)
+    dataset = Dataset.load(folder / "source", folder=folder / "data")
+    config = for_data(Config.model_validate(_settings(folder, depth)), newest_held_out=False)
+    assembly = Assembly.load(config, dataset)
+    seed = derived_seed(config.seed, "bench")
+    space = assembly.space
+    table = noise(space.num_users + space.num_items, assembly.words, seed)
+    model = assembly.rec_llm(table).eval()
+    if not prior:
+        return ModelScorer(model, assembly)
+    size = len(dataset.items)
+    weights = generator(seed, "prior").random((size, size), dtype=np.float32)
+    linear = LinearPrior(weights, {"decay": 1.0})
+    return ModelScorer(model, assembly, prior=linear, share=PRIOR_SHARE)
+
+
+def write_synthetic_histories(path: Path, users: int, items: int, each: int) -> None:
+    """A log of users whom no run knows, ``each`` different items of ``items`` for everyone."""
+    rng = generator(0, "bench", "histories")
+    starts, steps = rng.integers(items, size=users), rng.integers(1, items // each, size=users)
+    chosen = (starts[:, None] + steps[:, None] * np.arange(each)) % items
+    write_log(path, np.repeat(np.arange(users), each), chosen.ravel())
+
+
+def write_log(path: Path, users: np.ndarray, items: np.ndarray) -> None:
+    """Parquet ``user_id, item_id, position`` of numbers, ids made of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ids = {
+        "user_id": pa.array(np.char.add("u", users.astype(str))),
+        "item_id": pa.array(np.char.add("i", items.astype(str))),
+        "position": pa.array(np.arange(len(users))),
+    }
+    pq.write_table(pa.table(ids), path)
+
+
+def _settings(folder: Path, depth: int) -> dict[str, object]:
+    name = SMOLLM2
+    if not (cache_dir() / "backbones" / SMOLLM2).is_dir():
+        name = str(_random_backbone(folder / "backbone", depth))
+    return load_config(None, [f'backbone.name="{name}"', f"backbone.depth={depth}"]).model_dump(
+        exclude_unset=True
+    )
+
+
+def _random_backbone(folder: Path, depth: int) -> Path:
+    """Random weights in the shape of SmolLM2-135M, and a tokenizer of the prompts' words."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=depth,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        tie_word_embeddings=True,
+    )
+    with quiet_transformers():
+        LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=1000, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator([HISTORY, RECOMMENDATION], trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder

@@ -1,0 +1,141 @@
+"""export: everything another program needs of a run, in one folder with its hashes."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from cllm4rec import progress
+from cllm4rec.assembly import Assembly
+from cllm4rec.batch import Audience, BatchScorer
+from cllm4rec.errors import InputError
+from cllm4rec.export.index import load_faiss, write_exact, write_inverted
+from cllm4rec.export.onnx_model import write_onnx
+from cllm4rec.export.page import page
+from cllm4rec.export.vectors import overlap_with_blend, sample_of, vectors_of, write_vectors
+from cllm4rec.recommender import ModelScorer, Recommender
+from cllm4rec.rundir import RunDir, atomic_folder, is_sealed, read_json, sha256_files, write_json
+from cllm4rec.stages.batch import model_fingerprint
+from cllm4rec.tokens.space import ANONYMOUS, NOBODY
+
+FORMAT = 1
+"""Number of the export's format."""
+KIND = "cllm4rec export"
+EXAMPLE = Path(__file__).with_name("serve_without_torch.py")
+
+
+def export_run(run: RunDir, to: Path, *, k: int = 100, onnx: bool = True) -> dict[str, Any]:
+    """Write vectors, ids, faiss indexes, the ONNX model, an example and a manifest.
+
+    What is exported scores as the language model alone does. Where the run blends a linear prior
+    in, the manifest and the README say so, and how much of the run's own lists is left.
+
+    Args:
+        run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
+        to: folder to write, as a whole; an older export there is replaced.
+        k: length of the lists on which recall and overlap are measured.
+        onnx: whether to export the ONNX model too.
+
+    Returns:
+        The manifest without its file hashes, and ``out``.
+
+    Raises:
+        RunError: the run is not trained.
+        InputError: ``to`` holds something else, or a library of the extra is not installed.
+        IntegrityError: the ONNX model does not compute what the run computes.
+    """
+    if not is_sealed(run.path):  # a saved folder has no stages; loading verifies its seal
+        run.require("finetune")
+    refuse_another(to)
+    load_faiss()
+    recommender = Recommender.load(run.path)
+    scorer, assembly = recommender.scorer, recommender.assembly
+    users = sample_of(assembly.space.num_users, assembly.config.seed)
+    with atomic_folder(to) as folder:
+        vectors = vectors_of(scorer)
+        write_vectors(vectors, assembly.dataset, folder)
+        with progress.task("Building indexes"):
+            exact = write_exact(vectors.candidates, folder / "exact.faiss")
+            inverted = write_inverted(
+                vectors.candidates, vectors.queries[users], exact, k, folder / "inverted.faiss"
+            )
+        audience = Audience.of_run(assembly.dataset).rows(users)
+        checked = None
+        if onnx:
+            checked = write_onnx(BatchScorer(scorer), audience, folder / "user_vector.onnx")
+        manifest = {
+            "format": FORMAT,
+            "kind": KIND,
+            "model_sha256": model_fingerprint(run.path),
+            "backbone_sha256": assembly.backbone_fingerprint,
+            "users": assembly.space.num_users,
+            "items": assembly.space.num_items,
+            "size": vectors.items.shape[1],
+            "k": k,
+            "scores": _scores(scorer, audience, k),
+            "inverted": inverted._asdict(),
+            "onnx": checked,
+            "prompt": prompt_of(assembly),
+        }
+        shutil.copyfile(EXAMPLE, folder / EXAMPLE.name)
+        (folder / "README.md").write_text(page(manifest), encoding="utf-8")
+        files = sha256_files(folder, ".")
+        write_json(folder / "manifest.json", {**manifest, "files": files})
+    return {**{name: manifest[name] for name in _SHOWN}, "files": files, "out": str(to)}
+
+
+_SHOWN = ("model_sha256", "users", "items", "size", "k", "scores", "inverted", "onnx")
+
+
+def refuse_another(to: Path) -> None:
+    """Refuse a folder that an export must not replace.
+
+    Raises:
+        InputError: it is a file, or holds something that is no export.
+    """
+    if to.is_file():
+        raise InputError(f"--to {to} is a file; choose another path")
+    if to.is_dir() and any(to.iterdir()):
+        manifest = to / "manifest.json"
+        found = read_json(manifest) if manifest.is_file() else {}
+        if not isinstance(found, dict) or found.get("kind") != KIND:
+            raise InputError(f"--to {to} holds something that is no export; choose another folder")
+
+
+def prompt_of(assembly: Assembly) -> dict[str, Any]:
+    """How the tokens of a document are made: for callers of the ONNX model.
+
+    Returns:
+        ``template``: token ids, with ``"user"`` and ``"items"`` where those stand; ``first_user``
+        and ``first_item``: what is added to a number; ``unknown_user``: the token of a user whose
+        own is not to be used; ``order`` and ``max_items`` of the history; ``padding``.
+    """
+    config, space, prompts = assembly.config, assembly.space, assembly.prompts
+    is_next = config.finetune.target == "next"
+    parts = [*prompts.history.parts, "items"] if is_next else prompts.recommendation.parts
+    template: list[Any] = []
+    for part in parts:
+        template += [part] if isinstance(part, str) else part.tolist()
+    return {
+        "template": template,
+        "first_user": space.num_words,
+        "first_item": space.num_words + space.num_users,
+        "unknown_user": NOBODY if is_next else ANONYMOUS,
+        "user_tokens": config.finetune.user_token_dropout < 1,
+        "order": config.corpus.order,
+        "max_items": config.corpus.max_items,
+        "padding": 0,
+    }
+
+
+def _scores(scorer: ModelScorer, audience: Audience, k: int) -> dict[str, Any]:
+    """What the exported vectors score, and how near the run's own lists that is."""
+    if scorer.prior is None:
+        return {"of": "the run", "prior_share": 0.0, "overlap": 1.0, "users": len(audience)}
+    with progress.task("Comparing lists"):
+        overlap = overlap_with_blend(scorer, audience, k)
+    return {
+        "of": "the language model alone",
+        "prior_share": scorer.share,
+        "overlap": round(overlap, 4),
+        "users": len(audience),
+    }

@@ -1,0 +1,150 @@
+"""The page of a saved model: what it is, how good, for whom, from what data, what licence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cllm4rec.assembly import Assembly
+from cllm4rec.models.pretrained import SMOLLM2
+
+_BASES = {SMOLLM2: ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
+"""Backbone → its name on the hub and its licence, where both are known."""
+
+_METRICS = ("recall@20", "recall@40", "ndcg@100")
+
+_LOADING = """\
+```python
+from cllm4rec import CLLM4Rec
+
+model = CLLM4Rec.load("this-folder")
+model.recommend(["a user id"], k=10)
+model.recommend_for_history(["an item id", "another"], k=10)
+```
+
+Loading verifies the sha256 of every file of `data/` and `model/` (`sha256.json`). Nothing in the
+folder is code or a pickle: safetensors, JSON, Parquet and numpy arrays."""
+
+_LIMITS = """\
+- It ranks the catalogue it was trained on; an item that is not in it cannot be recommended.
+- An item without a training interaction is scored by what its texts say alone.
+- It repeats what its data favour: popular items, and the tastes of those who left many traces.
+- Scores order items for one user. They are no probabilities, and those of two users do not compare.
+- The figures above hold for this data, this split and this protocol. A click or a purchase that was
+  never logged counts against every model in the table alike."""
+
+
+def model_card(
+    assembly: Assembly, *, blend: float | None, results: Mapping[str, Any] | None
+) -> str:
+    """Markdown with YAML front matter, as model hubs read it.
+
+    Args:
+        assembly: settings, data and backbone of the model.
+        blend: share of the linear prior; None where there is none.
+        results: of ``evaluate``, where it was done.
+    """
+    space = assembly.space
+    parts = [
+        _front_matter(assembly),
+        f"# CLLM4Rec recommender of {space.num_items:,} items",
+        "A collaborative large language model (Zhu et al., WWW 2024): users and items are tokens "
+        "beside the words of a language model, and one forward pass over a history ranks the whole "
+        "catalogue." + _blended(blend),
+        "## How to load it",
+        _LOADING,
+        "## Results",
+        _results(results),
+        "## Intended use",
+        "Ranking the items of this catalogue for its users, or after a bare history, offline or in "
+        "a service. Not for decisions about people (credit, work, housing, health), and not as a "
+        "measure of what somebody is like.",
+        "## Limits",
+        _LIMITS,
+        "## Backbone and licence",
+        _backbone(assembly),
+        "## Data",
+        _data(assembly),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(assembly: Assembly) -> str:
+    lines = ["library_name: cllm4rec"]
+    known = _BASES.get(assembly.config.backbone.name)
+    if known is not None:
+        lines += [f"base_model: {known[0]}", f"license: {known[1]}"]
+    tags = ["cllm4rec", "collaborative-filtering", "recommendation", "recommender-system"]
+    lines += ["tags:", *(f"- {tag}" for tag in tags)]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _blended(blend: float | None) -> str:
+    if blend is None:
+        return ""
+    return (
+        f" Its scores are blended with those of a linear model of interactions, whose share, "
+        f"{blend:g}, was chosen on validation; it is refitted when the model is loaded."
+    )
+
+
+def _results(results: Mapping[str, Any] | None) -> str:
+    if results is None:
+        return "Not measured: `evaluate` was not run before the model was saved."
+    rows = results["rows"]
+    metrics = [name for name in _METRICS if any(name in row["metrics"] for row in rows)]
+    lines = [
+        f"| model | {' | '.join(metrics)} |",
+        f"|---|{'---|' * len(metrics)}",
+        *(
+            f"| {row['model']} | {' | '.join(_cell(row['metrics'].get(x)) for x in metrics)} |"
+            for row in rows
+        ),
+    ]
+    return (
+        f"On the {results['part']} part, the whole catalogue ranked, mean over users with its 95 % "
+        f"interval; baselines tuned on the validation part.\n\n" + "\n".join(lines)
+    )
+
+
+def _cell(metric: Mapping[str, Any] | None) -> str:
+    if metric is None:
+        return ""
+    interval = f" ({metric['low']:.4f}, {metric['high']:.4f})" if "low" in metric else ""
+    return f"{metric['mean']:.4f}{interval}"
+
+
+def _backbone(assembly: Assembly) -> str:
+    config = assembly.config.backbone
+    known = _BASES.get(config.name)
+    depth = "all layers" if config.depth is None else f"the first {config.depth} layers"
+    weights = "random weights in the shape of" if config.weights == "random" else "weights of"
+    kept = {
+        "frozen": "They are not in this folder: the same backbone has to be at hand when it is "
+        "loaded, and is told by its sha256.",
+        "lora": "Trained adapters are in this folder; the backbone has to be at hand when it is "
+        "loaded, and is told by its sha256.",
+        "full": "Their trained versions are in this folder; the backbone has to be at hand for its "
+        "words when it is loaded, and is told by its sha256.",
+    }[config.mode]
+    name = "a causal language model of the user's own" if known is None else known[0]
+    licence = (
+        "The backbone's licence is not known here: read it before you publish what was trained "
+        "from it."
+        if known is None
+        else f"The backbone is under {known[1]}, which then holds for what is derived from it."
+    )
+    return f"{depth.capitalize()}, {weights} {name}. {kept} {licence}"
+
+
+def _data(assembly: Assembly) -> str:
+    dataset = assembly.dataset
+    counts = dataset.summary()
+    parts = ", ".join(f"{counts[part]:,} {part}" for part in ("train", "valid", "test", "history"))
+    held = "each user's newest" if dataset.newest_held_out else "drawn from each user's"
+    return (
+        f"{counts['users']:,} users, {counts['items']:,} items, {counts['interactions']:,} "
+        f"interactions ({parts}); held out are {held} interactions. {counts['titles']:,} titles, "
+        f"{counts['texts']:,} texts and {counts['reviews']:,} reviews of training pairs.\n\n"
+        "**`data/` holds those ids, interactions and texts**, since recommending needs them. "
+        "Publish this folder only where you may publish them; ids that name people should have "
+        "been replaced before `prepare`."
+    )

@@ -1,0 +1,154 @@
+"""recommend for everyone, shard by shard: bounded memory, resumable, on several processes."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from cllm4rec import progress
+from cllm4rec.assembly import Assembly
+from cllm4rec.batch import Audience, BatchScorer, Counts, Shard, ShardFolder
+from cllm4rec.batch.shards import ids_of, place_among_processes
+from cllm4rec.errors import InputError
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender import Recommender
+from cllm4rec.rundir import RunDir, is_sealed, sha256_file, sha256_files
+
+SHARD_USERS = 10_000
+"""Users of one shard: what a killed process loses at most."""
+
+
+def recommend_batch(
+    run: RunDir,
+    *,
+    out: Path,
+    k: int = 10,
+    histories: Path | None = None,
+    shard_users: int = SHARD_USERS,
+) -> dict[str, Any]:
+    """Lists for every user of a run, or for everyone in a file of histories, as a folder of shards.
+
+    No more than one shard's lists and one block of scores are ever held. Called again it goes on
+    where it stopped. Under ``torchrun`` each process does every ``WORLD_SIZE``-th shard; they share
+    the folder and nothing else.
+
+    Args:
+        run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
+        out: folder of the shards; see `cllm4rec.batch.shards`.
+        k: length of each list.
+        histories: Parquet ``user_id, item_id, position|timestamp`` of users the run does not know.
+        shard_users: users of one shard.
+
+    Returns:
+        ``users`` and ``shards`` in all; ``scored_users``, ``seconds``, ``users_per_s`` and
+        ``tokens_per_s`` (without padding) of this call; ``finished``: whether all shards are there.
+
+    Raises:
+        RunError: the run is not trained.
+        InputError: the folder holds lists of another model, k or cut, or the histories cannot be
+            used.
+    """
+    if not is_sealed(run.path):  # a saved folder has no stages; loading verifies its seal
+        run.require("finetune")
+    if out.is_file():
+        raise InputError(f"--out {out} is a file; choose a folder, or a name that ends in .parquet")
+    rank, world_size = place_among_processes()
+    with progress.quiet() if rank else nullcontext():
+        recommender = Recommender.load(run.path)
+        with audience_of(recommender.assembly, histories, out, rank) as audience:
+            folder = ShardFolder(
+                out,
+                model_fingerprint(run.path),
+                None if histories is None else sha256_file(histories),
+                k,
+                shard_users,
+                len(audience),
+            )
+            folder.open()
+            open_shards = _open_shards(folder, rank, world_size)
+            scored, seconds = _score(recommender, audience, folder, open_shards)
+    return {
+        "users": len(audience),
+        "k": k,
+        "shards": len(folder.shards),
+        "scored_shards": len(open_shards),
+        "scored_users": scored.users,
+        "seconds": round(seconds, 2),
+        "users_per_s": round(scored.users / seconds, 1),
+        "tokens_per_s": round(scored.tokens / seconds, 1),
+        "left_out": audience.left_out,
+        "process": f"{rank} of {world_size}",
+        "finished": folder.finish(),
+        "out": str(out),
+    }
+
+
+def model_fingerprint(folder: Path) -> str:
+    """sha256 over what a run's lists depend on: model, its settings and backbone, and the data."""
+    hashes = sha256_files(folder, "model", "data")
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def audience_of(
+    assembly: Assembly, histories: Path | None, out: Path, rank: int
+) -> Iterator[Audience]:
+    """The users of the run, or of a file, whose sorted histories lie in ``out`` meanwhile."""
+    if histories is None:
+        yield Audience.of_run(assembly.dataset)
+        return
+    scratch = out / f".histories-{rank}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    memory_limit = assembly.config.data.memory_limit
+    try:
+        with progress.task("Sorting histories"):
+            audience = Audience.of_file(histories, assembly.dataset, scratch, memory_limit)
+        yield audience
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def score_shard(
+    scorer: BatchScorer, audience: Audience, folder: ShardFolder, shard: Shard
+) -> Iterator[Counts]:
+    """Score one shard and write it; yields what was done, batch by batch."""
+    lists = RankedItems.empty(audience.numbers[shard.start : shard.end], folder.k)
+    for rows, items, scores, tokens in scorer.lists(audience, shard.start, shard.end, folder.k):
+        lists.items[rows], lists.scores[rows] = items, scores
+        yield Counts(len(rows), tokens)
+    catalogue = scorer.scorer.assembly.dataset.items
+    folder.write(shard, ids_of(audience.ids, shard), lists, catalogue)
+
+
+def _open_shards(folder: ShardFolder, rank: int, world_size: int) -> list[Shard]:
+    """The process's shards that are not done; those that are, are read and verified."""
+    own = folder.own(rank, world_size)
+    missing = []
+    with progress.task("Verifying", total=len(own), unit="shard") as task:
+        for shard in own:
+            if not folder.is_done(shard):
+                missing.append(shard)
+            task.advance()
+    return missing
+
+
+def _score(
+    recommender: Recommender, audience: Audience, folder: ShardFolder, shards: list[Shard]
+) -> tuple[Counts, float]:
+    """Score the shards; what was done, and in how many seconds."""
+    scorer = BatchScorer(recommender.scorer)
+    users = tokens = 0
+    total = sum(shard.end - shard.start for shard in shards)
+    started_at_s = time.perf_counter()
+    with progress.task("Scoring", total=total, unit="user") as task:
+        for shard in shards:
+            for counts in score_shard(scorer, audience, folder, shard):
+                users, tokens = users + counts.users, tokens + counts.tokens
+                seconds = time.perf_counter() - started_at_s
+                speeds = {"users/s": users / seconds, "tokens/s": tokens / seconds}
+                task.advance(counts.users, **speeds)
+    return Counts(users, tokens), time.perf_counter() - started_at_s

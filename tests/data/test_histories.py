@@ -1,0 +1,98 @@
+"""Histories of strangers: sorted as ``prepare`` sorts, and what cannot be used is counted."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cllm4rec.data.histories import read_histories
+from cllm4rec.data.ids import IdMap
+from cllm4rec.errors import InputError
+from support.input_folder import write_rows
+from support.prepared import histories, prepare_folder
+
+ITEMS = IdMap.from_ids([f"i{n}" for n in range(9)], "item")
+
+
+def read(tmp_path, rows, name="histories"):
+    path = write_rows(tmp_path, name, rows)
+    users, found, left_out = read_histories(path, ITEMS, tmp_path / "sorted", "128MB")
+    lists = {users.id(row): ITEMS.ids(found.of(row)) for row in range(found.num_users)}
+    return lists, left_out
+
+
+def row(user, item, **more):
+    return {"user_id": user, "item_id": item, **more}
+
+
+def test_histories_stand_oldest_first_by_timestamp_then_position_then_file(tmp_path):
+    rows = [
+        row("b", "i3", timestamp=5, position=2),
+        row("a", "i1", timestamp=9, position=0),
+        row("b", "i0", timestamp=5, position=1),
+        row("a", "i2", timestamp=1, position=7),
+        row("b", "i7", timestamp=5, position=2),
+    ]
+    assert read(tmp_path, rows) == ({"a": ["i2", "i1"], "b": ["i0", "i3", "i7"]}, {})
+
+
+def test_without_a_time_the_order_is_the_files(tmp_path):
+    rows = [row("a", "i5"), row("a", "i1"), row("a", "i4")]
+    assert read(tmp_path, rows)[0] == {"a": ["i5", "i1", "i4"]}
+
+
+def test_numbers_are_ids_too(tmp_path):
+    rows = [row(7, "i1", position=0), row(10, "i2", position=0)]
+    assert read(tmp_path, rows)[0] == {"10": ["i2"], "7": ["i1"]}
+
+
+def test_what_cannot_be_used_is_left_out_and_counted(tmp_path):
+    rows = [
+        row("a", "i1", timestamp=1.0),
+        row("a", "gone", timestamp=2.0),
+        row("only unknown", "gone", timestamp=2.0),
+        row("a", "i2", timestamp=-5.0),
+        row(None, "i2", timestamp=3.0),
+    ]
+    lists, left_out = read(tmp_path, rows)
+    assert lists == {"a": ["i1"]}
+    assert left_out == {"bad timestamp": 1, "no user_id": 1, "unknown item": 2}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([row("a", "gone")], r"no row of .*histories.parquet can be used \(unknown item: 1\)"),
+        ([{"user": "a", "item_id": "i1"}], "has no column 'user_id'"),
+    ],
+)
+def test_a_file_that_says_nothing_is_refused(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read(tmp_path, rows)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_absent_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no file at"):
+        read_histories(tmp_path / "none.parquet", ITEMS, tmp_path / "sorted", "128MB")
+
+
+@given(
+    pairs=st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 8), st.integers(0, 3)), min_size=1
+    )
+)
+def test_histories_are_what_prepare_would_have_made_of_the_log(tmp_path_factory, pairs):
+    tmp_path = tmp_path_factory.mktemp("log")
+    rows = [row(user, f"i{item}", timestamp=time) for user, item, time in pairs]
+    write_rows(
+        tmp_path / "source", "items", [{"item_id": item} for item in ITEMS.external.to_pylist()]
+    )
+    write_rows(tmp_path / "source", "interactions", rows)
+    split = write_rows(tmp_path, "split", [{**pair, "part": "train"} for pair in unique(rows)])
+    dataset, _ = prepare_folder(tmp_path / "source", split=split, catalogue="all")
+    lists, _ = read(tmp_path, rows)
+    assert lists == histories(dataset, "train")
+
+
+def unique(rows):
+    return [dict(x) for x in {(("user_id", r["user_id"]), ("item_id", r["item_id"])) for r in rows}]

@@ -1,0 +1,171 @@
+"""Shards hold the lists of ``recommend``, for the run's users and for strangers."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from cllm4rec import progress, stages
+from cllm4rec.batch import Audience, BatchScorer, scoring
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import InputError
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender import ModelScorer, Recommender
+from support.input_folder import write_rows
+
+
+@pytest.fixture(scope="module")
+def recommender(trained) -> Recommender:
+    return Recommender.load(trained.run.path)
+
+
+@pytest.fixture(scope="module")
+def dataset(recommender) -> Dataset:
+    return recommender.assembly.dataset
+
+
+def assert_same_lists(found: RankedItems, wanted: RankedItems) -> None:
+    np.testing.assert_array_equal(found.items, wanted.items)
+    np.testing.assert_allclose(found.scores, wanted.scores, rtol=0, atol=1e-5)
+
+
+def test_shards_are_the_lists_of_recommend(trained, recommender, dataset, tmp_path):
+    result = stages.recommend_batch(trained.run, k=8, out=tmp_path / "out", shard_users=150)
+    assert (result["users"], result["shards"], result["scored_shards"]) == (400, 3, 3)
+    assert result["finished"]
+    assert result["left_out"] == {}
+    found = RankedItems.read(tmp_path / "out", dataset.users, dataset.items, 8)
+    wanted = recommender.recommend(None, 8)
+    np.testing.assert_array_equal(found.users, wanted.users)
+    assert_same_lists(found, wanted)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("decay", [1.0, 0.6])
+def test_the_blend_is_the_recommenders(recommender, dataset, share, decay):
+    prior = recommender.scorer.prior
+    aged = type(prior)(prior.weights, {**prior.settings, "decay": decay})
+    scorer = ModelScorer(recommender.model, recommender.assembly, prior=aged, share=share)
+    assert_same_lists(ranked(BatchScorer(scorer), dataset), Recommender(scorer).recommend(None, 7))
+
+
+def test_without_a_prior_scores_are_the_logits(recommender, dataset):
+    scorer = ModelScorer(recommender.model, recommender.assembly, anonymous=True)
+    assert_same_lists(ranked(BatchScorer(scorer), dataset), Recommender(scorer).recommend(None, 7))
+
+
+def test_neither_batches_nor_blocks_change_the_lists(recommender, dataset, monkeypatch):
+    scorer = BatchScorer(recommender.scorer)
+    at_once = ranked(scorer, dataset)
+    monkeypatch.setattr(scoring, "BATCH_TOKENS", 97)
+    monkeypatch.setattr(scoring, "BLOCK_SCORES", 3 * len(dataset.items))
+    assert_same_lists(ranked(scorer, dataset), at_once)
+
+
+def ranked(scorer: BatchScorer, dataset: Dataset) -> RankedItems:
+    return scorer.ranked(Audience.of_run(dataset), 7)
+
+
+def test_tokens_are_counted_without_padding(recommender, dataset):
+    scorer = BatchScorer(recommender.scorer)
+    lists = scorer.lists(Audience.of_run(dataset), 0, len(dataset.users), 3)
+    counted = sum(tokens for *_, tokens in lists)
+    batches = list(scorer.batches(*everyone(dataset)))
+    assert counted == sum(int(batch.lengths.sum()) for batch in batches)
+    assert counted < sum(batch.tokens.numel() for batch in batches)
+
+
+def test_some_rows_of_an_audience_are_those_users(recommender, dataset):
+    scorer, rows = BatchScorer(recommender.scorer), np.array([7, 3, 11])
+    some = scorer.ranked(Audience.of_run(dataset).rows(rows), 6)
+    assert some.users.tolist() == [7, 3, 11]
+    assert_same_lists(some, recommender.recommend(dataset.users.ids(rows), 6))
+
+
+def everyone(dataset):
+    return np.arange(len(dataset.users), dtype=np.int32), dataset.known("recommend")
+
+
+def test_queries_are_the_models(recommender, dataset):
+    vectors = BatchScorer(recommender.scorer).queries(Audience.of_run(dataset), 5, 25)
+    users = np.arange(5, 25, dtype=np.int32)
+    logits = recommender.scorer.llm_logits(users, dataset.known("recommend").rows(users))
+    items = recommender.model.embedding.items.detach().numpy()
+    bias = recommender.model.head.bias.detach().numpy()
+    np.testing.assert_allclose(vectors @ items.T + bias, logits, rtol=0, atol=1e-4)
+
+
+def test_strangers_get_what_a_bare_history_gets(trained, recommender, dataset, tmp_path):
+    rng = np.random.default_rng(3)
+    drawn = {
+        f"stranger {n:02}": rng.choice(len(dataset.items), 1 + n % 5, replace=False)
+        for n in range(30)
+    }
+    rows = [
+        {"user_id": user, "item_id": dataset.items.id(int(item)), "position": place}
+        for user, items in drawn.items()
+        for place, item in enumerate(items)
+    ]
+    rng.shuffle(rows)
+    rows.append({"user_id": "stranger 00", "item_id": "nothing we sell", "position": 1})
+    histories = write_rows(tmp_path, "histories", rows)
+    out = tmp_path / "out"
+    result = stages.recommend_batch(trained.run, histories=histories, k=4, out=out, shard_users=8)
+    assert result["left_out"] == {"unknown item": 1}
+    table = pq.read_table(out / "part-00001.parquet").to_pylist()
+    assert [row["user_id"] for row in table[::4]] == [f"stranger {n:02}" for n in range(8, 16)]
+    for place in range(0, len(table), 4):
+        user = table[place]["user_id"]
+        ids = dataset.items.ids(drawn[user])
+        wanted = recommender.recommend_for_history(ids, 4)
+        assert [row["item_id"] for row in table[place : place + 4]] == dataset.items.ids(
+            wanted.items[0]
+        )
+    assert not list(out.glob(".*"))
+    with pytest.raises(InputError, match="of other histories"):
+        stages.recommend_batch(trained.run, k=4, out=out, shard_users=8)
+
+
+def test_a_finished_folder_is_not_scored_again(trained, tmp_path):
+    out = tmp_path / "out"
+    stages.recommend_batch(trained.run, k=3, out=out, shard_users=200)
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
+    again = stages.recommend_batch(trained.run, k=3, out=out, shard_users=200)
+    assert (again["scored_shards"], again["scored_users"], again["finished"]) == (0, 0, True)
+    assert {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")} == before
+    with pytest.raises(InputError, match="of another k"):
+        stages.recommend_batch(trained.run, k=4, out=out, shard_users=200)
+
+
+def test_a_file_in_the_folders_place_is_refused(trained, tmp_path):
+    (tmp_path / "lists.csv").touch()
+    histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
+    for given in (None, histories):
+        with pytest.raises(InputError, match=r"lists\.csv is a file; choose a folder"):
+            stages.recommend_batch(trained.run, out=tmp_path / "lists.csv", histories=given)
+
+
+def test_the_folder_is_evaluated_like_a_file(trained, dataset, tmp_path):
+    """What is recommended knows the test part; so its lists hit nothing of it."""
+    out = tmp_path / "out"
+    stages.recommend_batch(trained.run, k=20, out=out, shard_users=300)
+    (row,) = stages.evaluate(trained.run, topk=out)["rows"]
+    assert row["model"] == "out"
+    assert row["metrics"]["recall@20"]["mean"] == 0.0
+    (out / "_SUCCESS").unlink()
+    with pytest.raises(InputError, match="is not finished"):
+        stages.evaluate(trained.run, topk=out)
+
+
+def test_each_of_two_processes_does_its_shards(trained, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, numbers, finished in (("1", [1, 3], False), ("0", [0, 1, 2, 3], True)):
+        monkeypatch.setenv("RANK", rank)
+        with progress.quiet():
+            result = stages.recommend_batch(trained.run, k=3, out=out, shard_users=100)
+        assert result["process"] == f"{rank} of 2"
+        assert result["finished"] is finished
+        assert sorted(out.glob("*.parquet")) == [out / f"part-0000{n}.parquet" for n in numbers]
+    assert json.loads((out / "_SUCCESS").read_text())["rows"] == 400 * 3

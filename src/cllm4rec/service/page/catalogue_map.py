@@ -88,11 +88,11 @@ class CatalogueMap:
 
 def draw(served: Served, folder: Path) -> Answer:
     """The map of a model, from ``folder`` if it was laid out before."""
-    embeddings = served.recommender.model.embedding.items.detach().float().numpy()
+    embeddings = served.embeddings
     key = map_key(embeddings)
     places = _kept(folder, key, len(embeddings))
     if places is None:
-        seed = derived_seed(served.recommender.assembly.config.seed, "catalogue map")
+        seed = derived_seed(served.config.seed, "catalogue map")
         with progress.task("Laying out the catalogue's map", len(embeddings), "item") as task:
             places = layout(embeddings, served.catalogue.counts, seed)
             task.advance(len(embeddings))

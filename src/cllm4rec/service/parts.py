@@ -1,9 +1,9 @@
 """What the routes of one service share."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -46,22 +46,32 @@ class ClientGone(Exception):
     """Nobody waits for the answer any more."""
 
 
-async def answered_or_gone(answer: Coroutine[Any, Any, Answer], request: Request) -> Answer:
+async def answered_or_gone(answer: Awaitable[Answer], request: Request) -> Answer:
     """Await an answer as long as the client waits for it too.
 
     Raises:
         ClientGone: the client left; the answer is cancelled.
     """
-    answering = asyncio.ensure_future(answer)
-    leaving = asyncio.ensure_future(_left(request))
+    asking = asyncio.current_task()
+    assert asking is not None
+    has_left = False
+
+    async def watch() -> None:
+        nonlocal has_left
+        await _left(request)
+        has_left = True
+        asking.cancel()
+
+    watching = asyncio.ensure_future(watch())
     try:
-        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
-            raise ClientGone
-        return answering.result()
+        return await answer
+    except asyncio.CancelledError:
+        if not has_left:
+            raise
+        asking.uncancel()
+        raise ClientGone from None
     finally:
-        answering.cancel()
-        leaving.cancel()
+        watching.cancel()
 
 
 async def _left(request: Request) -> None:

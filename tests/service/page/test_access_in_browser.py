@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from support.browser import PHONE, choose, drawn, watched_page
+from support.server import Server
 
 pytestmark = pytest.mark.slow
 
@@ -120,3 +121,16 @@ def test_without_javascript_the_form_lists_what_is_recommended(running, address)
         page.get_by_role("button", name="Recommend").click()
         expect(page.locator(".unscripted-only .title")).to_have_count(20)
         assert re.search(r"\?user=u05$", page.url)
+
+
+def test_with_a_key_as_password_everything_on_the_page_works(running, page_run, tmp_path):
+    options = ("--max-wait-ms", "60000", "--feedback", str(tmp_path / "feedback"))
+    password = {"username": "anyone", "password": "a-key"}
+    with (
+        Server(page_run.path, tmp_path / "server", *options, keys="a-key") as server,
+        watched_page(running, http_credentials=password, forgiven="401") as page,
+    ):
+        page.goto(f"http://127.0.0.1:{server.port}/#user=u05")
+        expect(page.locator("#ours .bar").first).to_be_visible()
+        expect(page.locator("#ease > li")).to_have_count(10)
+        drawn(page)

@@ -168,6 +168,17 @@ def test_a_newcomer_that_would_wait_too_long_is_refused():
     served(conversation, max_wait_s=1e-6)
 
 
+def test_a_slow_model_is_given_more_time():
+    queue = batcher(max_wait_s=None, batch_tokens=2000)
+    for tokens in (1000, 10) * 50:
+        queue.speed.learn(tokens, 0.001)
+    assert queue.longest_wait_s == 0.05
+    for tokens in (1000, 10) * 50:
+        queue.speed.learn(tokens, 0.5 * tokens / 1000)
+    assert queue.longest_wait_s == pytest.approx(2 * 0.5, rel=0.1)
+    assert batcher(max_wait_s=3.0).longest_wait_s == 3.0
+
+
 def test_what_nobody_waits_for_is_not_scored():
     scorer, observer = Summing(), Observer()
 

@@ -12,6 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+REFUSED = 429
+"""Status of a request that was refused for others' sake."""
+REFUSED_S = 0.1
+"""Seconds that a refused asker waits before it asks again."""
+MAX_CONNECTIONS = 500
+"""A request that is due when so many are open waits for one of them, and the wait counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -34,11 +41,16 @@ class Client:
         self._address = host, port
         self._requests = requests
         self._next = 0
+        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def ask(self, since_s: float | None = None) -> Answer:
         """Send the next request; timed from ``since_s`` (:func:`time.perf_counter`), or now."""
         started_at_s = time.perf_counter() if since_s is None else since_s
+        async with self._free:
+            return await self._ask(started_at_s)
+
+    async def _ask(self, started_at_s: float) -> Answer:
         request = self._requests[self._next % len(self._requests)]
         self._next += 1
         reader, writer = (
@@ -57,13 +69,19 @@ class Client:
         return Answer(status, seconds)
 
     async def closed_loop(self, concurrency: int, seconds: float) -> list[Answer]:
-        """``concurrency`` askers, each asking again as soon as it is answered."""
+        """``concurrency`` askers, each asking again as soon as it is answered.
+
+        One that is refused waits ``REFUSED_S`` first: who asks for nothing but refusals measures
+        how fast they are given.
+        """
         until_s = time.perf_counter() + seconds
 
         async def asker() -> list[Answer]:
             found = []
             while time.perf_counter() < until_s:
                 found.append(await self.ask())
+                if found[-1].status == REFUSED:
+                    await asyncio.sleep(REFUSED_S)
             return found
 
         every = await asyncio.gather(*(asker() for _ in range(concurrency)))

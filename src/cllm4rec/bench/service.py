@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from cllm4rec import progress
-from cllm4rec.bench.requests import Answer, Client, figures
+from cllm4rec.bench.requests import REFUSED, Answer, Client, figures
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.recommender import Recommender
@@ -93,7 +93,8 @@ async def _measured(
     progress.note(f"sustained load, {load.concurrency} askers")
     started_at_s = time.perf_counter()
     sustained = await client.closed_loop(load.concurrency, load.seconds)
-    per_s = len(sustained) / (time.perf_counter() - started_at_s)
+    answered = sum(answer.status == 200 for answer in sustained)
+    per_s = answered / (time.perf_counter() - started_at_s)
     progress.note(f"overload, {load.overload * per_s:.0f} requests a second")
     overload = await client.open_loop(load.overload * per_s, load.seconds)
     await client.close()
@@ -107,19 +108,19 @@ async def _measured(
         "steady": {
             "per_s": load.steady_per_s,
             **figures(steady),
-            "refused": _share(steady, 429),
+            "refused": _share(steady, REFUSED),
         },
         "sustained": {
             "per_s": round(per_s, 1),
             "concurrency": load.concurrency,
             **normal,
-            "refused": _share(sustained, 429),
+            "refused": _share(sustained, REFUSED),
         },
         "overload": {
             "per_s": round(load.overload * per_s, 1),
             **accepted,
-            "refused": _share(overload, 429),
-            "other": round(1 - _share(overload, 429) - _share(overload, 200), 4),
+            "refused": _share(overload, REFUSED),
+            "other": sum(answer.status not in {200, REFUSED} for answer in overload),
             "p99_over_normal": round(
                 accepted.get("p99_ms", np.nan) / normal.get("p99_ms", np.nan), 2
             ),

@@ -32,7 +32,9 @@ type_of_path = click.Path(path_type=Path)
 @click.option(
     "--batch-tokens", type=click.IntRange(min=64), metavar="N", help="Of one pass. [2048]"
 )
-@click.option("--max-wait-ms", type=click.FloatRange(min=1), metavar="MS", help="Longer: 429. [80]")
+@click.option(
+    "--max-wait-ms", type=click.FloatRange(min=1), metavar="MS", help="Longer: 429. [as measured]"
+)
 def serve(
     run: RunDir, host: str, port: int, keys: Path | None, feedback: Path | None, **tuning: Any
 ) -> None:

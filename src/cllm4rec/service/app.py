@@ -66,13 +66,14 @@ def _parts(settings: ServiceSettings, holder: ModelHolder) -> Parts:
     batcher = MicroBatcher(
         batch_tokens=settings.batch_tokens,
         gather_s=settings.gather_ms / 1000,
-        max_wait_s=settings.max_wait_ms / 1000,
+        max_wait_s=None if settings.max_wait_ms is None else settings.max_wait_ms / 1000,
         observer=metrics,
     )
     feedback = FeedbackLog(settings.feedback_folder, on_commit=metrics.feedback_commits.inc)
     holder.on_load, holder.on_pass = metrics.loaded, batcher.speed.learn
     metrics.watch("queue_tokens", "Tokens queued or being scored.", lambda: batcher.waiting_tokens)
     metrics.watch("queue_requests", "Requests queued.", lambda: batcher.waiting_jobs)
+    metrics.watch("max_wait_seconds", "Longer: refused.", lambda: batcher.longest_wait_s)
     metrics.watch(
         "tokens_per_second",
         "Speed of full forward passes, as measured.",

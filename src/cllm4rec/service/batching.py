@@ -20,6 +20,9 @@ from cllm4rec.ranking import Scorer
 from cllm4rec.service.jobs import Job, Reduce, stacked
 from cllm4rec.service.speed import Speed
 
+SHORTEST_WAIT_S = 0.05
+"""However fast the passes are, so long may a request always wait."""
+
 
 class Overloaded(Exception):
     """Too much waits already.
@@ -53,16 +56,21 @@ class MicroBatcher:
     Args:
         batch_tokens: tokens of one forward pass.
         gather_s: longest wait for requests that are announced and not yet submitted.
-        max_wait_s: newcomers that would wait longer are refused.
+        max_wait_s: newcomers that would wait longer are refused; None: as measured.
         observer: is told of every pass.
     """
 
     def __init__(
-        self, *, batch_tokens: int, gather_s: float, max_wait_s: float, observer: Observer
+        self,
+        *,
+        batch_tokens: int,
+        gather_s: float,
+        max_wait_s: float | None,
+        observer: Observer,
     ) -> None:
         self.batch_tokens = batch_tokens
         self.gather_s = gather_s
-        self.max_wait_s = max_wait_s
+        self._max_wait_s = max_wait_s
         self.speed = Speed()
         """Of the passes so far."""
         self.announced = 0
@@ -98,6 +106,14 @@ class MicroBatcher:
         """Requests that are queued."""
         return len(self._jobs)
 
+    @property
+    def longest_wait_s(self) -> float:
+        """Seconds that a newcomer may have to wait."""
+        if self._max_wait_s is not None:
+            return self._max_wait_s
+        half_full_s = self.speed.seconds(self.batch_tokens / 2, self.batch_tokens)
+        return max(SHORTEST_WAIT_S, 2 * half_full_s)
+
     def refuse_if_full(self) -> None:
         """Refuse a newcomer that would wait too long.
 
@@ -117,7 +133,7 @@ class MicroBatcher:
         # was begun waits by right: it is large.)
         waited_s = max((time.monotonic() - job.since_s for job in jobs if not job.done), default=0)
         wait_s = max(wait_s, waited_s)
-        if wait_s > self.max_wait_s:
+        if wait_s > self.longest_wait_s:
             raise Overloaded(max(1, math.ceil(wait_s)))
 
     async def score(

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import resource
 import signal
 import socket
 import threading
@@ -16,6 +17,8 @@ from cllm4rec.service.parts import Parts
 from cllm4rec.service.served import ModelHolder, model_version
 from cllm4rec.service.settings import ServiceSettings, is_loopback, refuse_open_door
 
+MAX_FILES = 65_536
+"""Files, and so connections, that the process may have open where the system lets it."""
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
@@ -31,6 +34,7 @@ def serve(settings: ServiceSettings) -> int:
             folder cannot be written, or others could reach a service without keys.
     """
     refuse_open_door(settings.host, settings.keys)
+    _allow_many_connections()
     model_version(settings.run)
     listening = _listening_socket(settings.host, settings.port)
     settings = settings.model_copy(update={"local_hosts_only": not settings.keys})
@@ -82,6 +86,14 @@ class _Server(uvicorn.Server):
 
     def _give_up(self) -> None:
         self.should_exit = True
+
+
+def _allow_many_connections() -> None:
+    """Every connection is an open file, and by habit a process may have but 1,024 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _end(_number: int, _frame: Any) -> None:

@@ -168,14 +168,18 @@ def test_a_newcomer_that_would_wait_too_long_is_refused():
     served(conversation, max_wait_s=1e-6)
 
 
-def test_a_slow_model_is_given_more_time():
-    queue = batcher(max_wait_s=None, batch_tokens=2000)
-    for tokens in (1000, 10) * 50:
-        queue.speed.learn(tokens, 0.001)
+def test_a_slow_model_is_given_more_time_and_a_busy_one_is_not():
+    queue = batcher(max_wait_s=None)
+    for _ in range(100):
+        queue.learn(60, 0.001)
     assert queue.longest_wait_s == 0.05
-    for tokens in (1000, 10) * 50:
-        queue.speed.learn(tokens, 0.5 * tokens / 1000)
-    assert queue.longest_wait_s == pytest.approx(2 * 0.5, rel=0.1)
+    for _ in range(100):
+        queue.learn(60, 0.1)
+    assert queue.longest_wait_s == pytest.approx(8 * 0.1, rel=0.01)
+    for _ in range(100):
+        queue.learn(60, 9.0, alone=False)
+        queue.learn(2000, 9.0)
+    assert queue.longest_wait_s == pytest.approx(8 * 0.1, rel=0.01)
     assert batcher(max_wait_s=3.0).longest_wait_s == 3.0
 
 

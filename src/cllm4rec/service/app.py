@@ -70,7 +70,7 @@ def _parts(settings: ServiceSettings, holder: ModelHolder) -> Parts:
         observer=metrics,
     )
     feedback = FeedbackLog(settings.feedback_folder, on_commit=metrics.feedback_commits.inc)
-    holder.on_load, holder.on_pass = metrics.loaded, batcher.speed.learn
+    holder.on_load, holder.on_pass = metrics.loaded, batcher.learn
     metrics.watch("queue_tokens", "Tokens queued or being scored.", lambda: batcher.waiting_tokens)
     metrics.watch("queue_requests", "Requests queued.", lambda: batcher.waiting_jobs)
     metrics.watch("max_wait_seconds", "Longer: refused.", lambda: batcher.longest_wait_s)

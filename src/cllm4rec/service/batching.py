@@ -22,6 +22,10 @@ from cllm4rec.service.speed import Speed
 
 SHORTEST_WAIT_S = 0.05
 """However fast the passes are, so long may a request always wait."""
+SINGLES = 8
+"""A request may wait this many times as long as one takes that is alone."""
+ALONE_TOKENS = 256
+"""Largest pass that says how long one request takes."""
 
 
 class Overloaded(Exception):
@@ -73,6 +77,9 @@ class MicroBatcher:
         self._max_wait_s = max_wait_s
         self.speed = Speed()
         """Of the passes so far."""
+        # Learned from passes beside which nothing waited: a bound that grew with the load would
+        # let in more of it.
+        self._alone_s = 0.01
         self.announced = 0
         """Requests that are being read and will be submitted soon."""
         self._observer = observer
@@ -111,8 +118,13 @@ class MicroBatcher:
         """Seconds that a newcomer may have to wait."""
         if self._max_wait_s is not None:
             return self._max_wait_s
-        half_full_s = self.speed.seconds(self.batch_tokens / 2, self.batch_tokens)
-        return max(SHORTEST_WAIT_S, 2 * half_full_s)
+        return max(SHORTEST_WAIT_S, SINGLES * self._alone_s)
+
+    def learn(self, tokens: int, seconds: float, *, alone: bool = True) -> None:
+        """Take a forward pass into account; ``alone``: nothing waited beside it."""
+        self.speed.learn(tokens, seconds)
+        if alone and tokens <= ALONE_TOKENS:
+            self._alone_s += 0.1 * (seconds - self._alone_s)
 
     def refuse_if_full(self) -> None:
         """Refuse a newcomer that would wait too long.
@@ -192,7 +204,7 @@ class MicroBatcher:
                 finished = [(job, error) for job, _rows in batch]
             tokens, self._running_tokens = self._running_tokens, 0
             elapsed_s = time.perf_counter() - started_at_s
-            self.speed.learn(tokens, elapsed_s)
+            self.learn(tokens, elapsed_s, alone=len(batch) == 1 and not self._jobs)
             self._observer.batch(sum(r.stop - r.start for _, r in batch), tokens, elapsed_s)
             self._resolve(finished)
 

@@ -229,7 +229,7 @@ class ModelHolder:
         """The first passes of a process are slow; nobody's request should be one of them."""
         num_items = len(served.catalogue.items)
         history = list(range(min(50, num_items)))
-        for rows in (1, 8, 1, 16, 1):
+        for rows in (1, 1, 8, 1, 16, *[1] * 20):
             histories = Interactions.from_lists([history] * rows, num_items)
             tokens = int(served.tokens(histories.counts()).sum())
             started_at_s = time.perf_counter()

@@ -47,8 +47,8 @@ class ServiceSettings(BaseModel):
     gather_ms: NonNegativeFloat = 3.0
     """Longest wait for requests that are still being read, so that they share a forward pass."""
     max_wait_ms: PositiveFloat | None = None
-    """Requests that would wait longer than this are refused at once; None takes twice the measured
-    time of a half-full forward pass, so that a slower machine is given more time."""
+    """Requests that would wait longer than this are refused at once; None takes eight times what a
+    request takes that is alone, as measured, so that a slower machine is given more time."""
     deadline_s: PositiveFloat = 10.0
     """Requests that are not answered by then are given up."""
     shutdown_s: PositiveFloat = 30.0

@@ -3,7 +3,7 @@ import pytest
 
 from cllm4rec import CLLM4Rec, Dataset, progress
 from cllm4rec.data.sources.synthetic import write_planted_world
-from cllm4rec.errors import IntegrityError, RunError
+from cllm4rec.errors import IntegrityError, RunError, UnknownId
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import RunDir
@@ -42,6 +42,21 @@ def test_saved_and_loaded_it_recommends_the_same(fitted, tmp_path):
     assert loaded.recommend(users, k=9) == model.recommend(users, k=9)
     history = dataset.items.ids([3, 5])
     assert loaded.recommend_for_history(history) == model.recommend_for_history(history)
+
+
+def test_reasons_are_measured_on_the_users_history(fitted):
+    model, dataset = fitted
+    user = dataset.users.ids([6])[0]
+    item = model.recommend([user], k=1)[user][0][0]
+    history = dataset.items.ids(dataset.known("recommend").of(6))
+    found = model.explain(user, item)
+    assert len(found) <= 3
+    assert {item_id for item_id, _ in found} <= set(history)
+    effects = [effect for _, effect in found]
+    assert effects == sorted(effects, reverse=True)
+    assert all(effect > 0 for effect in effects)
+    with pytest.raises(UnknownId):
+        model.explain(user, "no such item")
 
 
 def test_nothing_saved_is_a_pickle_or_a_backbone(fitted, tmp_path):

@@ -86,7 +86,7 @@ def test_the_median_file_is_short():
 
 def test_tests_mirror_the_source():
     """Every folder of tests is one of the source, or one of the named helpers."""
-    helpers = {"golden", "reference", "support"}
+    helpers = {"benchmarks", "golden", "reference", "support"}
     folders = {
         path.relative_to(ROOT / "tests")
         for path in (ROOT / "tests").rglob("*")

@@ -9,7 +9,7 @@ from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.protocol import evaluate_scorer
-from cllm4rec.linear_prior import WINDOWS, LinearPrior, ages, cut, refit, search
+from cllm4rec.linear_prior import WINDOWS, LinearPrior, ages, cut, fit, largest, search
 from reference import linear_prior as reference
 from support.input_folder import write_rows
 from support.planted import planted
@@ -98,7 +98,7 @@ def test_with_decay_the_newest_item_of_an_unsorted_history_counts_most():
 def test_averaged_weights_equal_the_dense_computation(sequences, alpha):
     settings = {"l2": 20.0, "alpha": alpha, "windows": True, "decay": 0.8}
     with progress.quiet():
-        fitted = refit(sequences, settings, seed=3)
+        fitted = fit(sequences, settings, Context.of(sequences, 3))
     texts = Context.of(sequences, 3).text_vectors.astype(float)
     assert texts.shape[1] > 1
     train = lists(sequences.part("train"))
@@ -112,14 +112,42 @@ def test_plain_weights_equal_the_dense_computation(sequences):
     texts = Context.of(sequences, 3).text_vectors.astype(float)
     train = [(1.0, history) for history in lists(sequences.part("train"))]
     wanted = reference.ease(train, len(sequences.items), 20.0, texts, 5.0)
-    np.testing.assert_allclose(refit(sequences, settings, 3).weights, wanted, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        fit(sequences, settings, Context.of(sequences, 3)).weights, wanted, rtol=1e-3, atol=1e-5
+    )
 
 
-def test_refitting_gives_the_very_weights_that_the_search_chose(sequences, found):
-    again = refit(Dataset.open(sequences.folder), found.settings, 3)
+def test_the_search_gives_the_very_weights_of_the_settings_it_chose(sequences, found):
+    dataset = Dataset.open(sequences.folder)
+    again = fit(dataset, found.settings, Context.of(dataset, 3))
     assert again.weights.tobytes() == found.weights.tobytes()
-    assert again.settings == found.settings
     assert found.weights.flags.c_contiguous
+
+
+@given(st.integers(0, 50), st.integers(1, 12))
+def test_the_largest_weights_of_every_row_are_kept(seed, kept):
+    weights = np.random.default_rng(seed).normal(size=(9, 9)).astype(np.float32)
+    some = largest(weights, kept)
+    if kept >= 9:
+        assert some is weights
+        return
+    dense = some.toarray()
+    for row in range(9):
+        wanted = sorted(range(9), key=lambda item: -abs(weights[row, item]))[:kept]
+        assert set(np.flatnonzero(dense[row])) == set(wanted)
+        assert (dense[row, wanted] == weights[row, wanted]).all()
+
+
+@given(histories(num_items=8), st.sampled_from([1.0, 0.5]), st.sampled_from([3, 8]))
+def test_sparse_weights_score_as_the_same_dense_ones_and_survive_as_arrays(rows, decay, kept):
+    weights = largest(np.random.default_rng(1).normal(size=(8, 8)).astype(np.float32), kept)
+    prior = LinearPrior(weights, {**PLAIN, "decay": decay})
+    dense = weights if isinstance(weights, np.ndarray) else weights.toarray()
+    users, known = np.arange(len(rows)), Interactions.from_lists(rows, 8)
+    wanted = LinearPrior(dense, prior.settings).score(users, known)
+    again = LinearPrior.from_arrays(prior.arrays(), prior.settings)
+    np.testing.assert_allclose(prior.score(users, known), wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(again.score(users, known), prior.score(users, known))
 
 
 def test_the_search_keeps_the_best_of_all_it_may_try(sequences, found):
@@ -129,7 +157,9 @@ def test_the_search_keeps_the_best_of_all_it_may_try(sequences, found):
         for windows in (False, True):
             for decay in linear_prior.DECAYS:
                 settings = {**chosen, "windows": windows, "decay": decay}
-                other = evaluate_scorer(refit(sequences, settings, 3), sequences, "valid")
+                other = evaluate_scorer(
+                    fit(sequences, settings, Context.of(sequences, 3)), sequences, "valid"
+                )
                 assert best >= other.selection - 1e-6, settings
     assert {key: found.settings[key] for key in chosen} == chosen
 
@@ -183,7 +213,8 @@ def test_without_texts_the_prior_is_plain_ease(tmp_path):
     with progress.quiet():
         prior = search(dataset, 0)
     assert prior.settings["alpha"] == 0
-    assert refit(dataset, prior.settings, 0).weights.tobytes() == prior.weights.tobytes()
+    again = fit(dataset, prior.settings, Context.of(dataset, 0))
+    assert again.weights.tobytes() == prior.weights.tobytes()
 
 
 def test_the_prior_is_as_good_as_the_best_baseline_it_contains(planted):

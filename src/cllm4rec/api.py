@@ -6,12 +6,15 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cllm4rec import stages
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import RunError
 from cllm4rec.model_card import model_card
 from cllm4rec.ranking import RankedItems
+from cllm4rec.reasons import reasons
 from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import (
     RunDir,
@@ -95,6 +98,27 @@ class CLLM4Rec:
         assert self.run is not None
         strangers = None if histories is None else Path(histories)
         return stages.recommend_batch(RunDir(self.run), out=Path(folder), k=k, histories=strangers)
+
+    def explain(self, user: str, item: str) -> list[tuple[str, float]]:
+        """The items of a user's history that speak for ``item``: ``[(item_id, effect), …]``.
+
+        An effect is measured: how far the item's score falls when that one item is left out of the
+        history. Strongest first, at most three, only what speaks for it.
+
+        Raises:
+            UnknownId: a user or an item that is not in the data.
+        """
+        recommender = self._fitted()
+        dataset = recommender.assembly.dataset
+        number = dataset.users.number(user)
+        found = reasons(
+            recommender.scorer,
+            number,
+            dataset.known("recommend").of(number),
+            np.array([dataset.items.number(item)], np.int32),
+            len(dataset.items),
+        )
+        return [(dataset.items.id(reason.item), reason.effect) for reason in found[0]]
 
     def evaluate(self) -> dict[str, Any]:
         """The results table on the test part, baselines included."""

@@ -33,10 +33,11 @@ PAPER: dict[str, Any] = {
 """The paper's method with the authors' settings, nothing added: about a day of two cores."""
 
 SETS: dict[str, Any] = {
-    "backbone": {"mode": "full"},
+    "backbone": {"mode": "full", "weights": "random"},
     "corpus": {"order": "random"},
     "pretrain": {"enabled": False},
     "finetune": {
+        "epochs": 15,
         "learning_rate": 2e-4,
         "maps_rate": 0.3,
         "user_token_dropout": 1.0,
@@ -44,7 +45,7 @@ SETS: dict[str, Any] = {
         "holdout": 0.3,
     },
 }
-"""Where interactions held out at random are what is to be predicted (docs/decisions/0007)."""
+"""Where interactions held out at random are what is to be predicted (docs/decisions/0007, 0009)."""
 
 SEQUENCES: dict[str, Any] = {
     "backbone": {"mode": "full"},

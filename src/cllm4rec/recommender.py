@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file as load_numpy
+from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import load_file, save_file
 
-from cllm4rec import linear_prior, seeds
+from cllm4rec import seeds
 from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
 from cllm4rec.corpora.recommendation import prediction_document
@@ -21,7 +23,7 @@ from cllm4rec.ranking import RankedItems, rank_all, standardised, top_k
 from cllm4rec.rundir import atomic_folder, is_sealed, read_json, verify_seal, write_json
 from cllm4rec.tokens.batch import collate, length_buckets
 
-FORMAT = 2
+FORMAT = 3
 """Number of the saved model's format; another number is refused."""
 
 SCORING_TOKENS = 8192
@@ -143,12 +145,8 @@ class Recommender:
         load_tensors(model, load_file(folder / "model" / "model.safetensors"))
         prior = None
         if record["prior"] is not None:
-            prior = linear_prior.refit(
-                assembly.dataset,
-                record["prior"],
-                prior_seed(config),
-                texts=config.model.content,
-            )
+            arrays = load_numpy(folder / "model" / "prior.safetensors")
+            prior = LinearPrior.from_arrays(arrays, record["prior"])
         return cls(ModelScorer(model, assembly, prior=prior, share=record["blend"]))
 
     def recommend(self, user_ids: list[str] | None, k: int) -> RankedItems:
@@ -184,17 +182,14 @@ class Recommender:
         return RankedItems(nobody, items, scores)
 
 
-def prior_seed(config: Config) -> int:
-    """Seed of the linear prior's text vectors."""
-    return seeds.derived_seed(config.seed, "linear prior")
-
-
 def save_model(folder: Path, scorer: ModelScorer) -> None:
     """Write what was trained and what it depends on: safetensors and JSON, replaced as a whole."""
     model, assembly = scorer.model, scorer.assembly
     with atomic_folder(folder) as temporary:
         tensors = saved_tensors(model)
         save_file({n: t.contiguous() for n, t in tensors.items()}, temporary / "model.safetensors")
+        if scorer.prior is not None:
+            save_numpy(scorer.prior.arrays(), temporary / "prior.safetensors")
         write_json(
             temporary / "model.json",
             {

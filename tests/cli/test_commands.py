@@ -276,10 +276,11 @@ class TestUsage:
         assert "Commands:" in err
 
     def test_the_commands_are_these(self):
-        assert list(cllm4rec.commands) == ["data", *STAGES[:-1], "export", "demo", "bench"]
+        names = ["data", *STAGES[:-1], "export", "demo", "bench", "serve"]
+        assert list(cllm4rec.commands) == names
         bench = cllm4rec.commands["bench"]
         assert isinstance(bench, click.Group)
-        assert list(bench.commands) == ["quality", "batch"]
+        assert list(bench.commands) == ["quality", "batch", "service", "speed"]
 
     def test_options_are_few_and_no_setting_has_its_own(self):
         below = [
@@ -297,6 +298,9 @@ class TestUsage:
             *("--run", "--set", "--split", "--to", "--topk", "--users"),
             *("--only-datasets", "--only-models"),
             *("--histories", "--items", "--onnx", "--prior", "--shard-users"),
+            *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
+            *("--seconds", "--steady"),
+            *("--depths", "--plot", "--stages"),
         }
 
 

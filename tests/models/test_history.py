@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cllm4rec.corpora.collaborative import history_document
 from cllm4rec.corpora.document import Document
-from cllm4rec.models.llms import last_position, recent_mean, running_mean
+from cllm4rec.models.llms import recent_mean, running_mean
 from cllm4rec.tokens.batch import collate, next_tokens
 from cllm4rec.tokens.space import NOBODY
 from reference import losses as reference_losses
@@ -57,13 +57,6 @@ def test_decayed_means_by_hand():
     assert found == pytest.approx([4, 4, 10 / 1.5, 10 / 1.5, 6 / 1.75])
     assert recent_mean(embedded, is_item, 0.5).item() == pytest.approx(6 / 1.75)
     assert running_mean(embedded, is_item).flatten()[-1].item() == pytest.approx(13 / 3)
-
-
-def test_the_last_position_is_where_each_document_ends():
-    batch = collate([document([1, 2, 3]), document([4])])
-    hidden = torch.arange(batch.tokens.numel(), dtype=torch.float32).reshape(*batch.tokens.shape, 1)
-    ends = [len(document([1, 2, 3])) - 1, batch.tokens.shape[1] + len(document([4])) - 1]
-    assert last_position(hidden, batch).flatten().tolist() == ends
 
 
 @pytest.mark.parametrize("decay", [1.0, 0.6])

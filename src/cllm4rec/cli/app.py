@@ -13,6 +13,7 @@ import click
 from cllm4rec.cli.bench import bench
 from cllm4rec.cli.failures import exit_code
 from cllm4rec.cli.output import output_option, result_of
+from cllm4rec.cli.serve import serve
 from cllm4rec.config import Config, Protocol, load_config
 from cllm4rec.rundir import RunDir
 
@@ -304,6 +305,7 @@ def demo(
 
 
 cllm4rec.add_command(bench)
+cllm4rec.add_command(serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

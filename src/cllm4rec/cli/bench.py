@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cllm4rec.cli.output import output_option
+from cllm4rec.rundir import RunDir
 
 type_of_path = click.Path(path_type=Path)
 
@@ -69,3 +70,115 @@ def batch_scoring(users: int, items: int, k: int, prior: bool) -> dict[str, Any]
     from cllm4rec.bench.batch import batch
 
     return batch(users=users, items=items, k=k, prior=prior)
+
+
+@bench.command()
+@click.option(
+    "--run",
+    type=type_of_path,
+    required=True,
+    metavar="DIR",
+    callback=lambda _context, _option, path: RunDir(path),
+    help="A trained run.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), default=20.0, metavar="S", help="Per load. [20]"
+)
+@click.option(
+    "--steady",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    metavar="N",
+    help="Requests a second of the steady load. [60]",
+)
+@output_option
+def service(run: RunDir, seconds: float, steady: float) -> dict[str, Any]:
+    """Latency and rate of a run's service, and what it does when asked for too much.
+
+    Starts the server in a process of its own and asks for lists after histories of 50 items: one
+    at a time beside the bare forward pass, at a steady rate, as fast as it can, and at five times
+    that.
+    """
+    from cllm4rec import bench
+
+    return bench.service(run, bench.Load(seconds=seconds, steady_per_s=steady))
+
+
+def _show_speed(result: dict[str, Any]) -> None:
+    from cllm4rec.bench.speed import readable
+    from cllm4rec.cli import tables
+
+    tables.show(readable(result))
+
+
+def _numbers(_context: click.Context, _option: click.Parameter, given: str) -> tuple[int, ...]:
+    numbers = [part.strip() for part in given.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in numbers):
+        raise click.BadParameter(f"{given!r} is not a list of numbers of layers, such as 2,4,8")
+    return tuple(dict.fromkeys(map(int, numbers)))
+
+
+def _names(
+    _context: click.Context, _option: click.Parameter, given: str | None
+) -> tuple[str, ...] | None:
+    return None if given is None else tuple(dict.fromkeys(n.strip() for n in given.split(",")))
+
+
+@bench.command()
+@click.option(
+    "--data",
+    default="movielens-100k",
+    metavar="NAME|DIR",
+    help="A known data set or an input directory. [movielens-100k]",
+)
+@click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
+@click.option(
+    "--depths", default="2,4,8", metavar="N,N…", callback=_numbers, help="Layers kept. [2,4,8]"
+)
+@click.option(
+    "--stages", metavar="NAME,NAME…", callback=_names, help="Measure these only, e.g. evaluate."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=100.0,
+    metavar="S",
+    help="Measure so long; three rounds at least. [100]",
+)
+@click.option("--plot", type=type_of_path, metavar="FILE", help="Draw the roofline (png, svg).")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="STAGE.KEY=VALUE",
+    help="Change one setting; may be repeated.",
+)
+@partial(output_option, show=_show_speed)
+def speed(
+    data: str,
+    split: Path | None,
+    depths: tuple[int, ...],
+    stages: tuple[str, ...] | None,
+    seconds: float,
+    plot: Path | None,
+    overrides: tuple[str, ...],
+) -> dict[str, Any]:
+    """Users, tokens and operations per second of every stage.
+
+    Each is first compared with a slow path that shares no arithmetic with it, then timed in rounds
+    in which every one has a turn, beside the machine's best matrix product. Stages: content,
+    collaborative, finetune-frozen, finetune-holdout, finetune-next, evaluate, recommend, request.
+    Exits with 1 where a stage is not equal to the slow path.
+    """
+    from cllm4rec.bench.speed import measure_speed
+    from cllm4rec.bench.speed.settings import STAGES
+
+    return measure_speed(
+        data,
+        split=split,
+        depths=depths,
+        stages=STAGES if stages is None else stages,
+        overrides=overrides,
+        seconds=seconds,
+        plot=plot,
+    )

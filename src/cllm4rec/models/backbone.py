@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 from transformers.pytorch_utils import Conv1D
@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import ConfigError, InputError
+from cllm4rec.models.llama import LONGEST, LlamaLayers, is_llama
 
 
 class Backbone(nn.Module):
@@ -30,6 +31,8 @@ class Backbone(nn.Module):
         self.model = model
         self.trained = trained
         self.autocast = autocast
+        dtype = torch.bfloat16 if autocast else self.dtype
+        self.layers = LlamaLayers(model, dtype) if is_llama(model) else None
         self.eval()
 
     @property
@@ -42,13 +45,35 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def forward(
-        self, embedded: Float[Tensor, "batch length size"]
+        self,
+        embedded: Float[Tensor, "batch length size"],
+        lengths: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch length size"]:
-        """Hidden states after the final norm, float32, at every position."""
+        """Hidden states after the final norm, float32, at every position.
+
+        Args:
+            embedded: padded on the right.
+            lengths: of the documents; what stands beyond them has no meaning. None: no padding.
+        """
+        if self.layers is not None and not embedded.is_cuda and embedded.shape[1] <= LONGEST:
+            if lengths is None:
+                lengths = torch.full(embedded.shape[:1], embedded.shape[1])
+            return self.layers.forward(embedded, lengths)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             output = self.model(inputs_embeds=embedded.to(self.dtype), use_cache=False)
         hidden: Tensor = output.last_hidden_state.float()
         return hidden
+
+    def last(
+        self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch size"]:
+        """Hidden states at each document's last position, ``lengths - 1``, alone.
+
+        The same numbers as of `forward`, without the last layer's work for the other positions.
+        """
+        if self.layers is not None and not embedded.is_cuda and embedded.shape[1] <= LONGEST:
+            return self.layers.last(embedded, lengths)
+        return self.forward(embedded, lengths)[torch.arange(len(lengths)), lengths - 1]
 
 
 def load_backbone(

@@ -27,7 +27,7 @@ class ContentLLM(nn.Module):
 
     def loss(self, batch: Batch) -> Loss:
         """Summed negative log likelihood of the main text's words."""
-        hidden = self.backbone(self.embedding(batch.tokens))
+        hidden = self.backbone(self.embedding(batch.tokens), batch.lengths)
         rows, positions, targets = next_tokens(batch)
         return self.head.loss(hidden[rows, positions], targets)
 
@@ -70,7 +70,7 @@ class CollaborativeLLM(nn.Module):
     def asked(self, batch: Batch) -> Float[Tensor, "asked size"]:
         """Hidden states that the head is asked about: before every main-text item."""
         rows, positions, _ = next_tokens(batch)
-        states: Tensor = self.backbone(self.embedding(batch.tokens))[rows, positions]
+        states: Tensor = self.backbone(self.embedding(batch.tokens), batch.lengths)[rows, positions]
         return states
 
     def embedded(self, batch: Batch) -> Float[Tensor, "batch length size"]:
@@ -84,7 +84,7 @@ class CollaborativeLLM(nn.Module):
     def loss(self, batch: Batch) -> Loss:
         """Summed negative log likelihood of every main-text item, the first included."""
         embedded = self.embedded(batch)
-        hidden = self.backbone(embedded)
+        hidden = self.backbone(embedded, batch.lengths)
         rows, positions, targets = next_tokens(batch)
         is_item = self.space.is_item(batch.tokens)
         mean = running_mean(embedded, is_item, self.skip_decay)[rows, positions]
@@ -103,12 +103,12 @@ class RecLLM(CollaborativeLLM):
 
     def asked(self, batch: Batch) -> Float[Tensor, "batch size"]:
         """Hidden states that the head is asked about: at each document's last position."""
-        return last_position(self.backbone(self.embedded(batch)), batch)
+        return self.backbone.last(self.embedded(batch), batch.lengths)
 
     def query(self, batch: Batch) -> Float[Tensor, "batch size"]:
         """One vector per document, ``[batch, size]``: all that the item head needs."""
         embedded = self.embedded(batch)
-        hidden = last_position(self.backbone(embedded), batch)
+        hidden = self.backbone.last(embedded, batch.lengths)
         mean = recent_mean(embedded, self.space.is_item(batch.tokens), self.skip_decay)
         query: Tensor = self.head.query(hidden, mean)
         return functional.dropout(query, self.dropout, self.training)
@@ -122,13 +122,6 @@ class RecLLM(CollaborativeLLM):
         """The same, items without a training interaction left out."""
         logits: Tensor = self.forward(batch) + self.cold
         return logits
-
-
-def last_position(
-    hidden: Float[Tensor, "batch length size"], batch: Batch
-) -> Float[Tensor, "batch size"]:
-    """What stands at each document's last token."""
-    return hidden[torch.arange(len(batch.lengths)), batch.lengths - 1]
 
 
 def running_mean(

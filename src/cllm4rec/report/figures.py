@@ -64,8 +64,10 @@ def validation_figure(curve: Curve, best_epoch: float | None) -> str:
         if len(kept):
             x, y = curve.x[kept[0]], curve.y[kept[0]]
             axes.plot([x], [y], "o", color=ACCENT, markersize=9, markeredgecolor=PAPER)
+            # Inside the axes: at either end there is room on one side only.
+            side = {0: "left", len(curve.x) - 1: "right"}.get(int(kept[0]), "center")
             axes.annotate(
-                f"kept: epoch {x:.0f}", (x, y), (0, -16), textcoords="offset points", ha="center"
+                f"kept: epoch {x:.0f}", (x, y), (0, -16), textcoords="offset points", ha=side
             )
         axes.set_xlabel("epoch")
         axes.margins(y=0.25)

@@ -14,7 +14,7 @@ from cllm4rec.corpora.collaborative import CollaborativeCorpus
 from cllm4rec.corpora.recommendation import RecommendationCorpus
 from cllm4rec.evaluation.protocol import validation_sample
 from cllm4rec.models.llms import RecLLM, saved_tensors
-from cllm4rec.recommender import ModelScorer, load_tensors, prior_seed, save_model
+from cllm4rec.recommender import ModelScorer, load_tensors, save_model
 from cllm4rec.rundir import RunDir
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.blending import blend_reports
@@ -56,7 +56,8 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     load_tensors(model, tensors)
     prior = None
     if config.model.prior:
-        prior = linear_prior.search(dataset, prior_seed(config), texts=config.model.content)
+        seed = derived_seed(config.seed, "linear prior")
+        prior = linear_prior.search(dataset, seed, texts=config.model.content)
     scorer = ModelScorer(model, assembly, prior=prior)
     best = _Best(scorer, run, config.finetune.patience)
     checkpoint = _train(run, assembly, identity, model, content, best)

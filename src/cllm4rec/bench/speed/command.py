@@ -1,0 +1,149 @@
+"""``cllm4rec bench speed``: how fast each stage is, beside what this machine can do."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cllm4rec import progress
+from cllm4rec.bench.process import peak_mb
+from cllm4rec.bench.speed.building import build
+from cllm4rec.bench.speed.check import SlowBackbone
+from cllm4rec.bench.speed.flops import Shape
+from cllm4rec.bench.speed.machine import SQUARE, Peak, describe
+from cllm4rec.bench.speed.measuring import Measured, measure
+from cllm4rec.bench.speed.plot import check_ending, draw
+from cllm4rec.bench.speed.scoring_stages import USERS, fitted_prior
+from cllm4rec.bench.speed.settings import STAGES, profile_config
+from cllm4rec.bench.speed.workloads import Workload
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.sources import SOURCES
+from cllm4rec.errors import InputError
+from cllm4rec.linear_prior import LinearPrior
+from cllm4rec.models.backbone import arithmetic
+from cllm4rec.models.pretrained import find_backbone
+
+DEFAULT_DATA = "movielens-100k"
+DEFAULT_DEPTHS = (2, 4, 8)
+ROWS = 4096
+"""Tokens of a batch, in the products that are tried for the peak."""
+
+
+def measure_speed(
+    data: str = DEFAULT_DATA,
+    *,
+    split: Path | None = None,
+    depths: Sequence[int] = DEFAULT_DEPTHS,
+    stages: Sequence[str] = STAGES,
+    overrides: Sequence[str] = (),
+    seconds: float = 100.0,
+    plot: Path | None = None,
+) -> dict[str, Any]:
+    """Check every stage against the slow path, then time it; all in one process.
+
+    Args:
+        data: a known data set's name, or an input directory.
+        split: split file to keep to.
+        depths: layers kept.
+        stages: of `STAGES`.
+        overrides: settings, ``stage.key=value``.
+        seconds: of measuring; another round begins only if it will fit.
+        plot: file for the roofline, whose ending says the format; none if not given.
+
+    Returns:
+        ``machine``, ``peak``, ``rows`` and ``failed``: the rows that are wrong.
+
+    Raises:
+        InputError: an unknown stage, or data or a backbone that cannot be had.
+        ConfigError: an override that does not fit.
+    """
+    for stage in stages:
+        if stage not in STAGES:
+            raise InputError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
+    if plot is not None:
+        check_ending(plot)
+    config = profile_config("holdout", depths[0], overrides)
+    dtype = arithmetic(config.backbone.dtype)
+    with tempfile.TemporaryDirectory(prefix="cllm4rec-speed-") as folder:
+        scratch = Path(folder)
+        dataset = _dataset(data, split, scratch, config.seed)
+        measured = _built(dataset, depths, stages, overrides, scratch)
+        shape = Shape.read(find_backbone(config.backbone.name))
+        peak = Peak(_products(shape, len(dataset.items)))
+        rounds = measure(measured, peak, seconds)
+    rows = [one.row(peak.best, dtype) for one in measured]
+    rows.sort(key=lambda row: (stages.index(row["stage"]), row["depth"]))
+    result = {
+        "data": str(data),
+        "users": len(dataset.users),
+        "items": len(dataset.items),
+        "backbone": config.backbone.name,
+        "arithmetic": str(dtype).removeprefix("torch."),
+        "rounds": rounds,
+        "machine": {**describe(), "process_peak_mb": round(peak_mb())},
+        "peak": peak.report(),
+        "rows": rows,
+        "failed": [f"{r['stage']} at depth {r['depth']}" for r in rows if r["check"] == "WRONG"],
+    }
+    if plot is not None:
+        draw(result, plot)
+    return result
+
+
+def _dataset(data: str, split: Path | None, scratch: Path, seed: int) -> Dataset:
+    source = Path(data)
+    if data in SOURCES:
+        source = scratch / "source"
+        source.mkdir()
+        SOURCES[data](source)
+    return Dataset.load(source, split=split, seed=seed, folder=scratch / "data")
+
+
+def _built(
+    dataset: Dataset,
+    depths: Sequence[int],
+    stages: Sequence[str],
+    overrides: Sequence[str],
+    scratch: Path,
+) -> list[Measured]:
+    """Every workload, checked before anything is trained."""
+    measured: list[Measured] = []
+    config = profile_config("frozen", depths[0], overrides)
+    folder = find_backbone(config.backbone.name)
+    rounds = arithmetic(config.backbone.dtype) != torch.float32
+    total = (len(depths) + rounds) * len(stages)
+    with progress.task("Checking against the slow path", total=total, unit="stage") as task:
+
+        def checked(
+            depth: int, given: Sequence[str], prior: LinearPrior | None
+        ) -> Iterator[tuple[Workload, dict[str, float]]]:
+            slow = SlowBackbone(folder, depth)
+            for workload in build(stages, dataset, depth, given, scratch, prior):
+                with progress.quiet():
+                    errors = workload.errors(slow)
+                task.advance()
+                yield workload, errors
+
+        exact: dict[str, dict[str, float]] = {}
+        if rounds:
+            # What is computed does not depend on the depth, so one shows whether it is right.
+            given = [*overrides, "backbone.dtype=float32"]
+            exact = {one.stage: errors for one, errors in checked(depths[0], given, None)}
+        prior = fitted_prior(dataset)
+        for depth in depths:
+            for workload, errors in checked(depth, overrides, prior):
+                measured.append(Measured(workload, errors, exact.get(workload.stage, {})))
+    return measured
+
+
+def _products(shape: Shape, num_items: int) -> dict[str, tuple[int, int, int]]:
+    """Products to look for the peak with: a square one, and the model's own."""
+    return {
+        "square": (SQUARE, SQUARE, SQUARE),
+        "MLP in": (ROWS, shape.size, shape.inner),
+        "MLP out": (ROWS, shape.inner, shape.size),
+        "queries": (ROWS, shape.size, shape.queries),
+        "item scores": (USERS, shape.size, num_items),
+    }

@@ -1,0 +1,54 @@
+"""``cllm4rec serve``: a run's model over HTTP."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cllm4rec.cli.failures import full_disk_refused
+from cllm4rec.errors import InputError
+from cllm4rec.rundir import RunDir
+
+type_of_path = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--run",
+    type=type_of_path,
+    required=True,
+    metavar="DIR",
+    callback=lambda _context, _option, path: RunDir(path),
+    help="The folder this run lives in.",
+)
+@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Listen here. [127.0.0.1]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, metavar="N", help="0: any free. [8000]"
+)
+@click.option(
+    "--keys", type=type_of_path, metavar="FILE", help="API keys, one per line; or CLLM4REC_KEYS."
+)
+@click.option("--feedback", type=type_of_path, metavar="DIR", help="Feedback log. [RUN/feedback]")
+@click.option(
+    "--batch-tokens", type=click.IntRange(min=64), metavar="N", help="Of one pass. [2048]"
+)
+@click.option("--max-wait-ms", type=click.FloatRange(min=1), metavar="MS", help="Longer: 429. [80]")
+def serve(
+    run: RunDir, host: str, port: int, keys: Path | None, feedback: Path | None, **tuning: Any
+) -> None:
+    """Answer over HTTP: lists, similar items, feedback.
+
+    SIGHUP loads the run's model anew, SIGTERM ends the service in good order. Listens on this
+    machine only unless told otherwise; for others to reach it, it must have keys.
+    """
+    try:
+        from cllm4rec.service.server import serve as serve_until_told
+        from cllm4rec.service.settings import ServiceSettings, read_keys
+    except ModuleNotFoundError as error:
+        raise InputError(f"serving needs {error.name}; pip install 'cllm4rec[serve]'") from None
+    given = {name: value for name, value in tuning.items() if value is not None}
+    settings = ServiceSettings(
+        run=run.path, host=host, port=port, keys=read_keys(keys), feedback=feedback, **given
+    )
+    with full_disk_refused(settings.feedback_folder):
+        serve_until_told(settings)

@@ -1,0 +1,248 @@
+"""Parts of a Llama layer with few passes over memory, forward and backward written out.
+
+On a processor with native bfloat16 products, what is left of a truncated backbone's time is memory
+traffic: norms, rotations, masks and softmaxes. The library's general versions take three to eight
+passes where one or two do, and its attention kernel's backward pass is ten times slower on
+histories of thirty items than plain batched products (docs/performance.md).
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def rms_norm(x: Float[Tensor, "*rows size"], eps: float) -> Float[Tensor, "*rows size"]:
+    """``x / sqrt(mean(x²) + eps)`` over the last dimension, without a weight."""
+    normed: Tensor = _RMSNorm.apply(x, eps)  # type: ignore[no-untyped-call]
+    return normed
+
+
+def swiglu(
+    gate: Float[Tensor, "*rows size"], up: Float[Tensor, "*rows size"]
+) -> Float[Tensor, "*rows size"]:
+    """``silu(gate) · up``; neither sigmoid nor product is kept for the backward pass."""
+    product: Tensor = _SwiGLU.apply(gate, up)  # type: ignore[no-untyped-call]
+    return product
+
+
+def causal_attention(
+    qkv: Float[Tensor, "tokens width"],
+    lengths: Sequence[int],
+    cos: Float[Tensor, "longest half"],
+    sin: Float[Tensor, "longest half"],
+    heads: int,
+    groups: int,
+) -> Float[Tensor, "tokens heads_size"]:
+    """Rotary causal attention within each of several documents, by materialised scores.
+
+    Args:
+        qkv: the documents' tokens one after the other, queries of ``heads · groups`` heads, keys
+            and values of ``heads`` side by side; rows beyond the last document are passed over.
+        lengths: tokens of each document.
+        cos: of the rotation's angles by position.
+        sin: of the same.
+        heads: key and value heads.
+        groups: query heads that share one of them.
+
+    Returns:
+        Zero beyond the last document.
+    """
+    attended: Tensor = _CausalAttention.apply(  # type: ignore[no-untyped-call]
+        qkv, _runs(lengths), cos, sin, heads, groups
+    )
+    return attended
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor) -> Tensor:
+    """Rotate each pair (i, i + half) of the last dimension by its angle, into ``out``.
+
+    The transposed rotation, which a gradient takes, has ``-sin`` for ``sin``.
+    """
+    half = x.shape[-1] // 2
+    first, second = x[..., :half], x[..., half:]
+    torch.mul(first, cos, out=out[..., :half]).addcmul_(second, sin, value=-1)
+    torch.mul(second, cos, out=out[..., half:]).addcmul_(first, sin)
+    return out
+
+
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        wide = torch.promote_types(x.dtype, torch.float32)
+        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
+        scale = scale.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        normed = _times(x, scale)
+        ctx.save_for_backward(normed, scale)
+        return normed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        normed, scale = ctx.saved_tensors
+        along = (gradient * normed).mean(dim=-1, keepdim=True, dtype=scale.dtype)
+        return _times(gradient - _times(normed, along), scale), None
+
+
+def _times(x: Tensor, factor: Tensor) -> Tensor:
+    """Rows times one number each, rounded element by element only.
+
+    A factor rounded to bfloat16 would be one error for its whole row, up to 0.4 %; as the sum of
+    two numbers it has 16 bits, and ``x`` need not be widened.
+    """
+    if x.dtype == factor.dtype:
+        return x * factor
+    high = factor.to(x.dtype)
+    low = (factor - high).to(x.dtype)
+    return (x * high).addcmul_(x, low)
+
+
+class _SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
+        ctx.save_for_backward(gate, up)
+        product: Tensor = F.silu(gate).mul_(up)
+        return product
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        gate, up = ctx.saved_tensors
+        for_up = F.silu(gate).mul_(gradient)
+        return torch.ops.aten.silu_backward(gradient * up, gate), for_up
+
+
+class _Run(NamedTuple):
+    """Documents of similar length that stand next to each other: attended to side by side."""
+
+    lengths: tuple[int, ...]
+    start: int
+    """Row of its first token."""
+
+    @property
+    def tokens(self) -> slice:
+        """Rows of its tokens."""
+        return slice(self.start, self.start + sum(self.lengths))
+
+    def padded(self, rows: Tensor) -> Tensor:
+        """Its tokens ``[documents, longest, width]``, zero where a document is shorter."""
+        longest, own = max(self.lengths), rows[self.tokens]
+        if min(self.lengths) == longest:
+            return own.view(len(self.lengths), longest, -1)
+        padded = rows.new_zeros(len(self.lengths), longest, rows.shape[1])
+        padded[self._is_real()] = own
+        return padded
+
+    def packed(self, padded: Tensor) -> Tensor:
+        """Undo `padded`."""
+        if min(self.lengths) == max(self.lengths):
+            return padded.reshape(-1, padded.shape[-1])
+        return padded[self._is_real()]
+
+    def _is_real(self) -> Tensor:
+        return torch.arange(max(self.lengths)) < torch.tensor(self.lengths).unsqueeze(1)
+
+
+def _runs(lengths: Sequence[int]) -> list[_Run]:
+    """Neighbours stay together while the shortest has three quarters of the longest's tokens."""
+    runs: list[_Run] = []
+    current: list[int] = []
+    start = 0
+    for length in lengths:
+        if current and min(*current, length) < 0.75 * max(*current, length):
+            runs.append(_Run(tuple(current), start))
+            start += sum(current)
+            current = []
+        current.append(length)
+    if current:
+        runs.append(_Run(tuple(current), start))
+    return runs
+
+
+class _CausalAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, qkv: Tensor, runs: list[_Run], cos: Tensor, sin: Tensor, heads: int, groups: int
+    ) -> Tensor:
+        size = 2 * cos.shape[1]
+        mixed = qkv.new_zeros(qkv.shape[0], heads * groups * size)
+        kept: list[Tensor] = []
+        for run in runs:
+            attended, saved = _attend(run.padded(qkv), cos, sin, heads, groups)
+            mixed[run.tokens] = run.packed(attended)
+            kept += saved
+        ctx.save_for_backward(cos, sin, *kept)
+        ctx.layout = runs, heads, groups
+        return mixed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        cos, sin, *kept = ctx.saved_tensors
+        runs, heads, groups = ctx.layout
+        size = 2 * cos.shape[1]
+        for_qkv = gradient.new_zeros(gradient.shape[0], heads * (groups + 2) * size)
+        for index, run in enumerate(runs):
+            saved = kept[4 * index : 4 * index + 4]
+            back = _attend_backward(run.padded(gradient), saved, cos, sin, heads, groups)
+            for_qkv[run.tokens] = run.packed(back)
+        return for_qkv, None, None, None, None, None
+
+
+def _attend(
+    qkv: Tensor, cos: Tensor, sin: Tensor, heads: int, groups: int
+) -> tuple[Tensor, list[Tensor]]:
+    """Attention of documents side by side, ``[documents, length, width]``.
+
+    Returns:
+        The heads' mixed values, and what the gradient needs: rotated queries and keys, values, and
+        the attention's shares.
+    """
+    batch, length = qkv.shape[:2]
+    cos, sin, size = cos[:length], sin[:length], 2 * cos.shape[1]
+    queries, keys, values = _split(qkv, heads, groups, size)
+    scale = size**-0.5
+    q = rotate(queries, cos * scale, sin * scale, qkv.new_empty(queries.shape))
+    k = rotate(keys, cos, sin, qkv.new_empty(keys.shape))
+    q, k = q.view(batch * heads, groups * length, size), k.view(batch * heads, length, size)
+    v = values.reshape(batch * heads, length, size)
+    scores = torch.bmm(q, k.transpose(1, 2))
+    future = torch.full((length, length), -torch.inf, dtype=scores.dtype).triu_(1)
+    scores.view(batch * heads, groups, length, length).add_(future)
+    shares = torch.softmax(scores, dim=-1)
+    mixed = torch.bmm(shares, v).view(batch, heads, groups, length, size)
+    return mixed.permute(0, 3, 1, 2, 4).reshape(batch, length, -1), [q, k, v, shares]
+
+
+def _attend_backward(
+    gradient: Tensor, saved: list[Tensor], cos: Tensor, sin: Tensor, heads: int, groups: int
+) -> Tensor:
+    """Gradient of `_attend` in its first argument."""
+    q, k, v, shares = saved
+    batch, length = gradient.shape[:2]
+    cos, sin, size = cos[:length], sin[:length], 2 * cos.shape[1]
+    by_head = gradient.view(batch, length, heads, groups, size).permute(0, 2, 3, 1, 4)
+    mixed = by_head.reshape(batch * heads, groups * length, size)
+    for_shares = torch.bmm(mixed, v.transpose(1, 2))
+    for_scores = torch.ops.aten._softmax_backward_data(for_shares, shares, -1, shares.dtype)
+    for_qkv = gradient.new_empty(batch, length, heads * (groups + 2) * size)
+    queries, keys, values = _split(for_qkv, heads, groups, size)
+    scale = size**-0.5
+    for_q = torch.bmm(for_scores, k).view(batch, heads, groups, length, size)
+    rotate(for_q, cos * scale, sin * -scale, queries)
+    for_k = torch.bmm(for_scores.transpose(1, 2), q).view(batch, heads, length, size)
+    rotate(for_k, cos, -sin, keys)
+    values.copy_(torch.bmm(shares.transpose(1, 2), mixed).view(batch, heads, length, size))
+    return for_qkv
+
+
+def _split(qkv: Tensor, heads: int, groups: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Views: queries ``[batch, heads, groups, length, size]``, keys, values without groups."""
+    batch, length = qkv.shape[:2]
+    widths = [heads * groups * size, heads * size, heads * size]
+    queries, keys, values = torch.split(qkv, widths, dim=-1)
+    return (
+        queries.view(batch, length, heads, groups, size).permute(0, 2, 3, 1, 4),
+        keys.view(batch, length, heads, size).transpose(1, 2),
+        values.view(batch, length, heads, size).transpose(1, 2),
+    )

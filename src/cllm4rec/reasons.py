@@ -1,0 +1,95 @@
+"""Why an item is recommended, measured: how far its score falls when a history item is left out.
+
+The scores are the ones that rank, blended with the prior where there is one; nothing is estimated
+and no text is written. One history of n items costs n + 1 documents, scored as one batch.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.ranking import Scorer
+
+
+class Reason(NamedTuple):
+    """An item of the history that speaks for a recommended item."""
+
+    item: int
+    """Number of the history's item."""
+    effect: float
+    """Score with it less score without it."""
+
+
+def leave_one_out(
+    history: NDArray[np.int32], num_items: int, newest: int | None = None
+) -> Interactions:
+    """The whole history as row 0, then one row without each of its ``newest`` items.
+
+    Args:
+        history: item numbers, oldest first; each row keeps that order.
+        num_items: size of the catalogue.
+        newest: how many of the newest items are left out in turn; None for all.
+    """
+    start = 0 if newest is None else max(0, len(history) - newest)
+    count = len(history) - start
+    # Row r ≥ 1 lacks place start + r − 1; a mask over all rows keeps the order without a loop.
+    kept = np.ones((count + 1, len(history)), bool)
+    kept[np.arange(1, count + 1), np.arange(start, len(history))] = False
+    offsets = np.zeros(count + 2, np.int64)
+    np.cumsum(kept.sum(axis=1), out=offsets[1:])
+    items = np.broadcast_to(history, kept.shape)[kept].astype(np.int32)
+    return Interactions(offsets, items, num_items)
+
+
+def reasons_from(
+    scores: NDArray[np.floating], left_out: NDArray[np.int32], top: int = 3
+) -> list[list[Reason]]:
+    """The strongest reasons of every recommended item.
+
+    Args:
+        scores: ``[1 + n, recommended]``, of the rows of :func:`leave_one_out`.
+        left_out: the history's items that the rows lack, ``[n]``.
+        top: how many reasons at most.
+
+    Returns:
+        One list per recommended item, strongest first, of positive effects only; of equal ones the
+        older item comes first.
+    """
+    effects = scores[0].astype(np.float64) - scores[1:].astype(np.float64)
+    found = []
+    for column in range(scores.shape[1]):
+        effect = effects[:, column]
+        best = np.argsort(-effect, kind="stable")[:top]
+        found.append([
+            Reason(int(left_out[row]), float(effect[row])) for row in best if effect[row] > 0
+        ])
+    return found
+
+
+def reasons(
+    scorer: Scorer,
+    user: int,
+    history: NDArray[np.int32],
+    items: NDArray[np.int32],
+    num_items: int,
+    *,
+    top: int = 3,
+    newest: int | None = None,
+) -> list[list[Reason]]:
+    """Measure what speaks for each of some recommended items.
+
+    Args:
+        scorer: what ranked them.
+        user: number of the user; negative for someone the run does not know.
+        history: item numbers, oldest first.
+        items: recommended item numbers.
+        num_items: size of the catalogue.
+        top: how many reasons at most, per item.
+        newest: measure only this many of the newest items; None for all.
+    """
+    rows = leave_one_out(history, num_items, newest)
+    users = np.full(rows.num_users, user, np.int32)
+    scores = scorer.score(users, rows)[:, items]
+    return reasons_from(scores, history[len(history) - (rows.num_users - 1) :], top)

@@ -1,0 +1,163 @@
+"""The application: parts put together, errors in one line, and what surrounds the routes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from cllm4rec import progress
+from cllm4rec.errors import CLLM4RecError, InputError
+from cllm4rec.service.answers import error_body
+from cllm4rec.service.apart import ScorerGone
+from cllm4rec.service.auth import KeyCheck
+from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
+from cllm4rec.service.feedback import FeedbackLog, FeedbackUnavailable
+from cllm4rec.service.limits import Counted, Limits
+from cllm4rec.service.metrics import ServiceMetrics
+from cllm4rec.service.page import mount_page
+from cllm4rec.service.parts import ClientGone, Parts
+from cllm4rec.service.routes import health, routes
+from cllm4rec.service.served import ModelHolder, NotReady
+from cllm4rec.service.settings import MAX_BODY_BYTES, ServiceSettings
+
+SHOWN_ERRORS = 3
+"""Faults of one request that its error names."""
+
+
+def create_app(settings: ServiceSettings, holder: ModelHolder | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        settings: how it runs.
+        holder: the model; one that is not loaded yet is loaded in the background from the start.
+
+    Raises:
+        InputError: the feedback folder cannot be written.
+    """
+    parts = _parts(settings, holder or ModelHolder(settings.run))
+    app = FastAPI(
+        title="cllm4rec",
+        version=version("cllm4rec"),
+        description="Recommendations by a collaborative large language model.",
+        lifespan=_lifespan(parts),
+        separate_input_output_schemas=False,
+    )
+    app.state.parts = parts
+    app.include_router(routes(parts))
+    app.include_router(health(parts))
+    _handle_errors(app)
+    # The last one added is the outermost: counted, then let in, then read.
+    app.add_middleware(
+        Limits, metrics=parts.metrics, batcher=parts.batcher, max_body_bytes=MAX_BODY_BYTES
+    )
+    app.add_middleware(KeyCheck, keys=settings.keys, local_hosts_only=settings.local_hosts_only)
+    app.add_middleware(Counted, metrics=parts.metrics)
+    mount_page(app, parts.holder)
+    return app
+
+
+def _parts(settings: ServiceSettings, holder: ModelHolder) -> Parts:
+    metrics = ServiceMetrics()
+    batcher = MicroBatcher(
+        batch_tokens=settings.batch_tokens,
+        gather_s=settings.gather_ms / 1000,
+        max_wait_s=settings.max_wait_ms / 1000,
+        observer=metrics,
+    )
+    feedback = FeedbackLog(settings.feedback_folder, on_commit=metrics.feedback_commits.inc)
+    holder.on_load, holder.on_pass = metrics.loaded, batcher.speed.learn
+    metrics.watch("queue_tokens", "Tokens queued or being scored.", lambda: batcher.waiting_tokens)
+    metrics.watch("queue_requests", "Requests queued.", lambda: batcher.waiting_jobs)
+    metrics.watch(
+        "tokens_per_second",
+        "Speed of full forward passes, as measured.",
+        lambda: batcher.speed.tokens_per_s(batcher.batch_tokens),
+    )
+    metrics.watch("ready", "Whether a model is loaded.", lambda: float(holder.ready))
+    return Parts(settings, holder, batcher, feedback, metrics)
+
+
+def _lifespan(parts: Parts) -> Any:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        parts.batcher.start()
+        parts.feedback.start()
+        loading = None
+        owned = not parts.holder.ready
+        if owned:
+            loading = asyncio.create_task(asyncio.to_thread(_first_load, parts))
+        try:
+            yield
+        finally:
+            parts.draining = True
+            if loading is not None:
+                await loading
+            await asyncio.to_thread(parts.batcher.close)
+            if owned:
+                await asyncio.to_thread(parts.holder.close)
+            await asyncio.to_thread(parts.feedback.close)
+
+    return lifespan
+
+
+def _first_load(parts: Parts) -> None:
+    try:
+        served = parts.holder.load()
+    except CLLM4RecError as error:
+        parts.failed = error
+        parts.on_failure()
+    else:
+        progress.note(f"serving model {served.version}")
+
+
+def _handle_errors(app: FastAPI) -> None:
+    """Every error is ``{"error": "one line"}`` and repeats nothing that was sent but ids."""
+
+    def answer(status: int, message: str, **headers: str) -> Response:
+        return Response(error_body(message), status, headers, media_type="application/json")
+
+    @app.exception_handler(HTTPException)
+    async def refused(_request: Request, error: HTTPException) -> Response:
+        return answer(error.status_code, str(error.detail), **(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(_request: Request, error: RequestValidationError) -> Response:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'][:6]))[:200]}: {fault['msg']}"
+            for fault in error.errors()[:SHOWN_ERRORS]
+        ]
+        return answer(422, "; ".join(faults))
+
+    @app.exception_handler(InputError)
+    async def not_usable(_request: Request, error: InputError) -> Response:
+        return answer(422, str(error))
+
+    @app.exception_handler(NotReady)
+    async def not_ready(_request: Request, error: NotReady) -> Response:
+        return answer(503, str(error), **{"Retry-After": "5"})
+
+    @app.exception_handler(ScorerGone)
+    async def scorer_gone(request: Request, _error: ScorerGone) -> Response:
+        request.app.state.parts.holder.revive()
+        return answer(503, "the model is being loaded again", **{"Retry-After": "5"})
+
+    @app.exception_handler(FeedbackUnavailable)
+    async def not_kept(_request: Request, error: FeedbackUnavailable) -> Response:
+        return answer(503, str(error), **{"Retry-After": "5"})
+
+    @app.exception_handler(DeadlinePassed)
+    async def too_late(_request: Request, error: DeadlinePassed) -> Response:
+        return answer(503, str(error), **{"Retry-After": "1"})
+
+    @app.exception_handler(ClientGone)
+    async def gone(_request: Request, _error: ClientGone) -> Response:
+        return Response(status_code=499)
+
+    @app.exception_handler(Exception)
+    async def our_fault(_request: Request, _error: Exception) -> Response:
+        return answer(500, "a fault of this service; its log says more")

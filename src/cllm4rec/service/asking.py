@@ -1,0 +1,200 @@
+"""From a checked request to lists: numbers in, one queue, lists with titles out."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import InputError
+from cllm4rec.ranking import Scorer, top_k
+from cllm4rec.reasons import leave_one_out, reasons_from
+from cllm4rec.service.batching import MicroBatcher
+from cllm4rec.service.schemas import RecommendRequest
+from cllm4rec.service.served import Served
+from cllm4rec.service.settings import MAX_EXPLAINED
+
+Row = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""One list: items and scores, best first."""
+Reasons = list[list[list[dict[str, Any]]]]
+"""Of every item of every list, as they cross the wire."""
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A request in numbers.
+
+    Attributes:
+        users: ``int32 [rows]``; −1 for someone the run does not know.
+        histories: one row each.
+        known: what is left out of each list.
+        allowed: ``bool [items]``; None where everything may be listed.
+        k: length of the lists.
+    """
+
+    users: NDArray[np.int32]
+    histories: Interactions
+    known: Interactions
+    allowed: NDArray[np.bool_] | None
+    k: int
+
+    @classmethod
+    def of(cls, request: RecommendRequest, served: Served) -> "Question":
+        """Look up what a request names.
+
+        Raises:
+            UnknownId: a user or an item that the run does not know.
+            InputError: a filter on a column that does not exist.
+        """
+        catalogue, num_items = served.catalogue, len(served.catalogue.items)
+        allowed = catalogue.allowed(request.include, request.exclude, request.where)
+        if request.users is not None:
+            users = catalogue.user_numbers(request.users)
+            histories = served.known.rows(users)
+        else:
+            rows = [
+                list(dict.fromkeys(catalogue.item_numbers(history)))
+                for history in request.histories or []
+            ]
+            users = np.full(len(rows), -1, np.int32)
+            histories = Interactions.from_lists(rows, num_items)
+        nothing = Interactions(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32), num_items)
+        known = nothing if request.seen else histories
+        return cls(users, histories, known, allowed, min(request.k, num_items))
+
+    def lists(self, scores: NDArray[np.float32], rows: slice) -> list[Row]:
+        """The best items of some rows."""
+        known = self.known.rows(range(rows.start, rows.stop))
+        items, best = top_k(scores, known, self.k, allowed=self.allowed)
+        return [(row[row >= 0], of[row >= 0]) for row, of in zip(items, best, strict=True)]
+
+
+async def ranked(
+    question: Question, served: Served, batcher: MicroBatcher, deadline_s: float
+) -> list[Row]:
+    """Lists by the model, scored together with other requests."""
+    kept = await batcher.score(
+        served.scorer,
+        question.users,
+        question.histories,
+        served.tokens(question.histories.counts()),
+        question.lists,
+        deadline_s=deadline_s,
+    )
+    return [row for block in kept for row in block]
+
+
+async def explained(
+    question: Question, rows: list[Row], served: Served, batcher: MicroBatcher, deadline_s: float
+) -> Reasons:
+    """Measured reasons of every listed item, list by list.
+
+    Raises:
+        InputError: measuring them would take longer than there is time.
+    """
+    tried = np.minimum(question.histories.counts(), MAX_EXPLAINED)
+    tokens = int(((tried + 1) * served.tokens(question.histories.counts())).sum())
+    seconds = batcher.speed.seconds(tokens, batcher.batch_tokens)
+    if time.monotonic() + seconds > deadline_s:
+        raise InputError(f"explaining this would take {seconds:.0f} s; ask for fewer at a time")
+    found = []
+    for place, (items, _) in enumerate(rows):
+        users, without = _left_out(question, place)
+
+        def keep(scores: NDArray[np.float32], _rows: slice, items: Any = items) -> Any:
+            return scores[:, items]
+
+        kept = await batcher.score(
+            served.scorer,
+            users,
+            without,
+            served.tokens(without.counts()),
+            keep,
+            deadline_s=deadline_s,
+        )
+        found.append(await off_loop(_named, np.concatenate(kept), question, place, served))
+    return found
+
+
+def compared(question: Question, served: Served, explain: bool) -> tuple[list[Row], Reasons | None]:
+    """Lists, and reasons, by the EASE baseline; takes seconds the first time.
+
+    Raises:
+        InputError: the catalogue is too large for EASE.
+    """
+    scorer: Scorer = served.ease()
+    scores = scorer.score(question.users, question.histories)
+    rows = question.lists(scores, slice(0, len(question.users)))
+    if not explain:
+        return rows, None
+    found = []
+    for place, (items, _) in enumerate(rows):
+        scores = scorer.score(*_left_out(question, place))[:, items]
+        found.append(_named(scores, question, place, served))
+    return rows, found
+
+
+def results(
+    request: RecommendRequest,
+    rows: list[Row],
+    reasons: Reasons | None,
+    served: Served,
+) -> list[dict[str, Any]]:
+    """Lists as they cross the wire."""
+    catalogue = served.catalogue
+    found = []
+    for place, (items, scores) in enumerate(rows):
+        found.append({
+            "user_id": None if request.users is None else request.users[place],
+            "items": [
+                {
+                    "item_id": catalogue.ids[item],
+                    "title": catalogue.titles[item],
+                    "score": score,
+                    "rank": at + 1,
+                    "reasons": None if reasons is None else reasons[place][at],
+                }
+                for at, (item, score) in enumerate(
+                    zip(items.tolist(), scores.tolist(), strict=True)
+                )
+            ],
+        })
+    return found
+
+
+def deadline(seconds: float) -> float:
+    """The moment ``seconds`` from now, by the clock that the batcher goes by."""
+    return time.monotonic() + seconds
+
+
+async def off_loop(function: Any, *arguments: Any) -> Any:
+    """Do what takes long in another thread, so that other requests go on."""
+    return await asyncio.to_thread(function, *arguments)
+
+
+def _left_out(question: Question, place: int) -> tuple[NDArray[np.int32], Interactions]:
+    """Users and histories that measure the reasons of one list."""
+    histories = question.histories
+    without = leave_one_out(histories.of(place), histories.num_items, MAX_EXPLAINED)
+    return np.full(without.num_users, question.users[place], np.int32), without
+
+
+def _named(
+    scores: NDArray[np.float32], question: Question, place: int, served: Served
+) -> list[list[dict[str, Any]]]:
+    """Reasons as they cross the wire, of every item of one list."""
+    catalogue, history = served.catalogue, question.histories.of(place)
+    return [
+        [
+            {
+                "item_id": catalogue.ids[reason.item],
+                "title": catalogue.titles[reason.item],
+                "effect": reason.effect,
+            }
+            for reason in each
+        ]
+        for each in reasons_from(scores, history[len(history) - (len(scores) - 1) :])
+    ]

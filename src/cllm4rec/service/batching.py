@@ -1,0 +1,276 @@
+"""Where requests meet: a bounded queue, and one thread that scores what waits in one forward pass.
+
+Jobs share every pass fairly: a request for 64 long histories takes several passes and lets those
+behind it in meanwhile. How long a newcomer would wait follows from the tokens ahead of it and the
+measured throughput; where that is too long it is refused at once instead of waiting.
+"""
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.ranking import Scorer
+from cllm4rec.service.jobs import Job, Reduce, stacked
+from cllm4rec.service.speed import Speed
+
+
+class Overloaded(Exception):
+    """Too much waits already.
+
+    Attributes:
+        retry_after_s: seconds after which asking again makes sense.
+    """
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many requests are waiting; ask again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class DeadlinePassed(Exception):
+    """The request was not answered in time and was given up."""
+
+
+class Observer(Protocol):
+    """Is told what the batcher does; called from its thread."""
+
+    def batch(self, documents: int, tokens: int, seconds: float) -> None:
+        """A forward pass was done."""
+
+    def dropped(self, reason: str) -> None:
+        """A job was given up before it was computed."""
+
+
+class MicroBatcher:
+    """One worker thread behind a bounded queue; made and used on the event loop.
+
+    Args:
+        batch_tokens: tokens of one forward pass.
+        gather_s: longest wait for requests that are announced and not yet submitted.
+        max_wait_s: newcomers that would wait longer are refused.
+        observer: is told of every pass.
+    """
+
+    def __init__(
+        self, *, batch_tokens: int, gather_s: float, max_wait_s: float, observer: Observer
+    ) -> None:
+        self.batch_tokens = batch_tokens
+        self.gather_s = gather_s
+        self.max_wait_s = max_wait_s
+        self.speed = Speed()
+        """Of the passes so far."""
+        self.announced = 0
+        """Requests that are being read and will be submitted soon."""
+        self._observer = observer
+        self._jobs: deque[Job] = deque()
+        self._running_tokens = 0
+        self._running_since_s = 0.0
+        self._condition = threading.Condition()
+        self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
+
+    def start(self) -> None:
+        """Start the worker; to be called on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what was accepted, then end the worker."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        self._thread.join()
+
+    @property
+    def waiting_tokens(self) -> int:
+        """Tokens that are queued or being scored."""
+        return self._running_tokens + sum(job.left for job in list(self._jobs))
+
+    @property
+    def waiting_jobs(self) -> int:
+        """Requests that are queued."""
+        return len(self._jobs)
+
+    def refuse_if_full(self) -> None:
+        """Refuse a newcomer that would wait too long.
+
+        Raises:
+            Overloaded: it would.
+        """
+        jobs = list(self._jobs)
+        if not jobs:
+            return
+        # A large job does not keep newcomers waiting for all of it, but only for its fair share.
+        share = max(self.batch_tokens // 4, 1)
+        queued = sum(min(job.left, share) for job in jobs)
+        running_s = self.speed.seconds(self._running_tokens, self.batch_tokens)
+        running_left_s = max(0.0, running_s - (time.perf_counter() - self._running_since_s))
+        wait_s = running_left_s + self.speed.seconds(queued, self.batch_tokens)
+        # What is expected may be wrong on a busy machine; what has been waited is not. (A job that
+        # was begun waits by right: it is large.)
+        waited_s = max((time.monotonic() - job.since_s for job in jobs if not job.done), default=0)
+        wait_s = max(wait_s, waited_s)
+        if wait_s > self.max_wait_s:
+            raise Overloaded(max(1, math.ceil(wait_s)))
+
+    async def score(
+        self,
+        scorer: Scorer,
+        users: NDArray[np.int32],
+        histories: Interactions,
+        tokens: NDArray[np.int64],
+        reduce: Reduce,
+        *,
+        deadline_s: float,
+    ) -> list[Any]:
+        """Score histories in company of other requests'.
+
+        Args:
+            scorer: the model that the request began with.
+            users: user numbers ``[rows]``.
+            histories: one row per user.
+            tokens: of each row's document.
+            reduce: called in the worker thread for consecutive rows.
+            deadline_s: by :func:`time.monotonic`.
+
+        Returns:
+            What ``reduce`` returned, in the order of the rows.
+
+        Raises:
+            DeadlinePassed: it took too long.
+        """
+        loop = asyncio.get_running_loop()
+        job = Job(
+            scorer,
+            users,
+            histories,
+            tokens,
+            reduce,
+            deadline_s,
+            time.monotonic(),
+            loop.create_future(),
+        )
+        job.left = int(tokens.sum())
+        with self._condition:
+            if self._closing:
+                raise DeadlinePassed("the service is shutting down")
+            self._jobs.append(job)
+            self._condition.notify()
+        return await job.future
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            started_at_s = self._running_since_s = time.perf_counter()
+            finished: list[tuple[Job, BaseException | None]] = []
+            try:
+                finished = self._score(batch)
+            except Exception as error:
+                # Every request of the pass fails, and the next pass is tried nevertheless.
+                finished = [(job, error) for job, _rows in batch]
+            tokens, self._running_tokens = self._running_tokens, 0
+            elapsed_s = time.perf_counter() - started_at_s
+            self.speed.learn(tokens, elapsed_s)
+            self._observer.batch(sum(r.stop - r.start for _, r in batch), tokens, elapsed_s)
+            self._resolve(finished)
+
+    def _score(self, batch: list[tuple[Job, slice]]) -> list[tuple[Job, BaseException | None]]:
+        users = np.concatenate([job.users[rows] for job, rows in batch])
+        histories = stacked([job.histories.rows(range(r.start, r.stop)) for job, r in batch])
+        scores = batch[0][0].scorer.score(users, histories)
+        finished: list[tuple[Job, BaseException | None]] = []
+        start, again = 0, []
+        for job, rows in batch:
+            stop = start + rows.stop - rows.start
+            try:
+                job.kept.append(job.reduce(scores[start:stop], rows))
+            except Exception as error:
+                finished.append((job, error))
+            else:
+                if rows.stop == len(job.users):
+                    finished.append((job, None))
+                else:
+                    job.done = rows.stop
+                    again.append(job)
+            start = stop
+        with self._condition:
+            self._jobs.extend(again)
+        return finished
+
+    def _next_batch(self) -> list[tuple[Job, slice]]:
+        """Rows for one forward pass; none when the batcher is closed and nothing is left."""
+        with self._condition:
+            while True:
+                while not self._jobs and not self._closing:
+                    self._condition.wait()
+                self._gather()
+                self._drop()
+                if self._jobs:
+                    return self._taken()
+                if self._closing:
+                    return []
+
+    def _gather(self) -> None:
+        """Wait a moment for requests that are on their way, never when there are none."""
+        until_s = time.monotonic() + self.gather_s
+        while self.announced > 0 and not self._closing:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0 or sum(job.left for job in self._jobs) >= self.batch_tokens:
+                return
+            self._condition.wait(left_s)
+
+    def _drop(self) -> None:
+        """Leave out jobs nobody waits for any more."""
+        now_s = time.monotonic()
+        late = [job for job in self._jobs if job.deadline_s < now_s and not job.future.cancelled()]
+        gone = sum(job.future.cancelled() for job in self._jobs)
+        if late or gone:
+            kept = [j for j in self._jobs if j.deadline_s >= now_s and not j.future.cancelled()]
+            self._jobs = deque(kept)
+            for _ in range(gone):
+                self._observer.dropped("client left")
+            for _ in late:
+                self._observer.dropped("deadline")
+            self._resolve([(job, DeadlinePassed("not answered in time")) for job in late])
+
+    def _taken(self) -> list[tuple[Job, slice]]:
+        """A fair share of every waiting job's rows, as far as they ask the same model."""
+        scorer = self._jobs[0].scorer
+        share = self.batch_tokens // len(self._jobs)
+        batch: list[tuple[Job, slice]] = []
+        kept: list[Job] = []
+        tokens = 0
+        for job in self._jobs:
+            if job.scorer is not scorer or tokens >= self.batch_tokens:
+                kept.append(job)
+                continue
+            rows = job.take(min(share, self.batch_tokens - tokens))
+            taken = int(job.tokens[rows].sum())
+            job.left -= taken
+            tokens += taken
+            batch.append((job, rows))
+        self._jobs = deque(kept)
+        self._running_tokens = tokens
+        return batch
+
+    def _resolve(self, finished: list[tuple[Job, BaseException | None]]) -> None:
+        """Hand results to the event loop, all of a pass at one go."""
+        assert self._loop is not None
+        if finished:
+            self._loop.call_soon_threadsafe(_deliver, finished)
+
+
+def _deliver(finished: list[tuple[Job, BaseException | None]]) -> None:
+    for job, error in finished:
+        if job.future.done():
+            continue
+        if error is None:
+            job.future.set_result(job.kept)
+        else:
+            job.future.set_exception(error)

@@ -1,0 +1,180 @@
+"""The feedback log: what is acknowledged is on the disk, whatever happens to the process.
+
+One append-only JSONL file whose lines are rows of ``interactions.jsonl``. Requests that wait at the
+same time share one ``fsync``. A line that a killed process left half written was never
+acknowledged; it is cut off at the next start.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cllm4rec.errors import InputError
+
+FILE = "interactions.jsonl"
+MAX_WAITING_BYTES = 64_000_000
+"""Feedback that may wait for the disk; more is refused."""
+_BLOCK = 1 << 16
+
+
+class FeedbackUnavailable(Exception):
+    """The log cannot take anything now; the message says why."""
+
+
+class FeedbackLog:
+    """Append-only, group-committed log.
+
+    Args:
+        folder: made where it is absent; one service at a time may write to it.
+        on_commit: told after every ``fsync``.
+
+    Raises:
+        InputError: the folder cannot be written, or another service writes to it.
+    """
+
+    def __init__(self, folder: Path, on_commit: Callable[[], None] = lambda: None) -> None:
+        self.path = folder / FILE
+        self.waiting_bytes = 0
+        self._on_commit = on_commit
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._condition = threading.Condition()
+        self._closing = False
+        self._broken: str | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise InputError(
+                f"cannot write feedback to {self.path}: {error.strerror}; give --feedback DIR"
+            ) from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise InputError(
+                f"{self.path} is written by another service; give --feedback DIR"
+            ) from None
+        self._size = _whole_lines(self._file)
+        os.ftruncate(self._file, self._size)
+        os.fsync(self._file)
+        _flush_names(folder)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="feedback", daemon=True)
+
+    def start(self) -> None:
+        """Start the writer; to be called on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what was accepted, then end."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+        os.close(self._file)
+
+    async def append(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Append rows; returns when they are on the disk.
+
+        Raises:
+            FeedbackUnavailable: the disk is full or broken, or too much is waiting for it.
+        """
+        data = "".join(json.dumps(row) + "\n" for row in rows).encode("ascii")
+        written = asyncio.get_running_loop().create_future()
+        with self._condition:
+            if self._broken is not None:
+                raise FeedbackUnavailable(self._broken)
+            if self._closing:
+                raise FeedbackUnavailable("the service is shutting down")
+            if self.waiting_bytes + len(data) > MAX_WAITING_BYTES:
+                raise FeedbackUnavailable("too much feedback is waiting for the disk")
+            self.waiting_bytes += len(data)
+            self._waiting.append((data, written))
+            self._condition.notify()
+        await written
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                while not self._waiting and not self._closing:
+                    self._condition.wait()
+                group, self._waiting = self._waiting, []
+                if not group:
+                    return
+            error = self._commit(b"".join(data for data, _ in group))
+            with self._condition:
+                self.waiting_bytes -= sum(len(data) for data, _ in group)
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(_deliver, [future for _, future in group], error)
+
+    def _commit(self, data: bytes) -> FeedbackUnavailable | None:
+        if self._broken is not None:
+            return FeedbackUnavailable(self._broken)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError as error:
+            # Part of it may be there; what nobody was told of must not stay half written.
+            os.ftruncate(self._file, self._size)
+            return FeedbackUnavailable(f"cannot write feedback: {error.strerror}")
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            # After a failed fsync nobody knows what is on the disk, and a second one may lie.
+            self._broken = f"the feedback log's disk failed: {error.strerror}; restart the service"
+            return FeedbackUnavailable(self._broken)
+        self._size += len(data)
+        self._on_commit()
+        return None
+
+
+def rows_of(interactions: Sequence[Any]) -> list[dict[str, Any]]:
+    """Rows of ``interactions.jsonl``; the time of arrival stands where none was given."""
+    now_s = int(time.time())
+    return [
+        {
+            "user_id": each.user_id,
+            "item_id": each.item_id,
+            "timestamp": now_s if each.timestamp is None else each.timestamp,
+        }
+        for each in interactions
+    ]
+
+
+def _deliver(futures: list["asyncio.Future[None]"], error: FeedbackUnavailable | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+def _whole_lines(file: int) -> int:
+    """Bytes up to and including the last line feed."""
+    end = os.fstat(file).st_size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        block = os.pread(file, end - start, start)
+        if (at := block.rfind(b"\n")) >= 0:
+            return start + at + 1
+        end = start
+    return 0
+
+
+def _flush_names(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,83 @@
+"""Columns of the item table → few classes that can be told apart by colour."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+MOST_CATEGORIES = 8
+"""Colours that an eye can tell apart; the style sheet has as many."""
+MOST_BINS = 6
+"""Steps of the scale of numbers; the style sheet has as many."""
+LEAST_COVERED = 0.3
+"""Share of the items that the commonest categories must cover; a column of names does not."""
+
+Coloured = dict[str, Any]
+"""``name``, ``kind`` (``categories`` or ``numbers``), ``labels``, each item's ``codes`` (places in
+the labels, maybe several, maybe none), and whether some items have ``others``."""
+
+
+def coloured(name: str, values: Sequence[str | None]) -> Coloured | None:
+    """Classes of one column; None where colours would say nothing.
+
+    A column of many different numbers becomes ranges with about equally many items in each;
+    anything else is taken as categories, several in one value if it lists them as ``a, b``.
+
+    Args:
+        name: the column's.
+        values: one, or None, per item.
+    """
+    numbers = [_number(value) for value in values]
+    given = {number for value, number in zip(values, numbers, strict=True) if value is not None}
+    if None not in given and len(given) > MOST_CATEGORIES:
+        return binned(name, [number if number is not None else np.nan for number in numbers])
+    parts = [[] if value is None else value.split(", ") for value in values]
+    counts = Counter(part for each in parts for part in set(each))
+    # Commonest first; equally common ones in the order of the alphabet.
+    labels = sorted(counts, key=lambda part: (-counts[part], part))[:MOST_CATEGORIES]
+    place = {label: code for code, label in enumerate(labels)}
+    codes = [sorted(place[part] for part in set(each) if part in place) for each in parts]
+    covered = sum(map(bool, codes))
+    if len(labels) < 2 or covered < LEAST_COVERED * len(values):
+        return None
+    return {
+        "name": name,
+        "kind": "categories",
+        "labels": labels,
+        "codes": codes,
+        "others": covered < len(values),
+    }
+
+
+def binned(name: str, values: Sequence[float]) -> Coloured | None:
+    """Ranges of a column of numbers (NaN: none), about equally many items in each."""
+    column = np.asarray(values, dtype=np.float64)
+    given = np.isfinite(column)
+    if len(set(column[given].tolist())) < 2:
+        return None
+    ends = np.quantile(column[given], np.arange(1, MOST_BINS) / MOST_BINS, method="lower")
+    codes = np.searchsorted(np.unique(ends), column, side="left")
+    used, packed = np.unique(codes[given], return_inverse=True)
+    bins = [column[given][packed == code] for code in range(len(used))]
+    found = iter(packed.tolist())
+    return {
+        "name": name,
+        "kind": "numbers",
+        "labels": [_range(values.min(), values.max()) for values in bins],
+        "codes": [[next(found)] if known else [] for known in given.tolist()],
+        "others": not bool(given.all()),
+    }
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value) if value is not None else None
+    except ValueError:
+        return None
+    return number if number is not None and np.isfinite(number) else None
+
+
+def _range(low: float, high: float) -> str:
+    shown = [f"{value:.0f}" if value == int(value) else f"{value:.4g}" for value in (low, high)]
+    return shown[0] if low == high else f"{shown[0]}–{shown[1]}"  # noqa: RUF001

@@ -1,0 +1,76 @@
+// Whom the lists are for: a known user, or a history put together here. Kept in the address's
+// fragment, which no server sees, so that a reload or a link shows the same.
+
+const LONGEST_HISTORY = 1000; // what the service takes: the newest; older items are only left out
+
+/** Holds the user and the history, and tells one listener about every change. */
+export class Session {
+  #listener;
+
+  constructor(listener) {
+    this.user = null;
+    this.history = []; // [{id, title}], oldest first
+    this.changed = false; // whether the user's history was changed here
+    this.#listener = listener;
+  }
+
+  get ids() {
+    return this.history.map((item) => item.id);
+  }
+
+  get empty() {
+    return this.user === null && this.history.length === 0;
+  }
+
+  has(id) {
+    return this.history.some((item) => item.id === id);
+  }
+
+  become(user, history) {
+    Object.assign(this, { user, history, changed: false });
+    this.#tell({ kind: "user" });
+  }
+
+  add(item) {
+    if (this.has(item.id)) return;
+    this.history = [...this.history, { id: item.id, title: item.title }];
+    this.changed = true;
+    this.#tell({ kind: "added", item });
+  }
+
+  remove(id) {
+    const item = this.history.find((each) => each.id === id);
+    if (!item) return;
+    this.history = this.history.filter((each) => each.id !== id);
+    this.changed = true;
+    this.#tell({ kind: "removed", item });
+  }
+
+  clear() {
+    Object.assign(this, { user: null, history: [], changed: false });
+    this.#tell({ kind: "cleared" });
+  }
+
+  /** What is asked of the service. A history that was changed is nobody's: it goes as it is. */
+  question() {
+    if (this.user !== null && !this.changed) return { users: [this.user] };
+    const older = this.ids.slice(0, -LONGEST_HISTORY);
+    return { histories: [this.ids.slice(-LONGEST_HISTORY)], exclude: older.length ? older : null };
+  }
+
+  #tell(change) {
+    const values = new URLSearchParams();
+    if (this.user !== null && !this.changed) values.set("user", this.user);
+    else this.ids.forEach((id) => values.append("item", id));
+    const place = location.pathname + (values.size ? `#${values}` : "");
+    window.history.replaceState(null, "", place);
+    this.#listener(change);
+  }
+}
+
+/** What an address asks for: {user, items}. */
+export function asked(address) {
+  const inside = new URLSearchParams(address.hash.slice(1));
+  const user = inside.get("user") ?? new URLSearchParams(address.search).get("user");
+  return { user: user || null, items: inside.getAll("item") };
+}

@@ -1,0 +1,170 @@
+"""The routes: each checks, asks one part of the service, and translates its answer."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.exceptions import HTTPException
+
+from cllm4rec.data.ids import IdMap
+from cllm4rec.errors import CLLM4RecError, UnknownId
+from cllm4rec.service import asking, schemas
+from cllm4rec.service.answers import encoded
+from cllm4rec.service.asking import Question, off_loop
+from cllm4rec.service.feedback import rows_of
+from cllm4rec.service.parts import Parts, answered_or_gone
+from cllm4rec.service.schemas import BUSY, ERRORS, NOT_FOUND
+
+LARGE = 2_000
+"""List entries above which an answer is written outside the event loop."""
+
+AnyId = Annotated[str, Path(max_length=512)]
+
+
+def routes(parts: Parts) -> APIRouter:
+    """Every route of the service's interface, ``/v1``."""
+    router = APIRouter(prefix="/v1", responses=ERRORS)
+
+    @router.post("/recommend", response_model=schemas.RecommendResponse, responses=BUSY)
+    async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
+        """The best items for known users, or after bare histories."""
+        served = parts.holder.current
+        question = Question.of(body, served)
+        until_s = asking.deadline(parts.settings.deadline_s)
+
+        async def answer() -> tuple[Any, Any]:
+            rows = await asking.ranked(question, served, parts.batcher, until_s)
+            if not body.explain:
+                return rows, None
+            return rows, await asking.explained(question, rows, served, parts.batcher, until_s)
+
+        rows, reasons = await answered_or_gone(answer(), request)
+        return await _lists(body, rows, reasons, served, served.version)
+
+    @router.post("/compare", response_model=schemas.RecommendResponse)
+    async def compare(body: schemas.RecommendRequest) -> Response:
+        """The same question answered by EASE, the baseline to beat; fitted at the first call."""
+        served = parts.holder.current
+        question = Question.of(body, served)
+        if len(question.users) != 1:
+            raise HTTPException(422, "compare takes one user or one history at a time")
+        rows, reasons = await off_loop(asking.compared, question, served, body.explain)
+        return await _lists(body, rows, reasons, served, f"ease-{served.version}")
+
+    @router.get("/similar", response_model=schemas.SimilarResponse, responses=NOT_FOUND)
+    def similar(query: Annotated[schemas.SimilarQuery, Query()]) -> dict[str, Any]:
+        """Items whose embeddings point the same way."""
+        served = parts.holder.current
+        items, scores = served.similar(_found(served.catalogue.items, query.item_id), query.k)
+        return {
+            "model": {"version": served.version},
+            "item_id": query.item_id,
+            "items": [
+                {**served.named(item), "score": score}
+                for item, score in zip(items, scores, strict=True)
+            ],
+        }
+
+    @router.get("/items", response_model=schemas.ItemsResponse)
+    def items(query: Annotated[schemas.ItemsQuery, Query()]) -> dict[str, Any]:
+        """Items whose titles hold every word of the query; best known first."""
+        served = parts.holder.current
+        found = served.catalogue.search(query.query, query.limit)
+        return {"items": [served.named(item) for item in found]}
+
+    @router.get("/items/{item_id:path}", response_model=schemas.ItemResponse, responses=NOT_FOUND)
+    def item(item_id: AnyId) -> dict[str, Any]:
+        """All that is known of one item."""
+        served = parts.holder.current
+        number = _found(served.catalogue.items, item_id)
+        return {
+            **served.named(number),
+            "text": served.catalogue.texts[number],
+            "attributes": served.catalogue.attributes_of(number),
+            "interactions": int(served.catalogue.counts[number]),
+        }
+
+    @router.get("/users", response_model=schemas.UsersResponse)
+    def users(query: Annotated[schemas.UsersQuery, Query()]) -> dict[str, Any]:
+        """Known user ids that begin with the query."""
+        catalogue = parts.holder.current.catalogue
+        return {"users": catalogue.users_with(query.query, query.limit)}
+
+    @router.get(
+        "/users/{user_id:path}/history", response_model=schemas.ItemsResponse, responses=NOT_FOUND
+    )
+    def history(user_id: AnyId) -> dict[str, Any]:
+        """What a known user has had, oldest first."""
+        served = parts.holder.current
+        numbers = served.known.of(_found(served.catalogue.users, user_id)).tolist()
+        return {"items": [served.named(number) for number in numbers]}
+
+    @router.post("/feedback", status_code=202, response_model=schemas.AcceptedResponse)
+    async def feedback(body: schemas.FeedbackRequest) -> dict[str, int]:
+        """Keep interactions for the next training; answered when they are on the disk."""
+        catalogue = parts.holder.current.catalogue
+        catalogue.item_numbers([interaction.item_id for interaction in body.interactions])
+        await parts.feedback.append(rows_of(body.interactions))
+        parts.metrics.feedback.inc(len(body.interactions))
+        return {"accepted": len(body.interactions)}
+
+    @router.post(
+        "/reload",
+        response_model=schemas.ReloadResponse,
+        responses={409: {"model": schemas.ErrorResponse, "description": "The old model goes on."}},
+    )
+    async def reload() -> dict[str, Any]:
+        """Load the run's model anew; requests in flight finish on the old one."""
+        before = parts.holder.current.version
+        try:
+            served = await off_loop(parts.holder.load)
+        except CLLM4RecError as error:
+            raise HTTPException(409, f"{error}; model {before} goes on") from None
+        return {"model": {"version": served.version}}
+
+    return router
+
+
+def health(parts: Parts) -> APIRouter:
+    """Whether the process lives, whether it can answer, and what it has done so far."""
+    router = APIRouter()
+
+    @router.get("/healthz", response_model=schemas.StatusResponse)
+    async def healthz() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "alive"}
+
+    @router.get("/readyz", response_model=schemas.StatusResponse, responses={503: ERRORS[503]})
+    async def readyz() -> dict[str, str]:
+        """A model is loaded and requests are taken."""
+        if parts.draining:
+            raise HTTPException(503, "shutting down")
+        if not parts.holder.ready:
+            parts.holder.revive()  # whoever asks here may send no requests until it is ready
+            raise HTTPException(503, "the model is still being loaded")
+        return {"status": "ready"}
+
+    @router.get("/metrics", responses={401: ERRORS[401]}, response_class=Response)
+    def metrics() -> Response:
+        """Counters in Prometheus's text format."""
+        return Response(parts.metrics.page(), media_type="text/plain; version=0.0.4")
+
+    return router
+
+
+async def _lists(
+    body: schemas.RecommendRequest, rows: Any, reasons: Any, served: Any, version: str
+) -> Response:
+    def written() -> bytes:
+        results = asking.results(body, rows, reasons, served)
+        return encoded({"model": {"version": version}, "results": results})
+
+    large = sum(len(items) for items, _ in rows) > LARGE
+    content = await off_loop(written) if large else written()
+    return Response(content, media_type="application/json")
+
+
+def _found(known: IdMap, external_id: str) -> int:
+    try:
+        return known.number(external_id)
+    except UnknownId as error:
+        raise HTTPException(404, str(error)) from None

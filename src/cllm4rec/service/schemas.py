@@ -1,0 +1,229 @@
+"""What crosses the wire: requests are checked once, here; unknown fields are refused."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from cllm4rec.service.settings import MAX_ASKED, MAX_HISTORY, MAX_K
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+"""An external id: text, as in the input files."""
+History = Annotated[list[Id], Field(min_length=1, max_length=MAX_HISTORY)]
+"""Item ids, oldest first."""
+Name = Annotated[str, StringConstraints(max_length=1000)]
+Filter = Annotated[list[Id], Field(max_length=100_000)]
+
+_ONE_OF: dict[str, Any] = {
+    "oneOf": [
+        {"required": [given], "properties": {given: {"type": "array"}, other: {"type": "null"}}}
+        for given, other in (("users", "histories"), ("histories", "users"))
+    ]
+}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class RecommendRequest(_Strict):
+    """Whom to recommend for, and what may be recommended."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_OF)
+
+    users: Annotated[list[Id], Field(min_length=1, max_length=MAX_ASKED)] | None = None
+    """Known users; either these or ``histories``."""
+    histories: Annotated[list[History], Field(min_length=1, max_length=MAX_ASKED)] | None = None
+    """Item ids of people the run need not know, each oldest first."""
+    k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
+    """Length of each list."""
+    include: Filter | None = None
+    """Only these items may be recommended."""
+    exclude: Filter | None = None
+    """These items may not be recommended."""
+    where: Annotated[dict[Name, Name], Field(max_length=16)] | None = None
+    """Only items whose attributes (columns of ``items.*``) have these values."""
+    seen: bool = False
+    """Whether items of the history may be recommended."""
+    explain: bool = False
+    """Whether to measure, for each recommended item, which items of the history speak for it."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "RecommendRequest":
+        if (self.users is None) == (self.histories is None):
+            raise ValueError("give exactly one of users and histories")
+        return self
+
+
+class Interaction(_Strict):
+    """Something that happened."""
+
+    user_id: Id
+    """Need not be known."""
+    item_id: Id
+    """An item of the catalogue."""
+    timestamp: Annotated[int, Field(ge=0, le=10**12)] | None = None
+    """Unix seconds; the time of arrival if not given."""
+
+
+class FeedbackRequest(_Strict):
+    """Interactions to keep for the next training."""
+
+    interactions: Annotated[list[Interaction], Field(min_length=1, max_length=1000)]
+
+
+class _Query(BaseModel):
+    # Not strict: what stands in an address is text.
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class SimilarQuery(_Query):
+    """Which item, and how many like it."""
+
+    item_id: Annotated[str, Field(max_length=512)]
+    k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
+
+
+class ItemsQuery(_Query):
+    """Words of a title."""
+
+    query: Annotated[str, Field(max_length=200)]
+    limit: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+class UsersQuery(_Query):
+    """The beginning of a user id."""
+
+    query: Annotated[str, Field(max_length=200)] = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+class Model(BaseModel):
+    """The model that answered."""
+
+    version: str
+    """Changes when the model does."""
+
+
+class Reason(BaseModel):
+    """An item of the history that speaks for a recommendation."""
+
+    item_id: str
+    title: str | None
+    effect: float
+    """How far the score falls when this item is left out of the history."""
+
+
+class RecommendedItem(BaseModel):
+    """One item of a list."""
+
+    item_id: str
+    title: str | None
+    score: float
+    rank: int
+    """1 is best."""
+    reasons: list[Reason] | None
+    """Strongest first; null where none were asked for."""
+
+
+class Result(BaseModel):
+    """One list, best first."""
+
+    user_id: str | None
+    items: list[RecommendedItem]
+
+
+class RecommendResponse(BaseModel):
+    """One result per user or history, in their order."""
+
+    model: Model
+    results: list[Result]
+
+
+class SimilarItem(BaseModel):
+    """An item near another."""
+
+    item_id: str
+    title: str | None
+    score: float
+    """Cosine of the two items' embeddings."""
+
+
+class SimilarResponse(BaseModel):
+    """Nearest items, nearest first."""
+
+    model: Model
+    item_id: str
+    items: list[SimilarItem]
+
+
+class NamedItem(BaseModel):
+    """An item's id and title."""
+
+    item_id: str
+    title: str | None
+
+
+class ItemsResponse(BaseModel):
+    """Items found or had."""
+
+    items: list[NamedItem]
+
+
+class ItemResponse(NamedItem):
+    """All that is known of an item."""
+
+    text: str | None
+    attributes: dict[str, str | None]
+    interactions: int
+    """Training interactions."""
+
+
+class UsersResponse(BaseModel):
+    """Ids of known users."""
+
+    users: list[str]
+
+
+class AcceptedResponse(BaseModel):
+    """Feedback that is on the disk."""
+
+    accepted: int
+
+
+class ReloadResponse(BaseModel):
+    """The model that answers from now on."""
+
+    model: Model
+
+
+class StatusResponse(BaseModel):
+    """How the service is."""
+
+    status: str
+
+
+class ErrorResponse(BaseModel):
+    """What was wrong, in one line."""
+
+    error: str
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorResponse, "description": "The body is not JSON."},
+    401: {"model": ErrorResponse, "description": "No key, or a wrong one."},
+    403: {"model": ErrorResponse, "description": "Asked by a page of another site."},
+    408: {"model": ErrorResponse, "description": "The body did not arrive in time."},
+    413: {"model": ErrorResponse, "description": "The body is too long."},
+    421: {"model": ErrorResponse, "description": "Without keys, another host name was asked."},
+    422: {"model": ErrorResponse, "description": "A value is not usable; the error names it."},
+    503: {"model": ErrorResponse, "description": "Not ready, or shutting down."},
+}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "There is no such item or user."}
+}
+BUSY: dict[int | str, dict[str, Any]] = {
+    429: {
+        "model": ErrorResponse,
+        "description": "Too much is waiting; ask again after `Retry-After` seconds.",
+    }
+}

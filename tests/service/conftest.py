@@ -1,0 +1,50 @@
+"""A toy run, served in process once for all tests that only ask."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from cllm4rec import progress, stages
+from cllm4rec.data.sources.synthetic import write_planted_world
+from cllm4rec.rundir import RunDir
+from cllm4rec.service import ModelHolder, ServiceSettings, create_app
+from support.tiny_backbone import write_tiny_llama
+from support.toy_run import toy_config
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    write_planted_world(folder / "source", users=120, items=60)
+    backbone = write_tiny_llama(folder / "backbone", layers=2)
+    config = toy_config(backbone, "finetune.epochs=1", "finetune.user_token_dropout=0.5")
+    run = RunDir(folder / "run")
+    with progress.quiet():
+        stages.prepare(
+            folder / "source",
+            run,
+            split=folder / "source" / "split.parquet",
+            protocol="paper",
+            config=config,
+        )
+        stages.train(run, config)
+    return run.path
+
+
+@pytest.fixture(scope="session")
+def holder(run) -> ModelHolder:
+    holder = ModelHolder(run)
+    with progress.quiet():
+        holder.load()
+    return holder
+
+
+@pytest.fixture(scope="session")
+def client(run, holder, tmp_path_factory) -> Iterator[TestClient]:
+    settings = ServiceSettings(
+        run=run, feedback=tmp_path_factory.mktemp("feedback"), max_wait_ms=60_000
+    )
+    with TestClient(create_app(settings, holder)) as client:
+        yield client

@@ -1,0 +1,75 @@
+"""The same scores from a process of its own, and a clear end whichever side goes first."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import InputError
+from cllm4rec.service.apart import ScorerGone, ScoringProcess
+from cllm4rec.service.served import ModelHolder
+
+
+@pytest.fixture(scope="module")
+def apart(run):
+    process = ScoringProcess(run)
+    yield process
+    process.close()
+    assert not process.alive
+
+
+def test_its_scores_are_the_models_own(apart, holder):
+    served = holder.current
+    rows = [[1, 2, 3], [], [7], list(range(20))]
+    histories = Interactions.from_lists(rows, len(served.catalogue.items))
+    users = np.array([-1, 3, 0, 5], np.int32)
+    assert np.array_equal(apart.score(users, histories), served.scorer.score(users, histories))
+    assert apart.frame == served.frame
+    assert served.tokens(histories.counts()).tolist() == [served.frame + len(row) for row in rows]
+
+
+def test_a_fault_of_one_question_is_no_end(apart, holder):
+    num_items = len(holder.current.catalogue.items)
+    wrong = Interactions(np.array([0, 1]), np.array([num_items + 5], np.int32), num_items)
+    nobody = np.array([-1], np.int32)
+    with pytest.raises(RuntimeError, match="item number"):
+        apart.score(nobody, wrong)
+    assert apart.alive
+    assert apart.score(nobody, Interactions.from_lists([[1]], num_items)).shape == (1, num_items)
+
+
+def test_a_process_that_has_ended_says_so(run, holder):
+    process = ScoringProcess(run)
+    os.kill(process._process.pid, signal.SIGKILL)
+    histories = Interactions.from_lists([[1]], len(holder.current.catalogue.items))
+    with pytest.raises(ScorerGone):
+        process.score(np.array([-1], np.int32), histories)
+    assert not process.alive
+    process.close()
+
+
+def test_a_model_that_cannot_be_loaded_is_named(run, tmp_path):
+    broken = shutil.copytree(run, tmp_path / "run")
+    (broken / "model" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        ModelHolder(broken).load()
+    with pytest.raises(InputError, match="cannot be loaded"):
+        ModelHolder(broken, apart=True).load()
+    (broken / "model" / "model.json").unlink()
+    with pytest.raises(InputError, match="no trained model"):
+        ModelHolder(broken, apart=True).load()
+
+
+def test_the_process_that_takes_requests_loads_no_torch():
+    program = (
+        "import sys, cllm4rec.service.server, cllm4rec.cli.serve; print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"

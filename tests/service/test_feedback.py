@@ -1,0 +1,140 @@
+"""What is acknowledged is on the disk, whole lines only, whatever fails."""
+
+import asyncio
+import errno
+import json
+import os
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cllm4rec.errors import InputError
+from cllm4rec.service import feedback
+from cllm4rec.service.feedback import FeedbackLog, FeedbackUnavailable
+
+
+def row(user: str) -> dict:
+    return {"user_id": user, "item_id": "i", "timestamp": 1}
+
+
+def logged(folder) -> list[str]:
+    text = (folder / feedback.FILE).read_bytes()
+    assert text == b"" or text.endswith(b"\n")
+    return [json.loads(line)["user_id"] for line in text.splitlines()]
+
+
+def written(folder, conversation, **arguments):
+    async def run():
+        log = FeedbackLog(folder, **arguments)
+        log.start()
+        try:
+            return await asyncio.wait_for(conversation(log), 30)
+        finally:
+            await asyncio.to_thread(log.close)
+
+    return asyncio.run(run())
+
+
+@given(st.lists(st.lists(st.text(max_size=5), min_size=1, max_size=4), max_size=6))
+def test_every_row_is_one_line_in_the_order_of_its_request(tmp_path_factory, requests):
+    folder = tmp_path_factory.mktemp("log")
+
+    async def conversation(log):
+        for users in requests:
+            await log.append([row(user) for user in users])
+
+    written(folder, conversation)
+    assert logged(folder) == [user for users in requests for user in users]
+
+
+def test_requests_that_wait_together_share_one_commit(tmp_path, monkeypatch):
+    gate, really = threading.Event(), os.fsync
+    commits = []
+
+    async def conversation(log):
+        monkeypatch.setattr(os, "fsync", lambda file: (gate.wait(30), really(file)))
+        asked = [asyncio.ensure_future(log.append([row(str(n))])) for n in range(50)]
+        await asyncio.sleep(0.1)
+        assert not any(each.done() for each in asked)  # nothing is acknowledged before the disk
+        gate.set()
+        await asyncio.gather(*asked)
+
+    written(tmp_path, conversation, on_commit=lambda: commits.append(1))
+    assert sorted(logged(tmp_path)) == sorted(map(str, range(50)))
+    assert len(commits) <= 2
+
+
+@pytest.mark.parametrize("torn", [b'{"user_id": "torn", "it', b"x" * 200_000, b"{}"])
+@pytest.mark.parametrize("whole", [0, 2])
+def test_half_a_line_is_cut_off_at_the_start(tmp_path, torn, whole):
+    lines = b"".join(json.dumps(row(str(n))).encode() + b"\n" for n in range(whole))
+    (tmp_path / feedback.FILE).write_bytes(lines + torn)
+
+    async def conversation(log):
+        await log.append([row("new")])
+
+    written(tmp_path, conversation)
+    assert logged(tmp_path) == [*map(str, range(whole)), "new"]
+
+
+def test_a_full_disk_leaves_whole_lines_and_is_said(tmp_path, monkeypatch):
+    really = os.write
+
+    def full(file, data):
+        if len(data) > 10:
+            return really(file, bytes(data[:10]))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def conversation(log):
+        await log.append([row("first")])
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(FeedbackUnavailable, match="No space left"):
+            await log.append([row("second")])
+        monkeypatch.setattr(os, "write", really)
+        await log.append([row("third")])
+
+    written(tmp_path, conversation)
+    assert logged(tmp_path) == ["first", "third"]
+
+
+def test_after_a_failed_fsync_nothing_is_promised_any_more(tmp_path, monkeypatch):
+    really = os.fsync
+
+    def failing(_file):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async def conversation(log):
+        monkeypatch.setattr(os, "fsync", failing)
+        with pytest.raises(FeedbackUnavailable, match="restart the service"):
+            await log.append([row("a")])
+        monkeypatch.setattr(os, "fsync", really)
+        with pytest.raises(FeedbackUnavailable, match="restart the service"):
+            await log.append([row("b")])
+
+    written(tmp_path, conversation)
+
+
+def test_too_much_that_waits_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(feedback, "MAX_WAITING_BYTES", 10)
+
+    async def conversation(log):
+        with pytest.raises(FeedbackUnavailable, match="too much feedback"):
+            await log.append([row("a")])
+
+    written(tmp_path, conversation)
+
+
+def test_one_service_at_a_time_writes_a_log(tmp_path):
+    async def conversation(_log):
+        with pytest.raises(InputError, match=r"written by another service; give --feedback"):
+            FeedbackLog(tmp_path)
+
+    written(tmp_path, conversation)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot write feedback to .*give --feedback DIR"):
+        FeedbackLog(tmp_path / "file" / "log")

@@ -1,0 +1,252 @@
+"""Every route against the library: the service translates and adds nothing."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines.tuning import tune
+from cllm4rec.ranking import top_k
+from cllm4rec.reasons import reasons
+from cllm4rec.recommender import Recommender
+
+
+@pytest.fixture(scope="module")
+def served(holder):
+    return holder.current
+
+
+@pytest.fixture(scope="module")
+def recommender(run):
+    return Recommender.load(run)
+
+
+def recommended(client, **body):
+    response = client.post("/v1/recommend", json=body)
+    assert response.status_code == 200, response.text
+    return response.json()["results"]
+
+
+def ids(result):
+    return [item["item_id"] for item in result["items"]]
+
+
+def test_lists_of_known_users_are_the_recommenders(client, served, recommender):
+    users = served.dataset.users.ids([3, 0, 7])
+    ranked = recommender.recommend(users, 5)
+    for place, result in enumerate(recommended(client, users=users, k=5)):
+        assert result["user_id"] == users[place]
+        assert ids(result) == served.dataset.items.ids(ranked.items[place])
+        scores = [item["score"] for item in result["items"]]
+        assert scores == pytest.approx(ranked.scores[place].tolist(), abs=1e-5)
+        assert [item["rank"] for item in result["items"]] == [1, 2, 3, 4, 5]
+        assert all(item["reasons"] is None for item in result["items"])
+        titles = [served.catalogue.titles[number] for number in ranked.items[place]]
+        assert [item["title"] for item in result["items"]] == titles
+
+
+def test_lists_after_histories_are_the_recommenders(client, served, recommender):
+    histories = [served.dataset.items.ids(numbers) for numbers in ([1, 2, 3], [9], [4, 4, 1])]
+    for history, result in zip(
+        histories, recommended(client, histories=histories, k=4), strict=True
+    ):
+        ranked = recommender.recommend_for_history(history, 4)
+        assert result["user_id"] is None
+        assert ids(result) == served.dataset.items.ids(ranked.items[0])
+
+
+def test_the_version_is_the_models(client, served):
+    body = {"users": [served.dataset.users.id(0)]}
+    assert client.post("/v1/recommend", json=body).json()["model"]["version"] == served.version
+
+
+def test_filters_leave_out_and_keep_the_order(client, served):
+    user = served.dataset.users.id(0)
+    everything = ids(recommended(client, users=[user], k=1000)[0])
+    assert len(everything) == len(set(everything)) < len(served.dataset.items)
+    some, one = everything[3:9], everything[5]
+    got = recommended(client, users=[user], k=1000, include=some, exclude=[one])[0]
+    assert ids(got) == [item for item in some if item != one]
+    assert ids(recommended(client, users=[user], include=[])[0]) == []
+
+
+def test_seen_items_are_listed_only_when_asked_for(client, served):
+    user = served.dataset.users.id(2)
+    had = set(served.dataset.items.ids(served.known.of(2)))
+    assert not had & set(ids(recommended(client, users=[user], k=1000)[0]))
+    assert had < set(ids(recommended(client, users=[user], k=1000, seen=True)[0]))
+
+
+def test_reasons_are_the_measured_ones(client, served):
+    user = 5
+    result = recommended(client, users=[served.dataset.users.id(user)], k=3, explain=True)[0]
+    items = served.catalogue.item_numbers(ids(result))
+    history = served.known.of(user)
+    expected = reasons(served.scorer, user, history, np.array(items), len(served.dataset.items))
+    for item, found in zip(result["items"], expected, strict=True):
+        given = [(reason["item_id"], reason["effect"]) for reason in item["reasons"]]
+        assert [each for each, _ in given] == [served.catalogue.ids[r.item] for r in found]
+        assert [effect for _, effect in given] == pytest.approx([r.effect for r in found], abs=1e-4)
+
+
+def test_reasons_that_would_take_too_long_are_refused_at_once(client, served, monkeypatch):
+    speed = client.app.state.parts.batcher.speed
+    monkeypatch.setattr(speed, "seconds", lambda tokens, _largest: 0.0 if tokens < 100 else 99.0)
+    body = {"users": served.dataset.users.ids([1]), "explain": True}
+    response = client.post("/v1/recommend", json=body)
+    assert response.status_code == 422
+    assert "would take 99 s; ask for fewer at a time" in response.json()["error"]
+    assert client.post("/v1/recommend", json={**body, "explain": False}).status_code == 200
+
+
+def test_comparison_is_the_tuned_ease(client, served):
+    user = 4
+    body = {"users": [served.dataset.users.id(user)], "k": 6, "explain": True}
+    response = client.post("/v1/compare", json=body).json()
+    scorer = tune(BASELINES["ease"], served.dataset, Context.of(served.dataset)).scorer
+    history = served.known.rows([user])
+    items, _ = top_k(scorer.score(np.array([user]), history), history, 6)
+    assert ids(response["results"][0]) == served.dataset.items.ids(items[0])
+    assert response["model"]["version"].startswith("ease-")
+    assert response["results"][0]["items"][0]["reasons"]
+
+
+def test_comparison_takes_one_at_a_time(client, served):
+    response = client.post("/v1/compare", json={"users": served.dataset.users.ids([0, 1])})
+    assert response.status_code == 422
+    assert response.json() == {"error": "compare takes one user or one history at a time"}
+
+
+def test_similar_items_are_nearest_by_cosine(client, served, recommender):
+    table = recommender.model.embedding.items.detach().numpy()
+    unit = table / np.linalg.norm(table, axis=1, keepdims=True)
+    cosines = unit @ unit[7]
+    cosines[7] = -np.inf
+    response = client.get("/v1/similar", params={"item_id": served.catalogue.ids[7], "k": 5})
+    found = response.json()["items"]
+    assert [i["item_id"] for i in found] == served.dataset.items.ids(np.argsort(-cosines)[:5])
+    assert [i["score"] for i in found] == pytest.approx(np.sort(cosines)[::-1][:5], abs=1e-5)
+    everything = client.get("/v1/similar", params={"item_id": served.catalogue.ids[7], "k": 1000})
+    assert len(everything.json()["items"]) == len(served.dataset.items) - 1
+
+
+def test_items_are_found_by_words_and_by_id(client, served):
+    title = served.catalogue.titles[3]
+    found = client.get("/v1/items", params={"query": title.upper(), "limit": 3}).json()["items"]
+    assert found[0]["title"] == title
+    item = client.get(f"/v1/items/{served.catalogue.ids[3]}").json()
+    assert item == {
+        "item_id": served.catalogue.ids[3],
+        "title": title,
+        "text": served.catalogue.texts[3],
+        "attributes": {},
+        "interactions": int(served.dataset.part("train").item_counts()[3]),
+    }
+
+
+def test_users_are_found_and_their_histories_are_oldest_first(client, served):
+    users = client.get("/v1/users", params={"query": "user_00001", "limit": 4}).json()["users"]
+    assert users == [f"user_00001{n}" for n in range(4)]
+    history = client.get(f"/v1/users/{users[0]}/history").json()["items"]
+    number = served.dataset.users.number(users[0])
+    expected = served.dataset.items.ids(served.known.of(number))
+    assert [item["item_id"] for item in history] == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({}, "give exactly one of users and histories"),
+        ({"users": ["a"], "histories": [["b"]]}, "give exactly one of users and histories"),
+        ({"users": ["nobody"]}, "unknown user 'nobody'"),
+        ({"histories": [["nothing"]]}, "unknown item 'nothing'"),
+        ({"histories": [[]]}, "at least 1 item"),
+        ({"histories": [["x"] * 1001]}, "at most 1000 items"),
+        ({"users": ["x"] * 65}, "at most 64 items"),
+        ({"users": ["user_000001"], "k": 0}, "greater than or equal to 1"),
+        ({"users": ["user_000001"], "k": 1001}, "less than or equal to 1000"),
+        ({"users": ["user_000001"], "k": "10"}, "valid integer"),
+        ({"users": ["user_000001"], "kay": 3}, "body.kay: Extra inputs are not permitted"),
+        ({"users": ["user_000001"], "where": {"colour": "red"}}, "no column 'colour'"),
+        ({"users": ["user_000001"], "include": ["?"]}, "unknown item '?'"),
+    ],
+)
+def test_what_cannot_be_answered_is_one_line_and_422(client, body, error):
+    response = client.post("/v1/recommend", json=body)
+    assert response.status_code == 422
+    assert list(response.json()) == ["error"]
+    assert error in response.json()["error"]
+    assert "\n" not in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/items/no%2Fitem", "/v1/similar?item_id=x", "/v1/users/x/history", "/nowhere"]
+)
+def test_what_is_not_there_is_404(client, path):
+    response = client.get(path)
+    assert response.status_code == 404
+    assert list(response.json()) == ["error"]
+
+
+def test_feedback_is_on_the_disk_when_it_is_accepted(client, served):
+    item = served.catalogue.ids[0]
+    rows = [{"user_id": "new", "item_id": item}, {"user_id": "é", "item_id": item, "timestamp": 9}]
+    response = client.post("/v1/feedback", json={"interactions": rows})
+    assert (response.status_code, response.json()) == (202, {"accepted": 2})
+    log = client.app.state.parts.feedback.path.read_text().splitlines()
+    first, second = (json.loads(line) for line in log[-2:])
+    assert first["user_id"] == "new"
+    assert first["timestamp"] > 1_600_000_000
+    assert second == {"user_id": "é", "item_id": item, "timestamp": 9}
+
+
+def test_feedback_on_an_unknown_item_is_refused_as_a_whole(client, served):
+    size = client.app.state.parts.feedback.path.stat().st_size
+    known = {"user_id": "u", "item_id": served.catalogue.ids[0]}
+    rows = [known, {"user_id": "u", "item_id": "??"}]
+    assert client.post("/v1/feedback", json={"interactions": rows}).status_code == 422
+    assert client.post("/v1/feedback", json={"interactions": []}).status_code == 422
+    assert client.post("/v1/feedback", json={"interactions": [known] * 1001}).status_code == 422
+    assert client.app.state.parts.feedback.path.stat().st_size == size
+
+
+def test_metrics_name_routes_and_never_ids(client, served):
+    client.get(f"/v1/items/{served.catalogue.ids[1]}")
+    client.get("/v1/users/secret-user/history")
+    page = client.get("/metrics").text
+    assert 'route="/v1/items/{item_id:path}",status="200"' in page
+    assert 'route="/v1/users/{user_id:path}/history",status="404"' in page
+    assert "secret-user" not in page
+    assert served.catalogue.ids[1] not in page
+    for name in ("queue_tokens", "batch_documents_count", "shed_total", "tokens_total"):
+        assert f"cllm4rec_{name} " in page
+
+
+def test_it_is_alive_and_ready(client):
+    assert client.get("/healthz").json() == {"status": "alive"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    assert client.get("/docs").status_code == 200
+
+
+def test_large_answers_are_whole(client, served):
+    users = served.dataset.users.ids(list(range(64)))
+    results = recommended(client, users=users, k=1000)
+    assert [result["user_id"] for result in results] == users
+    for number, result in enumerate(results):
+        assert len(result["items"]) == len(served.dataset.items) - len(served.known.of(number))
+
+
+def test_a_history_of_the_longest_kind_is_answered(client, served):
+    histories = [list(served.catalogue.ids) * 16][0][:1000]
+    assert len(recommended(client, histories=[histories], k=3, seen=True)[0]["items"]) == 3
+
+
+def test_scores_of_a_history_do_not_depend_on_its_company(client, served):
+    histories = [served.dataset.items.ids([n, n + 1]) for n in range(8)]
+    together = recommended(client, histories=histories, k=5)
+    for history, result in zip(histories, together, strict=True):
+        alone = recommended(client, histories=[history], k=5)[0]
+        assert ids(alone) == ids(result)
+        expected = [item["score"] for item in alone["items"]]
+        assert [item["score"] for item in result["items"]] == pytest.approx(expected, abs=1e-5)

@@ -1,0 +1,56 @@
+"""A toy run whose titles try to be HTML."""
+
+from pathlib import Path
+
+from cllm4rec import progress, stages
+from cllm4rec.rundir import RunDir
+from support.input_folder import write_rows
+from support.tiny_backbone import write_tiny_llama
+from support.toy_run import toy_config
+
+SCRIPT = "<script>alert('title')</script>"
+QUOTES = "Tom & \"Jerry\" <b onclick='x'>'s"
+GENRES = ["Comedy", "Comedy, Drama", "Drama", "Horror", "Drama, War"]
+USERS, ITEMS, EACH = 24, 40, 12
+
+
+def item_rows() -> list[dict[str, str | None]]:
+    """Item ids ``i00`` on; two titles that are HTML, one that is missing."""
+    titles: list[str | None] = [f"Film {number:02}" for number in range(ITEMS)]
+    titles[:3] = [SCRIPT, QUOTES, None]
+    return [
+        {
+            "item_id": f"i{number:02}",
+            "title": titles[number],
+            "text": f"A story in {number} parts, <i>told</i> slowly." if number % 2 else None,
+            "genres": GENRES[number % len(GENRES)],
+            "year": str(1980 + number),
+        }
+        for number in range(ITEMS)
+    ]
+
+
+def make_page_run(folder: Path) -> RunDir:
+    """Prepare, train and evaluate; takes seconds."""
+    source, run = folder / "source", RunDir(folder / "run")
+    log = [
+        {
+            "user_id": f"u{user:02}",
+            "item_id": f"i{(3 * user + place * (1 + user % 3)) % ITEMS:02}",
+            "timestamp": 1000 * user + place,
+        }
+        for user in range(USERS)
+        for place in range(EACH)
+    ]
+    write_rows(source, "interactions", log)
+    write_rows(source, "items", item_rows())
+    config = toy_config(
+        write_tiny_llama(folder / "backbone"),
+        "finetune.epochs=1",
+        "evaluate.baselines=['popularity', 'ease']",
+    )
+    with progress.quiet():
+        stages.prepare(source, run, split=None, protocol="paper", config=config)
+        stages.train(run, config)
+        stages.evaluate(run)
+    return run

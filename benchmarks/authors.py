@@ -252,7 +252,7 @@ def _time(
     paths: dict[bool, Theirs],
     batches: int,
 ) -> None:
-    seconds: dict[tuple[str, str], list[float]] = {}
+    seconds: dict[tuple[str, str], list[list[float]]] = {}
     with progress.task("Comparing", total=len(STAGES) * (2 + 3 * batches), unit="run") as task:
         for stage in STAGES:
             size = len(drawn[stage])
@@ -264,28 +264,45 @@ def _time(
         for number in range(batches):
             for stage in STAGES:
                 size = len(drawn[stage])
-                began_s = time.perf_counter()
+                begun = _now()
                 ours.train(stage, Pass(stage, 0, size))
-                _note(seconds, stage, "ours", began_s, size)
+                _note(seconds, stage, "ours", begun, size)
                 task.advance()
                 some = drawn[stage][number * theirs.BATCH : (number + 1) * theirs.BATCH]
                 for joint, path in paths.items():
                     documents = path.documents(stage, some)
-                    began_s = time.perf_counter()
+                    begun = _now()
                     path.train(stage, documents)
-                    _note(seconds, stage, NAMES[1 + joint], began_s, len(some))
+                    _note(seconds, stage, NAMES[1 + joint], begun, len(some))
                     task.advance()
     for row in rows:
+        means = {
+            name: [statistics.mean(kind) for kind in zip(*seconds[row["stage"], name], strict=True)]
+            for name in NAMES
+        }
         for name in NAMES:
-            row[f"{name}_users_per_s"] = 1 / statistics.mean(seconds[row["stage"], name])
+            row[f"{name}_users_per_s"] = 1 / means[name][0]
         for name in NAMES[1:]:
-            row[f"times_{name}"] = row["ours_users_per_s"] / row[f"{name}_users_per_s"]
+            row[f"times_{name}"] = means[name][0] / means["ours"][0]
+            # What other programs take from the machine is not in it.
+            row[f"processor_times_{name}"] = means[name][1] / means["ours"][1]
+
+
+def _now() -> tuple[float, float]:
+    """Wall clock and processor time, in seconds."""
+    return time.perf_counter(), time.process_time()
 
 
 def _note(
-    seconds: dict[tuple[str, str], list[float]], stage: str, name: str, began_s: float, size: int
+    seconds: dict[tuple[str, str], list[list[float]]],
+    stage: str,
+    name: str,
+    begun: tuple[float, float],
+    size: int,
 ) -> None:
-    seconds.setdefault((stage, name), []).append((time.perf_counter() - began_s) / size)
+    """Both times since then, per document."""
+    spent = [(now - then) / size for now, then in zip(_now(), begun, strict=True)]
+    seconds.setdefault((stage, name), []).append(spent)
 
 
 def show(result: dict[str, Any]) -> None:
@@ -296,6 +313,7 @@ def show(result: dict[str, Any]) -> None:
             "stage": row["stage"],
             **{f"{name}, users/s": row[f"{name}_users_per_s"] for name in NAMES},
             **{f"times {name}": row[f"times_{name}"] for name in NAMES[1:]},
+            **{f"processor times {n}": row[f"processor_times_{n}"] for n in NAMES[1:]},
         }
         for row in rows
     ]

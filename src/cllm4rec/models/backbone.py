@@ -99,6 +99,8 @@ def load_backbone(
     if depth > layers:
         raise ConfigError(f"setting backbone.depth = {depth}: {folder.name} has {layers} layers")
     hf_config.num_hidden_layers = depth
+    if getattr(hf_config, "activation_function", None) == "gelu_new":
+        hf_config.activation_function = "gelu_pytorch_tanh"  # the same function in one kernel
     dtype = torch.float32 if config.mode == "full" else arithmetic(config.dtype)
     model = _load_weights(folder, hf_config, dtype)
     words = model.get_input_embeddings().weight.detach().float().clone()
@@ -106,7 +108,9 @@ def load_backbone(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             random: Any = AutoModel
-            model = random.from_config(hf_config, attn_implementation="sdpa").to(dtype)
+            model = random.from_config(hf_config, attn_implementation=_attention(hf_config)).to(
+                dtype
+            )
     model.requires_grad_(config.mode == "full")
     _drop_word_embeddings(model)
     if config.mode == "lora":
@@ -146,13 +150,22 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def _attention(hf_config: Any) -> str:
+    """Plain products beat the processor's fused kernel, whose backward pass is slow on histories.
+
+    A Llama has its own (`models.llama`) and comes here with very long documents only.
+    """
+    plain = hf_config.model_type != "llama" and not torch.cuda.is_available()
+    return "eager" if plain else "sdpa"
+
+
 def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype) -> Any:
     with quiet_transformers():
         model, report = AutoModel.from_pretrained(
             folder,
             config=hf_config,
             dtype=dtype,
-            attn_implementation="sdpa",
+            attn_implementation=_attention(hf_config),
             use_safetensors=True,
             output_loading_info=True,
         )

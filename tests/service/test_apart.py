@@ -1,10 +1,12 @@
 """The same scores from a process of its own, and a clear end whichever side goes first."""
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -63,6 +65,18 @@ def test_a_model_that_cannot_be_loaded_is_named(run, tmp_path):
     (broken / "model" / "model.json").unlink()
     with pytest.raises(InputError, match="no trained model"):
         ModelHolder(broken, apart=True).load()
+
+
+def test_a_process_that_nobody_asks_any_more_ends(run):
+    process = ScoringProcess(run)
+    inner, pipe = process._process, process._from
+    del process
+    gc.collect()
+    assert inner.wait(30) == 0
+    until_s = time.monotonic() + 10
+    while not pipe.closed:
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
 
 
 def test_the_process_that_takes_requests_loads_no_torch():

@@ -58,6 +58,7 @@ class ScoringProcess:
         try:
             hello = json.loads(_read(self._from))
         except ScorerGone:
+            self.close()
             raise InputError(f"the model in {run} cannot be loaded: its process ended") from None
         if "error" in hello:
             self.close()
@@ -104,7 +105,7 @@ class ScoringProcess:
     def __del__(self) -> None:
         # The last request that asked this model is done; nobody has to wait for its end.
         process = getattr(self, "_process", None)
-        if process is not None and process.poll() is None:
+        if process is not None and not self._from.closed:
             threading.Thread(target=_end, args=(process,), daemon=True).start()
 
 

@@ -82,7 +82,7 @@ def _blended(blend: float | None) -> str:
         return ""
     return (
         f" Its scores are blended with those of a linear model of interactions, whose share, "
-        f"{blend:g}, was chosen on validation; it is refitted when the model is loaded."
+        f"{blend:g}, was chosen on validation."
     )
 
 

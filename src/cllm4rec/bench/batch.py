@@ -43,10 +43,10 @@ def batch(
 
     Returns:
         ``users_per_s`` and ``tokens_per_s`` (without padding) from the histories file to
-        ``_SUCCESS``, the loading of the model left out; ``backbone_users_per_s`` of tokens to
-        hidden states (embedding and backbone) on the same batches; ``ratio`` of the two, the lowest
-        and the highest ratio of one shard, and ``ratio_without_embedding``, where the backbone is
-        given its vectors for nothing.
+        ``_SUCCESS``, the loading of the model left out; ``backbone_users_per_s`` of embedding and
+        backbone's forward pass on the same batches; ``ratio`` of the two, the lowest and the
+        highest ratio of one shard, and ``ratio_last_positions`` beside a pass that spares the last
+        layer all but the last positions, as batch scoring itself does.
     """
     with tempfile.TemporaryDirectory(prefix="cllm4rec-bench-") as name:
         folder = Path(name)
@@ -66,7 +66,7 @@ def batch(
                     rows.append(_both(scorer, audience, out, shard))
                     task.advance(shard.end - shard.start, ratio=rows[-1][1] / rows[-1][0])
         assert out.finish()
-    scored_s, bare_s, embedding_s, tokens = map(sum, zip(*rows, strict=True))
+    scored_s, bare_s, last_s, tokens = map(sum, zip(*rows, strict=True))
     total_s = read_s + scored_s
     ratios = [row[1] / row[0] for row in rows]
     return {
@@ -83,7 +83,7 @@ def batch(
         "tokens_per_s": round(tokens / total_s, 1),
         "backbone_users_per_s": round(users / bare_s, 1),
         "ratio": round(bare_s / total_s, 4),
-        "ratio_without_embedding": round((bare_s - embedding_s) / total_s, 4),
+        "ratio_last_positions": round(last_s / total_s, 4),
         "ratio_lowest": round(min(ratios), 4),
         "ratio_highest": round(max(ratios), 4),
     }
@@ -92,7 +92,7 @@ def batch(
 def _both(
     scorer: BatchScorer, audience: Audience, out: ShardFolder, shard: Shard
 ) -> tuple[float, float, float, int]:
-    """Seconds of the shard's whole way, of embedding and backbone, of embedding; its tokens."""
+    """Seconds of the shard's whole way, of the two bare forwards, and its tokens."""
     started_at_s = time.perf_counter()
     tokens = sum(counts.tokens for counts in score_shard(scorer, audience, out, shard))
     scored_s = time.perf_counter() - started_at_s
@@ -100,16 +100,17 @@ def _both(
 
 
 def _bare_s(scorer: BatchScorer, audience: Audience, shard: Shard) -> tuple[float, float]:
-    """Seconds of embedding and backbone together, and of the embedding, on a shard's batches."""
+    """Seconds from a shard's batches to hidden states: of all positions, of the last ones."""
     histories = audience.histories.rows(np.arange(shard.start, shard.end))
     batches = list(scorer.batches(audience.numbers[shard.start : shard.end], histories))
     model = scorer.scorer.model
-    embedding_s = 0.0
-    started_at_s = time.perf_counter()
+    forward_s = last_s = 0.0
     with torch.inference_mode():
         for each in batches:
-            embedding_at_s = time.perf_counter()
-            embedded = model.embedding(each.tokens)
-            embedding_s += time.perf_counter() - embedding_at_s
-            model.backbone(embedded)
-    return time.perf_counter() - started_at_s, embedding_s
+            started_at_s = time.perf_counter()
+            model.backbone(model.embedding(each.tokens), each.lengths)
+            between_s = time.perf_counter()
+            model.backbone.last(model.embedding(each.tokens), each.lengths)
+            forward_s += between_s - started_at_s
+            last_s += time.perf_counter() - between_s
+    return forward_s, last_s

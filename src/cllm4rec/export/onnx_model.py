@@ -122,6 +122,7 @@ def in_float32(model: RecLLM) -> RecLLM:
     if hasattr(backbone, "merge_and_unload"):
         model.backbone.model = backbone.merge_and_unload()
     model.backbone.autocast = False
+    model.backbone.layers = None  # the quick layers hold weights of their own, in bfloat16
     return model.float()
 
 

@@ -89,7 +89,7 @@ def test_a_stage_that_computes_something_else_is_marked_and_the_exit_code_is_one
     assert run([*arguments, "--depths", "1", "--stages", "request"]) == 1
     shown = capsys.readouterr().out
     assert "WRONG" in shown
-    assert "not equal to the slow path" in shown
+    assert "distance from the slow path" in shown
 
 
 @pytest.mark.parametrize(

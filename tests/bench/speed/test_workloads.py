@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cllm4rec.bench.speed.building import build
 from cllm4rec.bench.speed.check import SlowBackbone
 from cllm4rec.bench.speed.measuring import Measured
 from cllm4rec.bench.speed.settings import SCORING, STAGES, TRAINING, profile_config
@@ -34,6 +35,15 @@ def test_a_broken_embedding_is_found(built, slow, stage, monkeypatch):
 
     monkeypatch.setattr(ExtendedEmbedding, "forward", wrong)
     assert Measured(workload, workload.errors(slow)).wrong(torch.float32)
+
+
+@pytest.mark.parametrize("weights", ["random", "pretrained"])
+def test_whatever_weights_the_backbone_has_are_the_slow_path_s_too(
+    planted, overrides, tmp_path, slow, weights
+):
+    given = [*overrides, f"backbone.weights={weights}"]
+    for workload in build(STAGES, planted.dataset, 2, given, tmp_path, None):
+        assert not Measured(workload, workload.errors(slow)).wrong(torch.float32), workload.stage
 
 
 def test_a_backbone_of_another_depth_is_found(built, backbone):

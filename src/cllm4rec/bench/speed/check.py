@@ -7,7 +7,7 @@ there: so the gradient of the token tables, which every part of the model has to
 as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class SlowBackbone:
-    """The untouched layers of a folder, eager and float32."""
+    """The library's layers of a folder, eager and float32."""
 
     folder: Path
     depth: int
@@ -47,6 +47,16 @@ class SlowBackbone:
                 self.folder, config=config, dtype=torch.float32, attn_implementation="eager"
             )
         return model.eval().requires_grad_(False)
+
+    def take(self, weights: Mapping[str, Tensor]) -> None:
+        """Put a fast backbone's weights in by name: random ones are in no file.
+
+        The word embeddings, which it has none of, stay those of the file.
+        """
+        with torch.no_grad():
+            for name, own in self.model.state_dict().items():
+                if name in weights and weights[name].shape == own.shape:
+                    own.copy_(weights[name])
 
     @property
     def words(self) -> Tensor:
@@ -68,11 +78,12 @@ class SlowPath:
     """A model's losses and scores by the slow path.
 
     Args:
-        backbone: as the fast model's was before it was trained.
+        backbone: takes the fast one's weights.
         model: whose parameters are taken; its code is not used.
     """
 
     def __init__(self, backbone: SlowBackbone, model: CollaborativeLLM | ContentLLM) -> None:
+        backbone.take(model.backbone.model.state_dict())
         self.backbone = backbone
         self.model = model
         self.space = model.embedding.space

@@ -42,7 +42,8 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     stages = list(dict.fromkeys(row["stage"] for row in rows))
     depths = sorted({row["depth"] for row in rows})
     across = [row["flops_per_byte"] for row in rows]
-    line = np.geomspace(min([*across, peak / bandwidth]) / 3, max([*across, peak / bandwidth]) * 3)
+    corner = peak / bandwidth
+    line = np.array([min([*across, corner]) / 3, corner, max([*across, corner]) * 3])
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.5, 4.6), layout="constrained")
         axes = figure.subplots()
@@ -69,7 +70,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
             axes.plot([], [], "s", color=colour, label=f"depth {depth}")
         axes.set_xlabel("operations per byte, by formula")
         axes.set_ylabel("GFLOP/s, real tokens")
-        axes.legend(fontsize=7, loc="lower right", ncols=2)
+        figure.legend(fontsize=7, loc="outside right upper")
         with atomic_write(path) as temporary:
             nothing = {"Date": None} if kind == "svg" else {}
             figure.savefig(temporary, format=kind, dpi=150, metadata=nothing)

@@ -30,7 +30,10 @@ def readable(result: Mapping[str, Any]) -> dict[str, Any]:
     shown["share of a training step, %"] = _shares(training)
     shown["share of scoring, %"] = _shares([row for row in rows if row not in training])
     wrong = [row for row in rows if row["check"] == "WRONG"]
-    shown["not equal to the slow path"] = [{**_name(row), **row["errors"]} for row in wrong]
+    shown["distance from the slow path"] = [
+        _name(row) | {name.replace("exact_", "f32_"): e for name, e in row["errors"].items()}
+        for row in wrong
+    ]
     return {name: value for name, value in shown.items() if value != []}
 
 

@@ -56,7 +56,7 @@ class Workload(Protocol):
         ...
 
     def errors(self, slow: SlowBackbone) -> dict[str, float]:
-        """Relative distances of what it computes from the slow path; only before the first run."""
+        """Relative distances of what it computes from the slow path."""
         ...
 
     def timed(self) -> list[Timed]:

@@ -15,7 +15,9 @@ from transformers.utils import logging as transformers_logging
 
 from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import ConfigError, InputError
-from cllm4rec.models.llama import LONGEST, LlamaLayers, is_llama
+from cllm4rec.models.gpt2 import Gpt2Layers, is_gpt2
+from cllm4rec.models.llama import LlamaLayers, is_llama
+from cllm4rec.models.packed import LONGEST, PackedLayers
 
 
 class Backbone(nn.Module):
@@ -32,7 +34,7 @@ class Backbone(nn.Module):
         self.trained = trained
         self.autocast = autocast
         dtype = torch.bfloat16 if autocast else self.dtype
-        self.layers = LlamaLayers(model, dtype) if is_llama(model) else None
+        self.layers = written_out(model, dtype)
         self.eval()
 
     @property
@@ -76,6 +78,13 @@ class Backbone(nn.Module):
         return self.forward(embedded, lengths)[torch.arange(len(lengths)), lengths - 1]
 
 
+def written_out(model: nn.Module, dtype: torch.dtype) -> PackedLayers[Any] | None:
+    """Our own forward pass of the model, where there is one."""
+    if is_llama(model):
+        return LlamaLayers(model, dtype)
+    return Gpt2Layers(model, dtype) if is_gpt2(model) else None
+
+
 def load_backbone(
     folder: Path, config: BackboneConfig, seed: int
 ) -> tuple[Backbone, Float[Tensor, "words size"]]:
@@ -99,8 +108,6 @@ def load_backbone(
     if depth > layers:
         raise ConfigError(f"setting backbone.depth = {depth}: {folder.name} has {layers} layers")
     hf_config.num_hidden_layers = depth
-    if getattr(hf_config, "activation_function", None) == "gelu_new":
-        hf_config.activation_function = "gelu_pytorch_tanh"  # the same function in one kernel
     dtype = torch.float32 if config.mode == "full" else arithmetic(config.dtype)
     model = _load_weights(folder, hf_config, dtype)
     words = model.get_input_embeddings().weight.detach().float().clone()
@@ -108,9 +115,7 @@ def load_backbone(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             random: Any = AutoModel
-            model = random.from_config(hf_config, attn_implementation=_attention(hf_config)).to(
-                dtype
-            )
+            model = random.from_config(hf_config, attn_implementation="sdpa").to(dtype)
     model.requires_grad_(config.mode == "full")
     _drop_word_embeddings(model)
     if config.mode == "lora":
@@ -150,22 +155,13 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _attention(hf_config: Any) -> str:
-    """Plain products beat the processor's fused kernel, whose backward pass is slow on histories.
-
-    A Llama has its own (`models.llama`) and comes here with very long documents only.
-    """
-    plain = hf_config.model_type != "llama" and not torch.cuda.is_available()
-    return "eager" if plain else "sdpa"
-
-
 def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype) -> Any:
     with quiet_transformers():
         model, report = AutoModel.from_pretrained(
             folder,
             config=hf_config,
             dtype=dtype,
-            attn_implementation=_attention(hf_config),
+            attn_implementation="sdpa",
             use_safetensors=True,
             output_loading_info=True,
         )

@@ -1,4 +1,4 @@
-"""The written-out Llama forward pass against the library's, from the same weights."""
+"""Llama's and GPT-2's forward passes, written out, against the library's from the same weights."""
 
 import pytest
 import torch
@@ -9,21 +9,27 @@ from cllm4rec.config import BackboneConfig
 from cllm4rec.models.backbone import Backbone, load_backbone
 from support.tiny_backbone import SIZE, write_tiny_gpt2, write_tiny_llama
 
+WRITERS = {"llama": write_tiny_llama, "gpt2": write_tiny_gpt2}
+TRAINED = {"llama": 3 * 9 + 1, "gpt2": 3 * 12 + 3}
+"""Parameters of three layers and the final norm, and of GPT-2's positions."""
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_tiny_llama(tmp_path_factory.mktemp("llama"), layers=3)
+
+@pytest.fixture(scope="module", params=WRITERS)
+def folder(request, tmp_path_factory):
+    return WRITERS[request.param](tmp_path_factory.mktemp(request.param), layers=3)
 
 
 def load(folder, **changes) -> tuple[Backbone, torch.Tensor]:
-    """A backbone whose norm weights are not all one."""
+    """A backbone whose norm weights are not all one, nor its biases zero."""
     config = BackboneConfig(**{"depth": None, "dtype": "float32", **changes})
     backbone, words = load_backbone(folder, config, seed=0)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for name, parameter in backbone.model.named_parameters():
-            if "norm" in name:
+            if "norm" in name or "ln_" in name:
                 parameter.copy_(0.5 + torch.rand(parameter.shape, generator=generator))
+            elif name.endswith("bias"):
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
     return backbone, words
 
 
@@ -60,7 +66,8 @@ def test_hidden_states_and_gradients_are_the_librarys(folder, lengths, mode, onl
     ours, theirs = found
     torch.testing.assert_close(ours[0], theirs[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ours[1], theirs[1], rtol=1e-3, atol=1e-5)
-    assert len(ours[2]) == len(theirs[2]) == (0 if mode == "frozen" else 3 * 9 + 1)
+    expected = 0 if mode == "frozen" else TRAINED[backbone.model.config.model_type]
+    assert len(ours[2]) == len(theirs[2]) == expected
     for mine, its in zip(ours[2], theirs[2], strict=True):
         torch.testing.assert_close(mine, its, rtol=1e-3, atol=1e-4)
 

@@ -52,13 +52,18 @@ class LinearPrior:
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``, zeros for an empty history; users play no part."""
+        return standardised(self.sums(history))
+
+    def sums(self, history: Interactions) -> NDArray[np.float32]:
+        """The scores before rows are divided by their spread."""
         matrix = history.matrix()
         if self.settings["decay"] < 1:
             # `matrix()` sorts the columns within a row, so the ages are sorted the same way.
             order = np.lexsort((history.items, history.users()))
             matrix.data = (self.settings["decay"] ** ages(history))[order].astype(np.float32)
         scores = matrix @ self.weights
-        return standardised(scores if isinstance(scores, np.ndarray) else scores.toarray())
+        dense: NDArray[np.float32] = scores if isinstance(scores, np.ndarray) else scores.toarray()
+        return dense
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The weights as arrays by name; `from_arrays` undoes it."""

@@ -10,6 +10,7 @@ from cllm4rec import progress, stages
 from cllm4rec.batch import Audience, BatchScorer, scoring
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError
+from cllm4rec.linear_prior import largest
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import ModelScorer, Recommender
 from support.input_folder import write_rows
@@ -43,9 +44,12 @@ def test_shards_are_the_lists_of_recommend(trained, recommender, dataset, tmp_pa
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("decay", [1.0, 0.6])
-def test_the_blend_is_the_recommenders(recommender, dataset, share, decay):
+@pytest.mark.parametrize("kept", [10, 1000])  # of a row's weights: sparse and dense
+def test_the_blend_is_the_recommenders(recommender, dataset, share, decay, kept):
     prior = recommender.scorer.prior
-    aged = type(prior)(prior.weights, {**prior.settings, "decay": decay})
+    weights = largest(prior.weights, kept)
+    assert isinstance(weights, np.ndarray) == (kept == 1000)
+    aged = type(prior)(weights, {**prior.settings, "decay": decay})
     scorer = ModelScorer(recommender.model, recommender.assembly, prior=aged, share=share)
     assert_same_lists(ranked(BatchScorer(scorer), dataset), Recommender(scorer).recommend(None, 7))
 

@@ -46,9 +46,9 @@ class BatchScorer:
         self.scorer = scorer
         scorer.model.eval()
         self._share = 0.0 if scorer.prior is None else scorer.share
-        self._weights = None
-        if scorer.prior is not None and self._share > 0:
-            self._weights = torch.from_numpy(np.ascontiguousarray(scorer.prior.weights))
+        self._dense = None
+        if scorer.prior is not None and isinstance(scorer.prior.weights, np.ndarray):
+            self._dense = torch.from_numpy(np.ascontiguousarray(scorer.prior.weights))
 
     def rows(self, users: NDArray[np.int32], histories: Interactions) -> TokenRows:
         """What is asked of every user; see `documents.question_rows`."""
@@ -150,7 +150,7 @@ class BatchScorer:
         level, scale = _centre_(scores)
         scores.mul_(scale.mul_(1 - self._share))
         level.mul_(scale)
-        if self._weights is not None:
+        if self._share > 0:
             prior = self._prior(histories)
             prior_level, prior_scale = _centre_(prior)
             scores.addcmul_(prior, prior_scale.mul_(self._share))
@@ -158,16 +158,17 @@ class BatchScorer:
         return level.numpy()
 
     def _prior(self, histories: Interactions) -> Tensor:
-        """`LinearPrior.score` before it is standardised: the sum of the histories' rows."""
+        """`LinearPrior.sums`, by torch where the weights are dense: it uses all cores."""
         assert self.scorer.prior is not None
-        assert self._weights is not None
+        if self._dense is None:
+            return torch.from_numpy(self.scorer.prior.sums(histories))
         decay = self.scorer.prior.settings["decay"]
         weights = None
         if decay < 1:
             weights = torch.from_numpy((decay ** ages(histories)).astype(np.float32))
         return torch.nn.functional.embedding_bag(
             torch.from_numpy(histories.items.astype(np.int64)),
-            self._weights,
+            self._dense,
             torch.from_numpy(np.asarray(histories.offsets)),
             mode="sum",
             per_sample_weights=weights,

@@ -3,6 +3,12 @@
 ``app`` holds the commands, ``output`` prints results, ``failures`` turns errors into exit codes.
 """
 
+import os
+
+# Torch keeps what it prepared for each of the last thousand shapes of a product; lengths differ, so
+# that is one to two gigabytes in the end. Read when torch is loaded, which the commands do later.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+
 from cllm4rec.cli.app import cllm4rec, main
 
 __all__ = ["cllm4rec", "main"]

@@ -30,7 +30,9 @@ def test_its_scores_are_the_models_own(apart, holder):
     rows = [[1, 2, 3], [], [7], list(range(20))]
     histories = Interactions.from_lists(rows, len(served.catalogue.items))
     users = np.array([-1, 3, 0, 5], np.int32)
-    assert np.array_equal(apart.score(users, histories), served.scorer.score(users, histories))
+    np.testing.assert_allclose(
+        apart.score(users, histories), served.scorer.score(users, histories), rtol=1e-5, atol=1e-6
+    )
     assert apart.frame == served.frame
     assert served.tokens(histories.counts()).tolist() == [served.frame + len(row) for row in rows]
 

@@ -105,15 +105,23 @@ class ScoringProcess:
     def __del__(self) -> None:
         # The last request that asked this model is done; nobody has to wait for its end.
         process = getattr(self, "_process", None)
-        if process is not None and not self._from.closed:
+        if process is None or self._from.closed:
+            return
+        if sys.is_finalizing():
+            _close(process)  # no thread can begin any more, and the process ends with its pipe
+        else:
             threading.Thread(target=_end, args=(process,), daemon=True).start()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _close(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):  # what it did not take before it ended by itself
                 pipe.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    _close(process)
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:

@@ -45,7 +45,9 @@ def test_an_interruption_is_one_line_and_130(monkeypatch, capsys):
 
 def test_control_c_ends_a_running_stage():
     program = """
-import sys, time, types
+import signal, sys, time, types
+# Started in the background of a script, tests inherit a Ctrl-C that is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import cllm4rec.cli
 def evaluate(*_, **__):
     print("begun", file=sys.stderr, flush=True)

@@ -69,7 +69,9 @@ def test_the_container_runs_a_command_there_is(stages):
     entry = json.loads(last["ENTRYPOINT"]) + json.loads(last["CMD"])
     assert entry[:2] == ["cllm4rec", "serve"]
     command = cllm4rec.commands["serve"]
-    given = command.make_context("serve", entry[2:]).params
+    # Below the group, as on the command line: a command keeps the help option it is first given.
+    with cllm4rec.make_context("cllm4rec", ["serve"], resilient_parsing=True) as above:
+        given = command.make_context("serve", entry[2:], parent=above).params
     assert (given["host"], given["port"]) == ("0.0.0.0", int(last["EXPOSE"]))
     assert given["keys"] is not None  # it can be reached from elsewhere
     assert str(given["feedback"]) in json.loads(last["VOLUME"])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GPT2Config, GPT2Model
+from transformers import GPT2Model
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -52,24 +52,17 @@ NAMES = ("ours", "authors", "joint")
 """``joint``: the authors' path with logits over words, users and items at every position."""
 
 
+WORDS = 49152
+"""Of the default backbone's tokenizer."""
+
+
 def write_gpt2(folder: Path, layers: int, width: int) -> Path:
     """A GPT-2 of random weights with the default backbone's words."""
     folder.mkdir()
     tokenizer = find_backbone("smollm2-135m") / "tokenizer.json"
     (folder / "tokenizer.json").write_bytes(tokenizer.read_bytes())
-    words = 49152
-    WordTokenizer.from_folder(folder, words)
-    with quiet_transformers(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = GPT2Config(
-            vocab_size=words,
-            n_embd=width,
-            n_layer=layers,
-            n_head=max(1, width // 64),
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-        GPT2Model(config).save_pretrained(folder)
+    WordTokenizer.from_folder(folder, WORDS)
+    theirs.random_gpt2(WORDS, layers, width).save_pretrained(folder)
     return folder
 
 

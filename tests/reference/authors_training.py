@@ -19,10 +19,27 @@ with a resized vocabulary would give; the authors' code has heads of items and o
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import GPT2Config, GPT2Model
 
 BATCH = 20
 """Documents of one step."""
 PADDING = 0
+
+
+def random_gpt2(words: int, layers: int, width: int) -> GPT2Model:
+    """A GPT-2 of random weights, always the same ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        heads = max(1, width // 64)
+        config = GPT2Config(
+            vocab_size=words,
+            n_embd=width,
+            n_layer=layers,
+            n_head=heads,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+        return GPT2Model(config)
 
 
 class AuthorsModel(nn.Module):

@@ -4,7 +4,7 @@ Nothing heavy is imported before a command runs: ``cllm4rec --help`` answers at 
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,40 +12,11 @@ import click
 
 from cllm4rec.cli.bench import bench
 from cllm4rec.cli.failures import exit_code
+from cllm4rec.cli.options import run_option, settings_options, type_of_path
 from cllm4rec.cli.output import output_option, result_of
 from cllm4rec.cli.serve import serve
 from cllm4rec.config import Config, Protocol, load_config
 from cllm4rec.rundir import RunDir
-
-type_of_path = click.Path(path_type=Path)
-
-
-def run_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--run DIR``, handed on as a :class:`RunDir`."""
-    return click.option(
-        "--run",
-        type=type_of_path,
-        required=True,
-        metavar="DIR",
-        callback=lambda _context, _option, path: RunDir(path),
-        help="The folder this run lives in.",
-    )(command)
-
-
-def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--config`` and ``--set``, the only two ways to change a setting."""
-    command = click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="STAGE.KEY=VALUE",
-        help="Change one setting; may be repeated. docs/configuration.md lists all.",
-    )(command)
-    return click.option(
-        "--config",
-        metavar="FILE",
-        help="Settings: a TOML file, or `paper` for the paper's method with nothing added.",
-    )(command)
 
 
 def settings_of(run: RunDir, config: str | None, overrides: Sequence[str]) -> Config:

@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
+from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.cli.output import output_option
 from cllm4rec.rundir import RunDir
-
-type_of_path = click.Path(path_type=Path)
 
 
 @click.group()
@@ -55,14 +54,7 @@ def quality(
 
 
 @bench.command()
-@click.option(
-    "--run",
-    type=type_of_path,
-    required=True,
-    metavar="DIR",
-    callback=lambda _context, _option, path: RunDir(path),
-    help="A trained run.",
-)
+@run_option
 @click.option(
     "--seconds", type=click.FloatRange(min=1), default=20.0, metavar="S", help="Per load. [20]"
 )

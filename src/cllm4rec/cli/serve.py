@@ -6,21 +6,13 @@ from typing import Any
 import click
 
 from cllm4rec.cli.failures import full_disk_refused
+from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.errors import InputError
 from cllm4rec.rundir import RunDir
 
-type_of_path = click.Path(path_type=Path)
-
 
 @click.command()
-@click.option(
-    "--run",
-    type=type_of_path,
-    required=True,
-    metavar="DIR",
-    callback=lambda _context, _option, path: RunDir(path),
-    help="The folder this run lives in.",
-)
+@run_option
 @click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Listen here. [127.0.0.1]")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, metavar="N", help="0: any free. [8000]"

@@ -87,16 +87,11 @@ class _RMSNorm(torch.autograd.Function):
 
 
 def _times(x: Tensor, factor: Tensor) -> Tensor:
-    """Rows times one number each, rounded element by element only.
+    """Rows times one number each, rounded once, element by element.
 
-    A factor rounded to bfloat16 would be one error for its whole row, up to 0.4 %; as the sum of
-    two numbers it has 16 bits, and ``x`` need not be widened.
+    A factor rounded to bfloat16 first would be one error for its whole row, up to 0.4 %.
     """
-    if x.dtype == factor.dtype:
-        return x * factor
-    high = factor.to(x.dtype)
-    low = (factor - high).to(x.dtype)
-    return (x * high).addcmul_(x, low)
+    return (x * factor).to(x.dtype)
 
 
 class _SwiGLU(torch.autograd.Function):

@@ -20,7 +20,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.ranking import Scorer, top_k
-from cllm4rec.rundir import read_json, sha256_file
+from cllm4rec.rundir import read_json, sha256_files
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.apart import ScoringProcess, frame_of
 from cllm4rec.service.catalogue import Catalogue
@@ -254,13 +254,10 @@ def model_version(run: Path) -> str:
     Raises:
         InputError: there is none.
     """
-    digest = hashlib.sha256()
-    for name in ("model.json", "model.safetensors"):
-        path = run / "model" / name
-        try:
-            digest.update(sha256_file(path).encode())
-        except OSError:
-            raise InputError(
-                f"no trained model in {run / 'model'}; run `cllm4rec train` first"
-            ) from None
-    return digest.hexdigest()[:12]
+    try:
+        hashes = sha256_files(run, "model")
+    except OSError:  # replaced at this very moment, or not to be read
+        hashes = {}
+    if "model/model.json" not in hashes:
+        raise InputError(f"no trained model in {run / 'model'}; run `cllm4rec train` first")
+    return hashlib.sha256(repr(hashes).encode()).hexdigest()[:12]

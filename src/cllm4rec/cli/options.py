@@ -1,0 +1,39 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cllm4rec.rundir import RunDir
+
+type_of_path = click.Path(path_type=Path)
+
+
+def run_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--run DIR``, handed on as a :class:`RunDir`."""
+    return click.option(
+        "--run",
+        type=type_of_path,
+        required=True,
+        metavar="DIR",
+        callback=lambda _context, _option, path: RunDir(path),
+        help="The folder this run lives in.",
+    )(command)
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--config`` and ``--set``, the only two ways to change a setting."""
+    command = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="STAGE.KEY=VALUE",
+        help="Change one setting; may be repeated. docs/configuration.md lists all.",
+    )(command)
+    return click.option(
+        "--config",
+        metavar="FILE",
+        help="Settings: a TOML file, or `paper` for the paper's method with nothing added.",
+    )(command)

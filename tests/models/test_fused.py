@@ -85,9 +85,10 @@ def test_a_rotation_is_undone_by_its_transpose():
 
 
 def test_a_row_is_not_scaled_wrongly_as_a_whole_in_bfloat16():
-    x = numbers(200, 576).detach().bfloat16()
+    # Far from 1: a factor just above it gives back every bfloat16 number as it was.
+    x = (1.37 * numbers(200, 576).detach()).bfloat16()
     exact = torch.nn.functional.rms_norm(x.double(), (576,), eps=1e-5)
     found = rms_norm(x, 1e-5).double()
     # The factor of each row: rounded to bfloat16 it would be off by up to 0.4 %.
     factor = (found * exact).sum(dim=1) / exact.square().sum(dim=1)
-    assert (factor - 1).abs().max() < 5e-4
+    assert (factor - 1).abs().max() < 1e-3

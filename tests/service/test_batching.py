@@ -168,6 +168,31 @@ def test_a_newcomer_that_would_wait_too_long_is_refused():
     served(conversation, max_wait_s=1e-6)
 
 
+def test_the_queue_is_no_longer_than_half_of_the_wait():
+    """Whoever comes first into a pass waits for the one before it and for all who come later."""
+    scorer = Summing()
+
+    async def conversation(queue):
+        queue.speed.seconds = lambda tokens, _largest: tokens / 1000
+        scorer.gate.clear()
+        running = asyncio.ensure_future(asking(queue, scorer, [0], [[0]]))
+        await asyncio.sleep(0.2)  # what runs is by then expected to be done: nothing is left of it
+        asked = []
+        while True:
+            try:
+                queue.refuse_if_full()
+            except Overloaded:
+                break
+            asked.append(asyncio.ensure_future(asking(queue, scorer, [1], [[0]])))
+            await asyncio.sleep(0)
+        scorer.gate.set()
+        await asyncio.gather(running, *asked)
+        return len(asked)
+
+    # Ten tokens of each count, a quarter of a pass: 60 ms of 120 are six jobs, the seventh is over.
+    assert served(conversation, max_wait_s=0.12) == 7
+
+
 def test_a_slow_model_is_given_more_time_and_a_busy_one_is_not():
     queue = batcher(max_wait_s=None)
     for _ in range(100):

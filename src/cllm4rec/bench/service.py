@@ -6,6 +6,7 @@ busy machine slows both.
 """
 
 import asyncio
+import gc
 import json
 import re
 import signal
@@ -25,7 +26,7 @@ from cllm4rec import progress
 from cllm4rec.bench.requests import REFUSED, Answer, Client, figures
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
-from cllm4rec.recommender import Recommender
+from cllm4rec.recommender import Recommender, leave_a_core
 from cllm4rec.rundir import RunDir
 
 HISTORY = 50
@@ -72,6 +73,7 @@ def service(run: RunDir, load: Load | None = None, seed: int = 0) -> dict[str, A
     load = load or Load()
     run.require("finetune")
     recommender = Recommender.load(run.path)
+    leave_a_core()  # as the service's model does
     histories = _histories(recommender, 512, seed)
     with tempfile.TemporaryDirectory() as folder, _server(run, Path(folder)) as port:
         client = Client("127.0.0.1", port, [_request(recommender, row) for row in histories])
@@ -81,6 +83,7 @@ def service(run: RunDir, load: Load | None = None, seed: int = 0) -> dict[str, A
 async def _measured(
     recommender: Recommender, histories: list[list[int]], client: Client, load: Load
 ) -> dict[str, Any]:
+    gc.freeze()  # a collection here would count as the server's time
     bare_s: list[float] = []
     single: list[Answer] = []
     with progress.task("Single requests", total=load.singles, unit="request") as task:

@@ -6,6 +6,7 @@ pass several times as long. The two processes speak through pipes, in lengths an
 scoring one ends when its pipe does, however the other one went.
 """
 
+import gc
 import json
 import os
 import signal
@@ -144,7 +145,7 @@ def main() -> None:
 
 
 def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
-    from cllm4rec.recommender import Recommender
+    from cllm4rec.recommender import Recommender, leave_a_core
 
     try:
         recommender = Recommender.load(run)
@@ -152,6 +153,9 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
         _answer(going, json.dumps({"error": " ".join(str(error).split())}).encode())
         return
     space = recommender.assembly.space
+    leave_a_core()
+    # A full collection looks at every object of torch: a tenth of a second, in some request's time.
+    gc.freeze()
     _answer(going, json.dumps({"frame": frame_of(recommender)}).encode())
     while True:
         users = np.frombuffer(_read(coming), np.int32)

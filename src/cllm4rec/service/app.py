@@ -1,6 +1,7 @@
 """The application: parts put together, errors in one line, and what surrounds the routes."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -113,6 +114,7 @@ def _first_load(parts: Parts) -> None:
         parts.failed = error
         parts.on_failure()
     else:
+        gc.freeze()  # full collections need not look at what stays for good
         progress.note(f"serving model {served.version}")
 
 

@@ -140,7 +140,10 @@ class MicroBatcher:
         queued = sum(min(job.left, share) for job in jobs)
         running_s = self.speed.seconds(self._running_tokens, self.batch_tokens)
         running_left_s = max(0.0, running_s - (time.perf_counter() - self._running_since_s))
-        wait_s = running_left_s + self.speed.seconds(queued, self.batch_tokens)
+        queued_s = self.speed.seconds(queued, self.batch_tokens)
+        # All that is queued becomes the next pass, and whoever comes early waits for those that
+        # come later too: half of the time is for the pass that runs, half for the next.
+        wait_s = max(running_left_s + queued_s, 2 * queued_s)
         # What is expected may be wrong on a busy machine; what has been waited is not. (A job that
         # was begun waits by right: it is large.)
         waited_s = max((time.monotonic() - job.since_s for job in jobs if not job.done), default=0)

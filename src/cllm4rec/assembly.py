@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -215,3 +216,13 @@ def standardise(model: CollaborativeLLM, documents: Sequence[Document]) -> None:
     with torch.no_grad():
         blocks = [documents[start : start + 16] for start in range(0, len(documents), 16)]
         model.head.standardise(torch.cat([model.asked(collate(block)) for block in blocks]))
+
+
+def serving_threads() -> int:
+    """Torch threads of a process that answers requests: a core is left to those who ask.
+
+    With a thread on every core each product ends when the last of them gets its turn, and that one
+    waits for whatever else runs.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(torch.get_num_threads(), (cores or 2) - 1))

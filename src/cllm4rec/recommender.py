@@ -1,6 +1,5 @@
 """A trained model as a scorer of users, and as a folder that can be loaded anywhere."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -204,16 +203,6 @@ def save_model(folder: Path, scorer: ModelScorer) -> None:
                 "items": assembly.space.num_items,
             },
         )
-
-
-def leave_a_core() -> None:
-    """Score with a thread less than there are cores, where others work beside it.
-
-    With a thread on every core each product ends when the last of them gets its turn: under many
-    requests that was four times as late.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    torch.set_num_threads(max(1, min(torch.get_num_threads(), (cores or 2) - 1)))
 
 
 def load_tensors(model: RecLLM, tensors: Mapping[str, torch.Tensor]) -> None:

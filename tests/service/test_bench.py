@@ -1,8 +1,10 @@
 """The measurement measures: a real server, and a client that cannot be fooled by a stall."""
 
 import asyncio
+import gc
 
 import pytest
+import torch
 
 from cllm4rec import bench, progress
 from cllm4rec.bench.requests import Answer, Client, figures
@@ -11,8 +13,10 @@ from cllm4rec.rundir import RunDir
 
 @pytest.mark.slow
 def test_every_load_of_a_real_server_is_measured(run):
+    before = torch.get_num_threads(), gc.get_freeze_count()
     with progress.quiet():
         result = bench.service(RunDir(run), bench.Load(singles=5, steady_per_s=20, seconds=1))
+    assert (torch.get_num_threads(), gc.get_freeze_count()) == before
     assert result["bare"]["p50_ms"] > 0
     assert result["single"]["answers"] == 5
     assert result["steady"]["answers"] + result["steady"]["refused"] * 20 == 20
@@ -59,6 +63,7 @@ def test_a_stall_is_seen_by_every_request_that_was_due():
 
     async def talk(client):
         asking = asyncio.ensure_future(client.open_loop(100, 0.2))
+        await asyncio.sleep(0)  # the first is due before the stall's clock begins
         await asyncio.sleep(0.4)
         gate["open"].set()
         return await asking
@@ -83,6 +88,18 @@ def test_statuses_are_kept_apart_and_connections_kept_open():
 
     answers = conversation(answer, talk)
     assert figures(answers)["answers"] == figures(answers, 429)["answers"] == 50
+
+
+def test_a_server_that_hangs_up_is_said():
+    async def answer():
+        raise asyncio.IncompleteReadError(b"", None)  # what the server above ends a talk with
+
+    async def talk(client):
+        with pytest.raises(ConnectionError, match="before the answer"):
+            await client.ask()
+        return [Answer(0, 0.0)]
+
+    conversation(answer, talk)
 
 
 def test_percentiles_are_of_one_status():

@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from cllm4rec import progress
+from cllm4rec.assembly import serving_threads
 from cllm4rec.bench.requests import REFUSED, Answer, Client, figures
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
-from cllm4rec.recommender import Recommender, leave_a_core
+from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import RunDir
 
 HISTORY = 50
@@ -73,9 +75,8 @@ def service(run: RunDir, load: Load | None = None, seed: int = 0) -> dict[str, A
     load = load or Load()
     run.require("finetune")
     recommender = Recommender.load(run.path)
-    leave_a_core()  # as the service's model does
     histories = _histories(recommender, 512, seed)
-    with tempfile.TemporaryDirectory() as folder, _server(run, Path(folder)) as port:
+    with tempfile.TemporaryDirectory() as folder, _server(run, Path(folder)) as port, _as_served():
         client = Client("127.0.0.1", port, [_request(recommender, row) for row in histories])
         return asyncio.run(_measured(recommender, histories, client, load))
 
@@ -83,7 +84,6 @@ def service(run: RunDir, load: Load | None = None, seed: int = 0) -> dict[str, A
 async def _measured(
     recommender: Recommender, histories: list[list[int]], client: Client, load: Load
 ) -> dict[str, Any]:
-    gc.freeze()  # a collection here would count as the server's time
     bare_s: list[float] = []
     single: list[Answer] = []
     with progress.task("Single requests", total=load.singles, unit="request") as task:
@@ -162,6 +162,19 @@ def _request(recommender: Recommender, history: list[int]) -> bytes:
 
 def _share(answers: list[Answer], status: int) -> float:
     return round(sum(answer.status == status for answer in answers) / max(len(answers), 1), 4)
+
+
+@contextmanager
+def _as_served() -> Iterator[None]:
+    """The bare pass on as many threads as the service's, and no collection counted as its time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(serving_threads())
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -145,7 +145,10 @@ def main() -> None:
 
 
 def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
-    from cllm4rec.recommender import Recommender, leave_a_core
+    import torch
+
+    from cllm4rec.assembly import serving_threads
+    from cllm4rec.recommender import Recommender
 
     try:
         recommender = Recommender.load(run)
@@ -153,8 +156,9 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
         _answer(going, json.dumps({"error": " ".join(str(error).split())}).encode())
         return
     space = recommender.assembly.space
-    leave_a_core()
+    torch.set_num_threads(serving_threads())
     # A full collection looks at every object of torch: a tenth of a second, in some request's time.
+    gc.collect()
     gc.freeze()
     _answer(going, json.dumps({"frame": frame_of(recommender)}).encode())
     while True:

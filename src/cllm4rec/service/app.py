@@ -114,7 +114,9 @@ def _first_load(parts: Parts) -> None:
         parts.failed = error
         parts.on_failure()
     else:
-        gc.freeze()  # full collections need not look at what stays for good
+        # Nobody is answered yet. Later, full collections need not look at what stays for good.
+        gc.collect()
+        gc.freeze()
         progress.note(f"serving model {served.version}")
 
 

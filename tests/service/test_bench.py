@@ -102,6 +102,26 @@ def test_a_server_that_hangs_up_is_said():
     conversation(answer, talk)
 
 
+def test_a_connection_the_server_has_closed_is_not_used_again():
+    async def once(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    async def run():
+        server = await asyncio.start_server(once, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        client = Client("127.0.0.1", port, [b"GET / HTTP/1.1\r\n\r\n"])
+        first = await client.ask()
+        await asyncio.sleep(0.1)  # by then the end of the connection is known
+        second = await client.ask()
+        await client.close()
+        server.close()
+        return first.status, second.status
+
+    assert asyncio.run(run()) == (200, 200)
+
+
 def test_percentiles_are_of_one_status():
     answers = [Answer(200, n / 1000) for n in range(1, 102)] + [Answer(429, 9.0)]
     assert figures(answers) == {

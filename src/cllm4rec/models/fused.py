@@ -14,6 +14,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+FEW = 32
+"""So few documents are a service's pass; larger batches have less to gain by filling up."""
+DOCUMENTS = 4
+LENGTHS = 16
+"""Numbers of documents and lengths are then filled up to multiples of these."""
+
 
 def rms_norm(x: Float[Tensor, "*rows size"], eps: float) -> Float[Tensor, "*rows size"]:
     """``x / sqrt(mean(x²) + eps)`` over the last dimension, without a weight."""
@@ -51,6 +57,7 @@ def causal_attention(
     Returns:
         Zero beyond the last document.
     """
+    cos, sin = (F.pad(table, (0, 0, 0, LENGTHS - 1)) for table in (cos, sin))
     attended: Tensor = _CausalAttention.apply(  # type: ignore[no-untyped-call]
         qkv, _runs(lengths), cos, sin, heads, groups
     )
@@ -108,12 +115,23 @@ class _SwiGLU(torch.autograd.Function):
         return torch.ops.aten.silu_backward(gradient * up, gate), for_up
 
 
+def filled_up(documents: int, longest: int) -> tuple[int, int]:
+    """Documents and length that attention computes for so many: few shapes instead of all.
+
+    The library prepares a product for each new shape, which takes longer than a small product.
+    """
+    count = documents if documents <= 2 else documents + -documents % DOCUMENTS
+    return count, longest + -longest % LENGTHS
+
+
 class _Run(NamedTuple):
     """Documents of similar length that stand next to each other: attended to side by side."""
 
     lengths: tuple[int, ...]
     start: int
     """Row of its first token."""
+    shape: tuple[int, int]
+    """Documents and length that are computed, `filled_up` where the batch is small."""
 
     @property
     def tokens(self) -> slice:
@@ -122,36 +140,45 @@ class _Run(NamedTuple):
 
     def padded(self, rows: Tensor) -> Tensor:
         """Its tokens ``[documents, longest, width]``, zero where a document is shorter."""
-        longest, own = max(self.lengths), rows[self.tokens]
-        if min(self.lengths) == longest:
-            return own.view(len(self.lengths), longest, -1)
-        padded = rows.new_zeros(len(self.lengths), longest, rows.shape[1])
+        (count, longest), own = self.shape, rows[self.tokens]
+        if self._is_full:
+            return own.view(count, longest, -1)
+        padded = rows.new_zeros(count, longest, rows.shape[1])
         padded[self._is_real()] = own
         return padded
 
     def packed(self, padded: Tensor) -> Tensor:
         """Undo `padded`."""
-        if min(self.lengths) == max(self.lengths):
+        if self._is_full:
             return padded.reshape(-1, padded.shape[-1])
         return padded[self._is_real()]
 
+    @property
+    def _is_full(self) -> bool:
+        count, longest = self.shape
+        return count == len(self.lengths) and longest == min(self.lengths)
+
     def _is_real(self) -> Tensor:
-        return torch.arange(max(self.lengths)) < torch.tensor(self.lengths).unsqueeze(1)
+        count, longest = self.shape
+        lengths = torch.zeros(count, dtype=torch.int64)
+        lengths[: len(self.lengths)] = torch.tensor(self.lengths)
+        return torch.arange(longest) < lengths.unsqueeze(1)
 
 
 def _runs(lengths: Sequence[int]) -> list[_Run]:
     """Neighbours stay together while the shortest has three quarters of the longest's tokens."""
-    runs: list[_Run] = []
-    current: list[int] = []
-    start = 0
+    together: list[list[int]] = []
     for length in lengths:
-        if current and min(*current, length) < 0.75 * max(*current, length):
-            runs.append(_Run(tuple(current), start))
-            start += sum(current)
-            current = []
-        current.append(length)
-    if current:
-        runs.append(_Run(tuple(current), start))
+        if together and min(*together[-1], length) >= 0.75 * max(*together[-1], length):
+            together[-1].append(length)
+        else:
+            together.append([length])
+    runs: list[_Run] = []
+    start = 0
+    for run in together:
+        shape = len(run), max(run)
+        runs.append(_Run(tuple(run), start, filled_up(*shape) if len(lengths) <= FEW else shape))
+        start += sum(run)
     return runs
 
 

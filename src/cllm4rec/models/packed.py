@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cllm4rec.models.fused import causal_attention
+from cllm4rec.models.fused import FEW, causal_attention, filled_up
 
 LONGEST = 1024
 """Documents longer than this go through the library: attention scores are materialised here."""
@@ -90,6 +90,11 @@ class PackedLayers(ABC, Generic[Weights]):
         self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch size"]:
         """The same at each document's last position, ``lengths - 1``, alone."""
+        batch, length = embedded.shape[:2]
+        if batch <= FEW:
+            count, longest = filled_up(batch, length)
+            embedded = F.pad(embedded, (0, 0, 0, longest - length, 0, count - batch))
+            lengths = F.pad(lengths, (0, count - batch), value=1)
         packed = Packed.of(embedded, lengths)
         cos, sin = self._angles(embedded.shape[1])
         x = self._entered(packed)
@@ -101,7 +106,8 @@ class PackedLayers(ABC, Generic[Weights]):
         query = self._projected(normed[packed.ends], top, slice(0, of_queries))
         both = self._projected(normed, top, slice(of_queries, None))
         mixed = self._attend_from_last(query, both, packed, cos, sin)
-        return self._final_norm(self._fed_forward(x[packed.ends] + self._output(mixed, top), top))
+        top_x = x[packed.ends] + self._output(mixed, top)
+        return self._final_norm(self._fed_forward(top_x, top))[:batch]
 
     def _layer(
         self, x: Tensor, weights: Weights, packed: Packed, cos: Tensor, sin: Tensor

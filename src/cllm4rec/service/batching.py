@@ -22,7 +22,7 @@ from cllm4rec.service.speed import Speed
 
 SHORTEST_WAIT_S = 0.05
 """However fast the passes are, so long may a request always wait."""
-SINGLES = 8
+SINGLES = 6
 """A request may wait this many times as long as one takes that is alone."""
 ALONE_TOKENS = 256
 """Largest pass that says how long one request takes."""

@@ -47,7 +47,7 @@ class ServiceSettings(BaseModel):
     gather_ms: NonNegativeFloat = 3.0
     """Longest wait for requests that are still being read, so that they share a forward pass."""
     max_wait_ms: PositiveFloat | None = None
-    """Requests that would wait longer than this are refused at once; None takes eight times what a
+    """Requests that would wait longer than this are refused at once; None takes six times what a
     request takes that is alone, as measured, so that a slower machine is given more time."""
     deadline_s: PositiveFloat = 10.0
     """Requests that are not answered by then are given up."""

@@ -198,6 +198,8 @@ class FinetuneConfig(Settings):
     """λ of the mutual regularisation with the frozen content tables; 0 without content."""
     weight_decay: NonNegativeFloat = 0.0
     """Decoupled decay of the trained maps."""
+    average: NonNegativeFloat = 0.0
+    """Epochs over whose steps the parameters are averaged for validation and result; 0: not."""
 
 
 class EvaluateConfig(Settings):

@@ -43,9 +43,10 @@ SETS: dict[str, Any] = {
         "user_token_dropout": 1.0,
         "dropout": 0.3,
         "holdout": 0.3,
+        "average": 1.0,
     },
 }
-"""Where interactions held out at random are what is to be predicted (docs/decisions/0007, 0009)."""
+"""Where interactions held out at random are what is to be predicted (docs/decisions/0007, 0009, 0011)."""
 
 SEQUENCES: dict[str, Any] = {
     "backbone": {"mode": "full"},

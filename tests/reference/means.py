@@ -15,3 +15,19 @@ def running_mean(embedded, is_item, decay: float) -> list[list[list[float]]]:
             row.append([t / weight if items else 0.0 for t in total])
         found.append(row)
     return found
+
+
+def exponential_average(values: list[list[list[float]]], steps: float) -> list[list[float]]:
+    """Mean of matrices with the weight that each has after the last step, from the definition."""
+    decays = [min(1 - 1 / steps, n / (n + 9)) for n in range(1, len(values))]
+    weights = []
+    for number in range(len(values)):
+        weight = 1.0 if number == 0 else 1 - decays[number - 1]
+        for decay in decays[number:]:
+            weight *= decay
+        weights.append(weight)
+    rows, columns = len(values[0]), len(values[0][0])
+    return [
+        [sum(w * v[r][c] for w, v in zip(weights, values, strict=True)) for c in range(columns)]
+        for r in range(rows)
+    ]

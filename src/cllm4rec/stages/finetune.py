@@ -19,7 +19,8 @@ from cllm4rec.rundir import RunDir
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.blending import blend_reports
 from cllm4rec.stages.prepare import settle
-from cllm4rec.training.checkpoint import Checkpoint
+from cllm4rec.training.average import Average
+from cllm4rec.training.checkpoint import Checkpoint, under
 from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Pass, Position, fit
 from cllm4rec.training.optim import adam
@@ -135,16 +136,30 @@ def _train(
             weight_decay=config.weight_decay,
         )
     }
+    size = len(objective.corpus)
+    plan = [Pass("finetune", epoch * size, size) for epoch in range(config.epochs)]
+    steps = config.average * len(objective.steps(plan[0]))
+    average = Average(parameters["finetune"], steps)
     checkpoint = Checkpoint(run.file("checkpoints", "finetune"), identity, parameters, optimizers)
     position = Position()
     resumed = checkpoint.resume()
     if resumed is not None:
-        position, best.notes, best.tensors = resumed
+        position, best.notes, kept = resumed
+        best.tensors = under(kept, "best/")
+        average.resume(best.notes.pop("steps"), under(kept, "average/"))
     else:
         run.forget("finetune", "evaluate")
         best.validate(0)
-    size = len(objective.corpus)
-    plan = [Pass("finetune", epoch * size, size) for epoch in range(config.epochs)]
+
+    def validate(number: int) -> bool:
+        with average.in_place():
+            return best.validate(number + 1)
+
+    def save(at: Position) -> None:
+        kept = {f"best/{name}": tensor for name, tensor in best.tensors.items()}
+        kept |= {f"average/{name}": tensor for name, tensor in average.tensors.items()}
+        checkpoint.save(at, {**best.notes, "steps": average.taken}, kept)
+
     fit(
         plan,
         {"finetune": objective},
@@ -153,8 +168,9 @@ def _train(
         seed=seed,
         position=position,
         log=run.log_metrics,
-        after_pass=lambda number: best.validate(number + 1),
-        checkpoint=lambda at: checkpoint.save(at, best.notes, best.tensors),
+        after_pass=validate,
+        after_step=average.step,
+        checkpoint=save,
     )
     return checkpoint
 

@@ -90,13 +90,14 @@ class Checkpoint:
                 for name, parameter in named.items():
                     parameter.copy_(tensors[f"parameters/{objective}/{name}"])
         for objective, optimizer in self.optimizers.items():
-            restore_optimizer(optimizer, _under(tensors, f"optimizer/{objective}/"))
-        return Position(**record["position"]), record["notes"], _under(tensors, "kept/")
+            restore_optimizer(optimizer, under(tensors, f"optimizer/{objective}/"))
+        return Position(**record["position"]), record["notes"], under(tensors, "kept/")
 
     def remove(self) -> None:
         """Forget the state: its stage is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without that beginning."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

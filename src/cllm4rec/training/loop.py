@@ -78,6 +78,7 @@ def fit(
     log: Callable[..., None],
     after_pass: Callable[[int], bool],
     checkpoint: Callable[[Position], None],
+    after_step: Callable[[], None] = lambda: None,
     checkpoint_seconds: float = 120.0,
 ) -> None:
     """Run the passes of ``plan`` from ``position`` on.
@@ -93,6 +94,7 @@ def fit(
         after_pass: called with the pass's number when it is done; true ends training early.
         checkpoint: called with the position after each pass, and between steps when
             ``checkpoint_seconds`` have gone by.
+        after_step: called after every step.
         checkpoint_seconds: longest time of work that a kill can lose.
 
     Raises:
@@ -112,6 +114,7 @@ def fit(
                 step = steps[position.step]
                 with seeded(seed, stage, position.pass_number, position.step):
                     values = optimiser_step(objective, optimizer, step)
+                after_step()
                 position.step += 1
                 log(
                     stage=stage,

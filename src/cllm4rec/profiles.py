@@ -46,7 +46,10 @@ SETS: dict[str, Any] = {
         "average": 1.0,
     },
 }
-"""Where interactions held out at random are what is to be predicted (docs/decisions/0007, 0009, 0011)."""
+"""Where interactions held out at random are what is to be predicted.
+
+Why these: docs/decisions/0007, 0009, 0011.
+"""
 
 SEQUENCES: dict[str, Any] = {
     "backbone": {"mode": "full"},

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
-from cllm4rec.service.apart import ScorerGone, ScoringProcess
+from cllm4rec.service.apart import ScorerGone, ScoringProcess, _give_back
 from cllm4rec.service.served import ModelHolder
 
 
@@ -35,6 +36,29 @@ def test_its_scores_are_the_models_own(apart, holder):
     )
     assert apart.frame == served.frame
     assert served.tokens(histories.counts()).tolist() == [served.frame + len(row) for row in rows]
+
+
+def test_it_answers_as_before_after_a_quiet_second(apart, holder):
+    histories = Interactions.from_lists([[1, 2, 3]], len(holder.current.catalogue.items))
+    nobody = np.array([-1], np.int32)
+    before = apart.score(nobody, histories)
+    time.sleep(1.5)  # in which it gives memory back
+    assert np.array_equal(apart.score(nobody, histories), before)
+
+
+def test_free_memory_goes_back_to_the_machine():
+    kept = [bytearray(10_000) for _ in range(20_000)]  # small enough to stay with the process
+    last = kept[-1]
+    del kept
+    full = resident_mb()
+    _give_back()
+    assert resident_mb() < full - 100
+    assert last
+
+
+def resident_mb() -> float:
+    fields = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 def test_a_fault_of_one_question_is_no_end(apart, holder):

@@ -6,14 +6,17 @@ pass several times as long. The two processes speak through pipes, in lengths an
 scoring one ends when its pipe does, however the other one went.
 """
 
+import ctypes
 import gc
 import json
 import os
+import select
 import signal
 import struct
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +30,11 @@ from cllm4rec.errors import CLLM4RecError, InputError
 _LENGTH = struct.Struct("<Q")
 _PROGRAM = "from cllm4rec.service.apart import main; main()"
 _END_S = 10.0
+_PREPARED = "128"
+"""Products that the library keeps prepared: more than in training (``cli``), for requests come in
+all lengths. With 64 a pass of up to sixteen histories took 21 ms, with 128 it takes 17."""
+_IDLE_S, _BUSY_S = 1.0, 60.0
+"""Free memory goes back to the machine after so long without a request, or so long at work."""
 
 
 class ScorerGone(Exception):
@@ -52,6 +60,7 @@ class ScoringProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env={**os.environ, "ONEDNN_PRIMITIVE_CACHE_CAPACITY": _PREPARED},
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -161,7 +170,11 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
     gc.collect()
     gc.freeze()
     _answer(going, json.dumps({"frame": frame_of(recommender)}).encode())
+    given_back_s, used = time.monotonic(), False
     while True:
+        if used and (time.monotonic() - given_back_s > _BUSY_S or not _comes(coming, _IDLE_S)):
+            _give_back()
+            given_back_s, used = time.monotonic(), False
         users = np.frombuffer(_read(coming), np.int32)
         offsets = np.frombuffer(_read(coming), np.int64)
         items = np.frombuffer(_read(coming), np.int32)
@@ -172,6 +185,23 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
         except Exception as error:
             fault = f"{type(error).__name__}: {error}".encode()
         _answer(going, fault, scores)
+        used = True
+
+
+def _comes(source: IO[bytes], within_s: float) -> bool:
+    """Whether a request begins; the one before was read to its end, so that no buffer hides it."""
+    return bool(select.select([source], [], [], within_s)[0])
+
+
+def _give_back() -> None:
+    """Return free memory to the machine: 20 ms.
+
+    What passes of all sizes leave between each other is free and still counts as the process's:
+    without this a loaded service grew by a tenth in ten minutes.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # the GNU library has it
+    if trim is not None:
+        trim(0)
 
 
 def frame_of(recommender: Any) -> int:

@@ -1,5 +1,7 @@
 """The written-out parts of a Llama layer, against finite differences and plain formulas."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,6 +9,9 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from cllm4rec.models.fused import causal_attention, rms_norm, rotate, swiglu
+
+FEW_OR_MANY = [0, 32]
+"""Filled up to few shapes in batches of so many documents: in none here, and in all."""
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -43,12 +48,18 @@ def attention_one_by_one(qkv, cos, sin, heads, groups):
     return out
 
 
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.integers(1, 2), st.integers(1, 3))
-def test_attention_equals_the_formula_at_every_position(lengths, heads, groups):
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=5),
+    st.integers(1, 2),
+    st.integers(1, 3),
+    st.sampled_from(FEW_OR_MANY),
+)
+def test_attention_equals_the_formula_at_every_position(lengths, heads, groups, few):
     tokens = sum(lengths)
     qkv = numbers(tokens + 3, heads * (groups + 2) * 4, seed=tokens).detach()
     cos, sin = angles(max(lengths), 2)
-    found = causal_attention(qkv, lengths, cos, sin, heads, groups)
+    with patch("cllm4rec.models.fused.FEW", few):
+        found = causal_attention(qkv, lengths, cos, sin, heads, groups)
     start = 0
     for length in lengths:
         document = slice(start, start + length)
@@ -58,7 +69,9 @@ def test_attention_equals_the_formula_at_every_position(lengths, heads, groups):
     assert not found[start:].any()
 
 
-def test_gradients_are_those_of_finite_differences():
+@pytest.mark.parametrize("few", FEW_OR_MANY)
+def test_gradients_are_those_of_finite_differences(few, monkeypatch):
+    monkeypatch.setattr("cllm4rec.models.fused.FEW", few)
     cos, sin = angles(5, 2)
     assert gradcheck(lambda x: rms_norm(x, 1e-2), numbers(3, 4))
     assert gradcheck(swiglu, (numbers(3, 4), numbers(3, 4, seed=1)))

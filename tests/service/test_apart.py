@@ -1,12 +1,15 @@
 """The same scores from a process of its own, and a clear end whichever side goes first."""
 
 import gc
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,15 @@ import pytest
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
-from cllm4rec.service.apart import ScorerGone, ScoringProcess, _give_back
+from cllm4rec.service import apart as apart_module
+from cllm4rec.service.apart import (
+    ScorerGone,
+    ScoringProcess,
+    _give_back,
+    _read,
+    _serve,
+    _write,
+)
 from cllm4rec.service.served import ModelHolder
 
 
@@ -38,12 +49,48 @@ def test_its_scores_are_the_models_own(apart, holder):
     assert served.tokens(histories.counts()).tolist() == [served.frame + len(row) for row in rows]
 
 
-def test_it_answers_as_before_after_a_quiet_second(apart, holder):
-    histories = Interactions.from_lists([[1, 2, 3]], len(holder.current.catalogue.items))
-    nobody = np.array([-1], np.int32)
-    before = apart.score(nobody, histories)
-    time.sleep(1.5)  # in which it gives memory back
-    assert np.array_equal(apart.score(nobody, histories), before)
+@pytest.mark.parametrize(("idle_s", "busy_s"), [(0.05, 60.0), (60.0, 0.0)])
+def test_memory_is_given_back_when_idle_and_when_long_at_work(
+    run, holder, monkeypatch, idle_s, busy_s
+):
+    given = threading.Semaphore(0)
+    monkeypatch.setattr(apart_module, "_give_back", given.release)
+    monkeypatch.setattr(apart_module, "_IDLE_S", idle_s)
+    monkeypatch.setattr(apart_module, "_BUSY_S", busy_s)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)
+    with served_here(run) as (to, answers):
+        assert "frame" in json.loads(_read(answers))
+        assert not given.acquire(timeout=0.3)  # nothing was done yet
+        for part in (
+            np.array([-1], np.int32),
+            np.array([0, 1], np.int64),
+            np.array([1], np.int32),
+        ):
+            _write(to, part.tobytes())
+        to.flush()
+        assert _read(answers) == b""
+        assert len(_read(answers)) == 4 * len(holder.current.catalogue.items)
+        assert given.acquire(timeout=10)
+        assert not given.acquire(timeout=0.3)  # once
+
+
+@contextmanager
+def served_here(run):
+    """The scoring loop in a thread; what is written to it, and what it answers."""
+    (theirs, ours), (answers, going) = os.pipe(), os.pipe()
+    with os.fdopen(theirs, "rb") as coming, os.fdopen(going, "wb") as out:
+        loop = threading.Thread(target=ends_quietly, args=(run, coming, out))
+        loop.start()
+        with os.fdopen(answers, "rb") as found:
+            with os.fdopen(ours, "wb") as to:
+                yield to, found
+            loop.join()
+
+
+def ends_quietly(*args) -> None:
+    with suppress(ScorerGone):
+        _serve(*args)
 
 
 def test_free_memory_goes_back_to_the_machine():

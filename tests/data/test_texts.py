@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from cllm4rec.data import texts as texts_module
 from support.input_folder import small_log, write_rows
@@ -53,6 +54,27 @@ def test_without_any_text_there_are_no_words(tmp_path):
     assert texts.item_words() == ["", "", ""]
     assert texts.item_features == texts.user_features == {}
     assert list(texts.reviews()) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"items": [{"item_id": "i1", "title": "One"}]},
+        {"items": [{"item_id": "i1", "text": "The first."}]},
+        {"items": [{"item_id": "i1", "year": 2002}]},
+        {"users": [{"user_id": "u1", "city": "X"}]},
+        {"reviews": [{"user_id": "u0", "item_id": "i0", "text": "fine"}]},
+    ],
+)
+def test_any_is_true_whatever_is_said(tmp_path, said):
+    assert prepared(tmp_path, **said).any()
+
+
+def test_any_is_false_where_nothing_or_nothing_but_blanks_is_said(tmp_path):
+    assert not prepared(tmp_path / "nothing").any()
+    blank = {"items": [{"item_id": "i1", "title": "  "}]}
+    reviews = [{"user_id": "u0", "item_id": "i0", "text": "\n"}]
+    assert not prepared(tmp_path / "blank", **blank, reviews=reviews).any()
 
 
 def test_reviews_are_streamed_in_batches(tmp_path, monkeypatch):

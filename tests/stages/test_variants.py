@@ -3,6 +3,8 @@
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from cllm4rec import progress, stages
 from cllm4rec.recommender import Recommender
@@ -42,6 +44,25 @@ VARIANTS = {
 def test_variant(trained, backbone, tmp_path, variant):
     config = toy_config(backbone, "finetune.epochs=1", *VARIANTS[variant])
     check(trained, tmp_path, config)
+
+
+def test_without_pretraining_no_text_is_tokenised_and_the_content_table_is_where_it_would_start(
+    trained, backbone, tmp_path
+):
+    both = {}
+    for name, given in {
+        "off": ["pretrain.enabled=false"],
+        "no rounds": ["pretrain.rounds=0", "pretrain.content_warmup_epochs=0"],
+    }.items():
+        run = RunDir(tmp_path / name).create()
+        shutil.copytree(trained.run.file("data"), run.file("data"))
+        run.finish("prepare", [run.file("data")], 0.0)
+        with progress.quiet():
+            info = stages.pretrain(run, toy_config(backbone, *given))
+        both[name] = load_file(run.file("pretrained", "content.safetensors"))
+        assert run.file("corpus").exists() == ("content" in info["documents"]) == (name != "off")
+    off, started = (tables["embedding.entities"] for tables in both.values())
+    assert torch.equal(off, started)
 
 
 def test_gpt2(trained, tmp_path):

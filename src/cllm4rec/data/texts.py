@@ -54,6 +54,14 @@ class Texts:
                 users, items, texts = batch.columns
                 yield users.to_numpy(), items.to_numpy(), texts.to_pylist()
 
+    def any(self) -> bool:
+        """Whether anything is said in words about any user, item or training pair."""
+        columns = [self.item_titles, self.item_texts]
+        columns += [*self.item_features.values(), *self.user_features.values()]
+        if any(text and text.strip() for column in columns for text in column):
+            return True
+        return any(text and text.strip() for _, _, texts in self.reviews() for text in texts)
+
     def item_words(self) -> list[str]:
         """All words about each item, for models that read bags of words.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.config import Config, PretrainConfig
@@ -47,14 +47,19 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
     standardise(collaborative, [histories.document(index, 0) for index in sample])
     corpora: dict[str, CollaborativeCorpus | ContentCorpus] = {"collaborative": histories}
     models: dict[str, CollaborativeLLM | ContentLLM] = {"collaborative": collaborative}
-    if config.model.content:
+    # Without training, the table z^c is all that finetuning asks for: no text need be tokenised.
+    untrained: dict[str, Tensor] = {}
+    if config.model.content and config.pretrain.enabled:
         content_corpus = _content_corpus(assembly, run)
         if len(content_corpus) > 0:
             corpora["content"] = content_corpus
             models["content"] = assembly.content_llm(start.content, content_corpus.vocabulary())
+    elif config.model.content and dataset.texts.any():
+        untrained = {"embedding.entities": start.content}
     plan = schedule_of_passes(config.pretrain, {name: len(c) for name, c in corpora.items()})
     checkpoint = _train(run, assembly, identity, models, corpora, plan)
-    files = _save(run, models)
+    tables = {name: saved_tensors(model) for name, model in models.items()}
+    files = _save(run, {**tables, "content": untrained} if untrained else tables)
     documents = {name: len(corpus) for name, corpus in corpora.items()}
     seconds = time.perf_counter() - started_at_s
     run.finish(
@@ -174,13 +179,12 @@ def _train(
     return checkpoint
 
 
-def _save(run: RunDir, models: dict[str, CollaborativeLLM | ContentLLM]) -> list[Path]:
+def _save(run: RunDir, tables: dict[str, dict[str, Tensor]]) -> list[Path]:
     """Everything trained, one safetensors file per LLM."""
     paths = []
-    for name, model in models.items():
+    for name, tensors in tables.items():
         path = run.file("pretrained", f"{name}.safetensors")
         with atomic_write(path) as temporary:
-            tensors = saved_tensors(model)
             save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary)
         paths.append(path)
     return paths

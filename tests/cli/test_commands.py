@@ -142,7 +142,10 @@ class TestTranslation:
 
     @pytest.mark.parametrize(
         ("given", "expected"),
-        [([], {"k": 100, "onnx": True}), (["--k", 5, "--no-onnx"], {"k": 5, "onnx": False})],
+        [
+            ([], {"k": 100, "onnx": True, "int8": False}),
+            (["--k", 5, "--no-onnx"], {"k": 5, "onnx": False, "int8": False}),
+        ],
     )
     def test_export(self, monkeypatch, capsys, tmp_path, given, expected):
         calls: list[Any] = []
@@ -299,7 +302,7 @@ class TestUsage:
             *("--only-datasets", "--only-models"),
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--seconds", "--steady"),
-            *("--histories", "--items", "--onnx", "--prior", "--shard-users"),
+            *("--histories", "--items", "--onnx", "--int8", "--prior", "--shard-users"),
             *("--depths", "--stages", "--plot"),
         }
 

@@ -63,7 +63,7 @@ class BatchScorer:
 
     def batches(self, users: NDArray[np.int32], histories: Interactions) -> Iterator[Batch]:
         """The batches that :meth:`lists` runs, longest documents first."""
-        for _, batch in self._batches(users, histories):
+        for _, batch in self.documents(users, histories):
             yield batch
 
     def lists(
@@ -80,7 +80,7 @@ class BatchScorer:
         """
         users = audience.numbers[start:end]
         histories = audience.histories.rows(np.arange(start, end))
-        for rows, batch in self._batches(users, histories):
+        for rows, batch in self.documents(users, histories):
             with torch.inference_mode():
                 query = self.scorer.model.query(batch)
             tokens = int(batch.lengths.sum())
@@ -103,13 +103,14 @@ class BatchScorer:
         users = audience.numbers[start:end]
         histories = audience.histories.rows(np.arange(start, end))
         with torch.inference_mode():
-            for rows, batch in self._batches(users, histories):
+            for rows, batch in self.documents(users, histories):
                 vectors[rows] = self.scorer.model.query(batch).numpy()
         return vectors
 
-    def _batches(
+    def documents(
         self, users: NDArray[np.int32], histories: Interactions
     ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+        """The same, each with the rows of ``users`` that it asks for."""
         # Longest first, so that a batch is one stretch of the tokens.
         documents = self.rows(users, histories)
         lengths = np.diff(documents.offsets)

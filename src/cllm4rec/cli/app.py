@@ -238,8 +238,11 @@ def recommend(
     help="Length of the lists that recall is measured on. [100]",
 )
 @click.option("--onnx/--no-onnx", default=True, help="Whether to export the ONNX model too.")
+@click.option(
+    "--int8", is_flag=True, help="Write the ONNX model with eight-bit products too, and measure it."
+)
 @output_option
-def export(run: RunDir, to: Path, k: int, onnx: bool) -> dict[str, Any]:
+def export(run: RunDir, to: Path, k: int, onnx: bool, int8: bool) -> dict[str, Any]:
     """Vectors, faiss indexes and an ONNX model for other programs.
 
     The folder serves without torch; its README says what its scores are and are not. Needs the
@@ -247,7 +250,7 @@ def export(run: RunDir, to: Path, k: int, onnx: bool) -> dict[str, Any]:
     """
     from cllm4rec.export import export_run
 
-    return export_run(run, to, k=k, onnx=onnx)
+    return export_run(run, to, k=k, onnx=onnx, int8=int8)
 
 
 @cllm4rec.command()

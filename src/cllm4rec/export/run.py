@@ -9,6 +9,7 @@ from cllm4rec.assembly import Assembly
 from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.errors import InputError
 from cllm4rec.export.index import load_faiss, write_exact, write_inverted
+from cllm4rec.export.int8 import write_int8
 from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.page import page
 from cllm4rec.export.vectors import overlap_with_blend, sample_of, vectors_of, write_vectors
@@ -23,7 +24,9 @@ KIND = "cllm4rec export"
 EXAMPLE = Path(__file__).with_name("serve_without_torch.py")
 
 
-def export_run(run: RunDir, to: Path, *, k: int = 100, onnx: bool = True) -> dict[str, Any]:
+def export_run(
+    run: RunDir, to: Path, *, k: int = 100, onnx: bool = True, int8: bool = False
+) -> dict[str, Any]:
     """Write vectors, ids, faiss indexes, the ONNX model, an example and a manifest.
 
     What is exported scores as the language model alone does. Where the run blends a linear prior
@@ -34,17 +37,21 @@ def export_run(run: RunDir, to: Path, *, k: int = 100, onnx: bool = True) -> dic
         to: folder to write, as a whole; an older export there is replaced.
         k: length of the lists on which recall and overlap are measured.
         onnx: whether to export the ONNX model too.
+        int8: whether to write it with eight-bit products as well, and measure what they cost.
 
     Returns:
         The manifest without its file hashes, and ``out``.
 
     Raises:
         RunError: the run is not trained.
-        InputError: ``to`` holds something else, or a library of the extra is not installed.
+        InputError: ``to`` holds something else, a library of the extra is not installed, or
+            ``int8`` is asked for without ``onnx``.
         IntegrityError: the ONNX model does not compute what the run computes.
     """
     if not is_sealed(run.path):  # a saved folder has no stages; loading verifies its seal
         run.require("finetune")
+    if int8 and not onnx:
+        raise InputError("--int8 is a form of the ONNX model; leave --no-onnx out")
     refuse_another(to)
     load_faiss()
     recommender = Recommender.load(run.path)
@@ -59,9 +66,12 @@ def export_run(run: RunDir, to: Path, *, k: int = 100, onnx: bool = True) -> dic
                 vectors.candidates, vectors.queries[users], exact, k, folder / "inverted.faiss"
             )
         audience = Audience.of_run(assembly.dataset).rows(users)
-        checked = None
+        checked = eight_bits = None
+        batch, path = BatchScorer(scorer), folder / "user_vector.onnx"
         if onnx:
-            checked = write_onnx(BatchScorer(scorer), audience, folder / "user_vector.onnx")
+            checked = write_onnx(batch, audience, path)
+        if int8:
+            eight_bits = write_int8(batch, path, folder / "user_vector.int8.onnx")
         manifest = {
             "format": FORMAT,
             "kind": KIND,
@@ -74,6 +84,7 @@ def export_run(run: RunDir, to: Path, *, k: int = 100, onnx: bool = True) -> dic
             "scores": _scores(scorer, audience, k),
             "inverted": inverted._asdict(),
             "onnx": checked,
+            "int8": eight_bits,
             "prompt": prompt_of(assembly),
         }
         shutil.copyfile(EXAMPLE, folder / EXAMPLE.name)
@@ -83,7 +94,7 @@ def export_run(run: RunDir, to: Path, *, k: int = 100, onnx: bool = True) -> dic
     return {**{name: manifest[name] for name in _SHOWN}, "files": files, "out": str(to)}
 
 
-_SHOWN = ("model_sha256", "users", "items", "size", "k", "scores", "inverted", "onnx")
+_SHOWN = ("model_sha256", "users", "items", "size", "k", "scores", "inverted", "onnx", "int8")
 
 
 def refuse_another(to: Path) -> None:

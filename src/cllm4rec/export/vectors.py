@@ -88,8 +88,13 @@ def overlap_with_blend(scorer: ModelScorer, audience: Audience, k: int) -> float
     """Mean share of the run's own ``k`` items that the language model alone lists too."""
     alone = ModelScorer(scorer.model, scorer.assembly, anonymous=scorer.anonymous)
     lists = [BatchScorer(each).ranked(audience, k).items for each in (alone, scorer)]
+    return overlap(*lists)
+
+
+def overlap(lists: NDArray[np.int32], wanted: NDArray[np.int32]) -> float:
+    """Mean share of a wanted list's items (−1 is none) that the other list has too."""
     shared = [
         len(np.intersect1d(a[a >= 0], b[b >= 0])) / max(1, int((b >= 0).sum()))
-        for a, b in zip(*lists, strict=True)
+        for a, b in zip(lists, wanted, strict=True)
     ]
     return float(np.mean(shared))

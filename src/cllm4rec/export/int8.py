@@ -1,0 +1,118 @@
+"""The ONNX model with eight-bit products, and what that costs: measured, not assumed."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec import progress
+from cllm4rec.batch import BatchScorer
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.evaluation.protocol import DEPTH, HeldOut, evaluate, evaluated_users
+from cllm4rec.export.vectors import overlap, sample_of
+from cllm4rec.ranking import RankedItems, top_k
+
+QUALITY = ("recall@20", "ndcg@100")
+
+
+class Asked(NamedTuple):
+    """Users of a held-out part who decide what eight bits cost."""
+
+    part: HeldOut
+    users: NDArray[np.int32]
+    known: Interactions
+    relevant: Interactions
+
+
+def write_int8(scorer: BatchScorer, source: Path, path: Path) -> dict[str, Any]:
+    """Weights of all products as eight-bit integers, one scale per column; tables stay float32.
+
+    Activations are rounded to eight bits at run time, one scale per product. Of the weights' 256
+    steps half are used: without that, processors that have no instruction for such products
+    overflow in them.
+
+    Args:
+        scorer: of the run, whose test users, or validation users where there is no test part, are
+            ranked by both models.
+        source: the float32 model.
+        path: the file to write.
+
+    Returns:
+        For the manifest: ``bytes``, ``float32_bytes``, ``part``, ``users``, ``overlap`` (share of
+        the float32 model's best 100 that the lists have), and each of :data:`QUALITY` as
+        ``[float32, int8]`` of the language model alone; null without a held-out part.
+    """
+    import onnxruntime
+    from onnxruntime.quantization import quantize_dynamic
+
+    with progress.task("Quantising"), _quiet():
+        quantize_dynamic(
+            source,
+            path,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            reduce_range=True,
+        )
+    sizes = {"bytes": path.stat().st_size, "float32_bytes": source.stat().st_size}
+    asked = _asked(scorer.scorer.assembly.dataset, scorer.scorer.assembly.config.seed)
+    if asked is None:
+        return {**sizes, "part": None, "users": 0, "overlap": None, **dict.fromkeys(QUALITY)}
+    sessions = [
+        onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        for file in (source, path)
+    ]
+    with progress.task("Comparing with float32", total=2 * len(asked.users), unit="user") as task:
+        whole, eight = (_lists(scorer, session, asked, task) for session in sessions)
+    num_items = asked.known.num_items
+    reports = [
+        evaluate(lists, asked.relevant, num_items=num_items).mean for lists in (whole, eight)
+    ]
+    return {
+        **sizes,
+        "part": asked.part,
+        "users": len(asked.users),
+        "overlap": overlap(eight.items, whole.items),
+        **{name: [report[name] for report in reports] for name in QUALITY},
+    }
+
+
+def _asked(dataset: Dataset, seed: int) -> Asked | None:
+    parts: tuple[HeldOut, ...] = ("test", "valid")
+    for part in parts:
+        users = evaluated_users(dataset, part)
+        if len(users):
+            users = users[sample_of(len(users), seed)]
+            known, relevant = dataset.known(part).rows(users), dataset.part(part).rows(users)
+            return Asked(part, users, known, relevant)
+    return None
+
+
+def _lists(scorer: BatchScorer, session: Any, asked: Asked, task: Any) -> RankedItems:
+    """The best :data:`DEPTH` by the session's vectors, users numbered by their place."""
+    model = scorer.scorer.model
+    items, bias = model.embedding.items.detach().numpy(), model.head.bias.detach().numpy()
+    ranked = RankedItems.empty(np.arange(len(asked.users), dtype=np.int32), DEPTH)
+    for rows, batch in scorer.documents(asked.users, asked.known):
+        given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}
+        (vectors,) = session.run(None, given)
+        best = top_k(vectors @ items.T + bias, asked.known.rows(rows), DEPTH)
+        ranked.items[rows], ranked.scores[rows] = best
+        task.advance(len(rows))
+    return ranked
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser advises on the root logger to prepare models by a tool of its own."""
+    logger = logging.getLogger()
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

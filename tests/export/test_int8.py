@@ -1,0 +1,115 @@
+"""The eight-bit model is what it is said to be, and what it costs is measured, not assumed."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from cllm4rec import progress
+from cllm4rec.batch import Audience, BatchScorer
+from cllm4rec.errors import InputError
+from cllm4rec.export import export_run
+from cllm4rec.export.int8 import write_int8
+from cllm4rec.export.onnx_model import write_onnx
+from cllm4rec.export.page import page
+from reference.metrics import ndcg_at, recall_at, top_k
+
+
+@pytest.fixture(scope="module")
+def both(run, tmp_path_factory):
+    to = tmp_path_factory.mktemp("int8") / "vectors"
+    with progress.quiet():
+        export_run(run, to, k=10, int8=True)
+    return to
+
+
+@pytest.fixture(scope="module")
+def said(both):
+    return json.loads((both / "manifest.json").read_text())["int8"]
+
+
+def lists_of(path, recommender, users, known):
+    """Lists of 100 by the model in ``path``, user by user and score by score."""
+    session = onnxruntime.InferenceSession(path)
+    model = recommender.model
+    items, bias = model.embedding.items.detach().numpy(), model.head.bias.detach().numpy()
+    lists = [[]] * len(users)
+    for rows, batch in BatchScorer(recommender.scorer).documents(users, known):
+        for row, tokens, length in zip(rows, batch.tokens, batch.lengths, strict=True):
+            given = {"tokens": tokens[None, :length].numpy(), "lengths": length[None].numpy()}
+            vector = session.run(None, given)[0][0]
+            scores = (items @ vector + bias).tolist()
+            lists[row] = top_k(scores, set(known.of(int(row)).tolist()), 100)
+    return lists
+
+
+def test_what_it_costs_is_what_loops_find(both, said, recommender):
+    dataset = recommender.assembly.dataset
+    test, known = dataset.part("test"), dataset.known("test")
+    users = np.flatnonzero(test.counts()).astype(np.int32)
+    assert said["part"] == "test"
+    assert said["users"] == len(users)
+    names = ("user_vector.onnx", "user_vector.int8.onnx")
+    whole, eight = (lists_of(both / n, recommender, users, known.rows(users)) for n in names)
+    assert said["bytes"] == (both / names[1]).stat().st_size
+    assert said["float32_bytes"] == (both / names[0]).stat().st_size
+    shared = [
+        len(set(a) & set(b) - {-1}) / len(set(a) - {-1}) for a, b in zip(whole, eight, strict=True)
+    ]
+    # Alone and in a batch a row is rounded by another scale, so that neighbours may change places.
+    assert said["overlap"] == pytest.approx(np.mean(shared), abs=0.02)
+    for name, measure, k in (("recall@20", recall_at, 20), ("ndcg@100", ndcg_at, 100)):
+        wanted = [set(test.of(int(user)).tolist()) for user in users]
+        found = np.mean([measure(a, w, k) for a, w in zip(whole, wanted, strict=True)])
+        assert said[name][0] == pytest.approx(found, abs=1e-6)
+        found = np.mean([measure(a, w, k) for a, w in zip(eight, wanted, strict=True)])
+        assert said[name][1] == pytest.approx(found, abs=0.02)
+
+
+def test_products_are_of_eight_bits_and_tables_are_not(both):
+    graph = onnx.load(both / "user_vector.int8.onnx").graph
+    operations = [node.op_type for node in graph.node]
+    assert operations.count("MatMulInteger") > 0
+    kinds = {tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 2}
+    assert {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT} <= kinds
+
+
+def test_its_vectors_are_near_and_no_copies(both, recommender):
+    scorer = BatchScorer(recommender.scorer)
+    audience = Audience.of_run(recommender.assembly.dataset)
+    sessions = [
+        onnxruntime.InferenceSession(both / name)
+        for name in ("user_vector.onnx", "user_vector.int8.onnx")
+    ]
+    for batch in scorer.batches(audience.numbers, audience.histories):
+        given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}
+        whole, eight = (session.run(None, given)[0] for session in sessions)
+        apart = np.linalg.norm(eight - whole) / np.linalg.norm(whole)
+        assert 0 < apart < 0.1
+
+
+def test_without_held_out_items_only_the_sizes_are_known(recommender, tmp_path, monkeypatch):
+    scorer = BatchScorer(recommender.scorer)
+    monkeypatch.setattr("cllm4rec.export.int8.evaluated_users", lambda *_: np.empty(0, np.int32))
+    with progress.quiet():
+        write_onnx(scorer, Audience.of_run(recommender.assembly.dataset), tmp_path / "m.onnx")
+        said = write_int8(scorer, tmp_path / "m.onnx", tmp_path / "m8.onnx")
+    assert said["bytes"] > 0
+    assert said["part"] is said["overlap"] is said["recall@20"] is None
+
+
+def test_the_page_says_what_it_costs(both, said):
+    text = (both / "README.md").read_text()
+    assert f"its lists have {said['overlap']:.1%}" in text
+    assert f"NDCG@100 {said['ndcg@100'][1]:.4f}" in text
+    manifest = json.loads((both / "manifest.json").read_text())
+    assert "could not be measured" in page({**manifest, "int8": {**said, "part": None}})
+    assert "int8" not in page({**manifest, "int8": None})
+
+
+def test_it_is_a_form_of_the_onnx_model(run, tmp_path):
+    with pytest.raises(InputError, match=r"--int8 is a form of the ONNX model"):
+        export_run(run, tmp_path / "to", onnx=False, int8=True)
+    assert not (tmp_path / "to").exists()

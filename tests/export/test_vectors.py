@@ -12,6 +12,7 @@ from cllm4rec import progress
 from cllm4rec.errors import InputError, RunError
 from cllm4rec.export import export_run
 from cllm4rec.export.index import load_faiss, recall, write_exact, write_inverted
+from cllm4rec.export.vectors import overlap
 from cllm4rec.recommender import ModelScorer, Recommender
 from cllm4rec.rundir import RunDir, sha256_file
 
@@ -99,6 +100,12 @@ def test_the_manifest_says_that_the_prior_is_left_out(exported, manifest, recomm
     page = (exported / "README.md").read_text()
     assert "language model's alone" in page
     assert f"{manifest['scores']['overlap']:.1%}" in page
+
+
+def test_overlap_is_the_share_of_what_was_wanted():
+    lists = np.array([[1, 2, 3], [4, 5, -1], [7, -1, -1], [-1, -1, -1]])
+    wanted = np.array([[3, 9, 1], [5, -1, -1], [6, 8, -1], [-1, -1, -1]])
+    assert overlap(lists, wanted) == pytest.approx((2 / 3 + 1 + 0 + 0) / 4)
 
 
 def test_without_a_prior_they_are_the_runs_own(exported, manifest):

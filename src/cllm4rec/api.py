@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cllm4rec import stages
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import RunError
+from cllm4rec.growing import GrowingHistory
 from cllm4rec.model_card import model_card
 from cllm4rec.ranking import RankedItems
 from cllm4rec.reasons import reasons
@@ -78,6 +80,20 @@ class CLLM4Rec:
             UnknownId: an item that is not in the data.
         """
         return self._named(self._fitted().recommend_for_history(items, k))[0]
+
+    def follow(self, items: Sequence[str] = ()) -> GrowingHistory:
+        """A history that goes on growing: each new item is read alone, on top of what was read.
+
+        Example:
+            >>> visit = model.follow(["50"])                  # doctest: +SKIP
+            >>> visit.append(["181"])                         # doctest: +SKIP
+            >>> visit.recommend(k=10)                         # doctest: +SKIP
+
+        Raises:
+            InputError: the model was not trained in time order.
+            UnknownId: an item that is not in the data.
+        """
+        return GrowingHistory(self._fitted(), items)
 
     def explain(self, user: str, item: str) -> list[tuple[str, float]]:
         """The items of a user's history that speak for ``item``: ``[(item_id, effect), …]``.

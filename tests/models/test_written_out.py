@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cllm4rec.config import BackboneConfig
 from cllm4rec.models.backbone import Backbone, load_backbone
+from cllm4rec.models.packed import Kept
 from support.tiny_backbone import SIZE, write_tiny_gpt2, write_tiny_llama
 
 WRITERS = {"llama": write_tiny_llama, "gpt2": write_tiny_gpt2}
@@ -74,6 +75,22 @@ def test_hidden_states_and_gradients_are_the_librarys(folder, lengths, mode, onl
     assert len(ours[2]) == len(theirs[2]) == expected
     for mine, its in zip(ours[2], theirs[2], strict=True):
         torch.testing.assert_close(mine, its, rtol=1e-3, atol=1e-4)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=5))
+@settings(max_examples=30)
+def test_a_document_read_on_piece_by_piece_is_a_document_read_at_once(folder, pieces):
+    backbone, _ = load(folder)
+    generator = torch.Generator().manual_seed(sum(pieces))
+    embedded = torch.randn(sum(pieces), SIZE, generator=generator)
+    wanted = by_the_library(backbone)(embedded[None])[0]
+    kept, read = Kept(), 0
+    with torch.no_grad():
+        for piece in pieces:
+            state = backbone.layers.read_on(embedded[read : read + piece], kept)
+            read += piece
+            assert kept.tokens == read
+            torch.testing.assert_close(state, wanted[read - 1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("writer", [write_tiny_llama, write_tiny_gpt2])

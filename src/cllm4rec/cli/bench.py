@@ -85,7 +85,11 @@ def _show_speed(result: dict[str, Any]) -> None:
     tables.show(readable(result))
 
 
-def _numbers(_context: click.Context, _option: click.Parameter, given: str) -> tuple[int, ...]:
+def _numbers(
+    _context: click.Context, _option: click.Parameter, given: str | None
+) -> tuple[int, ...] | None:
+    if given is None:
+        return None
     numbers = [part.strip() for part in given.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in numbers):
         raise click.BadParameter(f"{given!r} is not a list of numbers of layers, such as 2,4,8")
@@ -107,7 +111,10 @@ def _names(
 )
 @click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
 @click.option(
-    "--depths", default="2,4,8", metavar="N,N…", callback=_numbers, help="Layers kept. [2,4,8]"
+    "--depths",
+    metavar="N,N…",
+    callback=_numbers,
+    help="Layers kept. [2,4,8, as many as fit into three minutes]",
 )
 @click.option(
     "--stages", metavar="NAME,NAME…", callback=_names, help="Measure these only, e.g. evaluate."
@@ -131,7 +138,7 @@ def _names(
 def speed(
     data: str,
     split: Path | None,
-    depths: tuple[int, ...],
+    depths: tuple[int, ...] | None,
     stages: tuple[str, ...] | None,
     seconds: float,
     plot: Path | None,

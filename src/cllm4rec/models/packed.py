@@ -37,6 +37,8 @@ class Packed:
     lengths: list[int]
     ends: Tensor
     """Row of each document's last token."""
+    first: int = 0
+    """Place of each document's first token: those before it have been read already."""
 
     @classmethod
     def of(cls, embedded: Tensor, lengths: Tensor) -> "Packed":
@@ -50,7 +52,29 @@ class Packed:
     def positions(self) -> Tensor:
         """Place of each row's token in its document, 0 in the filling."""
         places = torch.arange(self.is_real.shape[1]).expand(self.is_real.shape)[self.is_real]
-        return F.pad(places, (0, len(self.rows) - self.count))
+        return F.pad(places + self.first, (0, len(self.rows) - self.count))
+
+
+class Kept:
+    """Keys, rotated, and values of one document's tokens in every layer."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self._layers: list[tuple[Tensor, Tensor]] = []
+
+    def extended(
+        self, layer: int, new: Float[Tensor, "twice_heads new size"], cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values of a layer, ``[heads, tokens, size]``, those of new tokens included."""
+        keys, values = new.chunk(2)
+        keys = _rotated(keys, cos, sin)
+        if layer < len(self._layers):
+            before = self._layers[layer]
+            keys, values = torch.cat([before[0], keys], 1), torch.cat([before[1], values], 1)
+            self._layers[layer] = keys, values
+        else:
+            self._layers.append((keys, values))
+        return keys, values
 
 
 class PackedLayers(ABC, Generic[Weights]):
@@ -108,6 +132,37 @@ class PackedLayers(ABC, Generic[Weights]):
         mixed = self._attend_from_last(query, both, packed, cos, sin)
         top_x = x[packed.ends] + self._output(mixed, top)
         return self._final_norm(self._fed_forward(top_x, top))[:batch]
+
+    def read_on(self, embedded: Float[Tensor, "new size"], kept: "Kept") -> Float[Tensor, " size"]:
+        """The hidden state at the end of one document of which ``kept`` is what was read before.
+
+        Args:
+            embedded: tokens that follow, at least one.
+            kept: grows by their keys and values.
+        """
+        count = len(embedded)
+        lengths = torch.tensor([count])
+        real = torch.ones(1, count, dtype=torch.bool)
+        packed = Packed(embedded, count, real, [count], lengths - 1, kept.tokens)
+        cos, sin = (table[kept.tokens :] for table in self._angles(kept.tokens + count))
+        x = self._entered(packed)
+        of_queries = self.heads * self.groups * self.size
+        for index, weights in enumerate(self._layers()):
+            qkv = self._projected(self._normed(x, weights), weights, slice(None))
+            keys, values = kept.extended(index, self._by_head(qkv[:, of_queries:]), cos, sin)
+            queries = qkv[:, :of_queries].view(count, self.heads, self.groups, self.size)
+            queries = _rotated(queries.permute(1, 2, 0, 3) * self.size**-0.5, cos, sin)
+            scores = queries @ keys.transpose(1, 2).unsqueeze(1)
+            scores = scores + torch.full_like(scores[0, 0], -torch.inf).triu_(kept.tokens + 1)
+            mixed = torch.softmax(scores, dim=-1) @ values.unsqueeze(1)
+            mixed = mixed.permute(2, 0, 1, 3).reshape(count, of_queries)
+            x = self._fed_forward(x + self._output(mixed, weights), weights)
+        kept.tokens += count
+        last: Tensor = self._final_norm(x[-1:])[0]
+        return last
+
+    def _by_head(self, both: Tensor) -> Tensor:
+        return both.view(len(both), 2 * self.heads, self.size).transpose(0, 1)
 
     def _layer(
         self, x: Tensor, weights: Weights, packed: Packed, cos: Tensor, sin: Tensor

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cllm4rec import progress
-from cllm4rec.bench.speed import measure_speed, measuring
+from cllm4rec.bench.speed import command, measure_speed, measuring
 from cllm4rec.bench.speed.machine import Peak, growth_mb
 from cllm4rec.bench.speed.settings import STAGES
 from cllm4rec.cli import main
@@ -57,6 +57,30 @@ def test_one_object_with_machine_peak_and_a_row_for_each_stage_and_depth(
     assert shallow["tokens"] == deep["tokens"]
     assert shallow["gflops"] < deep["gflops"]
     assert plot.read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(("limit_s", "kept"), [(0.0, [1]), (600.0, [1, 2, 3])])
+def test_depths_for_which_there_is_no_time_are_left_out_unless_asked_for(
+    arguments, monkeypatch, capsys, limit_s, kept
+):
+    monkeypatch.setattr(command, "DEFAULT_DEPTHS", (1, 2, 3))
+    monkeypatch.setattr(command, "LIMIT_S", limit_s)
+    given = [*arguments, "--stages", "request", "--json"]
+    assert run(given) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [row["depth"] for row in result["rows"]] == kept
+    assert kept + result["left_out"] == [1, 2, 3]
+    assert run([*given, "--depths", "2,3"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [row["depth"] for row in result["rows"]] == [2, 3]
+    assert result["left_out"] == []
+
+
+def test_what_was_left_out_is_said(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(command, "DEFAULT_DEPTHS", (1, 2, 3))
+    monkeypatch.setattr(command, "LIMIT_S", 0.0)
+    assert run([*arguments, "--stages", "request"]) == 0
+    assert "--depths 2,3: more than three minutes" in capsys.readouterr().out
 
 
 def test_half_precision_is_checked_in_float32_too(arguments, capsys):

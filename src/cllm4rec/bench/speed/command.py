@@ -1,7 +1,9 @@
 """``cllm4rec bench speed``: how fast each stage is, beside what this machine can do."""
 
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ from cllm4rec.bench.process import peak_mb
 from cllm4rec.bench.speed.building import build
 from cllm4rec.bench.speed.check import SlowBackbone
 from cllm4rec.bench.speed.flops import Shape
-from cllm4rec.bench.speed.machine import SQUARE, Peak, describe
-from cllm4rec.bench.speed.measuring import Measured, measure
+from cllm4rec.bench.speed.machine import SQUARE, Peak, describe, seconds_of
+from cllm4rec.bench.speed.measuring import RUNS, Measured, measure, watch
 from cllm4rec.bench.speed.plot import check_ending, draw
 from cllm4rec.bench.speed.scoring_stages import USERS, fitted_prior
 from cllm4rec.bench.speed.settings import STAGES, profile_config
@@ -27,6 +29,8 @@ from cllm4rec.models.pretrained import find_backbone
 
 DEFAULT_DATA = "movielens-100k"
 DEFAULT_DEPTHS = (2, 4, 8)
+LIMIT_S = 170.0
+"""Where no depths are asked for, those that take longer than this together are left out."""
 ROWS = 4096
 """Tokens of a batch, in the products that are tried for the peak."""
 
@@ -35,7 +39,7 @@ def measure_speed(
     data: str = DEFAULT_DATA,
     *,
     split: Path | None = None,
-    depths: Sequence[int] = DEFAULT_DEPTHS,
+    depths: Sequence[int] | None = None,
     stages: Sequence[str] = STAGES,
     overrides: Sequence[str] = (),
     seconds: float = 100.0,
@@ -46,14 +50,15 @@ def measure_speed(
     Args:
         data: a known data set's name, or an input directory.
         split: split file to keep to.
-        depths: layers kept.
+        depths: layers kept; if not given, as many of `DEFAULT_DEPTHS` as fit into three minutes.
         stages: of `STAGES`.
         overrides: settings, ``stage.key=value``.
         seconds: of measuring; another round begins only if it will fit.
         plot: file for the roofline, whose ending says the format; none if not given.
 
     Returns:
-        ``machine``, ``peak``, ``rows`` and ``failed``: the rows that are wrong.
+        ``machine``, ``peak``, ``rows``, ``failed``: the rows that are wrong, and ``left_out``: the
+        depths for which there was no time.
 
     Raises:
         InputError: an unknown stage, or data or a backbone that cannot be had.
@@ -64,12 +69,14 @@ def measure_speed(
             raise InputError(f"no stage {stage!r}; there are {', '.join(STAGES)}")
     if plot is not None:
         check_ending(plot)
+    end_s = time.monotonic() + (LIMIT_S if depths is None else float("inf"))
+    depths = DEFAULT_DEPTHS if depths is None else depths
     config = profile_config("holdout", depths[0], overrides)
     dtype = arithmetic(config.backbone.dtype)
     with tempfile.TemporaryDirectory(prefix="cllm4rec-speed-") as folder:
         scratch = Path(folder)
         dataset = _dataset(data, split, scratch, config.seed)
-        measured = _built(dataset, depths, stages, overrides, scratch)
+        measured, left_out = _built(dataset, depths, stages, overrides, scratch, end_s)
         shape = Shape.read(find_backbone(config.backbone.name))
         peak = Peak(_products(shape, len(dataset.items)))
         rounds = measure(measured, peak, seconds)
@@ -85,6 +92,7 @@ def measure_speed(
         "machine": {**describe(), "process_peak_mb": round(peak_mb())},
         "peak": peak.report(),
         "rows": rows,
+        "left_out": left_out,
         "failed": [f"{r['stage']} at depth {r['depth']}" for r in rows if r["check"] == "WRONG"],
     }
     if plot is not None:
@@ -107,8 +115,13 @@ def _built(
     stages: Sequence[str],
     overrides: Sequence[str],
     scratch: Path,
-) -> list[Measured]:
-    """Every workload, checked before anything is trained."""
+    end_s: float,
+) -> tuple[list[Measured], list[int]]:
+    """Every workload, checked before anything is trained and its memory watched.
+
+    Returns:
+        The workloads, and the depths that would not have been done by ``end_s``.
+    """
     measured: list[Measured] = []
     config = profile_config("frozen", depths[0], overrides)
     folder = find_backbone(config.backbone.name)
@@ -132,10 +145,22 @@ def _built(
             given = [*overrides, "backbone.dtype=float32"]
             exact = {one.stage: errors for one, errors in checked(depths[0], given, None)}
         prior = fitted_prior(dataset)
-        for depth in depths:
-            for workload, errors in checked(depth, overrides, prior):
-                measured.append(Measured(workload, errors, exact.get(workload.stage, {})))
-    return measured
+        # A layer takes as long in a depth that is to come as in the last one.
+        one_run_s = last_s = last_run_s = 0.0
+        for index, depth in enumerate(depths):
+            began_s = time.monotonic()
+            more = depth / depths[index - 1] if index else 0.0
+            coming_s = RUNS * (one_run_s + more * last_run_s) + more * last_s
+            if index and began_s + coming_s > end_s:
+                return measured, list(depths[index:])
+            built = [
+                Measured(workload, errors, exact.get(workload.stage, {}))
+                for workload, errors in checked(depth, overrides, prior)
+            ]
+            last_run_s = seconds_of(partial(watch, built))
+            one_run_s, last_s = one_run_s + last_run_s, time.monotonic() - began_s
+            measured += built
+    return measured, []
 
 
 def _products(shape: Shape, num_items: int) -> dict[str, tuple[int, int, int]]:

@@ -15,6 +15,8 @@ from cllm4rec.bench.speed.workloads import Workload
 
 LEAST_ROUNDS = 3
 """Timed rounds, however long they take."""
+RUNS = 1 + LEAST_ROUNDS
+"""Runs of a workload after it has been built and watched, at least."""
 MOST_ROUNDS = 25
 """Timed rounds, however short they are."""
 TOLERANCE = {
@@ -94,8 +96,14 @@ class Measured:
         }
 
 
+def watch(measured: Sequence[Measured]) -> None:
+    """How far memory rises in a run of each."""
+    for one in measured:
+        one.working_mb = growth_mb(one.workload.run)
+
+
 def measure(measured: Sequence[Measured], peak: Peak, seconds: float) -> int:
-    """Watch memory in a first run and parts in a second; then a turn for everything in each round.
+    """Watch where the time goes in a first run; then a turn for everything in each round.
 
     Args:
         measured: what to measure; filled.
@@ -106,16 +114,13 @@ def measure(measured: Sequence[Measured], peak: Peak, seconds: float) -> int:
         Timed rounds.
     """
     started_s = time.monotonic()
-    turns = (2 + LEAST_ROUNDS) * len(measured)
+    turns = RUNS * len(measured)
     with progress.task("Measuring", total=turns, unit="run") as task:
 
         def done() -> None:
             task.total = max(turns, task.done + 1)
             task.advance()
 
-        for one in measured:
-            one.working_mb = growth_mb(one.workload.run)
-            done()
         for one in measured:
             with one.stopwatch.running(one.workload.timed()):
                 one.workload.run()

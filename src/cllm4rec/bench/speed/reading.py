@@ -17,7 +17,11 @@ SHORT = {
 
 def readable(result: Mapping[str, Any]) -> dict[str, Any]:
     """Facts, then a table each of speed, of work, of where the time goes, and of what is wrong."""
-    shown = {name: value for name, value in result.items() if name not in ("rows", "failed")}
+    others = ("rows", "failed", "left_out")
+    shown = {name: value for name, value in result.items() if name not in others}
+    if result["left_out"]:
+        depths = ",".join(map(str, result["left_out"]))
+        shown["left out"] = f"--depths {depths}: more than three minutes in all"
     rows = result["rows"]
     products = [
         {name.removesuffix("_per_s"): value for name, value in row.items()}

@@ -69,7 +69,8 @@ class GrowingHistory:
             UnknownId: an item that is not in the run; nothing is added.
         """
         numbers = self._recommender.assembly.dataset.items.numbers(list(items)).tolist()
-        new = [item for item in dict.fromkeys(numbers) if item not in set(self._items)]
+        there = set(self._items)
+        new = [item for item in dict.fromkeys(numbers) if item not in there]
         self._items += new
         if len(self._items) > self._recommender.assembly.config.corpus.max_items:
             self._forget()

@@ -1,7 +1,9 @@
 """finetune: items held out of histories, or the next item at every position, as the target."""
 
+import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -61,11 +63,12 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
         seed = derived_seed(config.seed, "linear prior")
         prior = linear_prior.search(dataset, seed, texts=config.model.content)
     scorer = ModelScorer(model, assembly, prior=prior)
-    start = saved_tensors(model)
+    start = saved_tensors(model) if config.finetune.members > 1 else {}
     members: list[_Best] = []
-    checkpoints: list[Checkpoint] = []
+    checkpoints: list[Path] = []
     for number in range(1, config.finetune.members + 1):
-        load_tensors(model, start)
+        if number > 1:
+            load_tensors(model, start)
         best = _Best(scorer, run, config.finetune.patience, number)
         checkpoints.append(_train(run, assembly, identity, model, content, best))
         members.append(best)
@@ -86,8 +89,8 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
         ]
     seconds = time.perf_counter() - started_at_s
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
-    for checkpoint in checkpoints:
-        checkpoint.remove()
+    for folder in checkpoints:
+        shutil.rmtree(folder, ignore_errors=True)
     return dict(run.info("finetune"))
 
 
@@ -151,7 +154,8 @@ def _train(
     model: RecLLM,
     content: Tensor | None,
     best: _Best,
-) -> Checkpoint:
+) -> Path:
+    """Train one member; its checkpoint stays until all are done, and so says what is done."""
     config = assembly.config.finetune
     names = ["finetune"] if best.member == 1 else ["finetune", str(best.member)]
     seed = derived_seed(assembly.config.seed, *names)
@@ -206,7 +210,7 @@ def _train(
         after_step=average.step,
         checkpoint=save,
     )
-    return checkpoint
+    return folder
 
 
 def _holdout(

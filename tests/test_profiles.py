@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cllm4rec.config import PAPER, Config, for_data, load_config
 from cllm4rec.errors import ConfigError
-from cllm4rec.profiles import FEW, SEQUENCES, SETS
+from cllm4rec.profiles import SEQUENCES, SETS
 
 GIVEN = {
     "backbone.mode=lora": ("backbone", "mode", "lora"),
@@ -43,16 +43,6 @@ def test_the_profile_of_the_data_is_taken_and_nothing_else(newest, profile):
     before = flat(Config().model_dump())
     assert found == {key: v for key, v in flat(profile).items() if before[key] != v}
     assert found["corpus", "order"] == ("time" if newest else "random")
-
-
-@pytest.mark.parametrize("newest", [True, False])
-def test_few_sets_are_trained_several_times(newest):
-    config = for_data(Config(), newest_held_out=newest, few=True)
-    plain = for_data(Config(), newest_held_out=newest)
-    wanted = {} if newest else flat(FEW)
-    assert changed(config, plain) == wanted
-    given = for_data(load_config(None, ["finetune.members=1"]), newest_held_out=newest, few=True)
-    assert given.finetune.members == 1, "what is given wins"
 
 
 def test_only_an_order_has_a_next_item():

@@ -128,21 +128,6 @@ def test_every_curve_is_drawn(page):
     assert "kept: epoch 1" in page
 
 
-def test_later_members_have_loss_curves_of_their_own_and_no_validation_curve():
-    rows = [
-        {"stage": "finetune", "step": 1, "loss": 2.0},
-        {"stage": "finetune", "step": 1, "loss": 3.0, "member": 2},
-        {"stage": "finetune", "epoch": 0, "valid": {"mrr": 0.1}},
-        {"stage": "finetune", "epoch": 0, "valid": {"mrr": 0.9}, "member": 2},
-        {"stage": "finetune", "epoch": 0, "valid": {"mrr": 0.8}, "member": "mean"},
-    ]
-    assert [(c.name, c.y.tolist()) for c in loss_curves(rows)] == [
-        ("finetune", [2.0]),
-        ("finetune · member 2", [3.0]),
-    ]
-    assert [(c.name, c.y.tolist()) for c in validation_curves(rows)] == [("mrr", [0.1])]
-
-
 def test_drawings_are_whole_and_their_names_differ(run):
     text = write_report(run).read_text(encoding="utf-8")
     drawings = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)

@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from cllm4rec.errors import ConfigError, InputError
-from cllm4rec.profiles import FEW, PAPER, SEQUENCES, SETS
+from cllm4rec.profiles import PAPER, SEQUENCES, SETS
 
 Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
 BaselineName = Literal[
@@ -200,8 +200,6 @@ class FinetuneConfig(Settings):
     """Decoupled decay of the trained maps."""
     average: NonNegativeFloat = 0.0
     """Epochs over whose steps the parameters are averaged for validation and result; 0: not."""
-    members: PositiveInt = 1
-    """Trainings from one start, each on masks of its own, averaged into one model."""
 
 
 class EvaluateConfig(Settings):
@@ -273,20 +271,18 @@ def load_config(source: str | Path | None, overrides: Sequence[str] = ()) -> Con
         raise ConfigError(_in_one_line(error.errors()[0])) from None
 
 
-def for_data(config: Config, *, newest_held_out: bool, few: bool = False) -> Config:
+def for_data(config: Config, *, newest_held_out: bool) -> Config:
     """The settings with every ``auto`` decided by what the data are.
 
     Args:
         config: as given.
         newest_held_out: whether the held-out interactions are each user's newest.
-        few: whether there are so few interactions that one training is a matter of seconds.
     """
     if config.corpus.order != "auto":
         return config
     given = config.model_dump(exclude_unset=True)
     given.get("corpus", {}).pop("order", None)
-    profile = SEQUENCES if newest_held_out else _merged(SETS, FEW if few else {})
-    return Config.model_validate(_merged(profile, given))
+    return Config.model_validate(_merged(SEQUENCES if newest_held_out else SETS, given))
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

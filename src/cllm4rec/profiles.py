@@ -51,12 +51,6 @@ SETS: dict[str, Any] = {
 Why these: docs/decisions/0007, 0009, 0011.
 """
 
-FEW: dict[str, Any] = {
-    "finetune": {"members": 3, "holdout": 0.6, "epochs": 20, "patience": 5},
-}
-"""On top of ``SETS`` where there are few interactions: a training takes seconds, and what comes of
-it is much a matter of chance (docs/decisions/0012)."""
-
 SEQUENCES: dict[str, Any] = {
     "backbone": {"mode": "full"},
     "corpus": {"order": "time"},

@@ -77,12 +77,3 @@ def test_validation_items_count_as_held_out(tmp_path):
 def test_nothing_held_out_is_no_newest(tmp_path):
     split = [{**row, "part": "train"} for row in split_of(5, 0)]
     assert not prepared(tmp_path, users=5, items=9, each=4, split=split).newest_held_out
-
-
-def test_few_are_fewer_training_interactions_than_the_bound(tmp_path, monkeypatch):
-    dataset = prepared(tmp_path, users=20, items=9, each=4, split=split_of(20, 0))
-    trained = len(dataset.part("train"))
-    assert 0 < trained < len(dataset.interactions)
-    for bound, few in ((trained, False), (trained + 1, True)):
-        monkeypatch.setattr("cllm4rec.data.dataset.FEW", bound)
-        assert dataset.few is few

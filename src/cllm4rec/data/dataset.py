@@ -19,9 +19,6 @@ from cllm4rec.data.texts import Texts
 from cllm4rec.errors import IntegrityError
 from cllm4rec.rundir import read_json
 
-FEW = 10_000
-"""Training interactions below this are few."""
-
 Part = Literal["train", "valid", "test", "history"]
 """``history``: known when a recommendation is made, never trained on (the new users' protocol)."""
 
@@ -135,11 +132,6 @@ class Dataset:
     def ordered(self) -> bool:
         """Whether the log said when or in which order the interactions were."""
         return bool(self.report().get("ordered", False))
-
-    @property
-    def few(self) -> bool:
-        """Whether there are so few training interactions that one training takes seconds."""
-        return int((self.part_codes == PARTS.index("train")).sum()) < FEW
 
     @property
     def newest_held_out(self) -> bool:

@@ -28,19 +28,15 @@ def loss_curves(rows: Iterable[Mapping[str, Any]]) -> list[Curve]:
     for row in rows:
         if "loss" in row and "stage" in row:
             parts = dict.fromkeys(str(row[key]) for key in ("stage", "part") if key in row)
-            if "member" in row:
-                parts[f"member {row['member']}"] = None
             points = series.setdefault(" · ".join(parts), {})
             points[row.get("pass"), row.get("epoch"), row.get("step")] = float(row["loss"])
     return [_grouped(name, np.array(list(points.values()))) for name, points in series.items()]
 
 
 def validation_curves(rows: Iterable[Mapping[str, Any]]) -> list[Curve]:
-    """Every metric of the validation part over finetuning's epochs, the first member's."""
+    """Every metric of the validation part over finetuning's epochs."""
     series: dict[str, dict[float, float]] = {}
     for row in rows:
-        if "member" in row:
-            continue
         for metric, value in (row.get("valid") or {}).items():
             series.setdefault(metric, {})[float(row["epoch"])] = float(value)
     return [

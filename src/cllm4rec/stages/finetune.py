@@ -1,9 +1,6 @@
 """finetune: items held out of histories, or the next item at every position, as the target."""
 
-import shutil
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -63,34 +60,21 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
         seed = derived_seed(config.seed, "linear prior")
         prior = linear_prior.search(dataset, seed, texts=config.model.content)
     scorer = ModelScorer(model, assembly, prior=prior)
-    start = saved_tensors(model) if config.finetune.members > 1 else {}
-    members: list[_Best] = []
-    checkpoints: list[Path] = []
-    for number in range(1, config.finetune.members + 1):
-        if number > 1:
-            load_tensors(model, start)
-        best = _Best(scorer, run, config.finetune.patience, number)
-        checkpoints.append(_train(run, assembly, identity, model, content, best))
-        members.append(best)
-    best = members[0] if len(members) == 1 else _soup(scorer, run, members)
+    best = _Best(scorer, run, config.finetune.patience)
+    checkpoint = _train(run, assembly, identity, model, content, best)
     best.restore()
     save_model(run.file("model"), scorer)
+    notes = best.notes
     info = {
-        "epochs": members[0].notes["epochs"],
-        "best_epoch": members[0].notes["epoch"],
-        "blend": best.notes["blend"],
+        "epochs": notes["epochs"],
+        "best_epoch": notes["epoch"],
+        "blend": notes["blend"],
         "prior": None if prior is None else prior.settings,
-        "valid": best.notes["valid"],
+        "valid": notes["valid"],
     }
-    if len(members) > 1:
-        info["members"] = [
-            {name: member.notes[name] for name in ("epochs", "epoch", "selection", "blend")}
-            for member in members
-        ]
     seconds = time.perf_counter() - started_at_s
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
-    for folder in checkpoints:
-        shutil.rmtree(folder, ignore_errors=True)
+    checkpoint.remove()
     return dict(run.info("finetune"))
 
 
@@ -100,10 +84,8 @@ class _Best:
     Judged by validation Recall@20 + Recall@40 + NDCG@100.
     """
 
-    def __init__(
-        self, scorer: ModelScorer, run: RunDir, patience: int, member: int | str = 1
-    ) -> None:
-        self.scorer, self.run, self.patience, self.member = scorer, run, patience, member
+    def __init__(self, scorer: ModelScorer, run: RunDir, patience: int) -> None:
+        self.scorer, self.run, self.patience = scorer, run, patience
         seed = derived_seed(scorer.assembly.config.seed, "validation")
         self.sample = validation_sample(scorer.assembly.dataset, seed)
         self.notes: dict[str, Any] = {"epochs": 0, "epoch": 0, "selection": -1.0}
@@ -115,7 +97,9 @@ class _Best:
         blend, report = max(reports.items(), key=lambda pair: pair[1].selection)
         self.notes["epochs"] = epoch
         alone = reports[0.0].mean
-        self.log(stage="finetune", epoch=epoch, valid=report.mean, blend=blend, llm_alone=alone)
+        self.run.log_metrics(
+            stage="finetune", epoch=epoch, valid=report.mean, blend=blend, llm_alone=alone
+        )
         if report.selection > self.notes["selection"]:
             self.notes.update(
                 epoch=epoch, selection=report.selection, blend=blend, valid=dict(report.mean)
@@ -123,28 +107,10 @@ class _Best:
             self.tensors = saved_tensors(self.scorer.model)
         return epoch - int(self.notes["epoch"]) >= self.patience
 
-    def log(self, **row: Any) -> None:
-        """A line of the run's log; those of later members and of their mean say whose they are."""
-        self.run.log_metrics(**row, **({} if self.member == 1 else {"member": self.member}))
-
     def restore(self) -> None:
         """Put the best epoch's parameters and blend back into the model."""
         load_tensors(self.scorer.model, self.tensors)
         self.scorer.share = self.notes["blend"]
-
-
-def _soup(scorer: ModelScorer, run: RunDir, members: Sequence[_Best]) -> _Best:
-    """The mean of the members' best parameters, and the prior's share that suits it.
-
-    Members start from the same values and stay near them, so that what lies between them is as
-    good as they are and less a matter of chance ("model soups", Wortsman et al., ICML 2022).
-    """
-    tables = [member.tensors for member in members]
-    mean = {name: torch.stack([table[name] for table in tables]).mean(dim=0) for name in tables[0]}
-    load_tensors(scorer.model, mean)
-    soup = _Best(scorer, run, 1, "mean")
-    soup.validate(0)
-    return soup
 
 
 def _train(
@@ -154,11 +120,9 @@ def _train(
     model: RecLLM,
     content: Tensor | None,
     best: _Best,
-) -> Path:
-    """Train one member; its checkpoint stays until all are done, and so says what is done."""
+) -> Checkpoint:
     config = assembly.config.finetune
-    names = ["finetune"] if best.member == 1 else ["finetune", str(best.member)]
-    seed = derived_seed(assembly.config.seed, *names)
+    seed = derived_seed(assembly.config.seed, "finetune")
     objective = (_next_item if config.target == "next" else _holdout)(
         assembly, model, content, seed
     )
@@ -176,8 +140,7 @@ def _train(
     plan = [Pass("finetune", epoch * size, size) for epoch in range(config.epochs)]
     steps = config.average * len(objective.steps(plan[0]))
     average = Average(parameters["finetune"], steps)
-    folder = run.file("checkpoints", "-".join(names))
-    checkpoint = Checkpoint(folder, identity, parameters, optimizers)
+    checkpoint = Checkpoint(run.file("checkpoints", "finetune"), identity, parameters, optimizers)
     position = Position()
     resumed = checkpoint.resume()
     if resumed is not None:
@@ -185,8 +148,7 @@ def _train(
         best.tensors = under(kept, "best/")
         average.resume(best.notes.pop("steps"), under(kept, "average/"))
     else:
-        if best.member == 1:
-            run.forget("finetune", "evaluate")
+        run.forget("finetune", "evaluate")
         best.validate(0)
 
     def validate(number: int) -> bool:
@@ -205,12 +167,12 @@ def _train(
         stage="finetune",
         seed=seed,
         position=position,
-        log=best.log,
+        log=run.log_metrics,
         after_pass=validate,
         after_step=average.step,
         checkpoint=save,
     )
-    return folder
+    return checkpoint
 
 
 def _holdout(

@@ -10,7 +10,7 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.errors import InputError
-from cllm4rec.export import export_run
+from cllm4rec.export import export_run, onnx_model
 from cllm4rec.export.int8 import write_int8
 from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.page import page
@@ -88,6 +88,20 @@ def test_its_vectors_are_near_and_no_copies(both, recommender):
         whole, eight = (session.run(None, given)[0] for session in sessions)
         apart = np.linalg.norm(eight - whole) / np.linalg.norm(whole)
         assert 0 < apart < 0.1
+
+
+def test_weights_that_stand_in_a_file_of_their_own_do_so_again(recommender, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_model, "ONE_FILE_BYTES", 0)
+    scorer = BatchScorer(recommender.scorer)
+    audience = Audience.of_run(recommender.assembly.dataset)
+    with progress.quiet():
+        write_onnx(scorer, audience, tmp_path / "m.onnx")
+        said = write_int8(scorer, tmp_path / "m.onnx", tmp_path / "m8.onnx")
+    for name, size in (("m.onnx", said["float32_bytes"]), ("m8.onnx", said["bytes"])):
+        files = list(tmp_path.glob(f"{name}*"))
+        assert len(files) == 2
+        assert size == sum(file.stat().st_size for file in files)
+    assert said["overlap"] > 0.9
 
 
 def test_without_held_out_items_only_the_sizes_are_known(recommender, tmp_path, monkeypatch):

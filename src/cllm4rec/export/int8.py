@@ -57,8 +57,9 @@ def write_int8(scorer: BatchScorer, source: Path, path: Path) -> dict[str, Any]:
             op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
             reduce_range=True,
+            use_external_data_format=_beside(source).exists(),
         )
-    sizes = {"bytes": path.stat().st_size, "float32_bytes": source.stat().st_size}
+    sizes = {"bytes": _bytes(path), "float32_bytes": _bytes(source)}
     asked = _asked(scorer.scorer.assembly.dataset, scorer.scorer.assembly.config.seed)
     if asked is None:
         return {**sizes, "part": None, "users": 0, "overlap": None, **dict.fromkeys(QUALITY)}
@@ -79,6 +80,15 @@ def write_int8(scorer: BatchScorer, source: Path, path: Path) -> dict[str, Any]:
         "overlap": overlap(eight.items, whole.items),
         **{name: [report[name] for report in reports] for name in QUALITY},
     }
+
+
+def _beside(path: Path) -> Path:
+    """The file that has the weights where they are too many for the model's own."""
+    return path.with_name(f"{path.name}.data")
+
+
+def _bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in (path, _beside(path)) if file.exists())
 
 
 def _asked(dataset: Dataset, seed: int) -> Asked | None:

@@ -10,7 +10,7 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.errors import InputError
-from cllm4rec.export import export_run, onnx_model
+from cllm4rec.export import export_run, int8, onnx_model
 from cllm4rec.export.int8 import write_int8
 from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.page import page
@@ -66,6 +66,23 @@ def test_what_it_costs_is_what_loops_find(both, said, recommender):
         assert said[name][0] == pytest.approx(found, abs=1e-6)
         found = np.mean([measure(a, w, k) for a, w in zip(eight, wanted, strict=True)])
         assert said[name][1] == pytest.approx(found, abs=0.02)
+
+
+def test_the_lists_compared_are_of_both_models(both, recommender, tmp_path, monkeypatch):
+    """Of eighty items lists of 100 have them all; the best eight may differ, and do."""
+    monkeypatch.setattr(int8, "DEPTH", 8)
+    source = both / "user_vector.onnx"
+    with progress.quiet():
+        said = write_int8(BatchScorer(recommender.scorer), source, tmp_path / "m8.onnx")
+    dataset = recommender.assembly.dataset
+    users = np.flatnonzero(dataset.part("test").counts()).astype(np.int32)
+    known = dataset.known("test").rows(users)
+    whole, eight = (
+        lists_of(path, recommender, users, known) for path in (source, tmp_path / "m8.onnx")
+    )
+    shared = [len(set(a[:8]) & set(b[:8])) / 8 for a, b in zip(whole, eight, strict=True)]
+    assert said["overlap"] == pytest.approx(np.mean(shared), abs=0.02)
+    assert said["overlap"] < 1
 
 
 def test_products_are_of_eight_bits_and_tables_are_not(both):

@@ -1,8 +1,5 @@
 """The ONNX model with eight-bit products, and what that costs: measured, not assumed."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +11,7 @@ from cllm4rec.batch import BatchScorer
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.protocol import DEPTH, HeldOut, evaluate, evaluated_users
+from cllm4rec.export.onnx_model import quiet
 from cllm4rec.export.vectors import overlap, sample_of
 from cllm4rec.ranking import RankedItems, top_k
 
@@ -50,7 +48,7 @@ def write_int8(scorer: BatchScorer, source: Path, path: Path) -> dict[str, Any]:
     import onnxruntime
     from onnxruntime.quantization import quantize_dynamic
 
-    with progress.task("Quantising"), _quiet():
+    with progress.task("Quantising"), quiet(None):
         quantize_dynamic(
             source,
             path,
@@ -114,15 +112,3 @@ def _lists(scorer: BatchScorer, session: Any, asked: Asked, task: Any) -> Ranked
         ranked.items[rows], ranked.scores[rows] = best
         task.advance(len(rows))
     return ranked
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantiser advises on the root logger to prepare models by a tool of its own."""
-    logger = logging.getLogger()
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

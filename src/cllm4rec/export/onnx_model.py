@@ -132,7 +132,7 @@ def _export(model: UserVector, batch: Batch, path: Path) -> None:
     tokens[:, : batch.tokens.shape[1]] = batch.tokens[0]
     lengths = batch.lengths[:1].repeat(2)
     rows, length = torch.export.Dim("batch"), torch.export.Dim("length")
-    with _quiet_exporter(), torch.no_grad():
+    with quiet("torch.onnx"), torch.no_grad():
         program = torch.onnx.export(
             model,
             (tokens, lengths),
@@ -148,9 +148,13 @@ def _export(model: UserVector, batch: Batch, path: Path) -> None:
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """The exporter warns about libraries that are not there and about its own parts."""
-    logger = logging.getLogger("torch.onnx")
+def quiet(logger_name: str | None) -> Iterator[None]:
+    """No warnings: exporter and quantiser give advice on their own parts and on other libraries.
+
+    Args:
+        logger_name: of the logger that is used; None for the root.
+    """
+    logger = logging.getLogger(logger_name)
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:

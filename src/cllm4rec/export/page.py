@@ -31,7 +31,7 @@ compute in bfloat16."""
 
 _INT8 = """
 `user_vector.int8.onnx` is the same model with eight-bit products, {size:.0%} of its size, for
-processors on which those are faster: float32 for float32 in its inputs and outputs."""
+processors on which those are faster; inputs and outputs are the same."""
 
 _INT8_COST = """\
 Of the best 100 of the float32 model, its lists have {overlap:.1%}; on the {part} part ({users:,}

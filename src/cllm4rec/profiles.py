@@ -51,6 +51,17 @@ SETS: dict[str, Any] = {
 Why these: docs/decisions/0007, 0009, 0011.
 """
 
+FEW_INTERACTIONS = 10_000
+"""Training interactions below which ``FEW_SETS`` comes on top of ``SETS``."""
+
+FEW_SETS: dict[str, Any] = {
+    "finetune": {"teachers": 3, "holdout": 0.6, "epochs": 20, "patience": 5},
+}
+"""Where there are few of them, so that one network's chance is large and another costs a minute.
+
+Why these: docs/decisions/0013.
+"""
+
 SEQUENCES: dict[str, Any] = {
     "backbone": {"mode": "full"},
     "corpus": {"order": "time"},

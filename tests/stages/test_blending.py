@@ -6,12 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cllm4rec import progress
 from cllm4rec.errors import IntegrityError
-from cllm4rec.evaluation.protocol import evaluate_scorer, validation_sample
+from cllm4rec.evaluation.protocol import (
+    SELECTION,
+    Report,
+    evaluate_scorer,
+    validation_sample,
+)
 from cllm4rec.recommender import ModelScorer, Recommender, blended
-from cllm4rec.stages.blending import SHARES, blend_reports
+from cllm4rec.stages.blending import SHARES, blend_reports, settled_share
 
 
 @pytest.fixture
@@ -91,3 +98,34 @@ def test_a_model_of_another_format_is_refused(trained, tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
     with pytest.raises(IntegrityError, match="has format 1; this version reads 3"):
         Recommender.load(tmp_path)
+
+
+def report_of(per_user: list[float]) -> Report:
+    values = np.array(per_user)
+    metrics = {name: values / 3 for name in SELECTION}
+    means = {name: float(v.mean()) for name, v in metrics.items()}
+    return Report(np.arange(len(values)), metrics, means, {}, 0.0, 0)
+
+
+def test_a_share_that_is_best_for_everyone_is_taken():
+    reports = {share: report_of([1 - abs(share - 0.7)] * 9) for share in SHARES}
+    assert settled_share(reports, 0) == 0.7
+    assert settled_share({0.0: report_of([0.1, 0.9])}, 0) == 0.0
+
+
+def test_between_two_shares_that_are_as_good_the_middle_is_taken():
+    """One user more would have made it either."""
+    half = {0.2: [1.0] * 50 + [0.0] * 50, 0.8: [0.0] * 50 + [1.0] * 50}
+    reports = {share: report_of(half.get(share, [0.3] * 100)) for share in SHARES}
+    assert settled_share(reports, 0) in {0.4, 0.5, 0.6}
+    assert settled_share(reports, 0) == settled_share(reports, 0)
+
+
+@given(st.integers(0, 100), st.integers(1, 30))
+def test_the_settled_share_lies_between_those_that_resamples_choose(seed, users):
+    rng = np.random.default_rng(seed)
+    reports = {share: report_of(rng.random(users)) for share in SHARES}
+    values = np.stack([sum(r.per_user[m] for m in SELECTION) for r in reports.values()])
+    draws = [rng.integers(users, size=users) for _ in range(400)]
+    chosen = [SHARES[values[:, draw].mean(axis=1).argmax()] for draw in draws]
+    assert abs(settled_share(reports, seed) - np.mean(chosen)) < 0.05 + 0.15

@@ -40,3 +40,18 @@ def test_frozen_parameters_are_not_trained():
     model = nn.Linear(2, 2)
     model.weight.requires_grad_(False)
     assert set(trained_parameters(model)) == {"bias"}
+
+
+def test_a_step_is_seen_by_whoever_goes_by_versions():
+    """The fused step alone leaves the counters where they were."""
+    parameters = {
+        "backbone.model.layer": nn.Parameter(torch.ones(2)),
+        "embedding.entities": nn.Parameter(torch.ones(2)),
+    }
+    optimizer = adam(parameters, learning_rate=0.5, maps_rate=0.1, weight_decay=0.0)
+    before = {name: p._version for name, p in parameters.items()}
+    sum(p.sum() for p in parameters.values()).backward()
+    optimizer.step()
+    for name, parameter in parameters.items():
+        assert parameter._version > before[name]
+        assert not torch.equal(parameter.detach(), torch.ones(2))

@@ -1,12 +1,17 @@
 """How much the linear prior counts beside the language model, chosen on validation."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from cllm4rec import progress
-from cllm4rec.evaluation.protocol import DEPTH, Report, Sample, evaluate
+from cllm4rec.evaluation.protocol import DEPTH, SELECTION, Report, Sample, evaluate
 from cllm4rec.ranking import RankedItems, top_k
 from cllm4rec.recommender import ModelScorer, blended
+from cllm4rec.seeds import generator
 
+RESAMPLES = 200
+"""Samples of the validation users that choose a share."""
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """The prior's share: 0 is the language model alone, 1 the prior alone."""
 BATCH_USERS = 256
@@ -45,3 +50,23 @@ def blend_reports(scorer: ModelScorer, sample: Sample) -> dict[float, Report]:
         )
         for share in shares
     }
+
+
+def settled_share(reports: Mapping[float, Report], seed: int) -> float:
+    """The share to blend with: near the mean of those that resamples of the users would choose.
+
+    The best share of a few hundred users is one of many that are nearly as good, and lies at times
+    far from the middle of them; their mean (bagging) does not.
+
+    Args:
+        reports: share → how the validation part is ranked under it.
+        seed: of the resamples.
+    """
+    shares = np.array(list(reports))
+    selection = np.stack([
+        sum(report.per_user[name] for name in SELECTION) for report in reports.values()
+    ])
+    size = selection.shape[1]
+    times = generator(seed, "blend").multinomial(size, np.full(size, 1 / size), RESAMPLES)
+    chosen = shares[(selection @ times.T).argmax(axis=0)].mean()
+    return float(shares[np.abs(shares - chosen).argmin()])

@@ -1,6 +1,8 @@
-"""finetune: items held out of histories, or the next item at every position, as the target."""
+"""finetune: held-out items, or what teachers put in their place, or the next item as the target."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,22 +10,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cllm4rec import linear_prior
-from cllm4rec.assembly import SAMPLE, Assembly, standardise
+from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
-from cllm4rec.corpora.collaborative import CollaborativeCorpus
-from cllm4rec.corpora.recommendation import RecommendationCorpus
-from cllm4rec.evaluation.protocol import validation_sample
-from cllm4rec.models.llms import RecLLM, saved_tensors
+from cllm4rec.linear_prior import LinearPrior
+from cllm4rec.models.llms import saved_tensors
 from cllm4rec.recommender import ModelScorer, load_tensors, save_model
 from cllm4rec.rundir import RunDir
 from cllm4rec.seeds import derived_seed
-from cllm4rec.stages.blending import blend_reports
+from cllm4rec.stages.network import Best, train_network
+from cllm4rec.stages.objectives import held_out_items, next_items
 from cllm4rec.stages.prepare import settle
-from cllm4rec.training.average import Average
-from cllm4rec.training.checkpoint import Checkpoint, under
+from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.language import LanguageObjective
-from cllm4rec.training.loop import Pass, Position, fit
-from cllm4rec.training.optim import adam
 from cllm4rec.training.recommendation import FinetuneObjective
 
 SECTIONS = {"backbone", "corpus", "model", "finetune"}
@@ -34,7 +32,8 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     """Train the recommendation-oriented LLM; resumes, and skips what is already done.
 
     Returns:
-        The stage's record: epochs run, the best one, its validation metrics, seconds.
+        The stage's record: epochs run, the best one, its validation metrics, seconds; and epochs
+        and the best one of every teacher.
 
     Raises:
         RunError: the run is not pretrained.
@@ -48,20 +47,20 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     if run.is_done("finetune") and run.info("finetune")["identity"] == identity:
         run.require("finetune")
         return dict(run.info("finetune"))
-    tensors = load_file(run.file("pretrained", "collaborative.safetensors"))
-    content_tensors = _pretrained(run, "content")
-    content = None if content_tensors is None else content_tensors["embedding.entities"]
-    if content is not None:
-        _cold_items_from_content(assembly, tensors["embedding.entities"], content)
-    model = assembly.rec_llm(tensors["embedding.entities"])
-    load_tensors(model, tensors)
-    prior = None
-    if config.model.prior:
-        seed = derived_seed(config.seed, "linear prior")
-        prior = linear_prior.search(dataset, seed, texts=config.model.content)
-    scorer = ModelScorer(model, assembly, prior=prior)
-    best = _Best(scorer, run, config.finetune.patience)
-    checkpoint = _train(run, assembly, identity, model, content, best)
+    start = _Start.of(run, assembly)
+    teachers: list[Best] = []
+    checkpoints: list[Checkpoint] = []
+    for number in range(1, config.finetune.teachers + 1):
+        # Draws of its own, from the weights to the masks; the same data, texts and start.
+        scorer = start.scorer(assembly.redrawn(derived_seed(config.seed, "teacher", number)))
+        teacher = Best(scorer, run, f"teacher-{number}")
+        objective = held_out_items(scorer.assembly, scorer.model, start.content)
+        checkpoints.append(train_network(run, f"{identity} {number}", objective, teacher))
+        teacher.restore()
+        teachers.append(teacher)
+    scorer = start.scorer(assembly)
+    best = Best(scorer, run, "finetune")
+    checkpoints.append(train_network(run, identity, _objective(start, scorer, teachers), best))
     best.restore()
     save_model(run.file("model"), scorer)
     notes = best.notes
@@ -69,166 +68,68 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
         "epochs": notes["epochs"],
         "best_epoch": notes["epoch"],
         "blend": notes["blend"],
-        "prior": None if prior is None else prior.settings,
+        "prior": None if scorer.prior is None else scorer.prior.settings,
         "valid": notes["valid"],
+        "teachers": [
+            {"epochs": teacher.notes["epochs"], "best_epoch": teacher.notes["epoch"]}
+            for teacher in teachers
+        ],
     }
     seconds = time.perf_counter() - started_at_s
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
-    checkpoint.remove()
+    for checkpoint in checkpoints:
+        checkpoint.remove()
     return dict(run.info("finetune"))
 
 
-class _Best:
-    """The best epoch so far and the prior's share in it; epoch 0 is before finetuning.
+@dataclass(frozen=True)
+class _Start:
+    """What every network of a run begins with.
 
-    Judged by validation Recall@20 + Recall@40 + NDCG@100.
+    Attributes:
+        tensors: of the collaborative LLM, as pretraining left it.
+        content: the content LLM's token table; None without content.
+        prior: what scores are blended with; None where there is none.
     """
 
-    def __init__(self, scorer: ModelScorer, run: RunDir, patience: int) -> None:
-        self.scorer, self.run, self.patience = scorer, run, patience
-        seed = derived_seed(scorer.assembly.config.seed, "validation")
-        self.sample = validation_sample(scorer.assembly.dataset, seed)
-        self.notes: dict[str, Any] = {"epochs": 0, "epoch": 0, "selection": -1.0}
-        self.tensors: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor]
+    content: Tensor | None
+    prior: LinearPrior | None
 
-    def validate(self, epoch: int) -> bool:
-        """Score the validation part, keep the best parameters; true when out of patience."""
-        reports = blend_reports(self.scorer, self.sample)
-        blend, report = max(reports.items(), key=lambda pair: pair[1].selection)
-        self.notes["epochs"] = epoch
-        alone = reports[0.0].mean
-        self.run.log_metrics(
-            stage="finetune", epoch=epoch, valid=report.mean, blend=blend, llm_alone=alone
-        )
-        if report.selection > self.notes["selection"]:
-            self.notes.update(
-                epoch=epoch, selection=report.selection, blend=blend, valid=dict(report.mean)
-            )
-            self.tensors = saved_tensors(self.scorer.model)
-        return epoch - int(self.notes["epoch"]) >= self.patience
+    @classmethod
+    def of(cls, run: RunDir, assembly: Assembly) -> "_Start":
+        config = assembly.config
+        tensors = load_file(run.file("pretrained", "collaborative.safetensors"))
+        content_tensors = _pretrained(run, "content")
+        content = None if content_tensors is None else content_tensors["embedding.entities"]
+        if content is not None:
+            _cold_items_from_content(assembly, tensors["embedding.entities"], content)
+        prior = None
+        if config.model.prior:
+            seed = derived_seed(config.seed, "linear prior")
+            prior = linear_prior.search(assembly.dataset, seed, texts=config.model.content)
+        return cls(tensors, content, prior)
 
-    def restore(self) -> None:
-        """Put the best epoch's parameters and blend back into the model."""
-        load_tensors(self.scorer.model, self.tensors)
-        self.scorer.share = self.notes["blend"]
-
-
-def _train(
-    run: RunDir,
-    assembly: Assembly,
-    identity: str,
-    model: RecLLM,
-    content: Tensor | None,
-    best: _Best,
-) -> Checkpoint:
-    config = assembly.config.finetune
-    seed = derived_seed(assembly.config.seed, "finetune")
-    objective = (_next_item if config.target == "next" else _holdout)(
-        assembly, model, content, seed
-    )
-    parameters = {"finetune": objective.parameters()}
-    optimizers = {
-        "finetune": adam(
-            parameters["finetune"],
-            learning_rate=config.learning_rate,
-            maps_rate=config.maps_rate,
-            backbone_rate=config.backbone_rate,
-            weight_decay=config.weight_decay,
-        )
-    }
-    size = len(objective.corpus)
-    plan = [Pass("finetune", epoch * size, size) for epoch in range(config.epochs)]
-    steps = config.average * len(objective.steps(plan[0]))
-    average = Average(parameters["finetune"], steps)
-    checkpoint = Checkpoint(run.file("checkpoints", "finetune"), identity, parameters, optimizers)
-    position = Position()
-    resumed = checkpoint.resume()
-    if resumed is not None:
-        position, best.notes, kept = resumed
-        best.tensors = under(kept, "best/")
-        average.resume(best.notes.pop("steps"), under(kept, "average/"))
-    else:
-        run.forget("finetune", "evaluate")
-        best.validate(0)
-
-    def validate(number: int) -> bool:
-        with average.in_place():
-            return best.validate(number + 1)
-
-    def save(at: Position) -> None:
-        kept = {f"best/{name}": tensor for name, tensor in best.tensors.items()}
-        kept |= {f"average/{name}": tensor for name, tensor in average.tensors.items()}
-        checkpoint.save(at, {**best.notes, "steps": average.taken}, kept)
-
-    fit(
-        plan,
-        {"finetune": objective},
-        optimizers,
-        stage="finetune",
-        seed=seed,
-        position=position,
-        log=run.log_metrics,
-        after_pass=validate,
-        after_step=average.step,
-        checkpoint=save,
-    )
-    return checkpoint
+    def scorer(self, assembly: Assembly) -> ModelScorer:
+        """Of a network that has yet to be finetuned."""
+        model = assembly.rec_llm(self.tensors["embedding.entities"])
+        tensors = dict(self.tensors)
+        if not assembly.config.pretrain.enabled:
+            # Nothing was learned in these: where they are drawn at random, this network's draw.
+            drawn = saved_tensors(model)
+            tensors |= {name: drawn[name] for name in drawn if name.startswith("backbone.")}
+        load_tensors(model, tensors)
+        return ModelScorer(model, assembly, prior=self.prior)
 
 
-def _holdout(
-    assembly: Assembly, model: RecLLM, content: Tensor | None, seed: int
-) -> FinetuneObjective:
-    """Held-out items after masked histories (paper section 3.4)."""
-    config = assembly.config.finetune
-    corpus = RecommendationCorpus(
-        assembly.dataset.part("train"),
-        assembly.space,
-        assembly.prompts,
-        assembly.config.corpus,
-        seed,
-        holdout=config.holdout,
-        user_token_dropout=config.user_token_dropout,
-    )
-    sample = range(min(len(corpus), SAMPLE))
-    standardise(model, [corpus.example(index, 0).document for index in sample])
-    return FinetuneObjective(
-        model,
-        corpus,
-        content,
-        mutual_weight=config.mutual_weight,
-        batch_users=config.batch_users,
-        batch_tokens=config.batch_tokens,
-        seed=seed,
-    )
-
-
-def _next_item(
-    assembly: Assembly, model: RecLLM, content: Tensor | None, seed: int
-) -> LanguageObjective:
-    """The next item at every position of a history: the L-step's loss, without pretraining's end.
-
-    One pass over a history is as many predictions as it has items, and the question is the one
-    asked at recommendation time.
-    """
-    config = assembly.config.finetune
-    corpus = CollaborativeCorpus(
-        assembly.dataset.part("train"),
-        assembly.space,
-        assembly.prompts,
-        assembly.config.corpus,
-        seed,
-        user_token_dropout=config.user_token_dropout,
-    )
-    sample = range(min(len(corpus), SAMPLE))
-    standardise(model, [corpus.document(index, 0) for index in sample])
-    return LanguageObjective(
-        model,
-        corpus,
-        content,
-        mutual_weight=config.mutual_weight,
-        batch_tokens=config.batch_tokens,
-        seed=seed,
-    )
+def _objective(
+    start: _Start, scorer: ModelScorer, teachers: Sequence[Best]
+) -> FinetuneObjective | LanguageObjective:
+    assembly, model = scorer.assembly, scorer.model
+    if assembly.config.finetune.target == "next":
+        return next_items(assembly, model, start.content)
+    models = [teacher.scorer.model for teacher in teachers]
+    return held_out_items(assembly, model, start.content, models)
 
 
 def _pretrained(run: RunDir, name: str) -> dict[str, Tensor] | None:

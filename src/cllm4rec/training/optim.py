@@ -37,7 +37,19 @@ def adam(
         {"params": backbone, "peak": learning_rate * backbone_rate, "weight_decay": weight_decay},
     ]
     # One pass over each table and its moments instead of ten, and no temporary copies of it.
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, fused=True)
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, fused=True)
+    optimizer.register_step_post_hook(_count_as_changed)
+    return optimizer
+
+
+def _count_as_changed(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """Raise the parameters' version counters, which tell `PackedLayers` to look again.
+
+    The fused step writes past autograd and leaves them where they were; layers prepared for
+    scoring would then be those of an earlier epoch.
+    """
+    for group in optimizer.param_groups:
+        torch.autograd.graph.increment_version(group["params"])
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,17 +1,7 @@
-"""Settings: one frozen model per stage; TOML in, TOML out.
+"""The sections of the settings, one frozen model per stage: type, default, meaning and unit."""
 
-A setting is defined here once, with its type, default, meaning and unit. ``--config FILE.toml`` and
-``--set stage.key=value`` are the only ways to change one; a key that does not exist is refused.
-"""
+from typing import Annotated, Literal
 
-import copy
-import difflib
-import tomllib
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import tomli_w
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -22,14 +12,9 @@ from pydantic import (
     PlainSerializer,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
-
-from cllm4rec.errors import ConfigError, InputError
-from cllm4rec.profiles import PAPER, SEQUENCES, SETS
 
 Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
 BaselineName = Literal[
@@ -198,8 +183,20 @@ class FinetuneConfig(Settings):
     """λ of the mutual regularisation with the frozen content tables; 0 without content."""
     weight_decay: NonNegativeFloat = 0.0
     """Decoupled decay of the trained maps."""
+    teachers: NonNegativeInt = 0
+    """Networks trained beforehand, each with draws of its own, whose mean prediction is the target
+    of the one that is kept (distillation); 0: the held-out items themselves are."""
     average: NonNegativeFloat = 0.0
     """Epochs over whose steps the parameters are averaged for validation and result; 0: not."""
+
+    @model_validator(mode="after")
+    def _teachers_of_sets(self) -> "FinetuneConfig":
+        if self.teachers and self.target == "next":
+            raise ValueError(
+                f"finetune.teachers = {self.teachers} needs finetune.target = 'holdout'; the next "
+                "item is learned without teachers"
+            )
+        return self
 
 
 class EvaluateConfig(Settings):
@@ -217,130 +214,3 @@ class EvaluateConfig(Settings):
     trained networks and take minutes."""
     bootstrap: PositiveInt = 1000
     """Resamples of users behind each 95 % interval."""
-
-
-class Config(Settings):
-    """All settings of a run."""
-
-    seed: NonNegativeInt = 0
-    """The one seed; every random draw is a pure function of it."""
-    threads: NonNegativeInt = 0
-    """Torch threads; 0 takes the processor's cores."""
-    data: DataConfig = DataConfig()
-    backbone: BackboneConfig = BackboneConfig()
-    corpus: CorpusConfig = CorpusConfig()
-    model: ModelConfig = ModelConfig()
-    pretrain: PretrainConfig = PretrainConfig()
-    finetune: FinetuneConfig = FinetuneConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
-
-    @model_validator(mode="after")
-    def _next_of_an_order(self) -> "Config":
-        if self.finetune.target == "next" and self.corpus.order == "random":
-            raise ValueError(
-                "finetune.target = 'next' asks what comes next, and corpus.order = 'random' has no "
-                "next; set corpus.order=time or finetune.target=holdout"
-            )
-        return self
-
-
-def to_toml(config: Config) -> str:
-    """The whole configuration as TOML; :func:`load_config` gives back an equal one."""
-    return tomli_w.dumps(config.model_dump())
-
-
-def load_config(source: str | Path | None, overrides: Sequence[str] = ()) -> Config:
-    """Read settings: none, ``"paper"`` or a TOML file; then apply ``stage.key=value`` overrides.
-
-    Raises:
-        ConfigError: unknown key, value out of range, or text that is not TOML; names the key and
-            the value.
-        InputError: the file does not exist.
-    """
-    if source is None:
-        values: dict[str, Any] = {}
-    elif str(source) == "paper":
-        values = copy.deepcopy(PAPER)
-    else:
-        values = _read_toml(Path(source))
-    for override in overrides:
-        _apply(values, override)
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_in_one_line(error.errors()[0])) from None
-
-
-def for_data(config: Config, *, newest_held_out: bool) -> Config:
-    """The settings with every ``auto`` decided by what the data are.
-
-    Args:
-        config: as given.
-        newest_held_out: whether the held-out interactions are each user's newest.
-    """
-    if config.corpus.order != "auto":
-        return config
-    given = config.model_dump(exclude_unset=True)
-    given.get("corpus", {}).pop("order", None)
-    return Config.model_validate(_merged(SEQUENCES if newest_held_out else SETS, given))
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Both tables as one; where both give a value it is that of ``above``."""
-    merged = copy.deepcopy(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"no configuration file at {path}; give a TOML file or `paper`")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    """Set one ``stage.key=value``; the value is TOML, or plain text where it is not."""
-    name, equals, text = override.partition("=")
-    keys = [key.strip() for key in name.split(".")]
-    if not equals or not all(keys):
-        raise ConfigError(f"override {override!r} is not of the form stage.key=value")
-    section = values
-    for key in keys[:-1]:
-        section = section.setdefault(key, {})
-        if not isinstance(section, dict):
-            raise ConfigError(f"override {override!r}: {key} is a value, not a section")
-    section[keys[-1]] = _value(text.strip())
-
-
-def _value(text: str) -> Any:
-    try:
-        document = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return document["value"] if len(document) == 1 else text
-
-
-def _in_one_line(error: ErrorDetails) -> str:
-    """What is wrong with one setting, its value shortened to 80 characters."""
-    message = error["msg"].removeprefix("Value error, ")
-    if not error["loc"]:
-        return f"{message} (docs/configuration.md lists all settings)"
-    *sections, last = map(str, error["loc"])
-    key = ".".join([*sections, last])
-    if error["type"] == "extra_forbidden":
-        section: type[BaseModel] = Config
-        for name in sections:
-            annotation = section.model_fields[name].annotation
-            assert isinstance(annotation, type)
-            section = annotation
-        near = difflib.get_close_matches(last, section.model_fields, n=1)
-        mend = f"did you mean {'.'.join([*sections, *near])}?" if near else "it does not exist"
-        return f"no setting {key}: {mend} (docs/configuration.md lists all)"
-    given = repr(error["input"])
-    shown = given if len(given) <= 80 else given[:79] + "…"
-    return f"setting {key} = {shown}: {message} (docs/configuration.md lists all)"

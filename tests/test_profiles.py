@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from cllm4rec.config import Config, for_data, load_config
 from cllm4rec.errors import ConfigError
-from cllm4rec.profiles import FEW_INTERACTIONS, FEW_SETS, PAPER, SEQUENCES, SETS
+from cllm4rec.profiles import PAPER, SEQUENCES, SETS
 
-MANY = FEW_INTERACTIONS
 GIVEN = {
     "backbone.mode=lora": ("backbone", "mode", "lora"),
     "model.skip_decay=0.5": ("model", "skip_decay", 0.5),
@@ -40,24 +39,22 @@ def test_the_default_is_left_to_the_data():
 
 @pytest.mark.parametrize(("newest", "profile"), [(True, SEQUENCES), (False, SETS)])
 def test_the_profile_of_the_data_is_taken_and_nothing_else(newest, profile):
-    found = changed(for_data(Config(), newest_held_out=newest, interactions=MANY), Config())
+    found = changed(for_data(Config(), newest_held_out=newest), Config())
     before = flat(Config().model_dump())
     assert found == {key: v for key, v in flat(profile).items() if before[key] != v}
     assert found["corpus", "order"] == ("time" if newest else "random")
 
 
 def test_only_an_order_has_a_next_item():
-    assert for_data(Config(), newest_held_out=True, interactions=MANY).finetune.target == "next"
-    assert for_data(Config(), newest_held_out=False, interactions=MANY).finetune.target == "holdout"
+    assert for_data(Config(), newest_held_out=True).finetune.target == "next"
+    assert for_data(Config(), newest_held_out=False).finetune.target == "holdout"
     with pytest.raises(ConfigError, match=r"has no next; set corpus\.order=time"):
         load_config(None, ["finetune.target=next", "corpus.order=random"])
 
 
 @given(st.sets(st.sampled_from(sorted(GIVEN))), st.booleans())
 def test_what_is_given_wins_over_the_profile(overrides, newest):
-    config = for_data(
-        load_config(None, sorted(overrides)), newest_held_out=newest, interactions=MANY
-    )
+    config = for_data(load_config(None, sorted(overrides)), newest_held_out=newest)
     for override in overrides:
         section, key, value = GIVEN[override]
         assert getattr(getattr(config, section), key) == value
@@ -68,26 +65,24 @@ def test_what_is_given_wins_over_the_profile(overrides, newest):
 
 @given(st.sampled_from(["auto", "random", "time"]), st.booleans())
 def test_no_auto_is_left_and_deciding_again_changes_nothing(order, newest):
-    settled = for_data(
-        load_config(None, [f"corpus.order={order}"]), newest_held_out=newest, interactions=MANY
-    )
+    settled = for_data(load_config(None, [f"corpus.order={order}"]), newest_held_out=newest)
     assert settled.corpus.order != "auto"
     for again in (True, False):
-        assert for_data(settled, newest_held_out=again, interactions=MANY) == settled
+        assert for_data(settled, newest_held_out=again) == settled
 
 
 @pytest.mark.parametrize("order", ["random", "time"])
 @pytest.mark.parametrize("newest", [True, False])
 def test_an_order_that_is_given_leaves_everything_alone(order, newest):
     config = load_config(None, [f"corpus.order={order}", "finetune.epochs=3"])
-    assert for_data(config, newest_held_out=newest, interactions=MANY) == config
+    assert for_data(config, newest_held_out=newest) == config
 
 
 @pytest.mark.parametrize("newest", [True, False])
 @pytest.mark.parametrize("overrides", [[], ["finetune.epochs=3"]])
 def test_the_papers_method_is_the_papers_whatever_the_data(newest, overrides):
     config = load_config("paper", overrides)
-    assert for_data(config, newest_held_out=newest, interactions=MANY) == config
+    assert for_data(config, newest_held_out=newest) == config
     assert config.corpus.order == "random"
     assert config.finetune.target == "holdout"
     assert config.finetune.dropout == 0
@@ -99,27 +94,11 @@ def test_a_profile_is_never_changed_by_its_use():
         before = repr(profile)
         config = load_config(name, ["finetune.epochs=99"])
         for newest in (True, False):
-            for_data(config, newest_held_out=newest, interactions=MANY)
+            for_data(config, newest_held_out=newest)
         assert repr(profile) == before
-
-
-def test_few_interactions_of_sets_are_learned_from_teachers():
-    few = for_data(Config(), newest_held_out=False, interactions=MANY - 1)
-    found = changed(few, for_data(Config(), newest_held_out=False, interactions=MANY))
-    assert found == flat(FEW_SETS)
-    assert few.finetune.teachers > 0
-    sequences = for_data(Config(), newest_held_out=True, interactions=MANY)
-    assert for_data(Config(), newest_held_out=True, interactions=MANY - 1) == sequences
 
 
 def test_what_does_not_go_with_the_profile_is_an_error_in_one_line():
     given = load_config(None, ["finetune.target=next"])
-    for interactions in (MANY - 1, MANY):
-        with pytest.raises(ConfigError, match=r"finetune\.target=holdout|'holdout'"):
-            for_data(given, newest_held_out=False, interactions=interactions)
-
-
-def test_teachers_are_asked_what_was_held_out():
-    with pytest.raises(ConfigError, match=r"teachers = 2 needs finetune\.target = 'holdout'"):
-        load_config(None, ["finetune.teachers=2", "finetune.target=next", "corpus.order=time"])
-    assert load_config(None, ["finetune.teachers=2"]).finetune.teachers == 2
+    with pytest.raises(ConfigError, match=r"has no next; set corpus\.order=time"):
+        for_data(given, newest_held_out=False)

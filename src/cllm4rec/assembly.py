@@ -5,7 +5,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -85,14 +85,6 @@ class Assembly:
         space = TokenSpace(words.shape[0], len(dataset.users), len(dataset.items))
         prompts = Prompts.build(tokenizer)
         return cls(config, dataset, folder, backbone, words, tokenizer, prompts, space)
-
-    def redrawn(self, seed: int) -> "Assembly":
-        """The same parts under another seed: a random backbone is drawn anew."""
-        config = self.config.model_copy(update={"seed": seed})
-        backbone, _ = load_backbone(
-            self.backbone_folder, config.backbone, derived_seed(seed, "backbone")
-        )
-        return replace(self, config=config, backbone=backbone)
 
     @cached_property
     def backbone_fingerprint(self) -> str:

@@ -54,12 +54,6 @@ Training begins with a fall that takes half of it to make up for: it is not stop
 Why these: docs/decisions/0007, 0009, 0011, 0013.
 """
 
-FEW_INTERACTIONS = 10_000
-"""Training interactions below which ``FEW_SETS`` comes on top of ``SETS``."""
-
-FEW_SETS: dict[str, Any] = {"finetune": {"teachers": 3}}
-"""Where one network's chance is large, and another costs a minute (docs/decisions/0013)."""
-
 SEQUENCES: dict[str, Any] = {
     "backbone": {"mode": "full"},
     "corpus": {"order": "time"},

@@ -130,7 +130,7 @@ def test_a_cells_settings_are_what_the_data_decide(tmp_path, protocol, order, ta
     assert paper == load_config("paper", ["seed=0"])
     assert random == load_config(None, ["seed=0", "corpus.order=random"])
     # What the process is handed is decided already: deciding again changes nothing.
-    assert for_data(mine, newest_held_out=dataset.newest_held_out, interactions=0) == mine
+    assert for_data(mine, newest_held_out=dataset.newest_held_out) == mine
 
 
 def test_baselines_come_first_and_one_that_draws_nothing_has_one_seed(data, tmp_path):
@@ -149,7 +149,5 @@ def test_baselines_come_first_and_one_that_draws_nothing_has_one_seed(data, tmp_
     ]
     last = cells_of(plan, data, tmp_path)[-1]
     given = load_config(None, ["seed=2", "backbone.depth=1"])
-    assert last.config == for_data(
-        given, newest_held_out=False, interactions=len(data.dataset.part("train"))
-    )
+    assert last.config == for_data(given, newest_held_out=False)
     assert last.folder == tmp_path / "cells" / "world" / "mine" / "2"

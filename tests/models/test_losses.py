@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from cllm4rec.models.losses import (
     LinearCrossEntropy,
-    distillation,
     holdout_likelihood,
     mutual_regularisation,
     token_likelihood,
@@ -105,28 +104,3 @@ def test_the_other_side_is_fixed():
     assert own.grad is not None
     torch.testing.assert_close(own.grad[0], (own - other)[0].detach())
     assert own.grad[1].abs().sum() == 0
-
-
-@given(st.integers(0, 10_000), st.lists(st.integers(0, 3), min_size=1, max_size=6), st.booleans())
-def test_distillation_equals_the_slow_version(seed, rows, excluded):
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(4, 9, generator=generator) * 3
-    teachers = torch.randn(3, 4, 9, generator=generator) * 3
-    if excluded:
-        logits[:, 2] = teachers[:, :, 2] = -torch.inf
-    logits.requires_grad_()
-    loss = distillation(logits, teachers.mean(dim=0).softmax(dim=-1), torch.tensor(rows))
-    expected = reference.distillation_cross_entropy(logits.detach(), teachers, rows)
-    assert float(loss.total.detach()) == pytest.approx(expected, rel=1e-4, abs=1e-4)
-    assert loss.count == len(rows)
-    loss.total.backward()
-    assert logits.grad.isfinite().all()
-
-
-def test_a_certain_teacher_is_the_held_out_item_itself():
-    logits = torch.randn(3, 7, generator=torch.Generator().manual_seed(1))
-    rows, items = torch.tensor([0, 2, 2]), torch.tensor([4, 1, 1])
-    targets = torch.zeros(3, 7)
-    targets[rows, items] = 1.0
-    told, seen = distillation(logits, targets, rows), holdout_likelihood(logits, rows, items)
-    torch.testing.assert_close(told.total, seen.total)

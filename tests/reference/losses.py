@@ -33,19 +33,6 @@ def holdout_nll(logits, holdouts: list[list[int]]) -> float:
     return total
 
 
-def distillation_cross_entropy(logits, teachers, rows: list[int]) -> float:
-    """−Σ_held Σ_j p_j log softmax_j, p the softmax of the teachers' mean logit, item by item."""
-    total = 0.0
-    for row in rows:
-        own = logits[row].tolist()
-        ranked = [item for item, value in enumerate(own) if value > -math.inf]
-        means = [sum(float(t[row, item]) for t in teachers) / len(teachers) for item in ranked]
-        weights = [math.exp(mean - max(means)) for mean in means]
-        for item, weight in zip(ranked, weights, strict=True):
-            total += weight / sum(weights) * softmax_nll(own, item)
-    return total
-
-
 def half_squared_distance(own, other, occurrences: list[int]) -> float:
     """Σ over occurrences of ½‖own − other‖², coordinate by coordinate."""
     total = 0.0

@@ -104,8 +104,8 @@ def test_settings_read_back_from_a_prepared_run_are_decided_like_those_given(
 ):
     """`prepare` writes config.toml, `train --run` reads it: a default written is not a choice."""
     run = prepared[1](tmp_path / "run")
-    wanted = for_data(config_of(backbone), newest_held_out=True, interactions=0)
-    assert for_data(settings_of(run, None, []), newest_held_out=True, interactions=0) == wanted
+    wanted = for_data(config_of(backbone), newest_held_out=True)
+    assert for_data(settings_of(run, None, []), newest_held_out=True) == wanted
 
 
 def test_the_planted_order_is_recovered_by_the_language_model_alone(alone):

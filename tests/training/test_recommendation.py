@@ -1,10 +1,7 @@
-from collections.abc import Sequence
-
 import pytest
 import torch
 
 from cllm4rec.corpora.recommendation import RecommendationCorpus
-from cllm4rec.models.llms import RecLLM
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
 from cllm4rec.training.randomness import seeded
@@ -13,9 +10,7 @@ from reference import losses as reference
 from support import tiny_models as tiny
 
 
-def objective(
-    batch_tokens: int = 10_000, weight: float = 0.5, teachers: Sequence[RecLLM] = ()
-) -> FinetuneObjective:
+def objective(batch_tokens: int = 10_000, weight: float = 0.5) -> FinetuneObjective:
     corpus = RecommendationCorpus(
         tiny.interactions(),
         tiny.SPACE,
@@ -33,18 +28,7 @@ def objective(
         batch_users=3,
         batch_tokens=batch_tokens,
         seed=0,
-        teachers=teachers,
     )
-
-
-def two_teachers() -> list[RecLLM]:
-    """Models that know another start each, and would drop numbers if they were being trained."""
-    teachers = [tiny.rec_llm(), tiny.rec_llm()]
-    for seed, teacher in enumerate(teachers):
-        teacher.dropout = 0.5
-        with torch.no_grad():
-            teacher.embedding.entities.copy_(tiny.table(20 + seed))
-    return teachers
 
 
 def whole(model: FinetuneObjective) -> Pass:
@@ -87,39 +71,10 @@ def test_losses_equal_the_slow_versions():
     assert model.counts(batch) == {name: loss.count for name, loss in losses.items()}
 
 
-def test_teachers_put_their_mean_prediction_in_the_held_out_items_place():
-    teachers = two_teachers()
-    model, plain = objective(teachers=teachers), objective()
-    [batch] = model.batches(model.steps(whole(model))[0])
-    losses = model.losses(batch)
-    with torch.no_grad():
-        logits = model.model.training_logits(batch.prompts)
-        answers = [teacher.training_logits(batch.prompts) for teacher in teachers]
-    expected = reference.distillation_cross_entropy(logits, answers, batch.rows.tolist())
-    assert float(losses["likelihood"].total.detach()) == pytest.approx(expected, rel=1e-4)
-    assert model.counts(batch) == {name: loss.count for name, loss in losses.items()}
-    without = plain.losses(batch)
-    assert torch.equal(losses["mutual"].total, without["mutual"].total)
-    assert not torch.allclose(losses["likelihood"].total, without["likelihood"].total)
-
-
-def test_a_step_of_the_student_leaves_its_teachers_alone():
-    teachers = two_teachers()
-    before = [{n: t.clone() for n, t in teacher.state_dict().items()} for teacher in teachers]
-    model = objective(teachers=teachers)
-    optimizer = adam(model.parameters(), learning_rate=1e-2, maps_rate=0.1, weight_decay=0.0)
-    for step in model.steps(whole(model)):
-        optimiser_step(model, optimizer, step)
-    for teacher, kept in zip(teachers, before, strict=True):
-        assert all(torch.equal(t, kept[n]) for n, t in teacher.state_dict().items())
-        assert all(p.grad is None for p in teacher.parameters())
-
-
-@pytest.mark.parametrize("teachers", [[], two_teachers()])
-def test_accumulated_micro_batches_equal_the_whole_batch(teachers):
+def test_accumulated_micro_batches_equal_the_whole_batch():
     results = []
     for batch_tokens in (10_000, 1):
-        model = objective(batch_tokens, teachers=teachers)
+        model = objective(batch_tokens)
         optimizer = adam(model.parameters(), learning_rate=1e-2, maps_rate=0.1, weight_decay=0.0)
         steps = model.steps(whole(model))
         assert len(model.batches(steps[0])) == (1 if batch_tokens > 1 else 3)

@@ -36,11 +36,7 @@ def synthetic_scorer(folder: Path, items: int, *, depth: int, prior: bool) -> Mo
     number = np.arange(users * each)
     write_log(folder / "source" / "interactions.parquet", number // each, number % items)
     dataset = Dataset.load(folder / "source", folder=folder / "data")
-    config = for_data(
-        Config.model_validate(_settings(folder, depth)),
-        newest_held_out=False,
-        interactions=len(dataset.part("train")),
-    )
+    config = for_data(Config.model_validate(_settings(folder, depth)), newest_held_out=False)
     assembly = Assembly.load(config, dataset)
     seed = derived_seed(config.seed, "bench")
     space = assembly.space

@@ -92,7 +92,6 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
                 config = for_data(
                     plan.model_config_of(data.name, name, seed),
                     newest_held_out=data.dataset.newest_held_out,
-                    interactions=len(data.dataset.part("train")),
                 )
             cells.append(
                 Cell(

@@ -22,7 +22,7 @@ from cllm4rec.config.sections import (
     Settings,
 )
 from cllm4rec.errors import ConfigError, InputError
-from cllm4rec.profiles import FEW_INTERACTIONS, FEW_SETS, PAPER, SEQUENCES, SETS
+from cllm4rec.profiles import PAPER, SEQUENCES, SETS
 
 
 class Config(Settings):
@@ -74,13 +74,12 @@ def load_config(source: str | Path | None, overrides: Sequence[str] = ()) -> Con
     return _checked(values)
 
 
-def for_data(config: Config, *, newest_held_out: bool, interactions: int) -> Config:
+def for_data(config: Config, *, newest_held_out: bool) -> Config:
     """The settings with every ``auto`` decided by what the data are.
 
     Args:
         config: as given.
         newest_held_out: whether the held-out interactions are each user's newest.
-        interactions: of the training part.
 
     Raises:
         ConfigError: what is given and what the data decide do not go together.
@@ -89,10 +88,7 @@ def for_data(config: Config, *, newest_held_out: bool, interactions: int) -> Con
         return config
     given = config.model_dump(exclude_unset=True)
     given.get("corpus", {}).pop("order", None)
-    profile = SEQUENCES if newest_held_out else SETS
-    if not newest_held_out and interactions < FEW_INTERACTIONS:
-        profile = _merged(SETS, FEW_SETS)
-    return _checked(_merged(profile, given))
+    return _checked(_merged(SEQUENCES if newest_held_out else SETS, given))
 
 
 def _checked(values: dict[str, Any]) -> Config:

@@ -13,7 +13,6 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
-    model_validator,
 )
 
 Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
@@ -183,20 +182,8 @@ class FinetuneConfig(Settings):
     """λ of the mutual regularisation with the frozen content tables; 0 without content."""
     weight_decay: NonNegativeFloat = 0.0
     """Decoupled decay of the trained maps."""
-    teachers: NonNegativeInt = 0
-    """Networks trained beforehand, each with draws of its own, whose mean prediction is the target
-    of the one that is kept (distillation); 0: the held-out items themselves are."""
     average: NonNegativeFloat = 0.0
     """Epochs over whose steps the parameters are averaged for validation and result; 0: not."""
-
-    @model_validator(mode="after")
-    def _teachers_of_sets(self) -> "FinetuneConfig":
-        if self.teachers and self.target == "next":
-            raise ValueError(
-                f"finetune.teachers = {self.teachers} needs finetune.target = 'holdout'; the next "
-                "item is learned without teachers"
-            )
-        return self
 
 
 class EvaluateConfig(Settings):

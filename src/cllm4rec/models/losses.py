@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +58,6 @@ def holdout_likelihood(
     return Loss((log_normaliser[rows] - logits[rows, items]).sum(), items.numel())
 
 
-def distillation(
-    logits: Float[Tensor, "batch items"],
-    targets: Float[Tensor, "batch items"],
-    rows: Int[Tensor, " held"],
-) -> Loss:
-    """The multinomial likelihood with a teacher's probabilities in each held-out item's place.
-
-    −Σ_held Σ_j p_j log softmax_j: Hinton, Vinyals and Dean, *Distilling the knowledge in a neural
-    network*, 2015, eq. 1 at temperature 1.
-
-    Args:
-        logits: the student's scores of the whole catalogue; −inf excludes an item.
-        targets: the teacher's probabilities, rows that sum to 1; 0 for an excluded item.
-        rows: user (row of ``logits``) of each held-out item.
-    """
-    log_p = functional.log_softmax(logits, dim=-1)
-    # 0 · −inf is no number, and an excluded item asks for nothing.
-    entropy = -(targets * log_p.masked_fill(targets == 0, 0.0)).sum(dim=-1)
-    return Loss(entropy[rows].sum(), len(rows))
-
-
 def mutual_regularisation(
     own: Float[Tensor, "entities size"],
     other: Float[Tensor, "entities size"],
@@ -119,7 +98,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         block = max(1, LinearCrossEntropy.BLOCK_LOGITS // weight.shape[0])
         for start in range(0, hidden.shape[0], block):
             part, wanted = cast_hidden[start : start + block], targets[start : start + block]
-            log_p = functional.log_softmax((part @ cast_weight.T).to(hidden.dtype) + bias, dim=-1)
+            log_p = F.log_softmax((part @ cast_weight.T).to(hidden.dtype) + bias, dim=-1)
             total -= log_p.gather(1, wanted.unsqueeze(1)).sum()
             if not (need_hidden or need_weight or need_bias):
                 continue

@@ -1,8 +1,6 @@
-"""finetune: held-out items, or what teachers put in their place, or the next item as the target."""
+"""finetune: items held out of histories, or the next item at every position, as the target."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,17 +10,12 @@ from torch import Tensor
 from cllm4rec import linear_prior
 from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
-from cllm4rec.linear_prior import LinearPrior
-from cllm4rec.models.llms import saved_tensors
 from cllm4rec.recommender import ModelScorer, load_tensors, save_model
 from cllm4rec.rundir import RunDir
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.network import Best, train_network
 from cllm4rec.stages.objectives import held_out_items, next_items
 from cllm4rec.stages.prepare import settle
-from cllm4rec.training.checkpoint import Checkpoint
-from cllm4rec.training.language import LanguageObjective
-from cllm4rec.training.recommendation import FinetuneObjective
 
 SECTIONS = {"backbone", "corpus", "model", "finetune"}
 """Sections of the configuration that the result depends on, besides pretraining's files."""
@@ -32,8 +25,7 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     """Train the recommendation-oriented LLM; resumes, and skips what is already done.
 
     Returns:
-        The stage's record: epochs run, the best one, its validation metrics, seconds; and epochs
-        and the best one of every teacher.
+        The stage's record: epochs run, the best one, its validation metrics, seconds.
 
     Raises:
         RunError: the run is not pretrained.
@@ -47,20 +39,11 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     if run.is_done("finetune") and run.info("finetune")["identity"] == identity:
         run.require("finetune")
         return dict(run.info("finetune"))
-    start = _Start.of(run, assembly)
-    teachers: list[Best] = []
-    checkpoints: list[Checkpoint] = []
-    for number in range(1, config.finetune.teachers + 1):
-        # Draws of its own, from the weights to the masks; the same data, texts and start.
-        scorer = start.scorer(assembly.redrawn(derived_seed(config.seed, "teacher", number)))
-        teacher = Best(scorer, run, f"teacher-{number}")
-        objective = held_out_items(scorer.assembly, scorer.model, start.content)
-        checkpoints.append(train_network(run, f"{identity} {number}", objective, teacher))
-        teacher.restore()
-        teachers.append(teacher)
-    scorer = start.scorer(assembly)
-    best = Best(scorer, run, "finetune")
-    checkpoints.append(train_network(run, identity, _objective(start, scorer, teachers), best))
+    scorer, content = _start(run, assembly)
+    best = Best(scorer, run)
+    following = config.finetune.target == "next"
+    objective = (next_items if following else held_out_items)(assembly, scorer.model, content)
+    checkpoint = train_network(run, identity, objective, best)
     best.restore()
     save_model(run.file("model"), scorer)
     notes = best.notes
@@ -70,66 +53,28 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
         "blend": notes["blend"],
         "prior": None if scorer.prior is None else scorer.prior.settings,
         "valid": notes["valid"],
-        "teachers": [
-            {"epochs": teacher.notes["epochs"], "best_epoch": teacher.notes["epoch"]}
-            for teacher in teachers
-        ],
     }
     seconds = time.perf_counter() - started_at_s
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
-    for checkpoint in checkpoints:
-        checkpoint.remove()
+    checkpoint.remove()
     return dict(run.info("finetune"))
 
 
-@dataclass(frozen=True)
-class _Start:
-    """What every network of a run begins with.
-
-    Attributes:
-        tensors: of the collaborative LLM, as pretraining left it.
-        content: the content LLM's token table; None without content.
-        prior: what scores are blended with; None where there is none.
-    """
-
-    tensors: dict[str, Tensor]
-    content: Tensor | None
-    prior: LinearPrior | None
-
-    @classmethod
-    def of(cls, run: RunDir, assembly: Assembly) -> "_Start":
-        config = assembly.config
-        tensors = load_file(run.file("pretrained", "collaborative.safetensors"))
-        content_tensors = _pretrained(run, "content")
-        content = None if content_tensors is None else content_tensors["embedding.entities"]
-        if content is not None:
-            _cold_items_from_content(assembly, tensors["embedding.entities"], content)
-        prior = None
-        if config.model.prior:
-            seed = derived_seed(config.seed, "linear prior")
-            prior = linear_prior.search(assembly.dataset, seed, texts=config.model.content)
-        return cls(tensors, content, prior)
-
-    def scorer(self, assembly: Assembly) -> ModelScorer:
-        """Of a network that has yet to be finetuned."""
-        model = assembly.rec_llm(self.tensors["embedding.entities"])
-        tensors = dict(self.tensors)
-        if not assembly.config.pretrain.enabled:
-            # Nothing was learned in these: where they are drawn at random, this network's draw.
-            drawn = saved_tensors(model)
-            tensors |= {name: drawn[name] for name in drawn if name.startswith("backbone.")}
-        load_tensors(model, tensors)
-        return ModelScorer(model, assembly, prior=self.prior)
-
-
-def _objective(
-    start: _Start, scorer: ModelScorer, teachers: Sequence[Best]
-) -> FinetuneObjective | LanguageObjective:
-    assembly, model = scorer.assembly, scorer.model
-    if assembly.config.finetune.target == "next":
-        return next_items(assembly, model, start.content)
-    models = [teacher.scorer.model for teacher in teachers]
-    return held_out_items(assembly, model, start.content, models)
+def _start(run: RunDir, assembly: Assembly) -> tuple[ModelScorer, Tensor | None]:
+    """The network as pretraining left it, its prior beside it; and the content LLM's table."""
+    config = assembly.config
+    tensors = load_file(run.file("pretrained", "collaborative.safetensors"))
+    content_tensors = _pretrained(run, "content")
+    content = None if content_tensors is None else content_tensors["embedding.entities"]
+    if content is not None:
+        _cold_items_from_content(assembly, tensors["embedding.entities"], content)
+    model = assembly.rec_llm(tensors["embedding.entities"])
+    load_tensors(model, tensors)
+    prior = None
+    if config.model.prior:
+        seed = derived_seed(config.seed, "linear prior")
+        prior = linear_prior.search(assembly.dataset, seed, texts=config.model.content)
+    return ModelScorer(model, assembly, prior=prior), content
 
 
 def _pretrained(run: RunDir, name: str) -> dict[str, Tensor] | None:

@@ -27,11 +27,10 @@ class Best:
     Args:
         scorer: of the network that is trained.
         run: whose log of metrics takes what is found.
-        stage: name in that log.
     """
 
-    def __init__(self, scorer: ModelScorer, run: RunDir, stage: str) -> None:
-        self.scorer, self.run, self.stage = scorer, run, stage
+    def __init__(self, scorer: ModelScorer, run: RunDir) -> None:
+        self.scorer, self.run = scorer, run
         self.patience = scorer.assembly.config.finetune.patience
         self.seed = derived_seed(scorer.assembly.config.seed, "validation")
         self.sample = validation_sample(scorer.assembly.dataset, self.seed)
@@ -45,7 +44,7 @@ class Best:
         report, alone = reports[blend], reports[0.0].mean
         self.notes["epochs"] = epoch
         self.run.log_metrics(
-            stage=self.stage, epoch=epoch, valid=report.mean, blend=blend, llm_alone=alone
+            stage="finetune", epoch=epoch, valid=report.mean, blend=blend, llm_alone=alone
         )
         if report.selection > self.notes["selection"]:
             self.notes.update(
@@ -78,7 +77,7 @@ def train_network(
     Returns:
         The checkpoint, for the caller to remove when its result is safe.
     """
-    assembly, stage = best.scorer.assembly, best.stage
+    assembly = best.scorer.assembly
     config = assembly.config.finetune
     parameters = {"finetune": objective.parameters()}
     optimizers = {
@@ -94,7 +93,7 @@ def train_network(
     plan = [Pass("finetune", epoch * size, size) for epoch in range(config.epochs)]
     steps = config.average * len(objective.steps(plan[0]))
     average = Average(parameters["finetune"], steps)
-    checkpoint = Checkpoint(run.file("checkpoints", stage), identity, parameters, optimizers)
+    checkpoint = Checkpoint(run.file("checkpoints", "finetune"), identity, parameters, optimizers)
     position = Position()
     resumed = checkpoint.resume()
     if resumed is not None:
@@ -118,7 +117,7 @@ def train_network(
         plan,
         {"finetune": objective},
         optimizers,
-        stage=stage,
+        stage="finetune",
         seed=finetune_seed(assembly),
         position=position,
         log=run.log_metrics,

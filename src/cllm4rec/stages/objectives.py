@@ -1,7 +1,5 @@
 """What finetuning minimises: about held-out items, or about the next one."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
@@ -13,10 +11,8 @@ from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.recommendation import FinetuneObjective
 
 
-def held_out_items(
-    assembly: Assembly, model: RecLLM, content: Tensor | None, teachers: Sequence[RecLLM] = ()
-) -> FinetuneObjective:
-    """Held-out items after masked histories (paper section 3.4), or what teachers put there."""
+def held_out_items(assembly: Assembly, model: RecLLM, content: Tensor | None) -> FinetuneObjective:
+    """Held-out items after masked histories (paper section 3.4)."""
     config, seed = assembly.config.finetune, finetune_seed(assembly)
     corpus = RecommendationCorpus(
         assembly.dataset.part("train"),
@@ -37,7 +33,6 @@ def held_out_items(
         batch_users=config.batch_users,
         batch_tokens=config.batch_tokens,
         seed=seed,
-        teachers=teachers,
     )
 
 

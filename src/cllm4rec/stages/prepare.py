@@ -38,11 +38,7 @@ def settle(run: RunDir, config: Config) -> tuple[Dataset, Config]:
 
 def _decide(run: RunDir, dataset: Dataset, config: Config) -> Config:
     """The settings without an ``auto``, kept beside what they will make."""
-    config = for_data(
-        config,
-        newest_held_out=dataset.newest_held_out,
-        interactions=len(dataset.part("train")),
-    )
+    config = for_data(config, newest_held_out=dataset.newest_held_out)
     with atomic_write(run.file("config.toml")) as path:
         path.write_text(to_toml(config), encoding="utf-8")
     return config

@@ -1,25 +1,17 @@
-"""Recommendation-oriented finetuning: held-out items after masked histories (paper section 3.4).
-
-Or, in the held-out items' place, what teachers predict after the same histories.
-"""
+"""Recommendation-oriented finetuning: held-out items after masked histories (paper section 3.4)."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from cllm4rec import seeds
 from cllm4rec.corpora.recommendation import RecommendationCorpus
 from cllm4rec.models.llms import RecLLM
-from cllm4rec.models.losses import (
-    Loss,
-    distillation,
-    holdout_likelihood,
-    mutual_regularisation,
-)
+from cllm4rec.models.losses import Loss, holdout_likelihood, mutual_regularisation
 from cllm4rec.tokens.batch import Batch, collate, length_buckets
 from cllm4rec.training.loop import Pass
 from cllm4rec.training.optim import trained_parameters
@@ -37,9 +29,6 @@ class FinetuneBatch(NamedTuple):
 class FinetuneObjective:
     """Likelihood of held-out items after masked histories (eq. 10), mutually regularised.
 
-    Teachers that were trained apart agree on what the data say and differ in what each has learned
-    by chance: their mean prediction is a calmer target than the few items a history can hold out.
-
     Args:
         model: the recommendation-oriented LLM.
         corpus: users with at least two training items.
@@ -48,8 +37,6 @@ class FinetuneObjective:
         batch_users: users of one step.
         batch_tokens: tokens of one micro-batch, padding included.
         seed: of order and batches.
-        teachers: trained models of the same token space, not changed; the mean of their logits
-            gives the target of every held-out item. None: the item itself.
     """
 
     def __init__(
@@ -62,7 +49,6 @@ class FinetuneObjective:
         batch_users: int,
         batch_tokens: int,
         seed: int,
-        teachers: Sequence[RecLLM] = (),
     ) -> None:
         self.model = model
         self.corpus = corpus
@@ -71,7 +57,6 @@ class FinetuneObjective:
         self.batch_users = batch_users
         self.batch_tokens = batch_tokens
         self.seed = seed
-        self.teachers = [teacher.eval() for teacher in teachers]
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
         """Trained parameters of the model, the backbone's included where it is trained."""
@@ -111,11 +96,7 @@ class FinetuneObjective:
         """Both losses of one micro-batch."""
         self.model.train()
         logits = self.model.training_logits(batch.prompts)
-        if self.teachers:
-            likelihood = distillation(logits, self._answers(batch.prompts), batch.rows)
-        else:
-            likelihood = holdout_likelihood(logits, batch.rows, batch.items)
-        losses = {"likelihood": likelihood}
+        losses = {"likelihood": holdout_likelihood(logits, batch.rows, batch.items)}
         if self.content is not None:
             space = self.model.space
             in_prompts = space.entity_rows(batch.prompts.tokens)
@@ -124,9 +105,3 @@ class FinetuneObjective:
                 self.model.embedding.entities, self.content, occurrences
             )
         return losses
-
-    @torch.no_grad()
-    def _answers(self, prompts: Batch) -> Float[Tensor, "batch items"]:
-        """The teachers' probabilities: the normalised geometric mean of theirs."""
-        logits = torch.stack([teacher.training_logits(prompts) for teacher in self.teachers])
-        return logits.mean(dim=0).softmax(dim=-1)

@@ -5,7 +5,6 @@ from typing import Literal
 
 from cllm4rec.config import Config, for_data, load_config
 from cllm4rec.errors import ConfigError
-from cllm4rec.profiles import FEW_INTERACTIONS
 
 Profile = Literal["frozen", "holdout", "next"]
 
@@ -33,8 +32,7 @@ def profile_config(profile: Profile, depth: int, overrides: Sequence[str]) -> Co
         raise ConfigError(
             "setting corpus.order: `bench speed` measures both orders; leave it out of --set"
         )
-    # A teacher is trained as any network of sets is, and is not measured again.
-    config = for_data(given, newest_held_out=profile == "next", interactions=FEW_INTERACTIONS)
+    config = for_data(given, newest_held_out=profile == "next")
     if profile == "frozen":
         frozen = config.backbone.model_copy(update={"mode": "frozen"})
         config = config.model_copy(update={"backbone": frozen})

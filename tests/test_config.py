@@ -12,13 +12,13 @@ from pydantic.fields import FieldInfo
 import cllm4rec.config as config_module
 from cllm4rec.baselines import BASELINES
 from cllm4rec.config import (
-    COLUMNS,
     BaselineName,
     Config,
     DataConfig,
     load_config,
     to_toml,
 )
+from cllm4rec.config.sections import COLUMNS
 from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.profiles import PAPER
 

@@ -7,7 +7,6 @@ is refused.
 
 from cllm4rec.config.loading import Config, for_data, load_config, to_toml
 from cllm4rec.config.sections import (
-    COLUMNS,
     BackboneConfig,
     BaselineName,
     CorpusConfig,
@@ -21,7 +20,6 @@ from cllm4rec.config.sections import (
 )
 
 __all__ = [
-    "COLUMNS",
     "BackboneConfig",
     "BaselineName",
     "Config",

@@ -24,25 +24,13 @@ def prepared(trained, tmp_path):
     return make
 
 
-def validations(run: RunDir, stage: str = "finetune") -> dict[int, dict]:
+def validations(run: RunDir) -> dict[int, dict]:
     """By epoch, the last one where an epoch was repeated."""
     return {
         row["epoch"]: row["llm_alone"]
         for row in run.metrics()
-        if row["stage"] == stage and "valid" in row
+        if row["stage"] == "finetune" and "valid" in row
     }
-
-
-def stopped_at(stage: str, number: int):
-    """A log that stops the program in a pass of a stage."""
-    log = RunDir.log_metrics
-
-    def stopping(self: RunDir, **row) -> None:
-        if row["stage"] == stage and row.get("pass") == number:
-            raise Interrupted
-        log(self, **row)
-
-    return stopping
 
 
 @pytest.mark.parametrize(("mode", "average"), [("frozen", 0.0), ("frozen", 2.0), ("full", 0.0)])
@@ -59,8 +47,15 @@ def test_every_later_epoch_is_the_same(prepared, backbone, monkeypatch, mode, av
     whole, stopped = prepared("whole"), prepared("stopped")
     with progress.quiet():
         stages.train(whole, config)
+        log = RunDir.log_metrics
+
+        def until_the_third_epoch(self: RunDir, **row) -> None:
+            if row["stage"] == "finetune" and row.get("pass") == 2:
+                raise Interrupted
+            log(self, **row)
+
         with monkeypatch.context() as patch:
-            patch.setattr(RunDir, "log_metrics", stopped_at("finetune", 2))
+            patch.setattr(RunDir, "log_metrics", until_the_third_epoch)
             with pytest.raises(Interrupted):
                 stages.train(stopped, config)
         stages.train(stopped, config)

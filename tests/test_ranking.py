@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ from cllm4rec import ranking
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, UnknownId
-from cllm4rec.ranking import RankedItems, rank_all, standardised, top_k
+from cllm4rec.ranking import RankedItems, rank_all, root_likelihood, standardised, top_k
 from reference import metrics as slow
 
 INF = float("inf")
@@ -252,3 +253,18 @@ def test_standardised_rows_have_spread_one_and_constant_rows_stay(rows):
 def test_standardised_by_hand():
     # The spread of (1, 3) is 1 and that of (0, 4) is 2.
     assert standardised(np.array([[1.0, 3.0], [0.0, 4.0]])).tolist() == [[1, 3], [0, 2]]
+
+
+@given(st.lists(st.lists(st.floats(-40, 40, width=32), min_size=4, max_size=4), min_size=1))
+def test_root_likelihoods_are_the_roots_of_the_softmax_in_units_of_the_likeliest(rows):
+    logits = np.array(rows, np.float32)
+    found = root_likelihood(logits)
+    assert found.dtype == np.float32
+    roots = torch.from_numpy(logits).double().softmax(dim=1).sqrt()
+    assert found == pytest.approx((roots / roots.amax(dim=1, keepdim=True)).numpy(), rel=1e-4)
+
+
+def test_a_logit_that_is_no_number_spoils_its_row_and_no_other():
+    found = root_likelihood(np.array([[0.0, np.inf], [0.0, np.nan], [0.0, 2 * np.log(2)]]))
+    assert np.isnan(found[:2]).any(axis=1).all()
+    assert found[2].tolist() == [0.5, 1.0]

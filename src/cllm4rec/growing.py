@@ -15,8 +15,8 @@ from cllm4rec.corpora.recommendation import prediction_document
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.models.packed import Kept
-from cllm4rec.ranking import standardised, top_k
-from cllm4rec.recommender import Recommender, blended
+from cllm4rec.ranking import top_k
+from cllm4rec.recommender import Recommender, blendable, blended
 
 NOBODY = np.array([-1], np.int32)
 
@@ -104,7 +104,7 @@ class GrowingHistory:
         if scorer.prior is None:
             return np.asarray(logits[0], np.float32)
         prior = scorer.prior.score(NOBODY, self._history(self._items))
-        both: NDArray[np.float32] = blended(standardised(logits), prior, scorer.share)[0]
+        both: NDArray[np.float32] = blended(blendable(logits), prior, scorer.share)[0]
         return both
 
     def _forget(self) -> None:

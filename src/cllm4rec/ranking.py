@@ -207,6 +207,17 @@ def standardised(scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     return np.asarray(scores / np.where(spread > 0, spread, 1), dtype=np.float32)
 
 
+def root_likelihood(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Square roots of the items' softmax probabilities, relative to each row's likeliest item.
+
+    The order of the logits stays; what is far below the best is drawn together. Regression scores
+    are of this kind, and logits added to them would weigh differences among unlikely items that
+    say nothing (docs/decisions/0014).
+    """
+    with np.errstate(invalid="ignore"):  # what is no number stays none, and `top_k` refuses it
+        return np.asarray(np.exp((logits - logits.max(axis=1, keepdims=True)) / 2), np.float32)
+
+
 def rank_all(
     scorer: Scorer,
     users: NDArray[np.int32],

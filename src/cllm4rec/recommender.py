@@ -19,11 +19,11 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.linear_prior import LinearPrior
 from cllm4rec.models.llms import RecLLM, saved_tensors
-from cllm4rec.ranking import RankedItems, rank_all, standardised, top_k
+from cllm4rec.ranking import RankedItems, rank_all, root_likelihood, standardised, top_k
 from cllm4rec.rundir import atomic_folder, is_sealed, read_json, verify_seal, write_json
 from cllm4rec.tokens.batch import collate, length_buckets
 
-FORMAT = 3
+FORMAT = 4
 """Number of the saved model's format; another number is refused."""
 
 SCORING_TOKENS = 8192
@@ -69,9 +69,9 @@ class ModelScorer:
         return blended(*self.parts(users, history), self.share)
 
     def parts(self, users: np.ndarray, history: Interactions) -> tuple[np.ndarray, np.ndarray]:
-        """Standardised scores of the language model alone and of the prior alone."""
+        """Scores of the language model alone and of the prior alone, as they are blended."""
         assert self.prior is not None
-        llm = standardised(self.llm_logits(users, history))
+        llm = blendable(self.llm_logits(users, history))
         return llm, self.prior.score(users, history)
 
     def llm_logits(self, users: np.ndarray, history: Interactions) -> np.ndarray:
@@ -102,6 +102,11 @@ class ModelScorer:
         if self.anonymous or user < 0 or not self.is_trained[user]:
             return None
         return user
+
+
+def blendable(logits: np.ndarray) -> np.ndarray:
+    """The language model's half of a blend: square roots of probabilities, rows of spread one."""
+    return standardised(root_likelihood(logits))
 
 
 def blended(llm: np.ndarray, prior: np.ndarray, share: float) -> np.ndarray:

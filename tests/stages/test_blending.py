@@ -38,9 +38,10 @@ def test_scores_are_the_blend_of_both_halves_each_over_its_spread(scorer):
     users = np.array([3, 40], np.int32)
     known = scorer.assembly.dataset.known("test").rows(users)
     logits, prior = scorer.llm_logits(users, known), scorer.prior.score(users, known)
+    roots = np.exp(logits - logits.max(axis=1, keepdims=True)) ** 0.5
     for share in (0.0, 0.3, 1.0):
         scorer.share = share
-        wanted = (1 - share) * logits / logits.std(axis=1, keepdims=True) + share * prior
+        wanted = (1 - share) * roots / roots.std(axis=1, keepdims=True) + share * prior
         np.testing.assert_allclose(scorer.score(users, known), wanted, rtol=1e-4, atol=1e-4)
 
 

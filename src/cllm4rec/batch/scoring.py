@@ -147,7 +147,9 @@ class BatchScorer:
         return items, best if level is None else best + level
 
     def _blend_(self, scores: Tensor, histories: Interactions) -> NDArray[np.float32]:
-        """``(1 - share) · llm + share · prior`` less each row's mean, in place; those means."""
+        """`ModelScorer.score` of logits, less each row's mean, in place; those means."""
+        # `ranking.root_likelihood`
+        scores.sub_(scores.amax(dim=1, keepdim=True)).mul_(0.5).exp_()
         level, scale = _centre_(scores)
         scores.mul_(scale.mul_(1 - self._share))
         level.mul_(scale)

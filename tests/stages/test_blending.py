@@ -97,7 +97,7 @@ def test_a_model_of_another_format_is_refused(trained, tmp_path):
     shutil.copytree(trained.run.file("data"), tmp_path / "data")
     path = tmp_path / "model" / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
-    with pytest.raises(IntegrityError, match="has format 1; this version reads 3"):
+    with pytest.raises(IntegrityError, match="has format 1; this version reads 4"):
         Recommender.load(tmp_path)
 
 

@@ -104,7 +104,7 @@ class ModelConfig(Settings):
     """What is built around the backbone."""
 
     warm_start: Literal["none", "words", "factors"] = "factors"
-    """Initial token tables. ``none``: normal noise at the word embeddings' scale (the paper);
+    """Initial token tables. ``none``: normal noise, a seventh of the word embeddings' scale (the authors');
     ``words``: mean word embedding of the texts; ``factors``: the SVD of the training interactions
     and of the texts in orthogonal subspaces, their shares chosen on validation."""
     warm_start_content_share: Share = 0.33

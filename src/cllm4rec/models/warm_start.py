@@ -6,10 +6,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
+NOISE = 0.02 / 0.14
+"""Spread of new tokens beside that of the words: those of GPT-2, which the authors begin with.
+
+At the words' own scale a token's noise outweighs for long what it learns (docs/decisions/0014).
+"""
+
+
 def noise(rows: int, words: Float[Tensor, "words size"], seed: int) -> Float[Tensor, "rows size"]:
-    """Normal noise at the scale of the word embeddings (the paper's new tokens)."""
+    """Normal noise of ``NOISE`` times the word embeddings' scale (the paper's new tokens)."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(rows, words.shape[1], generator=generator) * words.std()
+    return torch.randn(rows, words.shape[1], generator=generator) * words.std() * NOISE
 
 
 def word_means(

@@ -104,9 +104,10 @@ class ModelConfig(Settings):
     """What is built around the backbone."""
 
     warm_start: Literal["none", "words", "factors"] = "factors"
-    """Initial token tables. ``none``: normal noise, a seventh of the word embeddings' scale (the authors');
-    ``words``: mean word embedding of the texts; ``factors``: the SVD of the training interactions
-    and of the texts in orthogonal subspaces, their shares chosen on validation."""
+    """Initial token tables. ``none``: normal noise at a seventh of the word embeddings' scale (as
+    the authors begin); ``words``: mean word embedding of the texts; ``factors``: the SVD of the
+    training interactions and of the texts in orthogonal subspaces, their shares chosen on
+    validation."""
     warm_start_content_share: Share = 0.33
     """Share of the embedding's width given to the texts by ``factors``."""
     history_skip: bool = True

@@ -5,7 +5,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-
 NOISE = 0.02 / 0.14
 """Spread of new tokens beside that of the words: those of GPT-2, which the authors begin with.
 

@@ -17,7 +17,7 @@ from cllm4rec.evaluation.protocol import (
     evaluate_scorer,
     validation_sample,
 )
-from cllm4rec.recommender import ModelScorer, Recommender, blended
+from cllm4rec.recommender import ModelScorer, Recommender, blendable, blended
 from cllm4rec.stages.blending import SHARES, blend_reports, settled_share
 
 
@@ -34,11 +34,21 @@ def test_the_ends_of_a_blend_are_its_halves():
     assert blended(llm, prior, 0.25).tolist() == [[2.0, 2.0]]
 
 
+def test_a_history_that_says_little_lifts_no_item():
+    # Roots of nearly equal probabilities are some 100 of their spreads above zero.
+    told, untold = blendable(np.array([[4.0, 0.0, 0.0, 0.0], [0.02, 0.0, 0.01, 0.01]]))
+    assert told.mean() == pytest.approx(0, abs=1e-6)
+    assert untold.mean() == pytest.approx(0, abs=1e-4)
+    assert told[0] > untold[0], "the first item has a reason"
+    assert blendable(np.ones((1, 3))).tolist() == [[0, 0, 0]]
+
+
 def test_scores_are_the_blend_of_both_halves_each_over_its_spread(scorer):
     users = np.array([3, 40], np.int32)
     known = scorer.assembly.dataset.known("test").rows(users)
     logits, prior = scorer.llm_logits(users, known), scorer.prior.score(users, known)
     roots = np.exp(logits - logits.max(axis=1, keepdims=True)) ** 0.5
+    roots -= roots.mean(axis=1, keepdims=True)
     for share in (0.0, 0.3, 1.0):
         scorer.share = share
         wanted = (1 - share) * roots / roots.std(axis=1, keepdims=True) + share * prior

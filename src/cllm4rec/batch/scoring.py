@@ -150,15 +150,14 @@ class BatchScorer:
         """`ModelScorer.score` of logits, less each row's mean, in place; those means."""
         # `ranking.root_likelihood`
         scores.sub_(scores.amax(dim=1, keepdim=True)).mul_(0.5).exp_()
-        level, scale = _centre_(scores)
+        _, scale = _centre_(scores)  # as `recommender.blendable` leaves the mean out
         scores.mul_(scale.mul_(1 - self._share))
-        level.mul_(scale)
-        if self._share > 0:
-            prior = self._prior(histories)
-            prior_level, prior_scale = _centre_(prior)
-            scores.addcmul_(prior, prior_scale.mul_(self._share))
-            level.addcmul_(prior_level, prior_scale)
-        return level.numpy()
+        if self._share == 0:
+            return np.zeros((len(scores), 1), np.float32)
+        prior = self._prior(histories)
+        level, prior_scale = _centre_(prior)
+        scores.addcmul_(prior, prior_scale.mul_(self._share))
+        return level.mul_(prior_scale).numpy()
 
     def _prior(self, histories: Interactions) -> Tensor:
         """`LinearPrior.sums`, by torch where the weights are dense: it uses all cores."""

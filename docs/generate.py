@@ -31,10 +31,10 @@ def cli_page() -> str:
 
 
 _PROFILES = """\
-With `corpus.order = "auto"`, the default, these values take the place of the defaults above
-wherever nothing was given: `SEQUENCES` where the held-out interactions are each user's newest,
-`SETS` elsewhere. `prepare` looks at the data and leaves the outcome in the run's `config.toml`.
-An order that is given brings no other value with it."""
+These values take the place of the defaults above wherever nothing was given: `SEQUENCES` where the
+held-out interactions are each user's newest (unless `corpus.order = "random"` was given), `SETS`
+elsewhere. `prepare` looks at the data and leaves the outcome in the run's `config.toml`.
+`--config paper` gives every setting, so that the data decide nothing."""
 
 
 def configuration_page() -> str:
@@ -75,11 +75,11 @@ or, with `--json`, as exactly one JSON object.
 |---|---|
 | 0 | done |
 | 2 | wrong input or usage: one line `error: …` that says what, where and the mend |
-| 130 | interrupted (Ctrl-C); nothing half-written keeps a final name, the same command goes on |
+| 130 | interrupted (Ctrl-C); nothing half-written keeps a final name, the same command may be given again |
 | 1 | a fault of the program, with its traceback: please report it; or a bench's cell failed |
 
-`train`, `pretrain` and `finetune` begin from the settings stored in the run by `prepare`, unless
-`--config` names others; `--set` comes on top."""
+`train`, `pretrain` and `finetune` begin from the run's `config.toml`, as `prepare` or the last of
+them left it, unless `--config` names another file; `--set` comes on top, and both are kept there."""
 
 _CONFIGURATION_INTRODUCTION = """\
 There are two ways to change a setting, and no others:

@@ -71,11 +71,19 @@ def test_no_auto_is_left_and_deciding_again_changes_nothing(order, newest):
         assert for_data(settled, newest_held_out=again) == settled
 
 
-@pytest.mark.parametrize("order", ["random", "time"])
 @pytest.mark.parametrize("newest", [True, False])
-def test_an_order_that_is_given_leaves_everything_alone(order, newest):
-    config = load_config(None, [f"corpus.order={order}", "finetune.epochs=3"])
-    assert for_data(config, newest_held_out=newest) == config
+def test_an_order_that_is_given_is_one_setting_like_any_other(newest):
+    decided = for_data(Config(), newest_held_out=newest)
+    given = load_config(None, [f"corpus.order={decided.corpus.order}"])
+    assert for_data(given, newest_held_out=newest) == decided
+    in_time = for_data(load_config(None, ["corpus.order=time"]), newest_held_out=False)
+    sets = for_data(Config(), newest_held_out=False)
+    assert changed(in_time, sets) == {("corpus", "order"): "time"}
+
+
+def test_histories_in_random_order_are_sets_whatever_is_held_out():
+    random = load_config(None, ["corpus.order=random"])
+    assert for_data(random, newest_held_out=True) == for_data(Config(), newest_held_out=False)
 
 
 @pytest.mark.parametrize("newest", [True, False])

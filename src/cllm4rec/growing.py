@@ -44,7 +44,7 @@ class GrowingHistory:
         if config.finetune.target != "next":
             raise InputError(
                 "histories are sets in this run, so that a longer one is read anew; "
-                "use recommend_for_history, or train with corpus.order=time"
+                "use recommend_for_history, or train with corpus.order=time, finetune.target=next"
             )
         if layers is None:
             raise InputError(

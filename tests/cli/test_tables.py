@@ -48,7 +48,7 @@ def test_nested_facts_and_lists_are_all_shown_and_hashes_are_not(capsys):
     })
     out = capsys.readouterr().out
     assert "kept · users 1,200" in " ".join(out.split())
-    assert "u [bold]1" in out
+    assert "recommendations · u [bold]1" in out
     assert "[i]7" in out
     assert "item id" in out
     assert "sha" not in out

@@ -6,7 +6,8 @@ from cllm4rec.config import Config, load_config
 
 
 def toy_config(folder: Path, *overrides: str) -> Config:
-    return load_config(
+    """Plain settings, all given; with ``corpus.order=auto`` the data decide those not named."""
+    config = load_config(
         None,
         [
             f'backbone.name="{folder}"',
@@ -20,3 +21,6 @@ def toy_config(folder: Path, *overrides: str) -> Config:
             *overrides,
         ],
     )
+    if config.corpus.order == "auto":
+        return config
+    return Config.model_validate(config.model_dump())

@@ -105,7 +105,8 @@ def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Finetune for recommendation.
 
-    Items of each history are masked and ranked; the epoch best on the validation part is kept.
+    Masked items of each history are ranked, or the next item at every place where order is
+    known; the epoch best on the validation part is kept.
     """
     settings = settings_of(run, config, overrides)
     from cllm4rec import stages

@@ -13,7 +13,7 @@ from cllm4rec.rundir import RunDir
 
 @click.group()
 def bench() -> None:
-    """Compare models and baselines over data sets and seeds; time batch scoring."""
+    """Compare models and baselines over data sets and seeds; measure speed on this machine."""
 
 
 def _print_page(table: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ def show(result: Mapping[str, Any]) -> None:
             table.add_row(Text(name, style="dim"), Text(cell(value)))
         console.print(table)
     for name, rows in _lists(result).items():
-        console.print(_scores(name, rows) if "metrics" in rows[0] else _rows(name, rows))
+        console.print(_scores(rows) if "metrics" in rows[0] else _rows(name, rows))
 
 
 def cell(value: Any) -> str:
@@ -55,13 +55,13 @@ def _facts(result: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return facts
 
 
-def _lists(result: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _lists(result: Mapping[str, Any], prefix: str = "") -> dict[str, list[dict[str, Any]]]:
     lists: dict[str, list[dict[str, Any]]] = {}
     for key, value in result.items():
         if isinstance(value, Mapping):
-            lists |= _lists(value)
+            lists |= _lists(value, f"{prefix}{key} · ")
         elif _is_rows(value):
-            lists[key] = value
+            lists[f"{prefix}{key}"] = value
     return lists
 
 
@@ -72,7 +72,8 @@ def _is_rows(value: Any) -> bool:
 def _rows(name: str, rows: list[dict[str, Any]]) -> Table:
     """Any list of rows; the columns are the keys."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(title=_title(name), box=SIMPLE_HEAD, title_justify="left")
+    title = None if name == "rows" else Text(cell(name), style="italic")
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     for column in columns:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
         table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
@@ -81,10 +82,10 @@ def _rows(name: str, rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _scores(name: str, rows: list[dict[str, Any]]) -> Table:
+def _scores(rows: list[dict[str, Any]]) -> Table:
     """The results table: a model a row, a metric a column, the 95 % interval under the mean."""
     shown = [metric for metric in SHOWN_METRICS if any(metric in row["metrics"] for row in rows)]
-    table = Table(title=_title(name), box=SIMPLE_HEAD, title_justify="left")
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("model", no_wrap=True)
     for metric in shown:
         table.add_column(metric, justify="right")
@@ -104,7 +105,3 @@ def _score(metric: Any) -> Text:
     if metric.get("low") is not None:
         text.append(f"\n{metric['low']:.3f} – {metric['high']:.3f}", style="not bold dim")  # noqa: RUF001
     return text
-
-
-def _title(name: str) -> Text | None:
-    return None if name == "rows" else Text(cell(name), style="italic")

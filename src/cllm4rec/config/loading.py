@@ -66,7 +66,8 @@ def load_config(source: str | Path | None, overrides: Sequence[str] = ()) -> Con
     if source is None:
         values: dict[str, Any] = {}
     elif str(source) == "paper":
-        values = copy.deepcopy(PAPER)
+        # All of them count as given: the data decide nothing of the paper's.
+        values = Config.model_validate(PAPER).model_dump()
     else:
         values = _read_toml(Path(source))
     for override in overrides:
@@ -75,20 +76,25 @@ def load_config(source: str | Path | None, overrides: Sequence[str] = ()) -> Con
 
 
 def for_data(config: Config, *, newest_held_out: bool) -> Config:
-    """The settings with every ``auto`` decided by what the data are.
+    """The settings with everything that was not given decided by what the data are.
 
     Args:
-        config: as given.
-        newest_held_out: whether the held-out interactions are each user's newest.
+        config: as given. What was read from a run's ``config.toml`` is given in full.
+        newest_held_out: whether the held-out interactions are each user's newest; with
+            ``corpus.order = "random"`` they are held to be drawn at random.
+
+    Returns:
+        Settings that all count as given: deciding again changes nothing.
 
     Raises:
         ConfigError: what is given and what the data decide do not go together.
     """
-    if config.corpus.order != "auto":
-        return config
     given = config.model_dump(exclude_unset=True)
-    given.get("corpus", {}).pop("order", None)
-    return _checked(_merged(SEQUENCES if newest_held_out else SETS, given))
+    if config.corpus.order == "auto":
+        given.get("corpus", {}).pop("order", None)
+    in_order = newest_held_out and config.corpus.order != "random"
+    decided = _checked(_merged(SEQUENCES if in_order else SETS, given))
+    return Config.model_validate(decided.model_dump())
 
 
 def _checked(values: dict[str, Any]) -> Config:

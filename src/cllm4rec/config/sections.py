@@ -76,9 +76,11 @@ class BackboneConfig(Settings):
     mode: Literal["frozen", "lora", "full"] = "frozen"
     """What of the backbone is trained; ``lora`` needs the extra ``cllm4rec[lora]``."""
     weights: Literal["pretrained", "random"] = "pretrained"
-    """``random`` keeps the word embeddings and draws the transformer's weights anew (a control)."""
+    """``random`` keeps the word embeddings and draws the transformer's weights anew: the control for
+    every claim about pretrained ones, and what ``SETS`` takes."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of a frozen backbone; ``auto`` is bfloat16 where the processor has it."""
+    """Arithmetic of backbone and heads; ``auto`` is bfloat16 where the processor has it. What is
+    trained is kept in float32."""
     lora_rank: PositiveInt = 8
     """Rank of the LoRA adapters."""
 
@@ -89,8 +91,9 @@ class CorpusConfig(Settings):
     order: Literal["auto", "random", "time"] = "auto"
     """``random``: a history is a set, permuted anew every step (the paper); ``time``: oldest
     first. ``auto``: ``time`` where the held-out interactions are each user's newest, elsewhere
-    ``random``; together with all settings of ``SEQUENCES`` or ``SETS`` (``profiles.py``) that are
-    not given."""
+    ``random``. With ``random``, or where the held-out interactions are not the newest, settings
+    that are not given are those of ``SETS``, otherwise those of ``SEQUENCES``
+    (``profiles.py``)."""
     max_items: PositiveInt = 256
     """Longest history in one document, in items; a longer one is subsampled (``random``) or keeps
     its newest (``time``)."""
@@ -130,7 +133,7 @@ class PretrainConfig(Settings):
     """Mutually regularised pretraining of the content and the collaborative LLM."""
 
     enabled: bool = True
-    """``false``: the row without pretraining."""
+    """``false``: both token tables go to finetuning as they start."""
     content_warmup_epochs: NonNegativeFloat = 0.5
     """Passes over the content documents before the alternation starts."""
     rounds: NonNegativeInt = 1
@@ -164,9 +167,10 @@ class FinetuneConfig(Settings):
     learning_rate: PositiveFloat = 1e-3
     """Peak rate of Adam."""
     batch_users: PositiveInt = 64
-    """Users of one optimiser step."""
+    """Users of one optimiser step; not used with ``target = "next"``."""
     batch_tokens: PositiveInt = 4096
-    """Tokens of one micro-batch, padding included; changes memory, not the result."""
+    """Tokens of one micro-batch, padding included: changes memory, not the result. With
+    ``target = "next"`` those of one optimiser step."""
     maps_rate: PositiveFloat = 0.1
     """Rate of the dense maps, as a share of ``learning_rate``."""
     backbone_rate: PositiveFloat = 0.1

@@ -2,11 +2,13 @@
 
     RUN/
       manifest.json    which stage is done, with the sha256 of every file it left
-      config.toml      settings as they were given
+      config.toml      the settings, every one decided
+      split.parquet    which interaction is in which part
       data/            prepared data
       checkpoints/     training state, removed when its stage is done
       model/           safetensors + JSON
-      topk/            valid.parquet, test.parquet
+      pretrained/      what finetuning starts from
+      topk/            lists of the test part, and each user's metrics
       results.json  metrics.jsonl  report.html
 
 A file appears under its final name only when it is whole: it is written beside it under a

@@ -75,11 +75,11 @@ or, with `--json`, as exactly one JSON object.
 |---|---|
 | 0 | done |
 | 2 | wrong input or usage: one line `error: …` that says what, where and the mend |
-| 130 | interrupted (Ctrl-C); nothing half-written keeps a final name, the same command may be given again |
+| 130 | interrupted (Ctrl-C); nothing half-written keeps its final name; give the command again |
 | 1 | a fault of the program, with its traceback: please report it; or a bench's cell failed |
 
 `train`, `pretrain` and `finetune` begin from the run's `config.toml`, as `prepare` or the last of
-them left it, unless `--config` names another file; `--set` comes on top, and both are kept there."""
+them left it, unless `--config` names another file; `--set` comes on top. Both are kept there."""
 
 _CONFIGURATION_INTRODUCTION = """\
 There are two ways to change a setting, and no others:

@@ -9,11 +9,9 @@ from typing import Any
 from cllm4rec import progress
 from cllm4rec.bench.plan import Plan
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.recipe import recipe
 from cllm4rec.data.sources import SOURCES
 from cllm4rec.rundir import atomic_folder, read_json, sha256_file, write_json
-
-STEMS = {"interactions", "items", "users", "reviews"}
-"""Files of an input directory that the prepared data depend on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,31 +48,23 @@ def prepare_data(plan: Plan, name: str, out: Path) -> PreparedData:
     chosen, config = plan.datasets[name], plan.data_config(name)
     source = _source(chosen.data, out)
     split = None if chosen.split is None else Path(chosen.split)
-    recipe = {
-        "files": {
-            path.name: sha256_file(path)
-            for path in sorted(source.iterdir())
-            if path.stem in STEMS and path.is_file()
-        },
-        "split": chosen.splitting if split is None else sha256_file(split),
-        "seed": config.seed if split is None else None,
-        "settings": config.data.model_dump(exclude={"memory_limit"}),
-    }
+    protocol = chosen.protocol or "paper"
+    made_of = recipe(source, split=split, protocol=protocol, config=config.data, seed=config.seed)
     folder, note = out / "data" / name / "prepared", out / "data" / name / "recipe.json"
     record = read_json(note) if note.is_file() else {}
-    if record.get("recipe") != recipe or record.get("files") != _hashes(folder):
+    if record.get("recipe") != made_of or record.get("files") != _hashes(folder):
         if record:
             progress.note(f"{name}: the data, or how they are read, changed: preparing them again")
         note.unlink(missing_ok=True)
         Dataset.load(
             source,
             split=split,
-            protocol=chosen.protocol or "paper",
+            protocol=protocol,
             config=config.data,
             seed=config.seed,
             folder=folder,
         )
-        record = {"recipe": recipe, "files": _hashes(folder)}
+        record = {"recipe": made_of, "files": _hashes(folder)}
         write_json(note, record)
     sha256 = identity_of(record["files"])
     return PreparedData(name, folder, sha256, Dataset.open(folder), chosen.splitting)

@@ -76,8 +76,8 @@ class BackboneConfig(Settings):
     mode: Literal["frozen", "lora", "full"] = "frozen"
     """What of the backbone is trained; ``lora`` needs the extra ``cllm4rec[lora]``."""
     weights: Literal["pretrained", "random"] = "pretrained"
-    """``random`` keeps the word embeddings and draws the transformer's weights anew: the control for
-    every claim about pretrained ones, and what ``SETS`` takes."""
+    """``random`` keeps the word embeddings and draws the transformer's weights anew: the control
+    for every claim about pretrained ones, and what ``SETS`` takes."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of backbone and heads; ``auto`` is bfloat16 where the processor has it. What is
     trained is kept in float32."""

@@ -24,7 +24,7 @@ from cllm4rec.rundir.files import (
     sha256_files,
     write_json,
 )
-from cllm4rec.rundir.run import FORMAT, RunDir
+from cllm4rec.rundir.run import FORMAT, RunDir, package_version
 from cllm4rec.rundir.seal import is_sealed, seal, verify_seal
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "atomic_folder",
     "atomic_write",
     "is_sealed",
+    "package_version",
     "read_json",
     "seal",
     "sha256_file",

@@ -70,7 +70,7 @@ class RunDir:
             for found in files_of(given)
         }
         manifest = self._manifest()
-        manifest["package_version"] = _package_version()
+        manifest["package_version"] = package_version()
         manifest["stages"][stage] = {
             **info,
             "files": hashes,
@@ -160,7 +160,7 @@ class RunDir:
     def _manifest(self) -> dict[str, Any]:
         path = self.file("manifest.json")
         if not path.is_file():
-            return {"format": FORMAT, "package_version": _package_version(), "stages": {}}
+            return {"format": FORMAT, "package_version": package_version(), "stages": {}}
         manifest = read_json(path)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             found = manifest.get("format") if isinstance(manifest, dict) else None
@@ -172,7 +172,8 @@ class RunDir:
         return manifest
 
 
-def _package_version() -> str:
+def package_version() -> str:
+    """Of the installed package."""
     try:
         return version("cllm4rec")
     except PackageNotFoundError:

@@ -1,0 +1,36 @@
+"""What prepared data are made of: the same recipe need not be followed twice."""
+
+from pathlib import Path
+from typing import Any
+
+from cllm4rec.config import DataConfig
+from cllm4rec.data.ingest import STEMS
+from cllm4rec.rundir import package_version, sha256_file
+
+
+def recipe(
+    source: Path, *, split: Path | None, protocol: str, config: DataConfig, seed: int
+) -> dict[str, Any]:
+    """Everything that the result of `ingest.prepare` depends on, as JSON.
+
+    Args:
+        source: the input directory.
+        split: a split file; ``protocol`` and ``seed`` then play no part.
+        protocol: otherwise, how to split.
+        config: how the files are read; memory changes nothing.
+        seed: of the protocol's random draws.
+
+    Raises:
+        OSError: ``source`` is no folder, or ``split`` is no file.
+    """
+    return {
+        "files": {
+            path.name: sha256_file(path)
+            for path in sorted(source.iterdir())
+            if path.stem in STEMS and path.is_file()
+        },
+        "split": protocol if split is None else sha256_file(split),
+        "seed": seed if split is None else None,
+        "settings": config.model_dump(exclude={"memory_limit"}),
+        "package": package_version(),
+    }

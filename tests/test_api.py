@@ -1,9 +1,16 @@
+"""The Python interface: fit, recommend, save, load."""
+
+import json
+import shutil
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from cllm4rec import CLLM4Rec, Dataset, progress
+from cllm4rec import CLLM4Rec, Dataset, progress, stages
 from cllm4rec.data.sources.synthetic import write_planted_world
-from cllm4rec.errors import IntegrityError, RunError, UnknownId
+from cllm4rec.errors import InputError, IntegrityError, RunError, UnknownId
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import RunDir
@@ -32,6 +39,34 @@ def test_recommend_names_users_and_items(fitted):
         assert scores == sorted(scores, reverse=True)
         seen = dataset.items.ids(dataset.known("recommend").of(dataset.users.number(user)))
         assert not {item for item, _ in items} & set(seen)
+
+
+def test_k_is_cut_to_the_catalogue_and_none_is_refused(fitted):
+    model, dataset = fitted
+    user, num_items = dataset.users.id(4), len(dataset.items)
+    known = len(dataset.known("recommend").of(4))
+    assert len(model.recommend([user], k=10**12)[user]) == num_items - known
+    assert len(model.recommend_for_history([dataset.items.id(3)], k=10**12)) == num_items - 1
+    for k in (0, -3):
+        with pytest.raises(InputError, match=f"k = {k} asks for no item"):
+            model.recommend([user], k=k)
+        with pytest.raises(InputError, match=f"k = {k} asks for no item"):
+            model.recommend_for_history([dataset.items.id(3)], k=k)
+
+
+def test_a_saved_folder_recommends_into_a_file_and_after_a_history(fitted, tmp_path):
+    model, dataset = fitted
+    model.save(tmp_path / "saved")
+    saved, out = RunDir(tmp_path / "saved"), tmp_path / "lists.parquet"
+    user = dataset.users.id(7)
+    with progress.quiet():
+        assert stages.recommend(saved, out=out, k=3)["users"] == len(dataset.users)
+        assert stages.recommend(saved, users=[user], k=3)["users"] == 1
+        assert stages.recommend(saved, history=[dataset.items.id(3)])["recommendations"]
+    ranked = RankedItems.read(out, dataset.users, dataset.items, 3)
+    assert dataset.items.ids(ranked.items[7]) == [
+        item for item, _ in model.recommend([user], 3)[user]
+    ]
 
 
 def test_saved_and_loaded_it_recommends_the_same(fitted, tmp_path):
@@ -139,3 +174,56 @@ def test_scores_fall_with_the_rank_for_a_bare_history(fitted):
     items = model.recommend_for_history(dataset.items.ids([1]), k=4)
     assert len(items) == 4
     assert np.all(np.diff([score for _, score in items]) <= 0)
+
+
+def test_a_saved_model_is_fitted_again_elsewhere(fitted, tmp_path):
+    model, dataset = fitted
+    model.save(tmp_path / "saved")
+    again = CLLM4Rec.load(tmp_path / "saved")
+    with pytest.raises(RunError, match="is a saved model"):
+        again.evaluate()
+    with progress.quiet():
+        again.fit(dataset)
+    user = dataset.users.id(7)
+    assert again.recommend([user], k=3) == model.recommend([user], k=3)
+    assert CLLM4Rec.load(tmp_path / "saved").recommend([user], k=3)
+    with pytest.raises(InputError, match="is a saved model, not a run"):
+        CLLM4Rec(model.config, run=tmp_path / "saved").fit(dataset)
+
+
+def test_saving_replaces_nothing_but_a_saved_model(fitted, tmp_path):
+    model, _ = fitted
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("mine")
+    for folder in (tmp_path / "mine", tmp_path / "mine" / "thesis.tex", model.run):
+        with pytest.raises(InputError, match="holds something that is no saved model"):
+            model.save(folder)
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "mine"
+    assert RunDir(model.run).is_done("finetune")
+
+
+def test_a_model_on_other_data_is_refused(fitted, tmp_path):
+    model, _ = fitted
+    run = tmp_path / "run"
+    for name in ("data", "model"):
+        shutil.copytree(model.run / name, run / name)
+    assert Recommender.load(run)
+    items = pq.read_table(run / "data" / "items.parquet")
+    ids = items["item_id"].to_pylist()
+    ids[-1] += "x"
+    items = items.set_column(items.column_names.index("item_id"), "item_id", pa.array(ids))
+    pq.write_table(items, run / "data" / "items.parquet")
+    with pytest.raises(IntegrityError, match=r"is not what .* was trained on; train again"):
+        Recommender.load(run)
+
+
+def test_settings_of_another_version_are_refused(fitted, tmp_path):
+    model, _ = fitted
+    run = tmp_path / "run"
+    for name in ("data", "model"):
+        shutil.copytree(model.run / name, run / name)
+    record = json.loads((run / "model" / "model.json").read_text())
+    record["config"]["finetune"]["colour"] = "red"
+    (run / "model" / "model.json").write_text(json.dumps(record))
+    with pytest.raises(IntegrityError, match="are not this version's; train again"):
+        Recommender.load(run)

@@ -44,7 +44,8 @@ def test_scores_are_those_of_the_whole_history(model, pieces):
     growing, whole = model.follow(), []
     for piece in pieces:
         growing.append(ids_of(model, piece))
-        whole += [item for item in dict.fromkeys(piece) if item not in whole]
+        for item in piece:
+            whole = [other for other in whole if other != item] + [item]
         assert len(growing) == len(whole)
         history = Interactions.from_lists([whole], 80)
         wanted = model.recommender_.scorer.score(NOBODY, history)[0]
@@ -58,6 +59,24 @@ def test_lists_are_those_of_a_bare_history(model):
     found, wanted = growing.recommend(10), model.recommend_for_history(history, 10)
     assert [item for item, _ in found] == [item for item, _ in wanted]
     np.testing.assert_allclose([s for _, s in found], [s for _, s in wanted], atol=1e-4)
+
+
+def test_of_a_repeated_item_the_newest_place_counts(model):
+    once, twice = ids_of(model, [50, 7, 3]), ids_of(model, [3, 50, 7, 3])
+    wanted = model.recommend_for_history(once, 10)
+    assert model.recommend_for_history(twice, 10) == wanted
+    growing = model.follow(twice[:3])
+    growing.append(twice[3:])
+    found = growing.recommend(10)
+    assert [item for item, _ in found] == [item for item, _ in wanted]
+    np.testing.assert_allclose([s for _, s in found], [s for _, s in wanted], atol=1e-4)
+
+
+def test_a_list_is_no_longer_than_the_catalogue(model):
+    growing = model.follow(ids_of(model, [1]))
+    assert len(growing.recommend(10**12)) == 79
+    with pytest.raises(InputError, match="k = 0 asks for no item"):
+        growing.recommend(0)
 
 
 def test_only_new_items_are_read_until_the_document_is_full(model, monkeypatch):

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from cllm4rec import ranking
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.errors import InputError, UnknownId
-from cllm4rec.ranking import RankedItems, rank_all, root_likelihood, standardised, top_k
+from cllm4rec.errors import InputError, RunError, UnknownId
+from cllm4rec.ranking import (
+    RankedItems,
+    list_length,
+    rank_all,
+    root_likelihood,
+    standardised,
+    top_k,
+)
 from reference import metrics as slow
 
 INF = float("inf")
@@ -72,8 +79,19 @@ def test_only_allowed_items_are_listed():
 
 @pytest.mark.parametrize("bad", [float("nan"), -float("nan"), INF])
 def test_a_diverged_model_is_not_ranked(bad):
-    with pytest.raises(ValueError, match="row 1 of the scores"):
+    with pytest.raises(RunError, match=r"row 1 of the scores .* lower learning_rate"):
         top_k(np.array([[0.0, 1.0], [0.0, bad]]), nothing(2, 2), 1)
+
+
+@pytest.mark.parametrize(("k", "length"), [(1, 1), (3, 3), (10**12, 3)])
+def test_a_list_is_no_longer_than_the_catalogue(k, length):
+    assert list_length(k, 3) == length
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_list_of_nothing_is_refused(k):
+    with pytest.raises(InputError, match=f"k = {k} asks for no item; give a k of at least 1"):
+        list_length(k, 3)
 
 
 class Remembering:

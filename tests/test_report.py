@@ -201,6 +201,12 @@ class TestCurves:
         (curve,) = validation_curves(rows)
         assert (curve.name, list(curve.x), list(curve.y)) == ("mrr", [0, 2], [0.1, 0.4])
 
+    def test_a_row_of_no_epoch_is_left_out(self):
+        rows = [{"valid": {"mrr": 0.9}}, {"epoch": None, "valid": {"mrr": 0.8}}]
+        assert validation_curves(rows) == []
+        (curve,) = validation_curves([*rows, {"epoch": 1, "valid": {"mrr": 0.1}}])
+        assert (list(curve.x), list(curve.y)) == ([1], [0.1])
+
     @given(st.lists(st.floats(-1e3, 1e3), min_size=1), st.integers(0, 9))
     def test_running_mean_is_the_mean_of_the_neighbours(self, values, reach):
         slow = [

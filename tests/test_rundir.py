@@ -53,6 +53,17 @@ class TestAtomicWrite:
         assert path.read_text() == "whole"
         assert list(path.parent.iterdir()) == [path]
 
+    def test_files_are_as_readable_as_any_new_one(self, tmp_path):
+        plain = tmp_path / "plain"
+        plain.write_text("")
+        private = {"mode": 0o600, "flags": os.O_CREAT | os.O_WRONLY}
+        with atomic_write(tmp_path / "a") as temporary:
+            os.close(os.open(temporary, **private))
+        with atomic_folder(tmp_path / "f") as folder:
+            os.close(os.open(folder / "b", **private))
+        for path in (tmp_path / "a", tmp_path / "f" / "b"):
+            assert path.stat().st_mode == plain.stat().st_mode
+
     @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt, OSError(28, "No space")])
     def test_a_fault_leaves_the_old_file_and_nothing_else(self, tmp_path, fault):
         path = tmp_path / "a.txt"

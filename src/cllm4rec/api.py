@@ -12,10 +12,10 @@ import numpy as np
 from cllm4rec import stages
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.errors import RunError
+from cllm4rec.errors import InputError, RunError
 from cllm4rec.growing import GrowingHistory
 from cllm4rec.model_card import model_card
-from cllm4rec.ranking import RankedItems
+from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.reasons import reasons
 from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import (
@@ -49,6 +49,7 @@ class CLLM4Rec:
     def __init__(self, config: Config | None = None, *, run: str | Path | None = None) -> None:
         self.config = config or Config()
         self.run = None if run is None else Path(run)
+        self._folder = self.run
 
     def fit(self, dataset: Dataset) -> "CLLM4Rec":
         """Pretrain and finetune; goes on where an interrupted fit of the same data stood.
@@ -62,6 +63,7 @@ class CLLM4Rec:
         run = RunDir(self.run).create()
         stages.adopt(run, dataset, self.config)
         stages.train(run, self.config)
+        self._folder = self.run
         self.recommender_ = Recommender.load(self.run)
         return self
 
@@ -70,16 +72,21 @@ class CLLM4Rec:
 
         Raises:
             UnknownId: a user that is not in the data.
+            InputError: ``k`` is not positive.
         """
-        return dict(zip(users, self._named(self._fitted().recommend(users, k)), strict=True))
+        ranked = self._fitted().recommend(users, self._length(k))
+        return dict(zip(users, self._named(ranked), strict=True))
 
     def recommend_for_history(self, items: list[str], k: int = 10) -> list[tuple[str, float]]:
         """The best ``k`` items after a bare history, oldest first, as ``[(item_id, score), …]``.
 
+        Of a repeated item the newest place counts.
+
         Raises:
             UnknownId: an item that is not in the data.
+            InputError: the history is empty, or ``k`` is not positive.
         """
-        return self._named(self._fitted().recommend_for_history(items, k))[0]
+        return self._named(self._fitted().recommend_for_history(items, self._length(k)))[0]
 
     def follow(self, items: Sequence[str] = ()) -> GrowingHistory:
         """A history that goes on growing: each new item is read alone, on top of what was read.
@@ -132,29 +139,40 @@ class CLLM4Rec:
                 used.
         """
         self._fitted()
-        assert self.run is not None
-        strangers = None if histories is None else Path(histories)
-        return stages.recommend_batch(RunDir(self.run), out=Path(folder), k=k, histories=strangers)
+        assert self._folder is not None
+        run, strangers = RunDir(self._folder), None if histories is None else Path(histories)
+        return stages.recommend_batch(run, out=Path(folder), k=k, histories=strangers)
 
     def evaluate(self) -> dict[str, Any]:
-        """The results table on the test part, baselines included."""
+        """The results table on the test part, baselines included.
+
+        Raises:
+            RunError: the model is a saved one: its run has the table, and so has its card.
+        """
         self._fitted()
-        assert self.run is not None
-        return stages.evaluate(RunDir(self.run))
+        assert self._folder is not None
+        return stages.evaluate(RunDir(self._folder))
 
     def save(self, folder: str | Path) -> None:
         """Write model, data tables and a model card to a folder, as a whole.
 
         Safetensors, Parquet and JSON; ``README.md`` for people and model hubs; ``sha256.json`` over
         the rest, which :meth:`load` verifies.
+
+        Raises:
+            InputError: the folder holds something that is no saved model.
         """
         scorer = self._fitted().scorer
-        assert self.run is not None
+        assert self._folder is not None
+        folder = Path(folder)
+        empty = folder.is_dir() and not any(folder.iterdir())
+        if folder.exists() and not (empty or is_sealed(folder)):
+            raise InputError(f"{folder} holds something that is no saved model; choose another")
         results = self._results()
         blend = None if scorer.prior is None else scorer.share
-        with atomic_folder(Path(folder)) as temporary:
+        with atomic_folder(folder) as temporary:
             for name in ("data", "model"):
-                shutil.copytree(self.run / name, temporary / name)
+                shutil.copytree(self._folder / name, temporary / name)
             if results is not None:
                 write_json(temporary / RESULTS, results)
             card = model_card(scorer.assembly, blend=blend, results=results)
@@ -176,19 +194,21 @@ class CLLM4Rec:
         if (folder / "model").is_dir() and not is_run and not is_sealed(folder):
             verify_seal(folder)
         recommender = Recommender.load(folder)
-        model = cls(recommender.assembly.config, run=folder)
+        # A saved folder is no place to train in: fitted again, its model has a run of its own.
+        model = cls(recommender.assembly.config, run=None if is_sealed(folder) else folder)
+        model._folder = folder
         model.recommender_ = recommender
         return model
 
     def _results(self) -> dict[str, Any] | None:
         """The results table of the model as it is, if there is one."""
-        assert self.run is not None
-        if not (self.run / RESULTS).is_file():
+        assert self._folder is not None
+        if not (self._folder / RESULTS).is_file():
             return None
-        is_run = (self.run / "manifest.json").is_file()
-        if is_run and not RunDir(self.run).is_done("evaluate"):
+        is_run = (self._folder / "manifest.json").is_file()
+        if is_run and not RunDir(self._folder).is_done("evaluate"):
             return None  # of an earlier training
-        results: dict[str, Any] = read_json(self.run / RESULTS)
+        results: dict[str, Any] = read_json(self._folder / RESULTS)
         return results
 
     def _fitted(self) -> Recommender:
@@ -198,6 +218,9 @@ class CLLM4Rec:
                 "this CLLM4Rec is not fitted; call fit(dataset) or CLLM4Rec.load(folder)"
             )
         return recommender
+
+    def _length(self, k: int) -> int:
+        return list_length(k, len(self._fitted().assembly.dataset.items))
 
     def _named(self, ranked: RankedItems) -> list[list[tuple[str, float]]]:
         items = self._fitted().assembly.dataset.items

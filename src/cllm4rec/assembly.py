@@ -16,8 +16,9 @@ from torch import Tensor
 from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.corpora.document import Document
-from cllm4rec.corpora.prompts import Prompts
+from cllm4rec.corpora.prompts import Prompts, entity
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.factor_search import FactorStart, search
 from cllm4rec.linear.factors import item_factors
 from cllm4rec.linear.text_vectors import item_text_vectors
@@ -74,6 +75,7 @@ class Assembly:
 
         Raises:
             InputError: the backbone cannot be had or does not fit its tokenizer.
+            ConfigError: a history of ``corpus.max_items`` is longer than the backbone can read.
             IntegrityError: a file of it has a wrong sha256.
         """
         torch.set_num_threads(config.threads or torch.get_num_threads())
@@ -84,6 +86,7 @@ class Assembly:
         tokenizer = WordTokenizer.from_folder(folder, num_words=words.shape[0])
         space = TokenSpace(words.shape[0], len(dataset.users), len(dataset.items))
         prompts = Prompts.build(tokenizer)
+        _refuse_too_long(config, backbone, prompts)
         return cls(config, dataset, folder, backbone, words, tokenizer, prompts, space)
 
     @cached_property
@@ -210,8 +213,31 @@ class Assembly:
         return torch.from_numpy(self.dataset.part("train").item_counts() > 0)
 
 
+def _refuse_too_long(config: Config, backbone: Backbone, prompts: Prompts) -> None:
+    if backbone.positions is None:
+        return
+    one, none = entity(0), np.empty(0, np.int32)
+    framed = [prompts.history.fill(user=one), prompts.recommendation.fill(user=one, items=none)]
+    most = backbone.positions - max(map(len, framed))
+    if config.corpus.max_items > most:
+        raise ConfigError(
+            f"setting corpus.max_items = {config.corpus.max_items}: backbone "
+            f"{config.backbone.name!r} reads {backbone.positions} tokens at most, prompt included; "
+            f"set corpus.max_items to {most} or less"
+        )
+
+
 def standardise(model: CollaborativeLLM, documents: Sequence[Document]) -> None:
-    """Set the item head's centre and spread from the hidden states of some documents."""
+    """Set the item head's centre and spread from the hidden states of some documents.
+
+    Raises:
+        InputError: there is no document.
+    """
+    if not documents:
+        raise InputError(
+            "no user has enough training items to learn from (finetune.target = 'holdout' needs "
+            "two of one user, 'next' one); give longer histories, or a split that holds out less"
+        )
     model.eval()  # dropout would make the statistics a matter of chance
     with torch.no_grad():
         blocks = [documents[start : start + 16] for start in range(0, len(documents), 16)]

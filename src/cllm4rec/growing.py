@@ -15,8 +15,8 @@ from cllm4rec.corpora.recommendation import prediction_document
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.models.packed import Kept
-from cllm4rec.ranking import top_k
-from cllm4rec.recommender import Recommender, blendable, blended
+from cllm4rec.ranking import list_length, top_k
+from cllm4rec.recommender import Recommender, blendable, blended, newest_once
 
 NOBODY = np.array([-1], np.int32)
 
@@ -27,7 +27,7 @@ class GrowingHistory:
     Keys and values of the tokens read are kept, in every layer (some 170 kB for 50 items and two
     layers of SmolLM2, in float32); the scores are those of `Recommender.recommend_for_history` but
     for rounding. A history longer than ``corpus.max_items`` is read anew with every item, for its
-    oldest item leaves the document.
+    oldest item leaves the document; and one of whose items one comes again, for that one moves.
 
     Args:
         recommender: of a run in time order (``finetune.target = "next"``).
@@ -63,20 +63,23 @@ class GrowingHistory:
 
     @torch.inference_mode()
     def append(self, items: Sequence[str]) -> None:
-        """Add what came next, oldest first; an item that is there already changes nothing.
+        """Add what came next, oldest first.
+
+        An item that is there already moves to its new place: the history is then read anew.
 
         Raises:
             UnknownId: an item that is not in the run; nothing is added.
         """
         numbers = self._recommender.assembly.dataset.items.numbers(list(items)).tolist()
-        there = set(self._items)
-        new = [item for item in dict.fromkeys(numbers) if item not in there]
-        if not new and self._kept.tokens > 0:
+        whole = newest_once([*self._items, *numbers])
+        if whole == self._items and self._kept.tokens > 0:
             return
-        self._items += new
-        if len(self._items) > self._recommender.assembly.config.corpus.max_items:
+        new = whole[len(self._items) :]
+        moved = whole[: len(self._items)] != self._items
+        self._items = whole
+        if moved or len(whole) > self._recommender.assembly.config.corpus.max_items:
             self._forget()
-            new = self._items
+            new = whole
         document = self._document(new)
         # After the first reading, only the items are new.
         self._read(document if self._kept.tokens == 0 else document[len(document) - len(new) :])
@@ -85,13 +88,13 @@ class GrowingHistory:
         """The best ``k`` items that are not in the history, ``[(item_id, score), …]``, best first.
 
         Raises:
-            InputError: the history is empty.
+            InputError: the history is empty, or ``k`` is not positive.
         """
         if not self._items:
             raise InputError("the history is empty; append at least one item id")
         ids = self._recommender.assembly.dataset.items
         history = self._history(self._items)
-        items, scores = top_k(self.scores()[None], history, k)
+        items, scores = top_k(self.scores()[None], history, list_length(k, len(ids)))
         pairs = zip(items[0], scores[0], strict=True)
         return [(ids.id(int(item)), float(score)) for item, score in pairs if item >= 0]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cllm4rec import progress
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.errors import InputError, UnknownId
+from cllm4rec.errors import InputError, RunError, UnknownId
 from cllm4rec.rundir import atomic_write
 
 NO_ITEM = -1
@@ -152,6 +152,17 @@ def write_lists(path: Path, user_ids: Any, ranked: RankedItems, items: IdMap) ->
     return written
 
 
+def list_length(k: int, num_items: int) -> int:
+    """``k``, but no more than the catalogue holds: every place of a list takes memory.
+
+    Raises:
+        InputError: ``k`` is not positive.
+    """
+    if k < 1:
+        raise InputError(f"k = {k} asks for no item; give a k of at least 1")
+    return min(k, num_items)
+
+
 def top_k(
     scores: NDArray[np.floating[Any]],
     known: Interactions,
@@ -172,13 +183,16 @@ def top_k(
         candidates ends in item −1 with score −inf.
 
     Raises:
-        ValueError: a score is NaN or +inf.
+        RunError: a score is NaN or +inf.
     """
     # Adding zero makes −0 a +0: they compare equal, but their bits do not.
     masked = np.add(scores, np.float32(0), dtype=np.float32)
     if not (masked < np.inf).all():
         row = int(np.flatnonzero(~(masked < np.inf).all(axis=1))[0])
-        raise ValueError(f"row {row} of the scores holds a NaN or +inf: the model has diverged")
+        raise RunError(
+            f"row {row} of the scores holds a NaN or +inf: the model has diverged; "
+            f"train again with a lower learning_rate (finetune.learning_rate for a run's model)"
+        )
     masked[known.users(), known.items] = -np.inf
     if allowed is not None:
         masked[:, ~allowed] = -np.inf

@@ -1,11 +1,12 @@
 """A trained model as a scorer of users, and as a folder that can be loaded anywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from safetensors.numpy import load_file as load_numpy
 from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import load_file, save_file
@@ -23,7 +24,7 @@ from cllm4rec.ranking import RankedItems, rank_all, root_likelihood, standardise
 from cllm4rec.rundir import atomic_folder, is_sealed, read_json, verify_seal, write_json
 from cllm4rec.tokens.batch import collate, length_buckets
 
-FORMAT = 4
+FORMAT = 5
 """Number of the saved model's format; another number is refused."""
 
 SCORING_TOKENS = 8192
@@ -138,13 +139,24 @@ class Recommender:
         Raises:
             InputError: there is no trained model in ``folder``.
             IntegrityError: a file of a saved folder is not what was saved; the model was made with
-                another backbone, or by another format.
+                another backbone, on other data, or by another format.
         """
         if is_sealed(folder):
             verify_seal(folder)
         record = _read_record(folder / "model")
-        config = Config.model_validate(record["config"])
-        assembly = Assembly.load(config, Dataset.open(folder / "data"))
+        try:
+            config = Config.model_validate(record["config"])
+        except ValidationError:
+            raise IntegrityError(
+                f"the settings in {folder / 'model' / 'model.json'} are not this version's; "
+                f"train again"
+            ) from None
+        dataset = Dataset.open(folder / "data")
+        if dataset.fingerprint() != record["data_sha256"]:
+            raise IntegrityError(
+                f"{folder / 'data'} is not what {folder / 'model'} was trained on; train again"
+            )
+        assembly = Assembly.load(config, dataset)
         if assembly.backbone_fingerprint != record["backbone_sha256"]:
             raise IntegrityError(
                 f"{folder / 'model'} was trained on another {config.backbone.name!r} than the one "
@@ -178,6 +190,8 @@ class Recommender:
     def recommend_for_history(self, item_ids: list[str], k: int) -> RankedItems:
         """The best ``k`` items after a bare history, oldest first, of someone without a token.
 
+        Of a repeated item the newest place counts.
+
         Raises:
             UnknownId: an item that is not in the run.
             InputError: the history is empty.
@@ -185,11 +199,16 @@ class Recommender:
         if not item_ids:
             raise InputError("the history is empty; give at least one item id")
         dataset = self.assembly.dataset
-        numbers = list(dict.fromkeys(dataset.items.numbers(item_ids).tolist()))
+        numbers = newest_once(dataset.items.numbers(item_ids).tolist())
         history = Interactions.from_lists([numbers], len(dataset.items))
         nobody = np.array([-1], dtype=np.int32)
         items, scores = top_k(self.scorer.score(nobody, history), history, k)
         return RankedItems(nobody, items, scores)
+
+
+def newest_once(history: Iterable[int]) -> list[int]:
+    """A history, oldest first, with each item at its newest place alone, as in prepared data."""
+    return list(dict.fromkeys(reversed(list(history))))[::-1]
 
 
 def save_model(folder: Path, scorer: ModelScorer) -> None:
@@ -206,6 +225,7 @@ def save_model(folder: Path, scorer: ModelScorer) -> None:
                 "format": FORMAT,
                 "config": assembly.config.model_dump(),
                 "backbone_sha256": assembly.backbone_fingerprint,
+                "data_sha256": assembly.dataset.fingerprint(),
                 "size": assembly.words.shape[1],
                 "prior": None if scorer.prior is None else scorer.prior.settings,
                 "blend": scorer.share,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cllm4rec import ranking
 from cllm4rec.batch.topk import GROUP, top_k_
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import RunError
 
 
 def quick(scores, known, k):
@@ -51,5 +52,5 @@ def test_a_score_that_is_no_number_is_refused(wrong, items, place):
     scores = np.zeros((2, items), np.float32)
     scores[1, place] = wrong
     nothing = Interactions.from_lists([[], []], items)
-    with pytest.raises(ValueError, match="row 1 of the scores holds a NaN or \\+inf"):
+    with pytest.raises(RunError, match="row 1 of the scores holds a NaN or \\+inf"):
         quick(scores, nothing, 2)

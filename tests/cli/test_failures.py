@@ -91,6 +91,20 @@ def test_a_forbidden_folder_is_one_line(monkeypatch, capsys):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "place"),
+    [
+        (FileExistsError(errno.EEXIST, "File exists", "/a/file"), "/a/file"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/a/file/b"), "/a/file/b"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "/.b.tmp-1", None, "/b"), "/b"),
+    ],
+)
+def test_a_place_that_is_taken_is_one_line(monkeypatch, capsys, fault, place):
+    code, err = outcome(monkeypatch, capsys, fault)
+    assert code == 2
+    assert err == f"error: {place}: {fault.strerror.lower()}; choose another path to write\n"
+
+
 @pytest.mark.parametrize("fault", [ZeroDivisionError("x"), FileNotFoundError(2, "gone", "f")])
 def test_our_own_faults_show_where_they_happened(monkeypatch, capsys, fault):
     code, err = outcome(monkeypatch, capsys, fault)

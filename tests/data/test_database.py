@@ -17,6 +17,19 @@ def test_the_memory_limit_is_set_and_the_folder_takes_the_rest(tmp_path):
     assert (limit, folder, threads) == ("64.0 MiB", str(tmp_path / "spill"), 2)
 
 
+@pytest.mark.parametrize("unusable", ["?", "\\"])
+def test_a_path_that_duckdb_would_take_for_another_is_refused_in_one_line(tmp_path, unusable):
+    folder = tmp_path / f"my{unusable}run" / "work"
+    folder.mkdir(parents=True)
+    with (
+        pytest.raises(InputError, match=r"in its path, where DuckDB cannot open") as caught,
+        open_database(folder, "64MB"),
+    ):
+        pass
+    assert str(folder.parent) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_too_little_memory_is_the_users_to_mend(tmp_path):
     with (
         pytest.raises(InputError, match=r"memory_limit = 1MB .*--set data\.memory_limit=4GB"),

@@ -35,6 +35,14 @@ def test_histories_stand_oldest_first_by_timestamp_then_position_then_file(tmp_p
     assert read(tmp_path, rows) == ({"a": ["i2", "i1"], "b": ["i0", "i3", "i7"]}, {})
 
 
+@pytest.mark.parametrize("folder", ["user_id=77", "data[1]", "star*"])
+def test_the_name_of_a_folder_is_nothing_but_a_name(tmp_path, folder):
+    for beside in ("data1", "star2"):
+        write_rows(tmp_path / beside, "histories", [row("a", "i8")])
+    lists, _ = read(tmp_path / folder, [row("a", "i1"), row("b", "i2")])
+    assert lists == {"a": ["i1"], "b": ["i2"]}
+
+
 def test_without_a_time_the_order_is_the_files(tmp_path):
     rows = [row("a", "i5"), row("a", "i1"), row("a", "i4")]
     assert read(tmp_path, rows)[0] == {"a": ["i5", "i1", "i4"]}

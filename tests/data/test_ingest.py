@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -42,6 +43,28 @@ def folder_of(tmp_path, ending):
     ):  # fmt: skip
         write_rows(folder, stem, rows, ending)
     return folder
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("name", ["user_id=77", "title=Foo", "data[1]", "star*"])
+def test_the_name_of_the_input_folder_does_not_matter(tmp_path, name, ending):
+    plain = folder_of(tmp_path, ending)
+    split = [
+        {"user_id": row["user_id"], "item_id": row["item_id"], "part": "train"}
+        for row in small_log(12, 15, 12)
+    ]
+    write_rows(plain, "split", split, ending)
+    named = shutil.copytree(plain, tmp_path / "in" / name)
+    for beside in ("data1", "star2"):
+        write_rows(tmp_path / "in" / beside, "interactions", small_log(3), ending)
+        write_rows(tmp_path / "in" / beside, "split", split[:9], ending)
+    for with_split in (False, True):
+        found = []
+        for folder in (plain, named):
+            path = folder / f"split.{ending}" if with_split else None
+            dataset, _ = prepare_folder(folder, split=path)
+            found.append(everything(dataset.folder))
+        assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("protocol", ["paper", "temporal", "new-users"])
@@ -163,6 +186,21 @@ def test_the_catalogue_may_hold_items_nobody_has_touched(tmp_path, split):
     assert len(dataset.items) == 6
 
 
+@pytest.mark.parametrize(("written", "without"), [("i{}", 3), ("00{}", 8)])
+def test_items_that_the_items_file_does_not_name_are_counted(tmp_path, written, without):
+    """Ids written otherwise in one of the files would else pass unseen."""
+    write_rows(tmp_path / "in", "interactions", small_log(items=8))
+    items = [{"item_id": written.format(n), "title": "t"} for n in (0, 1, 2, 3, 4, 4, 99)]
+    write_rows(tmp_path / "in", "items", items)
+    _, report = prepare_folder(tmp_path / "in")
+    assert report["items_without_row"] == without
+    _, report = prepare_folder(tmp_path / "in", catalogue="all")
+    assert report["items_without_row"] == without
+    (tmp_path / "in" / "items.parquet").unlink()
+    _, report = prepare_folder(tmp_path / "in")
+    assert "items_without_row" not in report
+
+
 def test_columns_can_be_mapped(tmp_path):
     names = {"user_id": "reviewerID", "item_id": "asin", "timestamp": "unixReviewTime",
              "rating": "overall", "text": "reviewText"}  # fmt: skip
@@ -216,6 +254,21 @@ def test_thresholds_that_leave_nobody_say_so(tmp_path):
         InputError,
         match=r"27 rows are not above data\.minimum_rating = 3 and 6 users have fewer than "
         r"data\.minimum_interactions = 5; lower one with --set",
+    ):
+        prepare_folder(tmp_path / "in", minimum_interactions=5)
+
+
+def test_rows_that_were_refused_are_named_where_nobody_is_left(tmp_path):
+    """Here all but one row of each user have milliseconds for seconds."""
+    rows = [
+        row | {"timestamp": row["timestamp"] * (1 if n % 6 == 0 else 10**9)}
+        for n, row in enumerate(small_log(each=6))
+    ]
+    write_rows(tmp_path / "in", "interactions", rows)
+    with pytest.raises(
+        InputError,
+        match=r"no user is left: 30 rows are refused \(bad timestamp: 30\), 0 rows are not above "
+        r"data\.minimum_rating = 3 and 6 users .* = 5; mend the rows or lower one with --set",
     ):
         prepare_folder(tmp_path / "in", minimum_interactions=5)
 

@@ -53,6 +53,14 @@ def test_integer_ids_that_pandas_made_floats_lose_the_point(tmp_path):
     assert found == ["7", None, None, "1.5"]
 
 
+def test_json_numbers_are_the_ids_that_parquet_makes_of_them(tmp_path):
+    path = tmp_path / "interactions.jsonl"
+    numbers = ["7.0", "1.5", "null", "-3.0", "12345678901234567890123", '"7.0"', '"1e5"']
+    path.write_text("".join(f'{{"user_id": {number}}}\n' for number in numbers))
+    expected = ["7", "1.5", None, "-3", "12345678901234567890123", "7.0", "1e5"]
+    assert evaluate(path, ("identifier", "user_id")) == expected
+
+
 @pytest.mark.parametrize("ending", FORMATS)
 def test_numbers_are_read_alike(tmp_path, ending):
     rows = [{"rating": 3.7, "n": 1}, {"rating": 5, "n": 2}, {"rating": None, "n": 3}]

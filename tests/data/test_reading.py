@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -31,6 +33,29 @@ def write(tmp_path, name, content: bytes):
     path = tmp_path / name
     path.write_bytes(content)
     return path
+
+
+FOLDERS = [
+    ("user_id=77", "other"), ("title=Foo", "other"), ("data[1]", "data1"), ("star*", "star2"),
+    ("wh?t", "what"), ("[a-z]=[!x]*", "q=y"), ("~", "other"), ("back\\slash", "backslash"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize(("folder", "beside"), FOLDERS)
+def test_the_name_of_a_folder_changes_nothing(tmp_path, monkeypatch, folder, beside, ending):
+    """DuckDB takes paths for patterns, and names such as user_id=77 for columns."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"user_id": f"u{n}", "item_id": "i", "title": "t"} for n in range(3)]
+    write_rows(tmp_path / beside, "interactions", rows * 2, ending)
+    path = write_rows(tmp_path / folder, "interactions", rows, ending)
+    for given in (path, Path(folder) / path.name):
+        with open_database(tmp_path, "128MB") as connection:
+            file = open_file(connection, given, {})
+            assert list(file.types) == ["user_id", "item_id", "title"]
+            selected = ", ".join(file.identifier(column) for column in file.types)
+            found = connection.execute(f"SELECT {selected} FROM {file.relation}").fetchall()
+        assert found == [tuple(row.values()) for row in rows]
 
 
 def test_the_one_file_of_a_stem_is_found(tmp_path):

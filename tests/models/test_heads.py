@@ -28,6 +28,15 @@ def test_with_a_skip_the_scores_start_from_the_history():
     torch.testing.assert_close(scores(head), MEAN @ ITEMS.T)
 
 
+def test_one_row_has_a_centre_and_no_spread():
+    head = ItemHead(5, 4, projection=True, skip=True)
+    head.standardise(HIDDEN[:1])
+    assert torch.equal(head.center, HIDDEN[0])
+    assert torch.equal(head.spread, torch.ones(4))
+    head.standardise(HIDDEN)
+    torch.testing.assert_close(head.spread, HIDDEN.std(dim=0))
+
+
 def test_scale_and_bias_act_on_the_scores():
     head = ItemHead(5, 4, projection=False, skip=False)
     with torch.no_grad():

@@ -47,7 +47,7 @@ def test_lists_of_known_users_are_the_recommenders(client, served, recommender):
 
 
 def test_lists_after_histories_are_the_recommenders(client, served, recommender):
-    histories = [served.dataset.items.ids(numbers) for numbers in ([1, 2, 3], [9], [4, 4, 1])]
+    histories = [served.dataset.items.ids(numbers) for numbers in ([1, 2, 3], [9], [4, 1, 4])]
     for history, result in zip(
         histories, recommended(client, histories=histories, k=4), strict=True
     ):

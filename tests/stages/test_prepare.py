@@ -1,12 +1,15 @@
 """Preparing again: the same input changes nothing, another one ends what was built on the first."""
 
+import sys
+
 import pytest
 
 from cllm4rec import progress, stages
 from cllm4rec.config import Config, load_config
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.errors import InputError
+from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.rundir import RunDir
+from cllm4rec.stages.prepare import settle
 from support.input_folder import small_log, write_rows
 
 LATER = ("pretrain", "finetune", "evaluate")
@@ -94,6 +97,72 @@ def test_what_is_missing_is_said_in_one_line(source, run):
         again(source / "nowhere", run)
     with pytest.raises(InputError, match=r"no\.parquet"):
         again(source, run, split=source / "no.parquet")
+    assert kept(run), "a slip of the keyboard is no reason to forget what was trained"
+
+
+def test_the_input_is_never_what_is_replaced(source, run):
+    with pytest.raises(InputError, match="would replace the input"):
+        again(run.file("data"), run)
+    with pytest.raises(InputError, match="would replace the input"):
+        Dataset.load(source, folder=source)
+    notes = source.parent / "notes"
+    notes.mkdir()
+    (notes / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds what is no prepared data"):
+        Dataset.load(source, folder=notes)
+    assert (source / "interactions.parquet").is_file()
+    assert (notes / "mine.txt").is_file()
+    assert kept(run)
+
+
+@pytest.mark.parametrize("name", ["data", "model", "checkpoints"])
+def test_a_folder_with_something_of_ones_own_becomes_no_run(source, tmp_path, name):
+    mine = tmp_path / "project" / name / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(InputError, match=f"a run would replace its {name}"):
+        again(source, RunDir(tmp_path / "project"))
+    assert list((tmp_path / "project").iterdir()) == [mine.parent]
+
+
+def test_a_preparation_that_was_interrupted_begins_again(source, tmp_path, monkeypatch):
+    run = RunDir(tmp_path / "run")
+
+    def interrupted(*_args) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        # By its name the module cannot be had: the package has a function of that name.
+        patched.setattr(sys.modules["cllm4rec.stages.prepare"], "write_split", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            again(source, run)
+    assert not run.is_done("prepare")
+    assert again(source, run)["read"] == 480
+    assert run.is_done("prepare")
+
+
+def test_training_does_not_say_that_data_were_read_otherwise(source, run):
+    wanted = load_config(None, ["data.minimum_rating=1", "backbone.depth=99"])
+    before = run.file("config.toml").read_bytes()
+    with pytest.raises(ConfigError, match=r"data\.minimum_rating = 1\.0: .* prepared with 3\.0"):
+        settle(run, wanted)
+    assert run.file("config.toml").read_bytes() == before
+    _, config = settle(run, load_config(None, ["data.memory_limit=2GB"]))
+    assert config.data == load_config(run.file("config.toml")).data
+
+
+def test_settings_that_do_not_work_are_not_kept(source, run, backbone):
+    before = run.file("config.toml").read_bytes()
+    for slip in (f'backbone.name="{backbone}"', "backbone.depth=99"), ("backbone.name=nowhere",):
+        with pytest.raises(CLLM4RecError), progress.quiet():
+            stages.train(run, load_config(None, [*slip]))
+        assert run.file("config.toml").read_bytes() == before
+
+
+def test_a_backbones_folder_is_found_from_anywhere(source, run, backbone, monkeypatch):
+    monkeypatch.chdir(backbone.parent)
+    _, config = settle(run, load_config(None, [f"backbone.name={backbone.name}"]))
+    assert config.backbone.name == str(backbone.resolve())
 
 
 def test_a_dataset_of_the_same_counts_is_another_dataset(source, run, tmp_path):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cllm4rec.corpora.collaborative import CollaborativeCorpus
+from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.language import LanguageObjective
@@ -228,6 +229,28 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
     optimizer = adam(objective.parameters(), learning_rate=1.0, maps_rate=1.0, weight_decay=0.1)
     with pytest.raises(FloatingPointError, match="learning_rate"):
         optimiser_step(objective, optimizer, [0])
+    assert objective.value.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+def test_a_diverged_training_names_the_setting_that_mends_it(stage):
+    objective = Exploding()
+    rates = {"learning_rate": 1e30, "maps_rate": 1.0, "weight_decay": 0.1}
+    with pytest.raises(ConfigError) as refused:
+        fit(
+            [Pass("only", 0, 1)],
+            {"only": objective},
+            {"only": adam(objective.parameters(), **rates)},
+            stage=stage,
+            position=Position(),
+            log=lambda **_: None,
+            after_pass=lambda _: False,
+            checkpoint=lambda _: None,
+        )
+    assert str(refused.value) == (
+        f"{stage} has diverged: the loss is not finite in step 1 of pass 0, "
+        f"at a rate of up to 1e+30; lower {stage}.learning_rate"
+    )
     assert objective.value.tolist() == [1.0, 1.0]
 
 

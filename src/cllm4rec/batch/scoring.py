@@ -76,7 +76,7 @@ class BatchScorer:
             (−1 and −inf where a list is shorter), and the tokens read; each row exactly once.
 
         Raises:
-            ValueError: the model has diverged: a score is no number.
+            RunError: the model has diverged: a score is no number.
         """
         users = audience.numbers[start:end]
         histories = audience.histories.rows(np.arange(start, end))

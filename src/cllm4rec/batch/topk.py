@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cllm4rec.errors import RunError
 from cllm4rec.ranking import NO_ITEM
 
 GROUP = 16
@@ -29,7 +30,7 @@ def top_k_(
         As :func:`cllm4rec.ranking.top_k`.
 
     Raises:
-        ValueError: a score is NaN or +inf.
+        RunError: a score is NaN or +inf.
     """
     batch, num_items = scores.shape
     best = np.full((batch, k), -np.inf, np.float32)
@@ -40,7 +41,10 @@ def top_k_(
     maxima = _maxima(scores, k)
     if not bool((maxima < torch.inf).all()):
         row = int((~(maxima < torch.inf)).any(dim=1).nonzero()[0])
-        raise ValueError(f"row {row} of the scores holds a NaN or +inf: the model has diverged")
+        raise RunError(
+            f"row {row} of the scores holds a NaN or +inf: the model has diverged; "
+            f"train again with a lower learning_rate (finetune.learning_rate for a run's model)"
+        )
     bound = maxima.topk(min(k, maxima.shape[1])).values[:, -1:]
     # Minus infinity is never listed; where there are fewer than k candidates it is the bound.
     bound = bound.clamp_min(torch.finfo(torch.float32).min)

@@ -12,7 +12,7 @@ import click
 
 from cllm4rec.cli.bench import bench
 from cllm4rec.cli.failures import exit_code
-from cllm4rec.cli.options import run_option, settings_options, type_of_path
+from cllm4rec.cli.options import replaceable, run_option, settings_options, type_of_path
 from cllm4rec.cli.output import output_option, result_of
 from cllm4rec.cli.serve import serve
 from cllm4rec.config import Config, Protocol, load_config
@@ -230,7 +230,14 @@ def recommend(
 
 @cllm4rec.command()
 @run_option
-@click.option("--to", type=type_of_path, required=True, metavar="DIR", help="Folder to write.")
+@click.option(
+    "--to",
+    type=type_of_path,
+    required=True,
+    metavar="DIR",
+    callback=replaceable,
+    help="Folder to write.",
+)
 @click.option(
     "--k",
     type=click.IntRange(min=1),

@@ -16,6 +16,7 @@ DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_IN_THE_WAY = (FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
 def exit_code(action: Callable[[], None]) -> int:
@@ -77,8 +78,13 @@ def _refused(message: str) -> int:
 
 
 def _mendable(error: Exception) -> str | None:
-    """A forbidden file or folder, in one line; None for anything else."""
-    if isinstance(error, OSError) and error.errno in _NOT_ALLOWED and error.filename:
-        reason = os.strerror(error.errno).lower()
+    """A forbidden place, or one that something else takes, in one line; None for anything else."""
+    if not isinstance(error, OSError) or not error.filename:
+        return None
+    reason = (error.strerror or type(error).__name__).lower()
+    if error.errno in _NOT_ALLOWED:
         return f"{error.filename}: {reason}; change its rights or choose another place"
+    if isinstance(error, _IN_THE_WAY):
+        # Of a renaming the second name is the one that was asked for.
+        return f"{error.filename2 or error.filename}: {reason}; choose another path to write"
     return None

@@ -11,6 +11,17 @@ from cllm4rec.rundir import RunDir
 type_of_path = click.Path(path_type=Path)
 
 
+def replaceable(_context: click.Context, _option: click.Parameter, path: Path) -> Path:
+    """A folder that can be written beside its name and then take it.
+
+    Raises:
+        click.BadParameter: the path names no folder in another one: ``.``, ``..`` or ``/``.
+    """
+    if path.name in ("", ".."):
+        raise click.BadParameter(f"{path} cannot be replaced as a whole; name a folder in it")
+    return path
+
+
 def run_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--run DIR``, handed on as a :class:`RunDir`."""
     return click.option(

@@ -1,5 +1,6 @@
 """Results on standard output: one JSON object, or tables to read."""
 
+import io
 import json
 import os
 import sys
@@ -40,7 +41,8 @@ def output_option(
         with redirect_stdout(sys.stderr), full_disk_refused(folder):
             result = command(*arguments, **options)
         if as_json:
-            print(json.dumps(result, ensure_ascii=False, allow_nan=False, default=_plain))
+            escape = not _is_unicode(sys.stdout)
+            print(json.dumps(result, ensure_ascii=escape, allow_nan=False, default=_plain))
         elif show is not None:
             show(result)
         else:
@@ -65,8 +67,16 @@ def result_of(group: click.Group, arguments: Sequence[str]) -> None:
         os.environ.setdefault(name, value)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A title is printed as far as a terminal of few letters can; no result is lost for it.
+        sys.stdout.reconfigure(errors="replace")
     with group.make_context("cllm4rec", list(arguments)) as context:
         group.invoke(context)
+
+
+def _is_unicode(stream: Any) -> bool:
+    """Whether any letter can be written; ``utf-8`` is assumed of a stream that does not say."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
 
 
 def _plain(value: Any) -> Any:

@@ -15,9 +15,17 @@ SHOWN_METRICS = ("recall@20", "recall@40", "ndcg@100")
 _NOT_SHOWN = {"files", "identity"}  # hashes: for programs, which read --json
 
 
+class _Console(Console):
+    """A console that leaves a reader who went away to `failures.exit_code`, as ``--json`` does."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the program with exit code 1."""
+        raise BrokenPipeError
+
+
 def show(result: Mapping[str, Any]) -> None:
     """Print the plain values first, then a table for every list of rows, in the order given."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = _Console(highlight=False, soft_wrap=True)
     facts = _facts(result)
     if facts:
         table = Table(box=None, show_header=False, pad_edge=False)

@@ -24,9 +24,18 @@ def open_database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyCo
         memory_limit: DuckDB's, such as ``"1GB"``.
 
     Raises:
-        InputError: a query within the block needs more memory than the limit.
+        InputError: a query within the block needs more memory than the limit, or DuckDB cannot
+            open a database under this path.
         OSError: the disk is full (``errno.ENOSPC``).
     """
+    folder = folder.resolve()
+    # DuckDB takes what follows ? for settings, and a backslash for a slash.
+    for unusable in {"?", "\\"} - {os.sep}:
+        if unusable in str(folder):
+            raise InputError(
+                f"{folder.parent} has a {unusable} in its path, where DuckDB cannot open its "
+                f"database; choose a folder without one"
+            )
     options: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": memory_limit,
         "temp_directory": str(folder / "spill"),

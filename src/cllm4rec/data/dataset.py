@@ -1,6 +1,8 @@
 """Dataset: prepared data, opened."""
 
 import atexit
+import hashlib
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from cllm4rec.data.ingest import prepare
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.texts import Texts
 from cllm4rec.errors import IntegrityError
-from cllm4rec.rundir import read_json
+from cllm4rec.rundir import read_json, sha256_files
 
 Part = Literal["train", "valid", "test", "history"]
 """``history``: known when a recommendation is made, never trained on (the new users' protocol)."""
@@ -122,6 +124,12 @@ class Dataset:
             asked: ``valid`` gives train and history; ``test`` also valid; ``recommend`` everything.
         """
         return self._of_parts(*_KNOWN[asked])
+
+    def fingerprint(self) -> str:
+        """sha256 over all prepared files but the reviews, which no trained model looks at."""
+        names = [path.name for path in self.folder.iterdir() if path.name != "reviews.parquet"]
+        files = sha256_files(self.folder, *names)
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
     def report(self) -> dict[str, Any]:
         """What was read, refused and kept when the data were prepared."""

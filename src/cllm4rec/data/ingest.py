@@ -44,12 +44,16 @@ def prepare(
 
     Returns:
         The report, also written to ``report.json``: rows read, whether a timestamp or a position
-        orders them, rows refused by file and reason, what the thresholds left out, and what was
-        kept. Every row of the log is in it once.
+        orders them, rows refused by file and reason, what the thresholds left out, what was kept,
+        and how many kept items have no row in ``items.*``, if there is such a file. Every row of
+        the log is in it once.
 
     Raises:
         InputError: a file or a column is missing or cannot be read, or nothing is left.
     """
+    refuse_input(source, target)
+    if target.exists() and not (target / "report.json").is_file() and any(target.iterdir()):
+        raise InputError(f"{target} holds what is no prepared data; choose another folder")
     if split is None and protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +81,11 @@ def prepare(
             task.advance()
             features = _load_entities(connection, files, report)
             number_entities(connection, all_items=config.catalogue == "all")
+            if files["items"] is not None:
+                described = "SELECT item_id FROM item_rows WHERE reason IS NULL"
+                report["items_without_row"] = _count(
+                    connection, f"items WHERE item_id NOT IN ({described})"
+                )
             task.advance()
             report["refused"]["reviews"] = checks.load_reviews(connection, files["reviews"])
             task.advance()
@@ -86,6 +95,16 @@ def prepare(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return report
+
+
+def refuse_input(source: Path, target: Path) -> None:
+    """Refuse to replace the folder that is read.
+
+    Raises:
+        InputError: ``source`` is ``target``, or lies in it.
+    """
+    if target.resolve() in {source.resolve(), *source.resolve().parents}:
+        raise InputError(f"{target} would replace the input in {source}; choose another folder")
 
 
 def _open_files(
@@ -167,10 +186,13 @@ def _split_by_protocol(
     report["users_below_minimum"] = users - eligible_users
     report["pairs_below_minimum"] = pairs - eligible
     if eligible == 0:
+        refused = report["refused"]["interactions"]
+        unusable = f"{sum(refused.values())} rows are refused ({_listed(refused)}), "
         raise InputError(
-            f"no user is left: {report['not_positive']} rows are not above "
-            f"data.minimum_rating = {config.minimum_rating:g} and {users} users have fewer than "
-            f"data.minimum_interactions = {config.minimum_interactions}; lower one with --set"
+            f"no user is left: {unusable if refused else ''}{report['not_positive']} rows are not "
+            f"above data.minimum_rating = {config.minimum_rating:g} and {users} users have fewer "
+            f"than data.minimum_interactions = {config.minimum_interactions}; "
+            f"{'mend the rows or ' if refused else ''}lower one with --set"
         )
     split_by_protocol(connection, protocol)
     report["users_without_training"] = eligible_users - _count_users(connection, "parted")

@@ -54,13 +54,17 @@ class InputFile:
     def identifier(self, standard: str) -> str:
         """SQL for an id as text, NULL where there is none.
 
-        The text ``007`` stays as it is; the integer 7, and the float 7.0, is ``7``.
+        The texts ``007`` and ``7.0`` stay as they are, as all of CSV does; the integer 7, and the
+        float 7.0, is ``7``.
         """
         column = self.column(standard)
         text = self._scalar(column)
         if self.types[column] in _FLOATS:
             # pandas turns integers to floats as soon as one of them is missing.
             text = _plain_number(self._label(column))
+        elif self.types[column] == "JSON":
+            is_float = f"json_type({name(column)}) = 'DOUBLE'"
+            text = f"CASE WHEN {is_float} THEN {_plain_number(text)} ELSE {text} END"
         return f"nullif({text}, '')"
 
     def text(self, standard: str) -> str:

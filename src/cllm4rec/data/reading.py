@@ -22,6 +22,8 @@ _CSV = (
     "strict_mode=true, max_line_size=8388608, buffer_size=16777216"
 )
 _JSON = "format='newline_delimited', records=true"
+# Else a folder named user_id=77 would be a column of the file, whatever the file says.
+_FILE = "hive_partitioning=false"
 _DETECT = "maximum_depth=1, sample_size=-1, map_inference_threshold=-1"
 
 
@@ -52,16 +54,16 @@ def open_file(
     """
     if not path.is_file():
         raise InputError(f"no file at {path}")
-    ending = path.suffix.removeprefix(".")
+    ending, given = path.suffix.removeprefix("."), literal(_pattern(path))
     if ending == "csv":
         header = _csv_header(path)
         columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)
-        relation = f"read_csv({literal(str(path))}, columns={{{columns}}}, {_CSV})"
+        relation = f"read_csv({given}, columns={{{columns}}}, {_CSV}, {_FILE})"
         return InputFile(path, relation, dict.fromkeys(header, "VARCHAR"), mapping)
     if ending == "parquet":
-        relation = f"read_parquet({literal(str(path))}, binary_as_string=true)"
+        relation = f"read_parquet({given}, binary_as_string=true, {_FILE})"
     elif ending == "jsonl":
-        relation = f"read_json({literal(str(path))}, {_JSON}, {_DETECT})"
+        relation = f"read_json({given}, {_JSON}, {_DETECT}, {_FILE})"
     else:
         raise InputError(f"{path} does not end in .parquet, .csv or .jsonl; convert or rename it")
     with reading(path):
@@ -70,7 +72,7 @@ def open_file(
     if ending == "jsonl":
         # Named types: a second detection could take an id such as 2020-01-01 for a date.
         columns = ", ".join(f"{literal(column)}: 'JSON'" for column in types)
-        relation = f"read_json({literal(str(path))}, {_JSON}, columns={{{columns}}})"
+        relation = f"read_json({given}, {_JSON}, columns={{{columns}}}, {_FILE})"
         types = dict.fromkeys(types, "JSON")
     return InputFile(path, relation, types, mapping)
 
@@ -89,6 +91,11 @@ def reading(path: Path) -> Iterator[None]:
             raise
         reason = _bad_json_line(path) if path.suffix == ".jsonl" else None
         raise InputError(f"{path} cannot be read: {reason or _reason(str(error))}") from None
+
+
+def _pattern(path: Path) -> str:
+    """A pattern that this file alone matches: DuckDB takes every path for one."""
+    return re.sub(r"[*?[]", r"[\g<0>]", str(path.absolute()))
 
 
 def _csv_header(path: Path) -> list[str]:

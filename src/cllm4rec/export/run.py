@@ -13,6 +13,7 @@ from cllm4rec.export.int8 import write_int8
 from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.page import page
 from cllm4rec.export.vectors import overlap_with_blend, sample_of, vectors_of, write_vectors
+from cllm4rec.ranking import list_length
 from cllm4rec.recommender import ModelScorer, Recommender
 from cllm4rec.rundir import RunDir, atomic_folder, is_sealed, read_json, sha256_files, write_json
 from cllm4rec.stages.batch import model_fingerprint
@@ -35,7 +36,7 @@ def export_run(
     Args:
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
         to: folder to write, as a whole; an older export there is replaced.
-        k: length of the lists on which recall and overlap are measured.
+        k: length of the lists on which recall and overlap are measured; the catalogue at most.
         onnx: whether to export the ONNX model too.
         int8: whether to write it with eight-bit products as well, and measure what they cost.
 
@@ -56,6 +57,7 @@ def export_run(
     load_faiss()
     recommender = Recommender.load(run.path)
     scorer, assembly = recommender.scorer, recommender.assembly
+    k = list_length(k, assembly.space.num_items)
     users = sample_of(assembly.space.num_users, assembly.config.seed)
     with atomic_folder(to) as folder:
         vectors = vectors_of(scorer)

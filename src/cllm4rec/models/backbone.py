@@ -42,6 +42,13 @@ class Backbone(nn.Module):
         """Type of the weights."""
         return next(self.model.parameters()).dtype
 
+    @property
+    def positions(self) -> int | None:
+        """Longest document, in tokens, where positions are a table; None where they are turned."""
+        # The word embeddings' place is held by a table of one row.
+        tables = [m for m in self.model.modules() if isinstance(m, nn.Embedding)]
+        return min((m.num_embeddings for m in tables if m.num_embeddings > 1), default=None)
+
     def train(self, mode: bool = True) -> "Backbone":
         """Stay in evaluation mode whatever the surrounding model does."""
         return super().train(False)

@@ -44,7 +44,8 @@ class ItemHead(nn.Module):
         """
         if self.projection is not None:
             self.center.copy_(hidden.mean(dim=0))
-            self.spread.copy_(hidden.std(dim=0).clamp_min(1e-3))
+            if len(hidden) > 1:  # one row has no spread, and NaN would be learned on
+                self.spread.copy_(hidden.std(dim=0).clamp_min(1e-3))
 
     def query(
         self, hidden: Float[Tensor, "rows size"], history_mean: Float[Tensor, "rows size"]

@@ -34,9 +34,11 @@ def loss_curves(rows: Iterable[Mapping[str, Any]]) -> list[Curve]:
 
 
 def validation_curves(rows: Iterable[Mapping[str, Any]]) -> list[Curve]:
-    """Every metric of the validation part over finetuning's epochs."""
+    """Every metric of the validation part over finetuning's epochs; a row of no epoch is none."""
     series: dict[str, dict[float, float]] = {}
     for row in rows:
+        if row.get("epoch") is None:
+            continue
         for metric, value in (row.get("valid") or {}).items():
             series.setdefault(metric, {})[float(row["epoch"])] = float(value)
     return [

@@ -28,6 +28,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     temporary.unlink(missing_ok=True)
     try:
         yield temporary
+        _readable(temporary)
         _flush(temporary)
         os.replace(temporary, path)
     except BaseException:
@@ -51,6 +52,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for written in files_of(temporary):
+            _readable(written)
             _flush(written)
         if path.exists():
             os.replace(path, old)
@@ -112,6 +114,21 @@ def files_of(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(found for found in path.rglob("*") if found.is_file())
     return [path]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_MODE = 0o666 & ~_umask()
+"""What a new file may be; asked for once, because asking changes it for a moment."""
+
+
+def _readable(path: Path) -> None:
+    """Give a file the rights of any new one: safetensors leaves its files to their owner alone."""
+    path.chmod(_MODE)
 
 
 def _flush(path: Path) -> None:

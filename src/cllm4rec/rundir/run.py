@@ -12,9 +12,13 @@ from typing import Any
 
 from cllm4rec.errors import InputError, IntegrityError, RunError
 from cllm4rec.rundir.files import atomic_write, files_of, read_json, sha256_file, write_json
+from cllm4rec.rundir.seal import is_sealed
 
 FORMAT = 1
 """Number of the manifest's format; another number is refused, never guessed at."""
+
+REPLACED = ("data", "corpus", "checkpoints", "pretrained", "model", "topk", "config.toml")
+"""What stages write under these names replaces what is there."""
 
 _COMMANDS = {
     "prepare": "cllm4rec prepare --data DATA --run {run}",
@@ -41,15 +45,32 @@ class RunDir:
         """Make the folder where it is absent.
 
         Raises:
-            InputError: the path is a file, or lies under one.
+            InputError: the path is a file, or lies under one; or the folder is no run and has
+                something in it that a run would replace.
             RunError: the folder is a run of another format.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise InputError(f"--run {self.path} is not a folder; choose another path") from None
+        manifest = self.file("manifest.json")
+        if not manifest.is_file():
+            self._refuse_what_is_not_ours()
+            write_json(manifest, self._manifest())
         self._manifest()
         return self
+
+    def _refuse_what_is_not_ours(self) -> None:
+        if is_sealed(self.path):
+            raise InputError(
+                f"--run {self.path} is a saved model, not a run; choose another folder"
+            )
+        for name in REPLACED:
+            if self.file(name).exists():
+                raise InputError(
+                    f"--run {self.path} is no run, and a run would replace its {name}; "
+                    f"choose another folder"
+                )
 
     def file(self, *parts: str) -> Path:
         """The path of a file of this run, whether it exists or not."""
@@ -90,6 +111,11 @@ class RunDir:
             RunError: the stage is not done.
         """
         stages = self._manifest()["stages"]
+        if stage not in stages and is_sealed(self.path):
+            raise RunError(
+                f"{self.path} is a saved model, which recommends and serves; for `{stage}` give "
+                f"--run the run that it came from"
+            )
         if stage not in stages:
             command = _COMMANDS.get(stage, "cllm4rec " + stage + " --run {run}")
             raise RunError(

@@ -12,6 +12,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import Scorer, top_k
 from cllm4rec.reasons import leave_one_out, reasons_from
+from cllm4rec.recommender import newest_once
 from cllm4rec.service.batching import MicroBatcher
 from cllm4rec.service.schemas import RecommendRequest
 from cllm4rec.service.served import Served
@@ -56,8 +57,7 @@ class Question:
             histories = served.known.rows(users)
         else:
             rows = [
-                list(dict.fromkeys(catalogue.item_numbers(history)))
-                for history in request.histories or []
+                newest_once(catalogue.item_numbers(history)) for history in request.histories or []
             ]
             users = np.full(len(rows), -1, np.int32)
             histories = Interactions.from_lists(rows, num_items)

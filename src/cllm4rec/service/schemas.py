@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from cllm4rec.data.checks import MAX_TIMESTAMP
 from cllm4rec.service.settings import MAX_ASKED, MAX_HISTORY, MAX_K
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -61,8 +62,8 @@ class Interaction(_Strict):
     """Need not be known."""
     item_id: Id
     """An item of the catalogue."""
-    timestamp: Annotated[int, Field(ge=0, le=10**12)] | None = None
-    """Unix seconds; the time of arrival if not given."""
+    timestamp: Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)] | None = None
+    """Unix seconds, as ``prepare`` takes them; the time of arrival if not given."""
 
 
 class FeedbackRequest(_Strict):

@@ -14,9 +14,10 @@ from cllm4rec.assembly import Assembly
 from cllm4rec.batch import Audience, BatchScorer, Counts, Shard, ShardFolder
 from cllm4rec.batch.shards import ids_of, place_among_processes
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import RankedItems
+from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir, is_sealed, sha256_file, sha256_files
+from cllm4rec.rundir import RunDir, sha256_file, sha256_files
+from cllm4rec.stages.recommend import require_trained
 
 SHARD_USERS = 10_000
 """Users of one shard: what a killed process loses at most."""
@@ -39,7 +40,7 @@ def recommend_batch(
     Args:
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
         out: folder of the shards; see `cllm4rec.batch.shards`.
-        k: length of each list.
+        k: length of each list; the whole catalogue at most.
         histories: Parquet ``user_id, item_id, position|timestamp`` of users the run does not know.
         shard_users: users of one shard.
 
@@ -52,13 +53,13 @@ def recommend_batch(
         InputError: the folder holds lists of another model, k or cut, or the histories cannot be
             used.
     """
-    if not is_sealed(run.path):  # a saved folder has no stages; loading verifies its seal
-        run.require("finetune")
+    require_trained(run)
     if out.is_file():
         raise InputError(f"--out {out} is a file; choose a folder, or a name that ends in .parquet")
     rank, world_size = place_among_processes()
     with progress.quiet() if rank else nullcontext():
         recommender = Recommender.load(run.path)
+        k = list_length(k, len(recommender.assembly.dataset.items))
         with audience_of(recommender.assembly, histories, out, rank) as audience:
             folder = ShardFolder(
                 out,

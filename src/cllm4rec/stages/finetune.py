@@ -15,7 +15,7 @@ from cllm4rec.rundir import RunDir
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.network import Best, train_network
 from cllm4rec.stages.objectives import held_out_items, next_items
-from cllm4rec.stages.prepare import settle
+from cllm4rec.stages.prepare import keep_settings, settle
 
 SECTIONS = {"backbone", "corpus", "model", "finetune"}
 """Sections of the configuration that the result depends on, besides pretraining's files."""
@@ -34,6 +34,7 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     dataset, config = settle(run, config)
     run.require("pretrain")
     assembly = Assembly.load(config, dataset)
+    keep_settings(run, config)
     files = {**run.info("prepare")["files"], **run.info("pretrain")["files"]}
     identity = assembly.identity(SECTIONS, files)
     if run.is_done("finetune") and run.info("finetune")["identity"] == identity:

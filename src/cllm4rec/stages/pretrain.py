@@ -14,7 +14,7 @@ from cllm4rec.corpora.content import ContentCorpus, build_content_corpus
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, saved_tensors
 from cllm4rec.rundir import RunDir, atomic_write
 from cllm4rec.seeds import derived_seed
-from cllm4rec.stages.prepare import settle
+from cllm4rec.stages.prepare import keep_settings, settle
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Objective, Pass, Position, fit
@@ -36,6 +36,7 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
     started_at_s = time.perf_counter()
     dataset, config = settle(run, config)
     assembly = Assembly.load(config, dataset)
+    keep_settings(run, config)
     identity = assembly.identity(SECTIONS, run.info("prepare")["files"])
     if run.is_done("pretrain") and run.info("pretrain")["identity"] == identity:
         run.require("pretrain")

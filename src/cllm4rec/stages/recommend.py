@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import RankedItems
+from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir
+from cllm4rec.rundir import RunDir, is_sealed
 
 
 def recommend(
@@ -20,10 +20,11 @@ def recommend(
     """Recommend with a trained run.
 
     Args:
-        run: a finetuned run.
-        users: external ids; None for every user, unless a history is given.
+        run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
+        users: external ids, of which a repeated one counts once; None for every user, unless a
+            history is given.
         history: item ids, oldest first, of someone the run does not know.
-        k: length of each list.
+        k: length of each list; the whole catalogue at most.
         out: top-k file to write (Parquet); not for a history.
 
     Returns:
@@ -32,12 +33,18 @@ def recommend(
     Raises:
         RunError: the run is not trained.
         UnknownId: a user or an item that the run does not know.
+        InputError: ``out`` is a folder, or ``k`` is not positive.
     """
-    run.require("finetune")
+    require_trained(run)
+    # A temporary file beside a folder would take its name only when all lists are there.
+    if out is not None and out.is_dir():
+        raise InputError(f"--out {out} is a folder; choose a file, such as {out / 'lists.parquet'}")
     recommender = Recommender.load(run.path)
+    k = list_length(k, len(recommender.assembly.dataset.items))
     if history is not None:
         ranked = recommender.recommend_for_history(history, k)
         return {"k": k, "recommendations": _lists(recommender, ranked, ["history"])}
+    users = None if users is None else list(dict.fromkeys(users))
     ranked = recommender.recommend(users, k)
     if out is not None:
         dataset = recommender.assembly.dataset
@@ -46,6 +53,17 @@ def recommend(
     if users is None:
         raise InputError("lists for every user need a file; give --out FILE.parquet")
     return {"users": len(users), "k": k, "recommendations": _lists(recommender, ranked, users)}
+
+
+def require_trained(run: RunDir) -> None:
+    """Refuse to go on unless the run is finetuned, or is a folder written by ``CLLM4Rec.save``.
+
+    Raises:
+        RunError: the run is not trained.
+        IntegrityError: a file that training left is missing or changed.
+    """
+    if not is_sealed(run.path):  # a saved folder has no stages; loading verifies its seal
+        run.require("finetune")
 
 
 def _lists(

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from cllm4rec import progress
+from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
 from cllm4rec.training.randomness import seeded
 
@@ -98,7 +99,7 @@ def fit(
         checkpoint_seconds: longest time of work that a kill can lose.
 
     Raises:
-        FloatingPointError: a step's gradients are not finite; parameters are as before that step.
+        ConfigError: a step's loss or gradients are not finite; parameters are as before that step.
     """
     saved_at_s = time.monotonic()
     total = sum(part.count for part in plan)
@@ -113,7 +114,10 @@ def fit(
                 rate = _set_rate(optimizer, done)
                 step = steps[position.step]
                 with seeded(seed, stage, position.pass_number, position.step):
-                    values = optimiser_step(objective, optimizer, step)
+                    try:
+                        values = optimiser_step(objective, optimizer, step)
+                    except FloatingPointError as error:
+                        raise ConfigError(_diverged(stage, position, optimizer, error)) from None
                 after_step()
                 position.step += 1
                 log(
@@ -139,7 +143,11 @@ def fit(
 def optimiser_step(
     objective: Objective, optimizer: torch.optim.Optimizer, step: Any
 ) -> dict[str, float]:
-    """One update: Σ weight · (loss summed over micro-batches ÷ its count over all of them)."""
+    """One update: Σ weight · (loss summed over micro-batches ÷ its count over all of them).
+
+    Raises:
+        FloatingPointError: the loss or a gradient is not finite; nothing is updated.
+    """
     batches = objective.batches(step)
     counts: dict[str, int] = {}
     for batch in batches:
@@ -156,7 +164,7 @@ def optimiser_step(
         torch.stack(parts).sum().backward()  # type: ignore[no-untyped-call]
         for name, loss in losses.items():
             sums[name] += float(loss.total.detach())
-    _refuse_non_finite(optimizer)
+    _refuse_non_finite(sums, optimizer)
     optimizer.step()
     means = {name: sums[name] / max(counts[name], 1) for name in sums}
     return {"loss": sum(objective.weights[name] * mean for name, mean in means.items()), **means}
@@ -186,9 +194,23 @@ def _set_rate(optimizer: torch.optim.Optimizer, done: float) -> float:
     return float(optimizer.param_groups[0]["lr"])
 
 
-def _refuse_non_finite(optimizer: torch.optim.Optimizer) -> None:
+def _refuse_non_finite(sums: Mapping[str, float], optimizer: torch.optim.Optimizer) -> None:
     """Stop before the update: one such gradient would poison every row by the moments."""
+    if not all(math.isfinite(total) for total in sums.values()):
+        raise FloatingPointError("the loss is not finite; lower the stage's learning_rate")
     gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
     norms = torch.stack([gradient.norm() for gradient in gradients])
     if not bool(norms.isfinite().all()):
         raise FloatingPointError("a gradient is not finite; lower the stage's learning_rate")
+
+
+def _diverged(
+    stage: str, position: Position, optimizer: torch.optim.Optimizer, error: FloatingPointError
+) -> str:
+    """The refusal of a step that cannot be taken, with the setting that mends it."""
+    what = str(error).split(";")[0]
+    peak = max(group["peak"] for group in optimizer.param_groups)
+    return (
+        f"{stage} has diverged: {what} in step {position.step + 1} of pass "
+        f"{position.pass_number}, at a rate of up to {peak:g}; lower {stage}.learning_rate"
+    )

@@ -1,0 +1,97 @@
+"""What training and recommending cannot do is said in one line that names the mend."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cllm4rec import progress, stages
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender import Recommender
+from cllm4rec.rundir import RunDir
+from support.input_folder import small_log, write_rows
+from support.tiny_backbone import write_tiny_gpt2
+from support.toy_run import toy_config
+
+
+@pytest.fixture(scope="module")
+def lists(trained) -> tuple[RunDir, Dataset]:
+    return trained.run, Dataset.open(trained.run.file("data"))
+
+
+def train_on(folder: Path, backbone: Path, log: list[dict], *overrides: str) -> RunDir:
+    """Train a run in ``folder`` from the rows of ``log``."""
+    write_rows(folder / "in", "interactions", log)
+    settings = ("finetune.epochs=1", "data.minimum_interactions=1", *overrides)
+    config, run = toy_config(backbone, *settings), RunDir(folder / "run")
+    with progress.quiet():
+        stages.prepare(folder / "in", run, split=None, protocol="paper", config=config)
+        stages.train(run, config)
+    return run
+
+
+def train_again(trained, folder: Path, config) -> None:
+    """Train in ``folder`` on the data of the trained run."""
+    run = RunDir(folder).create()
+    shutil.copytree(trained.run.file("data"), run.file("data"))
+    run.finish("prepare", [run.file("data")], 0.0)
+    with progress.quiet():
+        stages.train(run, config)
+
+
+def test_one_user_is_enough_to_train(backbone, tmp_path):
+    run = train_on(tmp_path, backbone, small_log(1, 12, 12))
+    item = Dataset.open(run.file("data")).items.id(0)
+    found = Recommender.load(run.path).recommend_for_history([item], 3)
+    assert np.isfinite(found.scores).all()
+
+
+def test_histories_too_short_to_learn_from_are_refused(backbone, tmp_path):
+    with pytest.raises(InputError, match="no user has enough training items to learn from"):
+        train_on(tmp_path, backbone, small_log(6, 8, 3), "pretrain.enabled=false")
+
+
+def test_a_rate_at_which_training_diverges_is_named(trained, backbone, tmp_path):
+    config = toy_config(backbone, "pretrain.enabled=false", "finetune.learning_rate=1e30")
+    with pytest.raises(CLLM4RecError, match=r"has diverged.*lower.*finetune\.learning_rate"):
+        train_again(trained, tmp_path / "run", config)
+
+
+def test_histories_longer_than_the_backbone_reads_are_refused(trained, tmp_path):
+    backbone = write_tiny_gpt2(tmp_path / "gpt2", layers=2)
+    config = toy_config(backbone, "corpus.max_items=1200")
+    with pytest.raises(ConfigError, match=r"corpus\.max_items = 1200.* reads 1024 tokens at most"):
+        train_again(trained, tmp_path / "run", config)
+
+
+def test_repeated_users_are_asked_for_once(lists, tmp_path):
+    run, dataset = lists
+    users, out = dataset.users.ids([7, 2, 7]), tmp_path / "lists.parquet"
+    assert stages.recommend(run, users=users, k=3, out=out)["users"] == 2
+    ranked = RankedItems.read(out, dataset.users, dataset.items, 3)
+    assert ranked.users.tolist() == [2, 7]
+    assert list(stages.recommend(run, users=users, k=3)["recommendations"]) == users[:2]
+
+
+def test_a_list_is_no_longer_than_the_catalogue(lists, tmp_path):
+    run, dataset = lists
+    user, k = dataset.users.id(7), 10**12
+    found = stages.recommend(run, users=[user], k=k)
+    assert found["k"] == len(dataset.items)
+    known = len(dataset.known("recommend").of(7))
+    assert len(found["recommendations"][user]) == len(dataset.items) - known
+    history = stages.recommend(run, history=dataset.items.ids([1]), k=k)["recommendations"]
+    assert len(history["history"]) == len(dataset.items) - 1
+    with progress.quiet():
+        assert stages.recommend_batch(run, out=tmp_path / "lists", k=k)["k"] == len(dataset.items)
+    with pytest.raises(InputError, match="k = 0 asks for no item"):
+        stages.recommend(run, users=[user], k=0)
+
+
+def test_a_file_is_not_written_over_a_folder(lists, tmp_path):
+    run, dataset = lists
+    with pytest.raises(InputError, match="is a folder; choose a file"):
+        stages.recommend(run, users=[dataset.users.id(7)], out=tmp_path)

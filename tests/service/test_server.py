@@ -120,6 +120,7 @@ def test_sigterm_finishes_what_was_accepted(own_run, tmp_path):
         assert set(statuses) <= {200, 429}
         assert 200 in statuses
         assert "everything that was accepted is answered" in server.said()
+        assert "leaked" not in server.said(), "the end of the program is nobody's to read about"
         with pytest.raises(ConnectionRefusedError):
             server.ask("/healthz")
     assert (own_run / "feedback" / FILE).read_text().count("\n") == 1

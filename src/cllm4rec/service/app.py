@@ -103,6 +103,8 @@ def _lifespan(parts: Parts) -> Any:
             if owned:
                 await asyncio.to_thread(parts.holder.close)
             await asyncio.to_thread(parts.feedback.close)
+            # Frozen objects outlive the interpreter, and duckdb would list its own among them.
+            gc.unfreeze()
 
     return lifespan
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cllm4rec.corpora.recommendation import prediction_document
-from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.interactions import Interactions, newest_once
 from cllm4rec.errors import InputError
 from cllm4rec.models.packed import Kept
 from cllm4rec.ranking import list_length, top_k
-from cllm4rec.recommender import Recommender, blendable, blended, newest_once
+from cllm4rec.recommender import Recommender, blendable, blended
 
 NOBODY = np.array([-1], np.int32)
 

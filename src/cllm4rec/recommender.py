@@ -1,6 +1,6 @@
 """A trained model as a scorer of users, and as a folder that can be loaded anywhere."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
 from cllm4rec.corpora.recommendation import prediction_document
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.interactions import Interactions, newest_once
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.linear_prior import LinearPrior
 from cllm4rec.models.llms import RecLLM, saved_tensors
@@ -204,11 +204,6 @@ class Recommender:
         nobody = np.array([-1], dtype=np.int32)
         items, scores = top_k(self.scorer.score(nobody, history), history, k)
         return RankedItems(nobody, items, scores)
-
-
-def newest_once(history: Iterable[int]) -> list[int]:
-    """A history, oldest first, with each item at its newest place alone, as in prepared data."""
-    return list(dict.fromkeys(reversed(list(history))))[::-1]
 
 
 def save_model(folder: Path, scorer: ModelScorer) -> None:

@@ -17,7 +17,7 @@ from cllm4rec.evaluation.protocol import (
     evaluate_scorer,
     validation_sample,
 )
-from cllm4rec.recommender import ModelScorer, Recommender, blendable, blended
+from cllm4rec.recommender import FORMAT, ModelScorer, Recommender, blendable, blended
 from cllm4rec.stages.blending import SHARES, blend_reports, settled_share
 
 
@@ -107,7 +107,7 @@ def test_a_model_of_another_format_is_refused(trained, tmp_path):
     shutil.copytree(trained.run.file("data"), tmp_path / "data")
     path = tmp_path / "model" / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
-    with pytest.raises(IntegrityError, match="has format 1; this version reads 4"):
+    with pytest.raises(IntegrityError, match=f"has format 1; this version reads {FORMAT}"):
         Recommender.load(tmp_path)
 
 

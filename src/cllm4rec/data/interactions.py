@@ -1,6 +1,6 @@
 """Interactions: who interacted with what, by number, oldest first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +90,11 @@ class Interactions:
         assert kept.shape == self.items.shape, (kept.shape, self.items.shape)
         kept_before = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)])
         return Interactions(kept_before[self.offsets], self.items[kept], self.num_items)
+
+
+def newest_once(history: Iterable[int]) -> list[int]:
+    """A history, oldest first, with each item at its newest place alone, as in prepared data."""
+    return list(dict.fromkeys(reversed(list(history))))[::-1]
 
 
 def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,8 +15,9 @@ from cllm4rec.export.page import page
 from cllm4rec.export.vectors import overlap_with_blend, sample_of, vectors_of, write_vectors
 from cllm4rec.ranking import list_length
 from cllm4rec.recommender import ModelScorer, Recommender
-from cllm4rec.rundir import RunDir, atomic_folder, is_sealed, read_json, sha256_files, write_json
+from cllm4rec.rundir import RunDir, atomic_folder, read_json, sha256_files, write_json
 from cllm4rec.stages.batch import model_fingerprint
+from cllm4rec.stages.recommend import require_trained
 from cllm4rec.tokens.space import ANONYMOUS, NOBODY
 
 FORMAT = 1
@@ -49,8 +50,7 @@ def export_run(
             ``int8`` is asked for without ``onnx``.
         IntegrityError: the ONNX model does not compute what the run computes.
     """
-    if not is_sealed(run.path):  # a saved folder has no stages; loading verifies its seal
-        run.require("finetune")
+    require_trained(run)
     if int8 and not onnx:
         raise InputError("--int8 is a form of the ONNX model; leave --no-onnx out")
     refuse_another(to)

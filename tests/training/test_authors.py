@@ -1,44 +1,47 @@
 """The authors' path and ours: the same losses on the same weights, however differently computed."""
 
-import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from cllm4rec import progress
+from cllm4rec.bench.speed.flops import Shape
+from cllm4rec.training.loop import Pass
 from reference import authors_training as theirs
 from support.planted import planted
 from support.tiny_backbone import write_tiny_gpt2
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import authors as script
+import authors_paths
+import authors_work
+
 __all__ = ["planted"]
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "authors.py"
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("benchmark_authors", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+STAGES = authors_paths.STAGES
 
 
 @pytest.fixture
-def both(script, planted, tmp_path):
+def both(planted, tmp_path):
     backbone = write_tiny_gpt2(tmp_path / "gpt2", layers=2)
     given = ["backbone.dtype=float32", "threads=1"]
     with progress.quiet():
-        ours = script.Ours(planted.dataset, backbone, tmp_path, given)
-    return ours, {joint: script.Theirs(ours, backbone, joint=joint) for joint in (False, True)}
+        ours = authors_paths.Ours(planted.dataset, backbone, tmp_path, given)
+    return ours, {
+        joint: authors_paths.Theirs(ours, backbone, joint=joint) for joint in (False, True)
+    }
 
 
 @pytest.mark.parametrize("joint", [False, True], ids=["heads apart", "joint head"])
 @pytest.mark.parametrize("stage", ["content", "collaborative", "finetune"])
-def test_both_paths_have_one_loss_and_one_gradient(script, both, stage, joint):
+def test_both_paths_have_one_loss_and_one_gradient(both, stage, joint):
     ours, paths = both
     objective, path = ours.objectives[stage], paths[joint]
-    drawn = script._drawn(ours, stage, 20)
+    drawn = authors_paths.first_documents(ours, stage, 20)
     path.collaborative.eval()
     path.content.eval()
     loss = path.loss(stage, path.documents(stage, drawn))
@@ -57,7 +60,7 @@ def test_both_paths_have_one_loss_and_one_gradient(script, both, stage, joint):
     )
 
 
-def test_the_comparison_says_how_much_faster_and_that_both_agree(script, planted, tmp_path):
+def test_the_comparison_says_how_much_faster_and_that_both_agree(planted, tmp_path):
     backbone = write_tiny_gpt2(tmp_path / "gpt2", layers=1)
     with progress.quiet():
         result = script.compare(
@@ -68,6 +71,50 @@ def test_the_comparison_says_how_much_faster_and_that_both_agree(script, planted
     for row in result["rows"]:
         ratio = row["ours_users_per_s"] / row["authors_users_per_s"]
         assert row["times_authors"] == pytest.approx(ratio)
+        per_s = row["ours_gflops_per_document"] * row["ours_users_per_s"]
+        assert row["ours_mfu"] == pytest.approx(per_s / result["peak"]["gflops_per_s"], rel=0.01)
+        # At the peak we were busy all the time, and nothing else about either would change.
+        assert row["times_authors_at_peak"] * row["ours_mfu"] == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("joint", [False, True], ids=["heads apart", "joint head"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_their_operations_are_those_that_torch_counts(both, tmp_path, stage, joint):
+    ours, paths = both
+    drawn = authors_paths.first_documents(ours, stage, 27)  # a whole batch and a part of one
+    documents = paths[joint].documents(stage, drawn)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        paths[joint].train(stage, documents[: theirs.BATCH])
+        paths[joint].train(stage, documents[theirs.BATCH :])
+    shape = Shape.read(tmp_path / "gpt2")
+    counted = authors_work.their_operations(paths[joint], stage, drawn, shape)
+    assert counted * len(drawn) == pytest.approx(counter.get_total_flops(), rel=1e-6)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_we_compute_is_at_least_what_cannot_be_left_out(both, tmp_path, stage):
+    """And not half as much again, so that the bound is no loose one."""
+    ours, paths = both
+    drawn = authors_paths.first_documents(ours, stage, 40)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        ours.train(stage, Pass(stage, 0, len(drawn)))
+    shape = Shape.read(tmp_path / "gpt2")
+    needed = len(drawn) * authors_work.our_operations(ours, stage, drawn, shape)
+    assert needed <= counter.get_total_flops() * (1 + 1e-9) < 1.5 * needed
+    assert needed < len(drawn) * authors_work.their_operations(paths[False], stage, drawn, shape)
+
+
+def test_the_whole_training_takes_every_pass_of_every_stage(both):
+    ours, _ = both
+    sizes = [len(ours.objectives[stage].corpus) for stage in STAGES]
+    rows = [
+        {"stage": stage, "ours_users_per_s": rate}
+        for stage, rate in zip(STAGES, (2.0, 4.0, 8.0), strict=True)
+    ]
+    hours = (110 * sizes[0] / 2 + 100 * sizes[1] / 4 + 150 * sizes[2] / 8) / 3600
+    assert authors_work.whole_training(ours, rows, "ours") == pytest.approx(hours)
 
 
 def test_their_padding_and_words_cost_time_but_no_loss(both):

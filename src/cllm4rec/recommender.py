@@ -95,7 +95,8 @@ class ModelScorer:
         self.model.eval()
         with torch.inference_mode():
             for bucket in buckets:
-                scores[bucket] = self.model(collate([documents[i] for i in bucket])).numpy()
+                batch = collate([documents[i] for i in bucket]).to(self.model.device)
+                scores[bucket] = self.model(batch).cpu().numpy()
         return scores
 
     def _token_user(self, user: int) -> int | None:
@@ -133,10 +134,15 @@ class Recommender:
         self.assembly = scorer.assembly
 
     @classmethod
-    def load(cls, folder: Path) -> "Recommender":
+    def load(cls, folder: Path, device: str = "cpu") -> "Recommender":
         """Load a run, or a folder written by ``CLLM4Rec.save``.
 
+        Args:
+            folder: of either.
+            device: as of the setting; wherever it was trained.
+
         Raises:
+            ConfigError: there is no such device.
             InputError: there is no trained model in ``folder``.
             IntegrityError: a file of a saved folder is not what was saved; the model was made with
                 another backbone, on other data, or by another format.
@@ -151,6 +157,7 @@ class Recommender:
                 f"the settings in {folder / 'model' / 'model.json'} are not this version's; "
                 f"train again"
             ) from None
+        config = config.model_copy(update={"device": device})
         dataset = Dataset.open(folder / "data")
         if dataset.fingerprint() != record["data_sha256"]:
             raise IntegrityError(

@@ -32,6 +32,10 @@ class Config(Settings):
     """The one seed; every random draw is a pure function of it."""
     threads: NonNegativeInt = 0
     """Torch threads; 0 takes the processor's cores."""
+    device: str = "cpu"
+    """Where models are trained and evaluated, a device of torch: ``cpu``, ``cuda``, ``cuda:1``;
+    ``auto``: CUDA where there is one. What is saved runs on any; `recommend` and the service use
+    the processor."""
     data: DataConfig = DataConfig()
     backbone: BackboneConfig = BackboneConfig()
     corpus: CorpusConfig = CorpusConfig()

@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import ConfigError, InputError
+from cllm4rec.models.device import PROCESSOR, arithmetic
 from cllm4rec.models.gpt2 import Gpt2Layers, is_gpt2
 from cllm4rec.models.llama import LlamaLayers, is_llama
 from cllm4rec.models.packed import LONGEST, PackedLayers
@@ -64,11 +65,11 @@ class Backbone(nn.Module):
             embedded: padded on the right.
             lengths: of the documents; what stands beyond them has no meaning. None: no padding.
         """
-        if self.layers is not None and not embedded.is_cuda and embedded.shape[1] <= LONGEST:
+        if self.layers is not None and _written_out_pays(embedded):
             if lengths is None:
                 lengths = torch.full(embedded.shape[:1], embedded.shape[1])
             return self.layers.forward(embedded, lengths)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+        with torch.autocast(embedded.device.type, torch.bfloat16, enabled=self.autocast):
             output = self.model(inputs_embeds=embedded.to(self.dtype), use_cache=False)
         hidden: Tensor = output.last_hidden_state.float()
         return hidden
@@ -80,9 +81,15 @@ class Backbone(nn.Module):
 
         The same numbers as of `forward`, without the last layer's work for the other positions.
         """
-        if self.layers is not None and not embedded.is_cuda and embedded.shape[1] <= LONGEST:
+        if self.layers is not None and _written_out_pays(embedded):
             return self.layers.last(embedded, lengths)
-        return self.forward(embedded, lengths)[torch.arange(len(lengths)), lengths - 1]
+        rows = torch.arange(len(lengths), device=embedded.device)
+        return self.forward(embedded, lengths)[rows, lengths - 1]
+
+
+def _written_out_pays(embedded: Tensor) -> bool:
+    """Whether our own layers are the faster ones: a GPU has attention kernels of its own."""
+    return embedded.device.type == "cpu" and embedded.shape[1] <= LONGEST
 
 
 def written_out(model: nn.Module, dtype: torch.dtype) -> PackedLayers[Any] | None:
@@ -93,7 +100,7 @@ def written_out(model: nn.Module, dtype: torch.dtype) -> PackedLayers[Any] | Non
 
 
 def load_backbone(
-    folder: Path, config: BackboneConfig, seed: int
+    folder: Path, config: BackboneConfig, seed: int, device: torch.device = PROCESSOR
 ) -> tuple[Backbone, Float[Tensor, "words size"]]:
     """Load the kept layers and the word embeddings.
 
@@ -101,9 +108,11 @@ def load_backbone(
         folder: ``config.json`` and safetensors weights.
         config: depth, mode, weights and arithmetic.
         seed: of the random weights (control row) and of the adapters.
+        device: that it is meant for, which decides the arithmetic.
 
     Returns:
-        The backbone and the frozen word embeddings, float32, ``[words, size]``.
+        The backbone and the frozen word embeddings, float32, ``[words, size]``; both on the
+        processor still, where random weights are the same for every device.
 
     Raises:
         ConfigError: more layers asked for than there are.
@@ -115,7 +124,7 @@ def load_backbone(
     if depth > layers:
         raise ConfigError(f"setting backbone.depth = {depth}: {folder.name} has {layers} layers")
     hf_config.num_hidden_layers = depth
-    dtype = torch.float32 if config.mode == "full" else arithmetic(config.dtype)
+    dtype = torch.float32 if config.mode == "full" else arithmetic(config.dtype, device)
     model = _load_weights(folder, hf_config, dtype)
     words = model.get_input_embeddings().weight.detach().float().clone()
     if config.weights == "random":
@@ -127,7 +136,7 @@ def load_backbone(
     _drop_word_embeddings(model)
     if config.mode == "lora":
         model = _with_adapters(model, config.lora_rank, seed)
-    fast = config.mode == "full" and arithmetic(config.dtype) == torch.bfloat16
+    fast = config.mode == "full" and arithmetic(config.dtype, device) == torch.bfloat16
     return Backbone(model, trained=config.mode != "frozen", autocast=fast), words
 
 
@@ -137,14 +146,6 @@ def frozen_copy(backbone: Backbone) -> Backbone:
         return backbone
     model = copy.deepcopy(backbone.model).requires_grad_(False)
     return Backbone(model, trained=False, autocast=backbone.autocast)
-
-
-def arithmetic(name: str) -> torch.dtype:
-    """``auto`` is bfloat16 where the processor multiplies it natively, float32 elsewhere."""
-    if name == "auto":
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cuda.is_available()
-        return torch.bfloat16 if fast else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
 @contextmanager

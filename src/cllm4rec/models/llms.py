@@ -25,6 +25,11 @@ class ContentLLM(nn.Module):
         self.embedding = embedding
         self.head = head
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes, and where its batches have to be."""
+        return self.embedding.entities.device
+
     def loss(self, batch: Batch) -> Loss:
         """Summed negative log likelihood of the main text's words."""
         hidden = self.backbone(self.embedding(batch.tokens), batch.lengths)
@@ -61,6 +66,11 @@ class CollaborativeLLM(nn.Module):
     Such an item is no alternative that was passed over, and learning to score it down would only
     spoil what its texts say.
     """
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes, and where its batches have to be."""
+        return self.embedding.entities.device
 
     @property
     def space(self) -> TokenSpace:

@@ -40,7 +40,9 @@ class LanguageObjective:
     ) -> None:
         self.model = model
         self.corpus = corpus
-        self.other = other if mutual_weight > 0 else None
+        self.other = None
+        if other is not None and mutual_weight > 0:
+            self.other = other.to(model.device)
         self.weights = {"likelihood": 1.0, "mutual": mutual_weight}
         self.batch_tokens = batch_tokens
         self.seed = seed
@@ -59,7 +61,7 @@ class LanguageObjective:
         return [[drawn[i] for i in bucket] for bucket in buckets]
 
     def batches(self, step: Sequence[Drawn]) -> list[Batch]:
-        """The step's one batch."""
+        """The step's one batch, on the processor."""
         return [collate([self.corpus.document(d.index, d.epoch) for d in step])]
 
     def counts(self, batch: Batch) -> dict[str, int]:
@@ -72,6 +74,7 @@ class LanguageObjective:
     def losses(self, batch: Batch) -> dict[str, Loss]:
         """Both losses of one batch."""
         self.model.train()
+        batch = batch.to(self.model.device)
         losses = {"likelihood": self.model.loss(batch)}
         if self.other is not None:
             occurrences = self.model.embedding.space.entity_rows(batch.tokens)

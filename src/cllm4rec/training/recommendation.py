@@ -25,6 +25,10 @@ class FinetuneBatch(NamedTuple):
     rows: Int[Tensor, " held"]
     items: Int[Tensor, " held"]
 
+    def to(self, device: torch.device) -> "FinetuneBatch":
+        """The same batch on ``device``."""
+        return FinetuneBatch(self.prompts.to(device), self.rows.to(device), self.items.to(device))
+
 
 class FinetuneObjective:
     """Likelihood of held-out items after masked histories (eq. 10), mutually regularised.
@@ -52,7 +56,9 @@ class FinetuneObjective:
     ) -> None:
         self.model = model
         self.corpus = corpus
-        self.content = content if mutual_weight > 0 else None
+        self.content = None
+        if content is not None and mutual_weight > 0:
+            self.content = content.to(model.device)
         self.weights = {"likelihood": 1.0, "mutual": mutual_weight}
         self.batch_users = batch_users
         self.batch_tokens = batch_tokens
@@ -68,7 +74,7 @@ class FinetuneObjective:
         return [drawn[i : i + self.batch_users] for i in range(0, len(drawn), self.batch_users)]
 
     def batches(self, step: Sequence[Drawn]) -> list[FinetuneBatch]:
-        """Micro-batches of similar length."""
+        """Micro-batches of similar length, on the processor."""
         examples = [self.corpus.example(d.index, d.epoch) for d in step]
         lengths = np.array([len(example.document) for example in examples])
         rng = seeds.generator(self.seed, "finetune", "batches", step[0].epoch, step[0].index)
@@ -95,6 +101,7 @@ class FinetuneObjective:
     def losses(self, batch: FinetuneBatch) -> dict[str, Loss]:
         """Both losses of one micro-batch."""
         self.model.train()
+        batch = batch.to(self.model.device)
         logits = self.model.training_logits(batch.prompts)
         losses = {"likelihood": holdout_likelihood(logits, batch.rows, batch.items)}
         if self.content is not None:

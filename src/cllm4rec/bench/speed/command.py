@@ -24,7 +24,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import SOURCES
 from cllm4rec.errors import InputError
 from cllm4rec.linear_prior import LinearPrior
-from cllm4rec.models.backbone import arithmetic
+from cllm4rec.models.device import arithmetic
 from cllm4rec.models.pretrained import find_backbone
 
 DEFAULT_DATA = "movielens-100k"

@@ -13,7 +13,7 @@ from cllm4rec.corpora.collaborative import CollaborativeCorpus
 from cllm4rec.corpora.content import ContentCorpus, build_content_corpus
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError
-from cllm4rec.models.backbone import arithmetic
+from cllm4rec.models.device import arithmetic
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, RecLLM
 
 
@@ -106,7 +106,7 @@ class Parts:
     def shape(self, assembly: Assembly) -> tuple[Shape, int]:
         """The backbone's shape, and the bytes of a number of its arithmetic."""
         shape = Shape.read(assembly.backbone_folder, self.depth)
-        return shape, arithmetic(assembly.config.backbone.dtype).itemsize
+        return shape, arithmetic(assembly.config.backbone.dtype, assembly.device).itemsize
 
     def head(
         self,

@@ -1,0 +1,47 @@
+"""Where the models compute: a processor or a GPU, and in which arithmetic."""
+
+from typing import Any
+
+import torch
+
+from cllm4rec.errors import ConfigError
+
+AUTO = "auto"
+PROCESSOR = torch.device("cpu")
+
+
+def device_of(name: str) -> torch.device:
+    """The device of the setting ``device``: ``auto`` is CUDA where there is one.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if name == AUTO:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        count = 1 if device.type == "cpu" else _count(device)
+    except RuntimeError:  # torch's own message lists devices that nobody has
+        count = 0
+    if not count or (device.index or 0) >= count:
+        raise ConfigError(
+            f"setting device = {name!r}: torch {torch.__version__} finds no such device here; "
+            f"set device to cpu or auto, or install torch for your GPU"
+        )
+    return device
+
+
+def _count(device: torch.device) -> int:
+    module: Any = torch.get_device_module(device)
+    return int(module.device_count()) if module.is_available() else 0
+
+
+def arithmetic(name: str, device: torch.device = PROCESSOR) -> torch.dtype:
+    """Type of products: ``auto`` is bfloat16 where the device multiplies it natively."""
+    if name == AUTO:
+        if device.type == "cpu":
+            fast = torch.cpu._is_avx512_bf16_supported()
+        else:
+            fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]

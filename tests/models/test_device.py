@@ -1,0 +1,74 @@
+"""Another device than the processor: nothing is left behind on the way, and the same comes out."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils import backend_registration
+
+from cllm4rec.errors import ConfigError
+from cllm4rec.models.device import arithmetic, device_of
+
+SCRIPT = Path(__file__).parents[1] / "support" / "two_devices.py"
+PRETENDED = pytest.mark.skipif(
+    not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
+    reason="this torch knows no devices written in Python",
+)
+REAL = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+
+@pytest.mark.parametrize(
+    ("device", "tolerance"),
+    [
+        pytest.param("pretend", 1e-4, marks=PRETENDED, id="pretended"),
+        # Sums are made in another order there, and differences grow from step to step.
+        pytest.param("cuda", 1e-2, marks=REAL, id="cuda"),
+    ],
+)
+def test_training_and_evaluation_on_a_device_are_those_on_the_processor(
+    tmp_path, device, tolerance
+):
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(tmp_path), device],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert list(found) == ["sets", "paper", "sequences"]
+    for places in found.values():
+        here, there = places["cpu"], places[device]
+        assert len(here["losses"]) > 10
+        assert there["losses"] == pytest.approx(here["losses"], rel=tolerance)
+        for measured in ("valid", "test"):
+            assert there[measured] == pytest.approx(here[measured], abs=0.02)
+        assert there["evaluated on"] == [device]
+        assert there["devices"] == {"cpu": "cpu", device: device}
+    resumed, whole = found["sets"]["interrupted"], found["sets"][device]
+    assert resumed["valid"] == pytest.approx(whole["valid"], abs=1e-6)
+    assert resumed["test"] == pytest.approx(whole["test"], abs=1e-6)
+
+
+def test_the_processor_and_auto_are_always_there():
+    assert device_of("cpu") == torch.device("cpu")
+    assert device_of("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "cpu:1", "gpu", "meta", "", "cuda:x"])
+def test_a_device_that_is_not_there_is_refused_with_the_mend(name):
+    with pytest.raises(ConfigError, match=f"setting device = '{name}'.*set device to cpu or auto"):
+        device_of(name)
+
+
+def test_arithmetic_is_the_devices():
+    assert arithmetic("float32") == torch.float32
+    assert arithmetic("bfloat16", torch.device("meta")) == torch.bfloat16
+    assert arithmetic("auto", torch.device("meta")) == torch.float32
+    fast = torch.cpu._is_avx512_bf16_supported()
+    assert arithmetic("auto") == (torch.bfloat16 if fast else torch.float32)

@@ -1,0 +1,92 @@
+"""The same runs on the processor and on another device: python two_devices.py FOLDER DEVICE.
+
+Prints one JSON object: variant → place → what came out. A process of its own, since a pretended
+device cannot be taken out of torch again.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cllm4rec import progress, stages
+from cllm4rec.config import Config
+from cllm4rec.data.sources.synthetic import write_planted_world
+from cllm4rec.recommender import Recommender
+from cllm4rec.rundir import RunDir
+from support import pretend_device
+from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
+from support.toy_run import toy_config
+
+VARIANTS = {
+    "sets": ["finetune.average=2.0"],
+    "paper": ["model.prior=false", "model.projection=false", "model.history_skip=false"],
+    "sequences": [
+        "corpus.order=time",
+        "finetune.target=next",
+        "backbone.mode=full",
+        "finetune.user_token_dropout=1.0",
+    ],
+}
+
+
+class Stopping(RunDir):
+    """A run that is interrupted in the second epoch of finetuning, once."""
+
+    stopped = False
+
+    def log_metrics(self, **row: Any) -> None:
+        if not self.stopped and row["stage"] == "finetune" and row.get("pass") == 1:
+            self.stopped = True
+            raise KeyboardInterrupt
+        super().log_metrics(**row)
+
+
+def outcome(source: Path, run: RunDir, config: Config, device: str) -> dict[str, Any]:
+    """Losses of every step, validation, test measures, and where the models are."""
+    config = config.model_copy(update={"device": device})
+    stages.prepare(source, run, split=source / "split.parquet", protocol="paper", config=config)
+    try:
+        stages.train(run, config)
+    except KeyboardInterrupt:
+        stages.train(run, config)
+    with patch.object(Recommender, "load", wraps=Recommender.load) as load:
+        results = stages.evaluate(run)
+    loaded = {name: Recommender.load(run.path, name) for name in ("cpu", device)}
+    return {
+        "losses": [row["loss"] for row in run.metrics() if "loss" in row],
+        "valid": run.info("finetune")["valid"],
+        "test": {name: value["mean"] for name, value in results["rows"][0]["metrics"].items()},
+        "evaluated on": [call.args[1] for call in load.call_args_list],
+        "devices": {name: one.scorer.model.device.type for name, one in loaded.items()},
+    }
+
+
+def main(folder: Path, device: str) -> None:
+    """Every variant on both; the first is also interrupted on the device."""
+    if device == pretend_device.NAME:
+        pretend_device.install()
+    source = folder / "source"
+    write_planted_world(source)
+    gpt2 = write_tiny_gpt2(folder / "gpt2", layers=2)
+    llama = write_tiny_llama(folder / "llama", layers=2)
+    found: dict[str, dict[str, Any]] = {}
+    with progress.quiet():
+        for name, given in VARIANTS.items():
+            config = toy_config(gpt2 if name == "paper" else llama, *given)
+            runs = {"cpu": RunDir(folder / f"{name}-cpu"), device: RunDir(folder / name)}
+            found[name] = {
+                place: outcome(source, run, config, place) for place, run in runs.items()
+            }
+            if name == "sets":
+                stopping = Stopping(folder / "stopping")
+                found[name]["interrupted"] = outcome(source, stopping, config, device)
+                assert stopping.stopped
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

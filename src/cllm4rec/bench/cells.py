@@ -8,14 +8,14 @@ DIR/cells/<data set>/<model>/<seed>/
   cell.json          last: the cell is done, and what it depended on
 """
 
-import fcntl
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from cllm4rec import progress
 from cllm4rec.baselines import BASELINES
@@ -29,7 +29,7 @@ FORMAT = 1
 """Number of the cells' format; a cell of another one is computed again."""
 PATIENCE_S = 10.0
 """Seconds to wait for another process that computes the same cell."""
-NOT_A_MODELS = {"data", "evaluate", "threads"}
+NOT_A_MODELS = {"data", "device", "evaluate", "threads"}
 """Sections of the settings that no list depends on once the data are prepared."""
 
 
@@ -152,20 +152,17 @@ def begin(cell: Cell, num_items: int) -> bool:
 def claimed(cell: Cell) -> Iterator[bool]:
     """Whether this process alone may compute the cell; it may until the block ends or it dies."""
     cell.folder.parent.mkdir(parents=True, exist_ok=True)
-    with (cell.folder.parent / f".{cell.seed}.lock").open("w") as lock:
-        yield _locked(lock)
-
-
-def _locked(lock: IO[str]) -> bool:
-    """Whether the lock was had; the process of a bench just killed gets some seconds to end."""
-    for _attempt in range(round(PATIENCE_S / 0.1)):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.1)
-        else:
-            return True
-    return False
+    # The process of a bench just killed gets some seconds to end.
+    lock = FileLock(cell.folder.parent / f".{cell.seed}.lock", timeout=PATIENCE_S)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

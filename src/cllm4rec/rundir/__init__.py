@@ -13,9 +13,11 @@
 
 A file appears under its final name only when it is whole: it is written beside it under a
 temporary name, flushed to the disk and renamed. A stage counts as done only when the manifest says
-so, and the manifest is written last.
+so, and the manifest is written last. Stages that change a run hold ``.lock`` meanwhile, which the
+system takes back when their process ends, however it does.
 """
 
+from cllm4rec.rundir.alone import alone
 from cllm4rec.rundir.files import (
     atomic_folder,
     atomic_write,
@@ -30,6 +32,7 @@ from cllm4rec.rundir.seal import is_sealed, seal, verify_seal
 __all__ = [
     "FORMAT",
     "RunDir",
+    "alone",
     "atomic_folder",
     "atomic_write",
     "is_sealed",

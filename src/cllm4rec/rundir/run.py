@@ -3,12 +3,14 @@
 import json
 import math
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from cllm4rec.errors import InputError, IntegrityError, RunError
 from cllm4rec.rundir.files import atomic_write, files_of, read_json, sha256_file, write_json
@@ -75,6 +77,29 @@ class RunDir:
     def file(self, *parts: str) -> Path:
         """The path of a file of this run, whether it exists or not."""
         return self.path.joinpath(*parts)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes' stages out until the block ends, or this process; may be nested.
+
+        Raises:
+            RunError: a stage of another process has it.
+        """
+        if not self.file("manifest.json").is_file():  # no run yet: what is missing, the stage says
+            yield
+            return
+        lock = FileLock(self.file(".lock"), timeout=0, is_singleton=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(
+                f"another process is at work in {self.path}; wait for its end, or give another "
+                f"--run"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def finish(self, stage: str, files: Sequence[Path], seconds: float, **info: Any) -> None:
         """Record that a stage is done.

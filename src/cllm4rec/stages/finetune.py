@@ -11,7 +11,7 @@ from cllm4rec import linear_prior
 from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
 from cllm4rec.recommender import ModelScorer, load_tensors, save_model
-from cllm4rec.rundir import RunDir
+from cllm4rec.rundir import RunDir, alone
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.network import Best, train_network
 from cllm4rec.stages.objectives import held_out_items, next_items
@@ -21,6 +21,7 @@ SECTIONS = {"backbone", "corpus", "model", "finetune"}
 """Sections of the configuration that the result depends on, besides pretraining's files."""
 
 
+@alone
 def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     """Train the recommendation-oriented LLM; resumes, and skips what is already done.
 

@@ -13,9 +13,10 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.recipe import recipe
 from cllm4rec.data.split_file import write_split
 from cllm4rec.errors import ConfigError, IntegrityError
-from cllm4rec.rundir import RunDir, atomic_folder, atomic_write, sha256_files
+from cllm4rec.rundir import RunDir, alone, atomic_folder, atomic_write, sha256_files
 
 
+@alone
 def adopt(run: RunDir, dataset: Dataset, config: Config) -> None:
     """Make a prepared dataset the run's own, as ``prepare`` would have left it."""
     files = {f"data/{name}": hashed for name, hashed in sha256_files(dataset.folder, ".").items()}
@@ -82,8 +83,15 @@ def prepare(
     Raises:
         InputError: a file or column is missing or unreadable, or nothing is left.
     """
-    started_at_s = time.perf_counter()
     run.create()
+    return _prepare(data, run, split=split, protocol=protocol, config=config)
+
+
+@alone
+def _prepare(
+    data: Path, run: RunDir, *, split: Path | None, protocol: str, config: Config
+) -> dict[str, Any]:
+    started_at_s = time.perf_counter()
     ingest.refuse_input(data, run.file("data"))
     made_of: dict[str, Any] | None = None
     with suppress(OSError):  # what is missing is for `ingest` to say

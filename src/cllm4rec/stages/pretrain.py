@@ -12,7 +12,7 @@ from cllm4rec.config import Config, PretrainConfig
 from cllm4rec.corpora.collaborative import CollaborativeCorpus
 from cllm4rec.corpora.content import ContentCorpus, build_content_corpus
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, saved_tensors
-from cllm4rec.rundir import RunDir, atomic_write
+from cllm4rec.rundir import RunDir, alone, atomic_write
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.prepare import keep_settings, settle
 from cllm4rec.training.checkpoint import Checkpoint
@@ -24,6 +24,7 @@ SECTIONS = {"backbone", "corpus", "model", "pretrain"}
 """Sections of the configuration that the result depends on."""
 
 
+@alone
 def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
     """Train both token tables; resumes where an interrupted call stood, skips what is already done.
 

@@ -3,11 +3,12 @@
 from typing import Any
 
 from cllm4rec.config import Config
-from cllm4rec.rundir import RunDir
+from cllm4rec.rundir import RunDir, alone
 from cllm4rec.stages.finetune import finetune
 from cllm4rec.stages.pretrain import pretrain
 
 
+@alone
 def train(run: RunDir, config: Config) -> dict[str, Any]:
     """Both training stages.
 

@@ -1,0 +1,79 @@
+"""Two processes in one run: the second is refused, whatever its stage, and changes nothing."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cllm4rec import progress, stages
+from cllm4rec.errors import RunError
+from cllm4rec.rundir import RunDir, sha256_files
+from support.toy_run import toy_config
+
+HOLD = """
+import sys, time
+from cllm4rec.rundir import RunDir
+with RunDir(sys.argv[1]).held():
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holding(trained):
+    """A process that is at work in the trained run."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(trained.run.path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_every_stage_that_changes_the_run_is_refused_until_the_process_has_ended(trained, holding):
+    run, config = trained.run, trained.config
+    again = {
+        "prepare": lambda: stages.prepare(
+            trained.source,
+            run,
+            split=trained.source / "split.parquet",
+            protocol="paper",
+            config=config,
+        ),
+        "pretrain": lambda: stages.pretrain(run, config),
+        "finetune": lambda: stages.finetune(run, config),
+        "train": lambda: stages.train(run, config),
+        "evaluate": lambda: stages.evaluate(run),
+    }
+    before = sha256_files(run.path, ".")
+    for stage in again.values():
+        with pytest.raises(RunError, match=f"another process is at work in {run.path}"):
+            stage()
+    assert sha256_files(run.path, ".") == before
+    holding.send_signal(signal.SIGKILL)  # what holds it is the process, not the file
+    holding.wait()
+    with progress.quiet():
+        assert again["prepare"]()["split_file"] == str(run.file("split.parquet"))
+        again["train"]()
+
+
+def test_reading_goes_on_meanwhile(trained, holding, tmp_path):
+    lists = trained.run.file("topk", "test.parquet")
+    assert stages.evaluate(trained.run, topk=lists)["rows"]
+    assert stages.recommend(trained.run, k=3, out=tmp_path / "lists.parquet")["users"]
+
+
+def test_a_stage_within_a_stage_holds_it_once(trained, holding, tmp_path):
+    run = RunDir(tmp_path / "run").create()
+    with run.held(), RunDir(tmp_path / "run").held():
+        pass
+    with run.held():
+        pass
+
+
+def test_where_there_is_no_run_the_stage_says_what_is_missing(tmp_path, backbone):
+    with pytest.raises(RunError, match="has no finished stage `prepare`"):
+        stages.train(RunDir(tmp_path / "none"), toy_config(backbone))
+    assert not (tmp_path / "none").exists()

@@ -202,6 +202,16 @@ def test_saving_replaces_nothing_but_a_saved_model(fitted, tmp_path):
     assert RunDir(model.run).is_done("finetune")
 
 
+def test_saving_here(fitted, tmp_path, monkeypatch):
+    model, dataset = fitted
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    model.save(".")
+    user = dataset.users.id(7)
+    assert CLLM4Rec.load(here).recommend([user], k=3) == model.recommend([user], k=3)
+
+
 def test_a_model_on_other_data_is_refused(fitted, tmp_path):
     model, _ = fitted
     run = tmp_path / "run"

@@ -22,7 +22,8 @@ from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.factor_search import FactorStart, search
 from cllm4rec.linear.factors import item_factors
 from cllm4rec.linear.text_vectors import item_text_vectors
-from cllm4rec.models.backbone import Backbone, arithmetic, frozen_copy, load_backbone
+from cllm4rec.models.backbone import Backbone, frozen_copy, load_backbone
+from cllm4rec.models.device import arithmetic, device_of
 from cllm4rec.models.embedding import ExtendedEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, RecLLM
@@ -68,6 +69,7 @@ class Assembly:
     tokenizer: WordTokenizer
     prompts: Prompts
     space: TokenSpace
+    device: torch.device
 
     @classmethod
     def load(cls, config: Config, dataset: Dataset) -> "Assembly":
@@ -75,19 +77,21 @@ class Assembly:
 
         Raises:
             InputError: the backbone cannot be had or does not fit its tokenizer.
-            ConfigError: a history of ``corpus.max_items`` is longer than the backbone can read.
+            ConfigError: a document may be longer than the backbone can read; there is no such
+                device.
             IntegrityError: a file of it has a wrong sha256.
         """
         torch.set_num_threads(config.threads or torch.get_num_threads())
+        device = device_of(config.device)
         folder = find_backbone(config.backbone.name)
         backbone, words = load_backbone(
-            folder, config.backbone, derived_seed(config.seed, "backbone")
+            folder, config.backbone, derived_seed(config.seed, "backbone"), device
         )
         tokenizer = WordTokenizer.from_folder(folder, num_words=words.shape[0])
         space = TokenSpace(words.shape[0], len(dataset.users), len(dataset.items))
         prompts = Prompts.build(tokenizer)
         _refuse_too_long(config, backbone, prompts)
-        return cls(config, dataset, folder, backbone, words, tokenizer, prompts, space)
+        return cls(config, dataset, folder, backbone, words, tokenizer, prompts, space, device)
 
     @cached_property
     def backbone_fingerprint(self) -> str:
@@ -97,7 +101,7 @@ class Assembly:
     @property
     def half_precision(self) -> bool:
         """Whether head products run in bfloat16, as the backbone's do."""
-        return arithmetic(self.config.backbone.dtype) == torch.bfloat16
+        return arithmetic(self.config.backbone.dtype, self.device) == torch.bfloat16
 
     def identity(self, sections: set[str], files: Mapping[str, str]) -> str:
         """sha256 of what a stage's result depends on.
@@ -170,7 +174,7 @@ class Assembly:
         with torch.no_grad():
             model.head.bias.copy_(start.bias)
             model.head.log_scale.fill_(start.log_scale)
-        return model
+        return model.to(self.device)
 
     def rec_llm(self, entities: Tensor) -> RecLLM:
         """The model of finetuning and recommending."""
@@ -182,7 +186,7 @@ class Assembly:
             half_precision=self.half_precision,
             skip_decay=self.config.model.skip_decay,
             dropout=self.config.finetune.dropout,
-        )
+        ).to(self.device)
 
     def content_llm(self, entities: Tensor, vocabulary: np.ndarray) -> ContentLLM:
         """The model of the C-steps; its backbone is never trained."""
@@ -197,7 +201,7 @@ class Assembly:
                 projection=self.config.model.projection,
                 half_precision=self.half_precision,
             ),
-        )
+        ).to(self.device)
 
     def _item_head(self) -> ItemHead:
         config = self.config.model
@@ -217,14 +221,32 @@ def _refuse_too_long(config: Config, backbone: Backbone, prompts: Prompts) -> No
     if backbone.positions is None:
         return
     one, none = entity(0), np.empty(0, np.int32)
-    framed = [prompts.history.fill(user=one), prompts.recommendation.fill(user=one, items=none)]
-    most = backbone.positions - max(map(len, framed))
-    if config.corpus.max_items > most:
-        raise ConfigError(
-            f"setting corpus.max_items = {config.corpus.max_items}: backbone "
-            f"{config.backbone.name!r} reads {backbone.positions} tokens at most, prompt included; "
-            f"set corpus.max_items to {most} or less"
-        )
+    # The slots that the setting limits are empty; a column's name is capped as its values are.
+    frames = {
+        "max_items": [
+            prompts.history.fill(user=one),
+            prompts.recommendation.fill(user=one, items=none),
+        ],
+        "max_words": [
+            prompts.review.fill(user=one, item=one),
+            prompts.item_title.fill(item=one),
+            prompts.item_description.fill(item=one),
+        ],
+        "max_feature_words": [
+            prompts.item_feature.fill(item=one, column=none),
+            prompts.user_feature.fill(user=one, column=none),
+        ],
+    }
+    for name, framed in frames.items():
+        most = backbone.positions - max(map(len, framed))
+        if name == "max_feature_words":
+            most //= 2
+        if getattr(config.corpus, name) > most:
+            raise ConfigError(
+                f"setting corpus.{name} = {getattr(config.corpus, name)}: backbone "
+                f"{config.backbone.name!r} reads {backbone.positions} tokens at most, prompt "
+                f"included; set corpus.{name} to {most} or less"
+            )
 
 
 def standardise(model: CollaborativeLLM, documents: Sequence[Document]) -> None:
@@ -241,7 +263,8 @@ def standardise(model: CollaborativeLLM, documents: Sequence[Document]) -> None:
     model.eval()  # dropout would make the statistics a matter of chance
     with torch.no_grad():
         blocks = [documents[start : start + 16] for start in range(0, len(documents), 16)]
-        model.head.standardise(torch.cat([model.asked(collate(block)) for block in blocks]))
+        hidden = [model.asked(collate(block).to(model.device)) for block in blocks]
+        model.head.standardise(torch.cat(hidden))
 
 
 def serving_threads() -> int:

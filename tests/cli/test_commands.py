@@ -307,6 +307,19 @@ class TestUsage:
         }
 
 
+def test_the_stages_load_nothing_that_only_some_of_them_need():
+    """Scikit-learn and matplotlib take three seconds of every command's start."""
+    script = """
+import sys
+import cllm4rec.stages
+print(sorted({"sklearn", "matplotlib", "peft", "fastapi", "onnx"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_help_starts_without_anything_heavy():
     program = """
 import sys

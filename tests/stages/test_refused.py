@@ -1,5 +1,6 @@
 """What training and recommending cannot do is said in one line that names the mend."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from cllm4rec import progress, stages
+from cllm4rec.assembly import Assembly
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.ranking import RankedItems
@@ -60,11 +62,18 @@ def test_a_rate_at_which_training_diverges_is_named(trained, backbone, tmp_path)
         train_again(trained, tmp_path / "run", config)
 
 
-def test_histories_longer_than_the_backbone_reads_are_refused(trained, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "given"), [("max_items", 1200), ("max_words", 1200), ("max_feature_words", 600)]
+)
+def test_documents_longer_than_the_backbone_reads_are_refused(trained, tmp_path, name, given):
     backbone = write_tiny_gpt2(tmp_path / "gpt2", layers=2)
-    config = toy_config(backbone, "corpus.max_items=1200")
-    with pytest.raises(ConfigError, match=r"corpus\.max_items = 1200.* reads 1024 tokens at most"):
+    config = toy_config(backbone, f"corpus.{name}={given}")
+    wanted = rf"corpus\.{name} = {given}.* reads 1024 tokens at most.*set corpus\.{name} to (\d+)"
+    with pytest.raises(ConfigError, match=wanted) as refused:
         train_again(trained, tmp_path / "run", config)
+    most = re.search(wanted, str(refused.value))[1]
+    dataset = Dataset.open(trained.run.file("data"))
+    Assembly.load(toy_config(backbone, f"corpus.{name}={most}"), dataset)
 
 
 def test_repeated_users_are_asked_for_once(lists, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cllm4rec import progress
 from cllm4rec.batch.audience import Audience
 from cllm4rec.batch.documents import TokenRows, buckets, question_rows
 from cllm4rec.batch.topk import top_k_
@@ -92,8 +93,10 @@ class BatchScorer:
     def ranked(self, audience: Audience, k: int) -> RankedItems:
         """The lists of a whole audience small enough to hold them; see :meth:`lists`."""
         ranked = RankedItems.empty(audience.numbers, k)
-        for rows, items, scores, _ in self.lists(audience, 0, len(audience), k):
-            ranked.items[rows], ranked.scores[rows] = items, scores
+        with progress.task("Recommending", total=len(audience), unit="user") as task:
+            for rows, items, scores, _ in self.lists(audience, 0, len(audience), k):
+                ranked.items[rows], ranked.scores[rows] = items, scores
+                task.advance(len(rows))
         return ranked
 
     def queries(self, audience: Audience, start: int, end: int) -> NDArray[np.float32]:

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse import csr_matrix
-from sklearn.decomposition import TruncatedSVD
 
 EXACT_ROWS = 6_000
 """Up to this many rows the rows' gram matrix is decomposed exactly, which is faster as well."""
@@ -43,6 +42,9 @@ def _exact(matrix: csr_matrix, d: int) -> tuple[NDArray[np.float64], NDArray[np.
 def _random(
     matrix: csr_matrix, d: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # Two seconds to import, and nothing that recommends from a saved model needs it.
+    from sklearn.decomposition import TruncatedSVD
+
     svd = TruncatedSVD(n_components=d, random_state=seed % 2**32)
     scaled = svd.fit_transform(matrix)
     lengths = svd.singular_values_

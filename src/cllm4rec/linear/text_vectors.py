@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cllm4rec.linear.decomposition import row_factors
 
@@ -38,6 +37,9 @@ def _tf_idf(words: Sequence[str]) -> csr_matrix:
     """TF-IDF ``[items, terms]``; no terms where no two items share one."""
     if len(words) < 2:
         return csr_matrix((len(words), 0))
+    # Two seconds to import, and nothing that recommends from a saved model needs it.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     vectorizer = TfidfVectorizer(
         ngram_range=(1, 2), min_df=2, stop_words="english", sublinear_tf=True
     )

@@ -1,10 +1,12 @@
 """How much the linear prior counts beside the language model, chosen on validation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cllm4rec import progress
+from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.protocol import DEPTH, SELECTION, Report, Sample, evaluate
 from cllm4rec.ranking import RankedItems, top_k
 from cllm4rec.recommender import ModelScorer, blended
@@ -17,38 +19,56 @@ SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 BATCH_USERS = 256
 
 
+def ranked_under(
+    shares: Sequence[float],
+    scorer: ModelScorer,
+    users: NDArray[np.int32],
+    history: Interactions,
+    label: str,
+) -> dict[float, RankedItems]:
+    """The lists of `DEPTH` items under each share of the prior; every user is scored once.
+
+    Args:
+        shares: 0 alone where the model has no prior.
+        scorer: of the model as it stands; its own share does not matter.
+        users: numbers ``[U]``.
+        history: what is known of each, one row per user; left out of the lists.
+        label: what the progress line says.
+    """
+    ranked = {share: RankedItems.empty(users, DEPTH) for share in shares}
+    with progress.task(label, total=len(users), unit="user") as task:
+        for start in range(0, len(users), BATCH_USERS):
+            rows = np.arange(start, min(start + BATCH_USERS, len(users)))
+            known = history.rows(rows)
+            if scorer.prior is None:
+                llm = prior = scorer.score(users[rows], known)
+            else:
+                llm, prior = scorer.parts(users[rows], known)
+            for share, lists in ranked.items():
+                found = top_k(blended(llm, prior, share), known, DEPTH)
+                lists.items[rows], lists.scores[rows] = found
+            task.advance(len(rows))
+    return ranked
+
+
 def blend_reports(scorer: ModelScorer, sample: Sample) -> dict[float, Report]:
     """How the validation part is ranked under each share of the prior.
 
     Args:
-        scorer: of the model as it stands; every user is scored once for all shares.
+        scorer: of the model as it stands.
         sample: the users who decide.
 
     Returns:
         Share → report; share 0 alone where the model has no prior.
     """
     shares = (0.0,) if scorer.prior is None else SHARES
-    size, num_items = len(sample.users), sample.known.num_items
-    items = {share: np.empty((size, DEPTH), np.int32) for share in shares}
-    scores = {share: np.empty((size, DEPTH), np.float32) for share in shares}
-    with progress.task("Validating", total=size, unit="user") as task:
-        for start in range(0, size, BATCH_USERS):
-            rows = np.arange(start, min(start + BATCH_USERS, size))
-            users, history = sample.users[rows], sample.known.rows(rows)
-            if scorer.prior is None:
-                llm = prior = scorer.score(users, history)
-            else:
-                llm, prior = scorer.parts(users, history)
-            for share in shares:
-                found = top_k(blended(llm, prior, share), history, DEPTH)
-                items[share][rows], scores[share][rows] = found
-            task.advance(len(rows))
-    numbers = np.arange(size, dtype=np.int32)
+    ranked = ranked_under(shares, scorer, sample.users, sample.known, "Validating")
+    rows, num_items = np.arange(len(sample.users), dtype=np.int32), sample.known.num_items
     return {
         share: evaluate(
-            RankedItems(numbers, items[share], scores[share]), sample.relevant, num_items=num_items
+            RankedItems(rows, lists.items, lists.scores), sample.relevant, num_items=num_items
         )
-        for share in shares
+        for share, lists in ranked.items()
     }
 
 

@@ -12,15 +12,18 @@ from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config, load_config
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.evaluation.protocol import Report, evaluate_ranking, evaluate_scorer, evaluated_users
-from cllm4rec.ranking import RankedItems, rank_all
+from cllm4rec.evaluation.protocol import (
+    DEPTH,
+    Report,
+    evaluate_ranking,
+    evaluate_scorer,
+    evaluated_users,
+)
+from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import Recommender
-from cllm4rec.report import write_report
-from cllm4rec.rundir import RunDir, atomic_write, write_json
+from cllm4rec.rundir import RunDir, alone, atomic_write, write_json
 from cllm4rec.seeds import derived_seed
-
-DEPTH = 100
-"""Length of the evaluated lists."""
+from cllm4rec.stages.blending import ranked_under
 
 
 def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
@@ -45,6 +48,12 @@ def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
         ranked = RankedItems.read(topk, dataset.users, dataset.items, DEPTH)
         report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
         return {"part": "test", "rows": [_row(topk.name, {}, report, 0.0)]}
+    return _table(run, dataset, config)
+
+
+@alone
+def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
+    """Everything measured, kept in the run, and its report."""
     started_at_s = time.perf_counter()
     run.require("finetune")
     rows, left_out = _baseline_rows(dataset, config)
@@ -53,6 +62,9 @@ def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
     write_json(run.file("results.json"), results)
     seconds = time.perf_counter() - started_at_s
     run.finish("evaluate", [run.file("results.json"), run.file("topk")], seconds)
+    # Not above: every command would import matplotlib.
+    from cllm4rec.report import write_report
+
     write_report(run)
     return results
 
@@ -63,27 +75,27 @@ def model_rankings(
     """What the model lists for the test part and, where it blends, what each half alone would.
 
     Args:
-        recommender: a trained one; its blend is as it was when the last list is out.
+        recommender: a trained one.
         dataset: the run's data.
 
     Yields:
         (``""``, ``"language model alone"`` or ``"prior alone"``; the prior's share in it; the lists
         of :data:`DEPTH` items of every user of the test part); the model itself first.
     """
-    scorer, chosen = recommender.scorer, recommender.scorer.share
+    scorer = recommender.scorer
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
-    halves = {} if scorer.prior is None else {"language model alone": 0.0, "prior alone": 1.0}
-    try:
-        for name, share in {"": chosen, **halves}.items():
-            scorer.share = share
-            yield name, share, rank_all(scorer, users, known, DEPTH)
-    finally:
-        scorer.share = chosen
+    named = {"": 0.0}
+    if scorer.prior is not None:
+        named = {"": scorer.share, "language model alone": 0.0, "prior alone": 1.0}
+    shares = sorted(set(named.values()))
+    ranked = ranked_under(shares, scorer, users, known.rows(users), "Ranking")
+    for name, share in named.items():
+        yield name, share, ranked[share]
 
 
 def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, Any]]:
     """The model's row, and where it blends: the rows of what is blended, each alone."""
-    recommender = Recommender.load(run.path)
+    recommender = Recommender.load(run.path, config.device)
     trained_s = run.info("pretrain")["seconds"] + run.info("finetune")["seconds"]
     rows = []
     for name, share, ranked in model_rankings(recommender, dataset):

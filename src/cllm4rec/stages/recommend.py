@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender import Recommender
@@ -44,15 +45,22 @@ def recommend(
     if history is not None:
         ranked = recommender.recommend_for_history(history, k)
         return {"k": k, "recommendations": _lists(recommender, ranked, ["history"])}
-    users = None if users is None else list(dict.fromkeys(users))
-    ranked = recommender.recommend(users, k)
-    if out is not None:
-        dataset = recommender.assembly.dataset
-        ranked.write(out, dataset.users, dataset.items)
-        return {"users": len(ranked.users), "k": k, "out": str(out)}
+    dataset = recommender.assembly.dataset
     if users is None:
-        raise InputError("lists for every user need a file; give --out FILE.parquet")
-    return {"users": len(users), "k": k, "recommendations": _lists(recommender, ranked, users)}
+        if out is None:
+            raise InputError("lists for every user need a file; give --out FILE.parquet")
+        ranked = BatchScorer(recommender.scorer).ranked(Audience.of_run(dataset), k)
+    else:
+        users = list(dict.fromkeys(users))
+        ranked = recommender.recommend(users, k)
+        if out is None:
+            return {
+                "users": len(users),
+                "k": k,
+                "recommendations": _lists(recommender, ranked, users),
+            }
+    ranked.write(out, dataset.users, dataset.items)
+    return {"users": len(ranked.users), "k": k, "out": str(out)}
 
 
 def require_trained(run: RunDir) -> None:

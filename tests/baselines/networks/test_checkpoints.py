@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from cllm4rec.baselines.networks.checkpoints import checkpoints
+from cllm4rec.errors import RunError
 
 
 class Counter:
@@ -52,5 +53,7 @@ def test_the_draws_of_an_epoch_depend_on_nothing_but_the_seed():
 
 
 def test_a_diverged_training_is_refused():
-    with pytest.raises(FloatingPointError, match="counter: the loss of epoch 0 is not finite"):
+    with pytest.raises(
+        RunError, match="baseline counter has diverged: the loss of epoch 0 is not finite"
+    ):
         list(checkpoints(nn.Linear(1, 1), lambda number: math.nan, [1], label="counter", seed=0))

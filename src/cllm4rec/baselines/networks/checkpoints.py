@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import nn
 
 from cllm4rec import progress
+from cllm4rec.errors import RunError
 from cllm4rec.training.randomness import seeded
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -33,7 +34,7 @@ def checkpoints(
         seed: of torch's draws, such as dropout; each epoch has its own.
 
     Raises:
-        FloatingPointError: an epoch's loss is not finite.
+        RunError: an epoch's loss is not finite.
     """
     done = 0
     for wanted in epochs:
@@ -43,7 +44,10 @@ def checkpoints(
                 with seeded(seed, "epoch", number):
                     loss = epoch(number)
                 if not math.isfinite(loss):
-                    raise FloatingPointError(f"{label}: the loss of epoch {number} is not finite")
+                    raise RunError(
+                        f"the baseline {label} has diverged: the loss of epoch {number} is not "
+                        f"finite; leave it out of evaluate.baselines"
+                    )
                 task.advance(loss=loss)
         done = wanted
         yield wanted, copy.deepcopy(network).eval().requires_grad_(False)

@@ -127,10 +127,16 @@ def fit(dataset: Dataset, settings: Settings, context: Context) -> LinearPrior:
     total = np.zeros((train.num_items, train.num_items), np.float32)
     with progress.task("Fitting the linear prior", total=1 + len(WINDOWS), unit="fit") as task:
         for length in (None, *WINDOWS):
-            # Twice the mean over a window's items: an item is in `length` windows.
-            close = 0 if length is None else gram_matrix(cut(train, length)) * (2 / length)
-            weights = _ease(gram + close, settings, context)
-            total += weights / max(float((some @ weights).std(axis=1).mean()), 1e-9)
+            together = gram
+            if length is not None:
+                # Twice the mean over a window's items: an item is in `length` windows.
+                together = gram_matrix(cut(train, length))
+                together *= 2 / length
+                together += gram
+            weights = _ease(together, settings, context)
+            del together  # of large catalogues each matrix is half a gigabyte and more
+            weights /= max(float((some @ weights).std(axis=1).mean()), 1e-9)
+            total += weights
             task.advance()
     return LinearPrior(largest(total), settings)
 

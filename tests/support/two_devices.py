@@ -76,7 +76,8 @@ def main(folder: Path, device: str) -> None:
     found: dict[str, dict[str, Any]] = {}
     with progress.quiet():
         for name, given in VARIANTS.items():
-            config = toy_config(gpt2 if name == "paper" else llama, *given)
+            backbone = gpt2 if name == "paper" else llama
+            config = toy_config(backbone, "evaluate.baselines=['popularity']", *given)
             runs = {"cpu": RunDir(folder / f"{name}-cpu"), device: RunDir(folder / name)}
             found[name] = {
                 place: outcome(source, run, config, place) for place, run in runs.items()

@@ -97,6 +97,15 @@ class TestAtomicFolder:
         assert [path.name for path in (folder / "inner").iterdir()] == ["second"]
         assert list(tmp_path.iterdir()) == [folder]
 
+    def test_a_link_stays_and_what_it_names_is_replaced(self, tmp_path):
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link").symlink_to("real")
+        with atomic_folder(tmp_path / "link") as temporary:
+            (temporary / "new").touch()
+        assert (tmp_path / "link").is_symlink()
+        assert [path.name for path in (tmp_path / "real").iterdir()] == ["new"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
     @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
     def test_a_fault_leaves_the_old_folder_and_nothing_else(self, tmp_path, fault):
         folder = tmp_path / "data"

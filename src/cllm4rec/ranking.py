@@ -19,7 +19,7 @@ from cllm4rec import progress
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, RunError, UnknownId
-from cllm4rec.rundir import atomic_write
+from cllm4rec.rundir import atomic_write, read_json, sha256_file
 
 NO_ITEM = -1
 """Stands in a list where there was no further candidate."""
@@ -284,6 +284,14 @@ def _files(path: Path) -> list[Path]:
         )
     if not files:
         raise InputError(f"{path} holds no *.parquet; give a top-k file or a folder of them")
+    if (path / "_SUCCESS").is_file() and (path / "batch.json").is_file():
+        for name, recorded in read_json(path / "_SUCCESS")["files"].items():
+            written = path / name
+            if not written.is_file() or sha256_file(written) != recorded:
+                raise InputError(
+                    f"{written} is missing or not what was written (by _SUCCESS); run its "
+                    f"`cllm4rec recommend` again"
+                )
     return files
 
 

@@ -135,9 +135,31 @@ def test_a_model_that_cannot_be_loaded_is_named(run, tmp_path):
         ModelHolder(broken).load()
     with pytest.raises(InputError, match="cannot be loaded"):
         ModelHolder(broken, apart=True).load()
+    with pytest.raises(InputError, match="cannot be loaded: SafetensorError"):
+        ScoringProcess(broken)
     (broken / "model" / "model.json").unlink()
     with pytest.raises(InputError, match="no trained model"):
         ModelHolder(broken, apart=True).load()
+
+
+def test_a_process_that_ends_while_it_warms_up_leaves_the_old_model(run, monkeypatch):
+    holder = ModelHolder(run, apart=True)
+    before = holder.load()
+    warm_up = holder._warm_up
+
+    def killed(served):
+        os.kill(served.scorer._process.pid, signal.SIGKILL)
+        warm_up(served)
+
+    told = []
+    monkeypatch.setattr(holder, "_warm_up", killed)
+    monkeypatch.setattr(holder, "on_load", told.append)
+    with pytest.raises(InputError, match="cannot be loaded: its process ended"):
+        holder.load()
+    assert told == [False]
+    assert holder.ready
+    assert holder.current is before
+    holder.close()
 
 
 def test_a_process_that_nobody_asks_any_more_ends(run):

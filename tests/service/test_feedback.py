@@ -134,6 +134,41 @@ def test_one_service_at_a_time_writes_a_log(tmp_path):
     written(tmp_path, conversation)
 
 
+@pytest.mark.parametrize("taken", ["moved", "deleted"])
+def test_a_log_that_is_taken_away_is_followed_by_a_new_one(tmp_path, taken):
+    folder, away = tmp_path / "log", tmp_path / "away"
+    away.mkdir()
+
+    async def conversation(log):
+        await log.append([row("before")])
+        if taken == "moved":
+            os.rename(log.path, away / feedback.FILE)
+        else:
+            log.path.unlink()
+        await log.append([row("after")])
+        await log.append([row("later")])
+        with pytest.raises(InputError, match="written by another service"):
+            FeedbackLog(folder)
+
+    written(folder, conversation)
+    assert logged(folder) == ["after", "later"]
+    if taken == "moved":
+        assert logged(away) == ["before"]
+    FeedbackLog(folder).close()
+
+
+def test_a_folder_that_is_taken_away_is_said(tmp_path):
+    async def conversation(log):
+        os.rename(tmp_path / "log", tmp_path / "away")
+        with pytest.raises(FeedbackUnavailable, match="cannot write feedback: No such file"):
+            await log.append([row("lost")])
+        os.rename(tmp_path / "away", tmp_path / "log")
+        await log.append([row("kept")])
+
+    written(tmp_path / "log", conversation)
+    assert logged(tmp_path / "log") == ["kept"]
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write feedback to .*give --feedback DIR"):

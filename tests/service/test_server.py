@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from cllm4rec.errors import InputError
 from cllm4rec.service.feedback import FILE
 from cllm4rec.service.served import model_version
+from cllm4rec.service.server import _listening_socket
 from support.server import Server, ask
 
 ASK = {"users": ["user_000001", "user_000002"], "k": 3}
@@ -271,3 +273,9 @@ def test_what_cannot_be_served_is_one_line_and_exit_code_2(own_run, tmp_path):
     assert "there are no keys" in open_door
     (own_run / "data" / "offsets.npy").unlink()
     assert "missing or damaged" in refused("--run", str(own_run), "--port", "0")
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70, "no such host"])
+def test_what_is_no_host_is_said(host):
+    with pytest.raises(InputError, match=f"--host {host} is no address of this machine: "):
+        _listening_socket(host, 0)

@@ -142,6 +142,34 @@ def test_a_finished_folder_is_not_scored_again(trained, tmp_path):
         stages.recommend_batch(trained.run, k=4, out=out, shard_users=200)
 
 
+def test_a_folder_that_is_not_ours_is_left_as_it_is(trained, tmp_path):
+    foreign = tmp_path / "foreign"
+    (foreign / ".histories-0").mkdir(parents=True)
+    for name in ("mine.txt", ".histories-0/precious"):
+        (foreign / name).write_text("mine")
+    histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
+    with pytest.raises(InputError, match=r"not empty and holds no batch\.json"):
+        stages.recommend_batch(trained.run, out=foreign, histories=histories)
+    assert (foreign / ".histories-0" / "precious").read_text() == "mine"
+    assert sorted(x.name for x in foreign.iterdir()) == [".histories-0", "mine.txt"]
+
+
+def test_histories_that_cannot_be_used_leave_no_folder(trained, tmp_path):
+    histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "nothing"}])
+    with pytest.raises(InputError):
+        stages.recommend_batch(trained.run, out=tmp_path / "out", histories=histories)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_process_left_goes_with_the_last_shard(trained, tmp_path):
+    left = tmp_path / "out" / ".histories-killed"
+    left.mkdir(parents=True)
+    histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
+    result = stages.recommend_batch(trained.run, out=left.parent, histories=histories)
+    assert result["finished"]
+    assert not left.exists()
+
+
 def test_a_file_in_the_folders_place_is_refused(trained, tmp_path):
     (tmp_path / "lists.csv").touch()
     histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
@@ -157,6 +185,12 @@ def test_the_folder_is_evaluated_like_a_file(trained, dataset, tmp_path):
     (row,) = stages.evaluate(trained.run, topk=out)["rows"]
     assert row["model"] == "out"
     assert row["metrics"]["recall@20"]["mean"] == 0.0
+    shard = out / "part-00001.parquet"
+    whole = shard.read_bytes()
+    for damage in (lambda: shard.write_bytes(whole[:-1] + b"x"), shard.unlink):
+        damage()
+        with pytest.raises(InputError, match=r"part-00001\.parquet is missing or not what was"):
+            stages.evaluate(trained.run, topk=out)
     (out / "_SUCCESS").unlink()
     with pytest.raises(InputError, match="is not finished"):
         stages.evaluate(trained.run, topk=out)

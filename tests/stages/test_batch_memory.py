@@ -23,7 +23,7 @@ from cllm4rec.stages.batch import audience_of, score_shard
 run, histories, out, k = *map(Path, sys.argv[1:4]), int(sys.argv[4])
 peak_mb = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 scorer = BatchScorer(Recommender.load(run).scorer)
-with audience_of(scorer.scorer.assembly, histories, out, 0) as audience:
+with audience_of(scorer.scorer.assembly, histories, out) as audience:
     folder = ShardFolder(out, "m", "h", k, 500, len(audience))
     folder.open()
     for number, shard in enumerate(folder.shards):

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cllm4rec import progress, stages
+from cllm4rec.config import load_config
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.errors import InputError, IntegrityError, RunError, UnknownId
+from cllm4rec.errors import ConfigError, InputError, IntegrityError, RunError, UnknownId
 from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.recommender import ModelScorer, Recommender
 from cllm4rec.rundir import RunDir
@@ -175,6 +176,19 @@ def test_a_changed_model_file_is_refused(trained, tmp_path):
     path.write_bytes(content)
     with pytest.raises(IntegrityError, match=r"model\.safetensors"):
         stages.recommend(run, users=None, out=tmp_path / "out.parquet")
+
+
+def test_a_run_of_a_device_that_is_not_here_is_evaluated_and_not_trained(trained, tmp_path, capsys):
+    run = RunDir(tmp_path / "run")
+    shutil.copytree(trained.run.path, run.path)
+    kept = run.file("config.toml")
+    kept.write_text(kept.read_text().replace('device = "cpu"', 'device = "cuda:99"'))
+    with pytest.raises(ConfigError, match="device = 'cuda:99'"):
+        stages.train(run, load_config(kept, ["finetune.epochs=1"]))
+    before = json.loads(run.file("results.json").read_text())["rows"][0]["metrics"]
+    assert stages.evaluate(run)["rows"][0]["metrics"] == before
+    assert "there is no device 'cuda:99' here: the processor evaluates" in capsys.readouterr().err
+    assert stages.recommend(run, history=[Dataset.open(run.file("data")).items.id(0)], k=1)
 
 
 def test_the_report_shows_the_run(trained):

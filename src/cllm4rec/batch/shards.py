@@ -57,6 +57,26 @@ class Shard:
         return f"part-{self.number:05}"
 
 
+def usable(folder: Path) -> bool:
+    """Make the folder of shards where it is absent; whether lists were begun in it.
+
+    Raises:
+        InputError: it is a file, or holds something else.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"--out {folder} is a file; choose another path") from None
+    # Listed before it is read: another process may write the first files in between.
+    foreign = [x.name for x in folder.iterdir() if not x.name.startswith(".")]
+    begun = (folder / "batch.json").is_file()
+    if foreign and not begun:
+        raise InputError(
+            f"--out {folder} is not empty and holds no batch.json; choose another folder"
+        )
+    return begun
+
+
 @dataclass(frozen=True)
 class ShardFolder:
     """Lists of all users of an audience, cut into shards.
@@ -84,17 +104,7 @@ class ShardFolder:
             InputError: it was begun with another model, k or cut, or holds something else.
         """
         asked = self._asked
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise InputError(f"--out {self.path} is a file; choose another path") from None
-        # Listed before it is read: another process may write the first files in between.
-        foreign = [x.name for x in self.path.iterdir() if not x.name.startswith(".")]
-        if not (self.path / "batch.json").is_file():
-            if foreign:
-                raise InputError(
-                    f"--out {self.path} is not empty and holds no batch.json; choose another folder"
-                )
+        if not usable(self.path):
             write_json(self.path / "batch.json", asked)
             return
         found = read_json(self.path / "batch.json")

@@ -55,7 +55,7 @@ def batch(
             histories = folder / "histories.parquet"
             write_synthetic_histories(histories, users, items, history_items)
         started_at_s = time.perf_counter()
-        with audience_of(scorer.scorer.assembly, histories, folder / "out", 0) as audience:
+        with audience_of(scorer.scorer.assembly, histories, folder / "out") as audience:
             out = ShardFolder(folder / "out", "", sha256_file(histories), k, SHARD_USERS, users)
             out.open()
             read_s = time.perf_counter() - started_at_s

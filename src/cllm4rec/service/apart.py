@@ -164,6 +164,11 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
     except CLLM4RecError as error:
         _answer(going, json.dumps({"error": " ".join(str(error).split())}).encode())
         return
+    except Exception as error:
+        # A library's word for a broken file; the service says it in its answer, not in a traceback.
+        reason = f"the model in {run} cannot be loaded: {type(error).__name__}"
+        _answer(going, json.dumps({"error": reason}).encode())
+        return
     space = recommender.assembly.space
     torch.set_num_threads(serving_threads())
     # A full collection looks at every object of torch: a tenth of a second, in some request's time.

@@ -2,11 +2,11 @@
 
 One append-only JSONL file whose lines are rows of ``interactions.jsonl``. Requests that wait at the
 same time share one ``fsync``. A line that a killed process left half written was never
-acknowledged; it is cut off at the next start.
+acknowledged; it is cut off at the next start. A file that is moved away, to be trained on, is
+followed by a new one.
 """
 
 import asyncio
-import fcntl
 import json
 import os
 import threading
@@ -15,9 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from cllm4rec.errors import InputError
 
 FILE = "interactions.jsonl"
+LOCK = ".lock"
+"""Held by the service that writes."""
 MAX_WAITING_BYTES = 64_000_000
 """Feedback that may wait for the disk; more is refused."""
 _BLOCK = 1 << 16
@@ -46,24 +50,21 @@ class FeedbackLog:
         self._condition = threading.Condition()
         self._closing = False
         self._broken: str | None = None
+        # Not of the log itself, which may be moved away. It is released on another thread.
+        self._lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError as error:
-            raise InputError(
-                f"cannot write feedback to {self.path}: {error.strerror}; give --feedback DIR"
-            ) from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
+            self._lock.acquire()
+            self._file, self._size = _opened(self.path)
+        except Timeout:
             raise InputError(
                 f"{self.path} is written by another service; give --feedback DIR"
             ) from None
-        self._size = _whole_lines(self._file)
-        os.ftruncate(self._file, self._size)
-        os.fsync(self._file)
-        _flush_names(folder)
+        except OSError as error:
+            self._lock.release()
+            raise InputError(
+                f"cannot write feedback to {self.path}: {error.strerror}; give --feedback DIR"
+            ) from None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="feedback", daemon=True)
 
@@ -80,6 +81,7 @@ class FeedbackLog:
         if self._thread.is_alive():
             self._thread.join()
         os.close(self._file)
+        self._lock.release()
 
     async def append(self, rows: Sequence[dict[str, Any]]) -> None:
         """Append rows; returns when they are on the disk.
@@ -119,6 +121,10 @@ class FeedbackLog:
         if self._broken is not None:
             return FeedbackUnavailable(self._broken)
         try:
+            if not self._has_its_name():
+                taken = self._file
+                self._file, self._size = _opened(self.path)
+                os.close(taken)
             view = memoryview(data)
             while view:
                 view = view[os.write(self._file, view) :]
@@ -135,6 +141,13 @@ class FeedbackLog:
         self._size += len(data)
         self._on_commit()
         return None
+
+    def _has_its_name(self) -> bool:
+        """Whether the open file is the one that stands under the log's name."""
+        try:
+            return os.path.samestat(os.fstat(self._file), self.path.stat())
+        except FileNotFoundError:
+            return False
 
 
 def rows_of(interactions: Sequence[Any]) -> list[dict[str, Any]]:
@@ -158,6 +171,20 @@ def _deliver(futures: list["asyncio.Future[None]"], error: FeedbackUnavailable |
             future.set_result(None)
         else:
             future.set_exception(error)
+
+
+def _opened(path: Path) -> tuple[int, int]:
+    """The log and its size: whole lines only, under its name on the disk."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        size = _whole_lines(file)
+        os.ftruncate(file, size)
+        os.fsync(file)
+        _flush_names(path.parent)
+    except OSError:
+        os.close(file)
+        raise
+    return file, size
 
 
 def _whole_lines(file: int) -> int:

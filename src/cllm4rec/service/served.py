@@ -22,7 +22,7 @@ from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.ranking import Scorer, top_k
 from cllm4rec.rundir import read_json, sha256_files
 from cllm4rec.seeds import derived_seed
-from cllm4rec.service.apart import ScoringProcess, frame_of
+from cllm4rec.service.apart import ScorerGone, ScoringProcess, frame_of
 from cllm4rec.service.catalogue import Catalogue
 
 LOADS = 3
@@ -201,15 +201,19 @@ class ModelHolder:
         with self._loading:
             try:
                 served = Served.load(self.run, apart=self._apart)
+                try:
+                    self._warm_up(served)
+                except BaseException:
+                    served.close()
+                    raise
             except CLLM4RecError:
                 self.on_load(False)
                 raise
             except Exception as error:
                 self.on_load(False)
-                raise InputError(
-                    f"the model in {self.run} cannot be loaded: {type(error).__name__}"
-                ) from error
-            self._warm_up(served)
+                gone = isinstance(error, ScorerGone)
+                reason = "its process ended" if gone else type(error).__name__
+                raise InputError(f"the model in {self.run} cannot be loaded: {reason}") from error
             self._current = served
         self.on_load(True)
         return served

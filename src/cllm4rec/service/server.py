@@ -109,8 +109,9 @@ def _listening_socket(host: str, port: int) -> socket.socket:
             proto=socket.IPPROTO_TCP,
             flags=socket.AI_PASSIVE,
         )[0]
-    except socket.gaierror as error:
-        raise InputError(f"--host {host} is no address of this machine: {error.strerror}") from None
+    except (socket.gaierror, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no name of a host"
+        raise InputError(f"--host {host} is no address of this machine: {reason}") from None
     # With the protocol named: asyncio sends small answers at once only on sockets that say TCP;
     # on others the kernel holds them back for 40 ms.
     listening = socket.socket(family, kind, protocol)

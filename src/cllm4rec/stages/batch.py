@@ -3,22 +3,25 @@
 import hashlib
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
 from cllm4rec.assembly import Assembly
 from cllm4rec.batch import Audience, BatchScorer, Counts, Shard, ShardFolder
-from cllm4rec.batch.shards import ids_of, place_among_processes
+from cllm4rec.batch.shards import ids_of, place_among_processes, usable
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import RunDir, sha256_file, sha256_files
 from cllm4rec.stages.recommend import require_trained
 
+SCRATCH = ".histories-"
+"""How the names of folders of sorted histories begin."""
 SHARD_USERS = 10_000
 """Users of one shard: what a killed process loses at most."""
 
@@ -60,7 +63,7 @@ def recommend_batch(
     with progress.quiet() if rank else nullcontext():
         recommender = Recommender.load(run.path)
         k = list_length(k, len(recommender.assembly.dataset.items))
-        with audience_of(recommender.assembly, histories, out, rank) as audience:
+        with audience_of(recommender.assembly, histories, out) as audience:
             folder = ShardFolder(
                 out,
                 model_fingerprint(run.path),
@@ -72,6 +75,10 @@ def recommend_batch(
             folder.open()
             open_shards = _open_shards(folder, rank, world_size)
             scored, seconds = _score(recommender, audience, folder, open_shards)
+    finished = folder.finish()
+    if finished:  # what killed processes left
+        for scratch in out.glob(f"{SCRATCH}*"):
+            shutil.rmtree(scratch, ignore_errors=True)
     return {
         "users": len(audience),
         "k": k,
@@ -83,7 +90,7 @@ def recommend_batch(
         "tokens_per_s": round(scored.tokens / seconds, 1),
         "left_out": audience.left_out,
         "process": f"{rank} of {world_size}",
-        "finished": folder.finish(),
+        "finished": finished,
         "out": str(out),
     }
 
@@ -95,15 +102,14 @@ def model_fingerprint(folder: Path) -> str:
 
 
 @contextmanager
-def audience_of(
-    assembly: Assembly, histories: Path | None, out: Path, rank: int
-) -> Iterator[Audience]:
+def audience_of(assembly: Assembly, histories: Path | None, out: Path) -> Iterator[Audience]:
     """The users of the run, or of a file, whose sorted histories lie in ``out`` meanwhile."""
     if histories is None:
         yield Audience.of_run(assembly.dataset)
         return
-    scratch = out / f".histories-{rank}"
-    shutil.rmtree(scratch, ignore_errors=True)
+    usable(out)
+    # A folder of its own, since another process may be at the same file.
+    scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=out))
     memory_limit = assembly.config.data.memory_limit
     try:
         with progress.task("Sorting histories"):
@@ -111,6 +117,8 @@ def audience_of(
         yield audience
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):
+            out.rmdir()  # empty where the file could not be used
 
 
 def score_shard(

@@ -8,10 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cllm4rec import progress
 from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config, load_config
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.protocol import (
     DEPTH,
     Report,
@@ -19,6 +21,7 @@ from cllm4rec.evaluation.protocol import (
     evaluate_scorer,
     evaluated_users,
 )
+from cllm4rec.models.device import device_of
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender import Recommender
 from cllm4rec.rundir import RunDir, alone, atomic_write, write_json
@@ -56,8 +59,9 @@ def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
     """Everything measured, kept in the run, and its report."""
     started_at_s = time.perf_counter()
     run.require("finetune")
+    device = _device_here(config.device)
     rows, left_out = _baseline_rows(dataset, config)
-    rows = [*_own_rows(run, dataset, config), *rows]
+    rows = [*_own_rows(run, dataset, config, device), *rows]
     results = {"part": "test", "rows": rows, "left_out": left_out}
     write_json(run.file("results.json"), results)
     seconds = time.perf_counter() - started_at_s
@@ -93,9 +97,19 @@ def model_rankings(
         yield name, share, ranked[share]
 
 
-def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, Any]]:
+def _device_here(name: str) -> str:
+    """The device that the run was trained on; the processor where that one is not there."""
+    try:
+        device_of(name)
+    except ConfigError:
+        progress.note(f"there is no device {name!r} here: the processor evaluates")
+        return "cpu"
+    return name
+
+
+def _own_rows(run: RunDir, dataset: Dataset, config: Config, device: str) -> list[dict[str, Any]]:
     """The model's row, and where it blends: the rows of what is blended, each alone."""
-    recommender = Recommender.load(run.path, config.device)
+    recommender = Recommender.load(run.path, device)
     trained_s = run.info("pretrain")["seconds"] + run.info("finetune")["seconds"]
     rows = []
     for name, share, ranked in model_rankings(recommender, dataset):

@@ -164,7 +164,7 @@ class CLLM4Rec:
         """
         scorer = self._fitted().scorer
         assert self._folder is not None
-        folder = Path(folder).resolve()  # of "." nothing could take the place
+        folder = Path(folder)
         empty = folder.is_dir() and not any(folder.iterdir())
         if folder.exists() and not (empty or is_sealed(folder)):
             raise InputError(f"{folder} holds something that is no saved model; choose another")

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from cllm4rec import progress
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.topk_files import topk_files
 from cllm4rec.errors import InputError, RunError, UnknownId
-from cllm4rec.rundir import atomic_write, read_json, sha256_file
+from cllm4rec.rundir import atomic_write
 
 NO_ITEM = -1
 """Stands in a list where there was no further candidate."""
@@ -93,7 +94,7 @@ class RankedItems:
                 repeated item, or scores that rise with the rank.
             UnknownId: a user or an item that the prepared data does not know.
         """
-        parts = [part for file in _files(path) for part in _read_columns(file, users, items)]
+        parts = [part for file in topk_files(path) for part in _read_columns(file, users, items)]
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         order = np.lexsort((columns[2], columns[0]))
         user, item, rank, score = (column[order] for column in columns)
@@ -271,28 +272,6 @@ def _ordered(bits: NDArray[np.int32]) -> NDArray[np.int32]:
     """Float32 bits as integers that sort like the floats; its own inverse."""
     ordered: NDArray[np.int32] = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
     return ordered
-
-
-def _files(path: Path) -> list[Path]:
-    """The file itself, or the files of a folder of shards."""
-    if not path.is_dir():
-        return [path]
-    files = sorted(path.glob("*.parquet"))
-    if (path / "batch.json").is_file() and not (path / "_SUCCESS").is_file():
-        raise InputError(
-            f"{path} is not finished (it has no _SUCCESS); run its `cllm4rec recommend` again"
-        )
-    if not files:
-        raise InputError(f"{path} holds no *.parquet; give a top-k file or a folder of them")
-    if (path / "_SUCCESS").is_file() and (path / "batch.json").is_file():
-        for name, recorded in read_json(path / "_SUCCESS")["files"].items():
-            written = path / name
-            if not written.is_file() or sha256_file(written) != recorded:
-                raise InputError(
-                    f"{written} is missing or not what was written (by _SUCCESS); run its "
-                    f"`cllm4rec recommend` again"
-                )
-    return files
 
 
 def _read_columns(path: Path, users: IdMap, items: IdMap) -> Iterator[tuple[NDArray[Any], ...]]:

@@ -65,12 +65,21 @@ def test_reading_goes_on_meanwhile(trained, holding, tmp_path):
     assert stages.recommend(trained.run, k=3, out=tmp_path / "lists.parquet")["users"]
 
 
-def test_a_stage_within_a_stage_holds_it_once(trained, holding, tmp_path):
+def test_a_stage_within_a_stage_leaves_the_run_held(tmp_path):
     run = RunDir(tmp_path / "run").create()
-    with run.held(), RunDir(tmp_path / "run").held():
-        pass
+
+    def free() -> bool:
+        script = HOLD.replace("time.sleep(600)", "pass")
+        command = [sys.executable, "-c", script, str(run.path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 or "another process is at work" in done.stderr
+        return done.returncode == 0
+
     with run.held():
-        pass
+        with RunDir(tmp_path / "run").held():
+            pass
+        assert not free()
+    assert free()
 
 
 def test_where_there_is_no_run_the_stage_says_what_is_missing(tmp_path, backbone):

@@ -44,7 +44,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Yields:
         the new, empty folder ``.<name>.tmp-<pid>`` beside ``path``.
     """
-    path = path.resolve()  # a link to a folder stays, what it names is replaced
+    path = path.resolve()  # a link stays, what it names is replaced; and "." has a name
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = _beside(path, "tmp"), _beside(path, "old")
     for leftover in (temporary, old):

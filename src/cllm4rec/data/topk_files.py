@@ -1,0 +1,38 @@
+"""Which files of ranked lists a path stands for: one, a folder of anyone's, or our own shards."""
+
+from pathlib import Path
+
+from cllm4rec.errors import InputError
+from cllm4rec.rundir import read_json, sha256_file
+
+
+def topk_files(path: Path) -> list[Path]:
+    """The file itself, or the files of a folder of them.
+
+    Raises:
+        InputError: the folder holds none, or is one of shards that is not finished or not as it
+            was written.
+    """
+    if not path.is_dir():
+        return [path]
+    shards = (path / "batch.json").is_file()
+    files = _shards(path) if shards else sorted(path.glob("*.parquet"))
+    if not files:
+        raise InputError(f"{path} holds no *.parquet; give a top-k file or a folder of them")
+    return files
+
+
+def _shards(folder: Path) -> list[Path]:
+    """What ``recommend --out FOLDER`` finished, as it was written."""
+    if not (folder / "_SUCCESS").is_file():
+        raise InputError(
+            f"{folder} is not finished (it has no _SUCCESS); run its `cllm4rec recommend` again"
+        )
+    recorded: dict[str, str] = read_json(folder / "_SUCCESS")["files"]
+    for name, expected in recorded.items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != expected:
+            raise InputError(
+                f"{folder / name} is missing or not what was written (by _SUCCESS); run its "
+                f"`cllm4rec recommend` again"
+            )
+    return [folder / name for name in recorded]

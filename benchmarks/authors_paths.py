@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from cllm4rec.assembly import Assembly
 from cllm4rec.config import load_config
-from cllm4rec.corpora.collaborative import CollaborativeCorpus
-from cllm4rec.corpora.content import build_content_corpus
-from cllm4rec.corpora.recommendation import RecommendationCorpus
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.content import build_content_corpus
+from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.backbone import quiet_transformers
 from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.tokens.tokenizer import WordTokenizer

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from cllm4rec.cli import cllm4rec
 from cllm4rec.config import Config, to_toml
-from cllm4rec.profiles import SEQUENCES, SETS
+from cllm4rec.config.presets import SEQUENCES, SETS
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src" / "cllm4rec"

@@ -12,8 +12,8 @@ from cllm4rec import CLLM4Rec, Dataset, progress, stages
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.errors import InputError, IntegrityError, RunError, UnknownId
 from cllm4rec.ranking import RankedItems
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
 

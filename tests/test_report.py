@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cllm4rec.errors import IntegrityError
 from cllm4rec.report import write_report
 from cllm4rec.report.curves import MAX_POINTS, loss_curves, running_mean, validation_curves
-from cllm4rec.rundir import RunDir, write_json
+from cllm4rec.run import RunDir, write_json
 
 UNSAFE = '<script>alert("x")</script>&'
 

@@ -13,12 +13,12 @@ from cllm4rec import stages
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError, RunError
-from cllm4rec.growing import GrowingHistory
-from cllm4rec.model_card import model_card
 from cllm4rec.ranking import RankedItems, list_length
-from cllm4rec.reasons import reasons
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import (
+from cllm4rec.recommender.card import model_card
+from cllm4rec.recommender.explain import reasons
+from cllm4rec.recommender.incremental import GrowingHistory
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import (
     RunDir,
     atomic_folder,
     is_sealed,

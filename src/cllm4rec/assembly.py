@@ -15,11 +15,10 @@ from torch import Tensor
 
 from cllm4rec.baselines import Context
 from cllm4rec.config import Config
-from cllm4rec.corpora.document import Document
-from cllm4rec.corpora.prompts import Prompts, entity
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.documents.document import Document
+from cllm4rec.documents.prompts import Prompts, entity
 from cllm4rec.errors import ConfigError, InputError
-from cllm4rec.factor_search import FactorStart, search
 from cllm4rec.linear.factors import item_factors
 from cllm4rec.linear.text_vectors import item_text_vectors
 from cllm4rec.models.backbone import Backbone, frozen_copy, load_backbone
@@ -28,8 +27,9 @@ from cllm4rec.models.embedding import ExtendedEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, RecLLM
 from cllm4rec.models.pretrained import find_backbone, fingerprint
-from cllm4rec.models.warm_start import history_means, noise, turned, word_means
 from cllm4rec.seeds import derived_seed
+from cllm4rec.start.search import FactorStart, search
+from cllm4rec.start.vectors import history_means, noise, turned, word_means
 from cllm4rec.tokens.batch import collate
 from cllm4rec.tokens.space import TokenSpace
 from cllm4rec.tokens.tokenizer import WordTokenizer

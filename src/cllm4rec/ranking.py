@@ -20,7 +20,7 @@ from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.topk_files import topk_files
 from cllm4rec.errors import InputError, RunError, UnknownId
-from cllm4rec.rundir import atomic_write
+from cllm4rec.run import atomic_write
 
 NO_ITEM = -1
 """Stands in a list where there was no further candidate."""

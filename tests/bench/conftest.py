@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cllm4rec.bench.data import PreparedData
+from cllm4rec.experiments.data import PreparedData
 from support.planted import planted
 from support.tiny_backbone import write_tiny_llama
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cllm4rec.config import CorpusConfig
-from cllm4rec.corpora.collaborative import CollaborativeCorpus
-from cllm4rec.corpora.prompts import Prompts
-from cllm4rec.corpora.recommendation import prediction_document
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.linear_prior import LinearPrior
+from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.prompts import Prompts
+from cllm4rec.documents.recommendation import prediction_document
+from cllm4rec.ensemble.linear import LinearPrior
 from cllm4rec.ranking import top_k
 from cllm4rec.tokens.batch import collate
 from cllm4rec.tokens.space import TokenSpace

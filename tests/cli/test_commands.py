@@ -15,7 +15,7 @@ import pytest
 from cllm4rec.cli import cllm4rec, main
 from cllm4rec.config import Config, load_config, to_toml
 from cllm4rec.data import sources
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 
 STAGES = ("prepare", "pretrain", "finetune", "train", "evaluate", "recommend", "demo")
 

@@ -6,8 +6,8 @@ import pytest
 
 from cllm4rec import progress
 from cllm4rec.export import export_run
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir
 from support.tiny_backbone import write_tiny_llama
 from support.trained import train_toy_run
 

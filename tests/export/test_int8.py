@@ -8,12 +8,13 @@ import onnxruntime
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.errors import InputError
 from cllm4rec.export import export_run, int8, onnx_model
 from cllm4rec.export.int8 import write_int8
 from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.page import page
+from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.batch_scorer import BatchScorer
 from reference.metrics import ndcg_at, recall_at, top_k
 
 

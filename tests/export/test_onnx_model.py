@@ -10,12 +10,14 @@ import torch
 
 from cllm4rec import progress
 from cllm4rec.assembly import Assembly
-from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.config import Config
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.export import onnx_model
 from cllm4rec.export.onnx_model import UserVector, in_float32, write_onnx
-from cllm4rec.recommender import ModelScorer, Recommender
+from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.tokens.space import ANONYMOUS, NOBODY
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cllm4rec.recommender import ModelScorer, Recommender
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.scorer import ModelScorer
 
 NO_TORCH = """
 import runpy, sys

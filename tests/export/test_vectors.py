@@ -13,8 +13,9 @@ from cllm4rec.errors import InputError, RunError
 from cllm4rec.export import export_run
 from cllm4rec.export.index import load_faiss, recall, write_exact, write_inverted
 from cllm4rec.export.vectors import overlap
-from cllm4rec.recommender import ModelScorer, Recommender
-from cllm4rec.rundir import RunDir, sha256_file
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.scorer import ModelScorer
+from cllm4rec.run import RunDir, sha256_file
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cllm4rec.corpora.collaborative import history_document
+from cllm4rec.documents.collaborative import history_document
 from cllm4rec.tokens.batch import Batch, collate
 from cllm4rec.tokens.space import NOBODY
 from cllm4rec.training.randomness import seeded

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.corpora.collaborative import history_document
-from cllm4rec.corpora.document import Document
+from cllm4rec.documents.collaborative import history_document
+from cllm4rec.documents.document import Document
 from cllm4rec.models.llms import recent_mean, running_mean
 from cllm4rec.tokens.batch import collate, next_tokens
 from cllm4rec.tokens.space import NOBODY

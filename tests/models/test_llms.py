@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from cllm4rec.corpora.collaborative import CollaborativeCorpus
-from cllm4rec.corpora.recommendation import prediction_document
+from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.recommendation import prediction_document
 from cllm4rec.models.llms import saved_tensors
 from cllm4rec.tokens.batch import collate
 from reference import losses as reference

@@ -3,7 +3,7 @@ import pytest
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.models import pretrained
 from cllm4rec.models.pretrained import find_backbone, fingerprint
-from cllm4rec.rundir import sha256_file, write_json
+from cllm4rec.run import sha256_file, write_json
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 
 

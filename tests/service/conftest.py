@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from cllm4rec import progress, stages
 from cllm4rec.data.sources.synthetic import write_planted_world
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from cllm4rec.service import ModelHolder, ServiceSettings, create_app
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config

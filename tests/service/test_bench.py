@@ -6,16 +6,17 @@ import gc
 import pytest
 import torch
 
-from cllm4rec import bench, progress
+from cllm4rec import progress
 from cllm4rec.bench.requests import Answer, Client, figures
-from cllm4rec.rundir import RunDir
+from cllm4rec.bench.service import Load, service
+from cllm4rec.run import RunDir
 
 
 @pytest.mark.slow
 def test_every_load_of_a_real_server_is_measured(run):
     before = torch.get_num_threads(), gc.get_freeze_count()
     with progress.quiet():
-        result = bench.service(RunDir(run), bench.Load(singles=5, steady_per_s=20, seconds=1))
+        result = service(RunDir(run), Load(singles=5, steady_per_s=20, seconds=1))
     assert (torch.get_num_threads(), gc.get_freeze_count()) == before
     assert result["bare"]["p50_ms"] > 0
     assert result["single"]["answers"] == 5

@@ -8,8 +8,8 @@ import pytest
 from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.ranking import top_k
-from cllm4rec.reasons import reasons
-from cllm4rec.recommender import Recommender
+from cllm4rec.recommender.explain import reasons
+from cllm4rec.recommender.saved import Recommender
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from cllm4rec import progress, stages
 from cllm4rec.config import Config
 from cllm4rec.data.sources.synthetic import PlantedWorld, write_planted_world
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
 

@@ -8,12 +8,12 @@ import pytest
 
 from cllm4rec import progress, stages
 from cllm4rec.errors import RunError
-from cllm4rec.rundir import RunDir, sha256_files
+from cllm4rec.run import RunDir, sha256_files
 from support.toy_run import toy_config
 
 HOLD = """
 import sys, time
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 with RunDir(sys.argv[1]).held():
     print("held", flush=True)
     time.sleep(600)

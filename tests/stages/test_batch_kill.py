@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 
 SHARDS = 20
 MAIN = ["-c", "from cllm4rec.cli import main; main()"]

@@ -7,12 +7,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from cllm4rec import progress, stages
-from cllm4rec.batch import Audience, BatchScorer, scoring
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.ensemble.linear import largest
 from cllm4rec.errors import InputError
-from cllm4rec.linear_prior import largest
 from cllm4rec.ranking import RankedItems
-from cllm4rec.recommender import ModelScorer, Recommender
+from cllm4rec.recommender import batch_scorer as scoring
+from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.scorer import ModelScorer
 from support.input_folder import write_rows
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 
 USERS, K = 40_000, 100
 LISTS_MB = USERS * K * 8 / 1e6
@@ -16,8 +16,9 @@ LISTS_MB = USERS * K * 8 / 1e6
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-from cllm4rec.batch import BatchScorer, ShardFolder
-from cllm4rec.recommender import Recommender
+from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.shards import ShardFolder
+from cllm4rec.recommender.saved import Recommender
 from cllm4rec.stages.batch import audience_of, score_shard
 
 run, histories, out, k = *map(Path, sys.argv[1:4]), int(sys.argv[4])

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from cllm4rec.config import to_toml
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from support.toy_run import toy_config
 
 

@@ -13,8 +13,9 @@ from cllm4rec.config import load_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import ConfigError, InputError, IntegrityError, RunError, UnknownId
 from cllm4rec.evaluation.protocol import evaluate_scorer
-from cllm4rec.recommender import ModelScorer, Recommender
-from cllm4rec.rundir import RunDir
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.scorer import ModelScorer
+from cllm4rec.run import RunDir
 from support.toy_run import toy_config
 
 CHECK_TOPK = Path(__file__).resolve().parents[3] / "shared" / "tools" / "check_topk.py"

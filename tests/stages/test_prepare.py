@@ -8,7 +8,7 @@ from cllm4rec import progress, stages
 from cllm4rec.config import Config, load_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from cllm4rec.stages.prepare import settle
 from support.input_folder import small_log, write_rows
 

@@ -12,8 +12,8 @@ from cllm4rec.assembly import Assembly
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.ranking import RankedItems
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir
 from support.input_folder import small_log, write_rows
 from support.tiny_backbone import write_tiny_gpt2
 from support.toy_run import toy_config

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from cllm4rec import progress, stages
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from support.toy_run import toy_config
 
 

@@ -10,9 +10,9 @@ import pytest
 from cllm4rec import progress, stages
 from cllm4rec.cli.app import settings_of
 from cllm4rec.config import Config, for_data, load_config
-from cllm4rec.profiles import SEQUENCES
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir
+from cllm4rec.config.presets import SEQUENCES
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir
 from support.planted_order import write_planted_order
 from support.toy_run import toy_config
 

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from cllm4rec import progress, stages
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir
 from support.tiny_backbone import write_tiny_gpt2
 from support.toy_run import toy_config
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cllm4rec import progress, stages
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from support.input_folder import write_rows
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config

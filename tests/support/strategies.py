@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from cllm4rec.corpora.document import Document
+from cllm4rec.documents.document import Document
 from cllm4rec.tokens.space import TokenSpace
 
 NASTY_TEXTS = [

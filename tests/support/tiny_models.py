@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from cllm4rec.config import BackboneConfig, CorpusConfig
-from cllm4rec.corpora.document import Document
-from cllm4rec.corpora.prompts import Prompts
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.documents.document import Document
+from cllm4rec.documents.prompts import Prompts
 from cllm4rec.models.backbone import Backbone, load_backbone
 from cllm4rec.models.embedding import ExtendedEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from cllm4rec.bench.cells import Cell
-from cllm4rec.bench.data import PreparedData
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.evaluation.protocol import evaluated_users
+from cllm4rec.experiments.cells import Cell
+from cllm4rec.experiments.data import PreparedData
 from cllm4rec.ranking import RankedItems, top_k
 
 PLAN = """

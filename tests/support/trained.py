@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cllm4rec import progress, stages
 from cllm4rec.data.sources.synthetic import write_planted_world
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from support.toy_run import toy_config
 
 

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cllm4rec import progress, stages
 from cllm4rec.config import Config
 from cllm4rec.data.sources.synthetic import write_planted_world
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir
 from support import pretend_device
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 from support.toy_run import toy_config

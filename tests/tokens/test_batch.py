@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.corpora.document import Document
+from cllm4rec.documents.document import Document
 from cllm4rec.tokens.batch import collate, length_buckets, next_tokens
 from reference.tokens import scored_positions
 from support.strategies import documents

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cllm4rec.corpora.collaborative import CollaborativeCorpus
+from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.tokens.batch import collate
 from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Pass, optimiser_step

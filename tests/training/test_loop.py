@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cllm4rec.corpora.collaborative import CollaborativeCorpus
+from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
 from cllm4rec.training.checkpoint import Checkpoint

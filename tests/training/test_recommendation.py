@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cllm4rec.corpora.recommendation import RecommendationCorpus
+from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
 from cllm4rec.training.randomness import seeded

@@ -14,9 +14,11 @@ import numpy as np
 import torch
 
 from cllm4rec import progress
-from cllm4rec.batch import Audience, BatchScorer, Shard, ShardFolder
 from cllm4rec.bench.batch_world import synthetic_scorer, write_synthetic_histories
-from cllm4rec.rundir import sha256_file
+from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.shards import Shard, ShardFolder
+from cllm4rec.run import sha256_file
 from cllm4rec.stages.batch import audience_of, score_shard
 
 SHARD_USERS = 1_000

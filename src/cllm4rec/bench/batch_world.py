@@ -8,15 +8,15 @@ import pyarrow.parquet as pq
 
 from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config, for_data, load_config
-from cllm4rec.corpora.prompts import HISTORY, RECOMMENDATION
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.linear_prior import LinearPrior
+from cllm4rec.documents.prompts import HISTORY, RECOMMENDATION
+from cllm4rec.downloads import cache_dir
+from cllm4rec.ensemble.linear import LinearPrior
 from cllm4rec.models.backbone import quiet_transformers
 from cllm4rec.models.pretrained import SMOLLM2
-from cllm4rec.models.warm_start import noise
-from cllm4rec.recommender import ModelScorer
+from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.seeds import derived_seed, generator
-from cllm4rec.wheels import cache_dir
+from cllm4rec.start.vectors import noise
 
 PRIOR_SHARE = 0.4
 

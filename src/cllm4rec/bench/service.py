@@ -28,8 +28,8 @@ from cllm4rec.assembly import serving_threads
 from cllm4rec.bench.requests import REFUSED, Answer, Client, figures
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir
 
 HISTORY = 50
 """Items of every history that is asked about."""

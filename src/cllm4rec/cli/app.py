@@ -16,7 +16,7 @@ from cllm4rec.cli.options import replaceable, run_option, settings_options, type
 from cllm4rec.cli.output import output_option, result_of
 from cllm4rec.cli.serve import serve
 from cllm4rec.config import Config, Protocol, load_config
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 
 
 def settings_of(run: RunDir, config: str | None, overrides: Sequence[str]) -> Config:

@@ -8,7 +8,7 @@ import click
 
 from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.cli.output import output_option
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 
 
 @click.group()
@@ -17,7 +17,7 @@ def bench() -> None:
 
 
 def _print_page(table: dict[str, Any]) -> None:
-    from cllm4rec.bench import table_page
+    from cllm4rec.experiments import table_page
 
     click.echo(table_page(table), nl=False)
 
@@ -46,10 +46,10 @@ def quality(
     interrupted bench goes on when it is called again. Then the table of all that is finished, in
     DIR too: table.md, table.json, slices.md, plot.png. Exits with 1 where a cell failed.
     """
-    from cllm4rec import bench
+    from cllm4rec import experiments
 
-    return bench.quality(
-        bench.load_plan(plan), out, only_datasets=only_datasets, only_models=only_models
+    return experiments.quality(
+        experiments.load_plan(plan), out, only_datasets=only_datasets, only_models=only_models
     )
 
 
@@ -73,9 +73,10 @@ def service(run: RunDir, seconds: float, steady: float) -> dict[str, Any]:
     at a time beside the bare forward pass, at a steady rate, as fast as it can, and at five times
     that.
     """
-    from cllm4rec import bench
+    from cllm4rec.bench.service import Load
+    from cllm4rec.bench.service import service as measure
 
-    return bench.service(run, bench.Load(seconds=seconds, steady_per_s=steady))
+    return measure(run, Load(seconds=seconds, steady_per_s=steady))
 
 
 def _show_speed(result: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 
 type_of_path = click.Path(path_type=Path)
 

@@ -8,7 +8,7 @@ import click
 from cllm4rec.cli.failures import full_disk_refused
 from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.errors import InputError
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 
 
 @click.command()

@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import BaseModel, NonNegativeInt, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from cllm4rec.config.presets import PAPER, SEQUENCES, SETS
 from cllm4rec.config.sections import (
     BackboneConfig,
     CorpusConfig,
@@ -22,7 +23,6 @@ from cllm4rec.config.sections import (
     Settings,
 )
 from cllm4rec.errors import ConfigError, InputError
-from cllm4rec.profiles import PAPER, SEQUENCES, SETS
 
 
 class Config(Settings):

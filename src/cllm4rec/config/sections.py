@@ -93,7 +93,7 @@ class CorpusConfig(Settings):
     first. ``auto``: ``time`` where the held-out interactions are each user's newest, elsewhere
     ``random``. With ``random``, or where the held-out interactions are not the newest, settings
     that are not given are those of ``SETS``, otherwise those of ``SEQUENCES``
-    (``profiles.py``)."""
+    (``config/presets.py``)."""
     max_items: PositiveInt = 256
     """Longest history in one document, in items; a longer one is subsampled (``random``) or keeps
     its newest (``time``)."""
@@ -120,8 +120,8 @@ class ModelConfig(Settings):
     """Weight of an item in that mean relative to the item after it; 1 weighs all alike."""
     prior: bool = True
     """Blend the language model's scores with those of a linear model of interactions, order and
-    texts (``linear_prior.py``); the share is chosen on validation, and both alone are rows of the
-    results table."""
+    texts (``ensemble/linear.py``); the share is chosen on validation, and both alone are rows of
+    the results table."""
     projection: bool = True
     """Trained square projection between the backbone's hidden state and the heads."""
     content: bool = True

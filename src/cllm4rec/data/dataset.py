@@ -19,7 +19,7 @@ from cllm4rec.data.ingest import prepare
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.texts import Texts
 from cllm4rec.errors import IntegrityError
-from cllm4rec.rundir import read_json, sha256_files
+from cllm4rec.run import read_json, sha256_files
 
 Part = Literal["train", "valid", "test", "history"]
 """``history``: known when a recommendation is made, never trained on (the new users' protocol)."""

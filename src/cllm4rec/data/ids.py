@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cllm4rec.errors import IntegrityError, UnknownId
-from cllm4rec.rundir import atomic_write
+from cllm4rec.run import atomic_write
 
 SHOWN_CHARACTERS = 80
 """How much of an unknown id an error message repeats."""

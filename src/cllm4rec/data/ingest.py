@@ -18,7 +18,7 @@ from cllm4rec.data.reading import find_file, open_file
 from cllm4rec.data.split import PROTOCOLS, split_by_protocol
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
 from cllm4rec.errors import InputError
-from cllm4rec.rundir import atomic_folder, write_json
+from cllm4rec.run import atomic_folder, write_json
 
 STEMS = ("interactions", "items", "users", "reviews")
 

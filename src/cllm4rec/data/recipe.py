@@ -5,7 +5,7 @@ from typing import Any
 
 from cllm4rec.config import DataConfig
 from cllm4rec.data.ingest import STEMS
-from cllm4rec.rundir import package_version, sha256_file
+from cllm4rec.run import package_version, sha256_file
 
 
 def recipe(

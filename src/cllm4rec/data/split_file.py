@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from cllm4rec.data.checks import PARTS
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.rundir import atomic_write
+from cllm4rec.run import atomic_write
 
 BLOCK_USERS = 10_000
 """Users whose rows are held as text at once."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cllm4rec.errors import InputError
-from cllm4rec.rundir import read_json, sha256_file
+from cllm4rec.run import read_json, sha256_file
 
 
 def topk_files(path: Path) -> list[Path]:

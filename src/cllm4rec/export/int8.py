@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec import progress
-from cllm4rec.batch import BatchScorer
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.protocol import DEPTH, HeldOut, evaluate, evaluated_users
 from cllm4rec.export.onnx_model import quiet
 from cllm4rec.export.vectors import overlap, sample_of
 from cllm4rec.ranking import RankedItems, top_k
+from cllm4rec.recommender.batch_scorer import BatchScorer
 
 QUALITY = ("recall@20", "ndcg@100")
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from cllm4rec import progress
-from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.models.llms import RecLLM, recent_mean
+from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.batch_scorer import BatchScorer
 from cllm4rec.tokens.batch import Batch
 from cllm4rec.tokens.space import ANONYMOUS
 

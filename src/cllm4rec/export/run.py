@@ -6,7 +6,6 @@ from typing import Any
 
 from cllm4rec import progress
 from cllm4rec.assembly import Assembly
-from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.errors import InputError
 from cllm4rec.export.index import load_faiss, write_exact, write_inverted
 from cllm4rec.export.int8 import write_int8
@@ -14,8 +13,11 @@ from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.page import page
 from cllm4rec.export.vectors import overlap_with_blend, sample_of, vectors_of, write_vectors
 from cllm4rec.ranking import list_length
-from cllm4rec.recommender import ModelScorer, Recommender
-from cllm4rec.rundir import RunDir, atomic_folder, read_json, sha256_files, write_json
+from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.scorer import ModelScorer
+from cllm4rec.run import RunDir, atomic_folder, read_json, sha256_files, write_json
 from cllm4rec.stages.batch import model_fingerprint
 from cllm4rec.stages.recommend import require_trained
 from cllm4rec.tokens.space import ANONYMOUS, NOBODY

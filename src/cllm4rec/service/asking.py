@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cllm4rec.data.interactions import Interactions, newest_once
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import Scorer, top_k
-from cllm4rec.reasons import leave_one_out, reasons_from
+from cllm4rec.recommender.explain import leave_one_out, reasons_from
 from cllm4rec.service.batching import MicroBatcher
 from cllm4rec.service.schemas import RecommendRequest
 from cllm4rec.service.served import Served

@@ -20,7 +20,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.ranking import Scorer, top_k
-from cllm4rec.rundir import read_json, sha256_files
+from cllm4rec.run import read_json, sha256_files
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.apart import ScorerGone, ScoringProcess, frame_of
 from cllm4rec.service.catalogue import Catalogue
@@ -141,7 +141,7 @@ def _apart(run: Path) -> tuple[Scorer, int]:
 
 
 def _here(run: Path) -> tuple[Scorer, int]:
-    from cllm4rec.recommender import Recommender  # torch: only where it is needed
+    from cllm4rec.recommender.saved import Recommender  # torch: only where it is needed
 
     recommender = Recommender.load(run)
     return recommender.scorer, frame_of(recommender)

@@ -12,12 +12,13 @@ from typing import Any
 
 from cllm4rec import progress
 from cllm4rec.assembly import Assembly
-from cllm4rec.batch import Audience, BatchScorer, Counts, Shard, ShardFolder
-from cllm4rec.batch.shards import ids_of, place_among_processes, usable
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir, sha256_file, sha256_files
+from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.batch_scorer import BatchScorer, Counts
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, place_among_processes, usable
+from cllm4rec.run import RunDir, sha256_file, sha256_files
 from cllm4rec.stages.recommend import require_trained
 
 SCRATCH = ".histories-"
@@ -42,7 +43,7 @@ def recommend_batch(
 
     Args:
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
-        out: folder of the shards; see `cllm4rec.batch.shards`.
+        out: folder of the shards; see `cllm4rec.recommender.shards`.
         k: length of each list; the whole catalogue at most.
         histories: Parquet ``user_id, item_id, position|timestamp`` of users the run does not know.
         shard_users: users of one shard.

@@ -6,7 +6,7 @@ from typing import Any
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import SOURCES
-from cllm4rec.rundir import RunDir, atomic_folder
+from cllm4rec.run import RunDir, atomic_folder
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.recommend import recommend

@@ -13,6 +13,7 @@ from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config, load_config
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.ensemble.weight import ranked_under
 from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.protocol import (
     DEPTH,
@@ -23,10 +24,9 @@ from cllm4rec.evaluation.protocol import (
 )
 from cllm4rec.models.device import device_of
 from cllm4rec.ranking import RankedItems
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir, alone, atomic_write, write_json
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir, alone, atomic_write, write_json
 from cllm4rec.seeds import derived_seed
-from cllm4rec.stages.blending import ranked_under
 
 
 def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:

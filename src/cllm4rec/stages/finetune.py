@@ -7,11 +7,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cllm4rec import linear_prior
 from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
-from cllm4rec.recommender import ModelScorer, load_tensors, save_model
-from cllm4rec.rundir import RunDir, alone
+from cllm4rec.ensemble import linear as linear_prior
+from cllm4rec.recommender.saved import load_tensors, save_model
+from cllm4rec.recommender.scorer import ModelScorer
+from cllm4rec.run import RunDir, alone
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.network import Best, train_network
 from cllm4rec.stages.objectives import held_out_items, next_items

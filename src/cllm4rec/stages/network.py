@@ -4,12 +4,13 @@ from typing import Any
 
 from torch import Tensor
 
+from cllm4rec.ensemble.weight import blend_reports, settled_share
 from cllm4rec.evaluation.protocol import validation_sample
 from cllm4rec.models.llms import saved_tensors
-from cllm4rec.recommender import ModelScorer, load_tensors
-from cllm4rec.rundir import RunDir
+from cllm4rec.recommender.saved import load_tensors
+from cllm4rec.recommender.scorer import ModelScorer
+from cllm4rec.run import RunDir
 from cllm4rec.seeds import derived_seed
-from cllm4rec.stages.blending import blend_reports, settled_share
 from cllm4rec.stages.objectives import finetune_seed
 from cllm4rec.training.average import Average
 from cllm4rec.training.checkpoint import Checkpoint, under

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
-from cllm4rec.corpora.collaborative import CollaborativeCorpus
-from cllm4rec.corpora.recommendation import RecommendationCorpus
+from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.llms import RecLLM
 from cllm4rec.seeds import derived_seed
 from cllm4rec.training.language import LanguageObjective

@@ -13,7 +13,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.recipe import recipe
 from cllm4rec.data.split_file import write_split
 from cllm4rec.errors import ConfigError, IntegrityError
-from cllm4rec.rundir import RunDir, alone, atomic_folder, atomic_write, sha256_files
+from cllm4rec.run import RunDir, alone, atomic_folder, atomic_write, sha256_files
 
 
 @alone

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.config import Config, PretrainConfig
-from cllm4rec.corpora.collaborative import CollaborativeCorpus
-from cllm4rec.corpora.content import ContentCorpus, build_content_corpus
+from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.content import ContentCorpus, build_content_corpus
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, saved_tensors
-from cllm4rec.rundir import RunDir, alone, atomic_write
+from cllm4rec.run import RunDir, alone, atomic_write
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.prepare import keep_settings, settle
 from cllm4rec.training.checkpoint import Checkpoint

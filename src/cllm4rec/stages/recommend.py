@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from cllm4rec.batch import Audience, BatchScorer
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length
-from cllm4rec.recommender import Recommender
-from cllm4rec.rundir import RunDir, is_sealed
+from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir, is_sealed
 
 
 def recommend(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cllm4rec.config import Config
-from cllm4rec.rundir import RunDir, alone
+from cllm4rec.run import RunDir, alone
 from cllm4rec.stages.finetune import finetune
 from cllm4rec.stages.pretrain import pretrain
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from cllm4rec.errors import InputError
-from cllm4rec.rundir import sha256_file
+from cllm4rec.run import sha256_file
 
 
 @dataclass(frozen=True, slots=True, eq=False)

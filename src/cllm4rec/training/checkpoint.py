@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cllm4rec.errors import IntegrityError
-from cllm4rec.rundir import atomic_folder, read_json, sha256_file, write_json
+from cllm4rec.run import atomic_folder, read_json, sha256_file, write_json
 from cllm4rec.training.loop import Position
 from cllm4rec.training.optim import optimizer_tensors, restore_optimizer
 

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from cllm4rec import seeds
-from cllm4rec.corpora.recommendation import RecommendationCorpus
+from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.llms import RecLLM
 from cllm4rec.models.losses import Loss, holdout_likelihood, mutual_regularisation
 from cllm4rec.tokens.batch import Batch, collate, length_buckets

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from cllm4rec import seeds
-from cllm4rec.corpora.document import Document
+from cllm4rec.documents.document import Document
 from cllm4rec.training.loop import Pass
 
 

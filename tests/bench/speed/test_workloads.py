@@ -78,17 +78,17 @@ def test_real_tokens_are_counted_without_padding(built, stage):
 
 
 def test_the_documents_that_are_counted_are_those_that_are_scored(built, monkeypatch):
-    from cllm4rec import recommender
+    from cllm4rec.recommender import scorer
 
     for workload in built(SCORING):
         seen = []
 
-        def collate(documents, seen=seen, right=recommender.collate):
+        def collate(documents, seen=seen, right=scorer.collate):
             seen.extend(documents)
             return right(documents)
 
         with monkeypatch.context() as patch:
-            patch.setattr(recommender, "collate", collate)
+            patch.setattr(scorer, "collate", collate)
             workload.run()
         found = sorted(document.prompt.tolist() for document in seen)
         assert found == sorted(document.prompt.tolist() for document in workload.documents)

@@ -6,8 +6,8 @@ import pytest
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import movielens
 from cllm4rec.data.sources.movielens import WHEEL_SHA256, write_movielens_100k
-from cllm4rec.rundir import sha256_file
-from cllm4rec.wheels import cache_dir
+from cllm4rec.downloads import cache_dir
+from cllm4rec.run import sha256_file
 
 FILES = {
     "inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"

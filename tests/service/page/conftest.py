@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from support.browser import browser, chromium_path, watched_page
 from support.page_run import make_page_run
 from support.server import Server

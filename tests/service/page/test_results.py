@@ -9,7 +9,7 @@ import pytest
 
 from cllm4rec.report.curves import Curve
 from cllm4rec.report.figures import interval_figure, loss_figure
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from cllm4rec.service.page.results import Results, inline
 
 CURVE = Curve("a < b & 'c'", np.arange(5.0), np.arange(5.0))

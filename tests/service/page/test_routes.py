@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from cllm4rec.service.app import create_app
 from cllm4rec.service.served import ModelHolder
 from cllm4rec.service.settings import ServiceSettings

@@ -10,7 +10,7 @@ from cllm4rec.bench.speed.settings import SCORING
 from cllm4rec.bench.speed.training_stages import TrainingStages
 from cllm4rec.bench.speed.workloads import Workload
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.linear_prior import LinearPrior
+from cllm4rec.ensemble.linear import LinearPrior
 
 
 def build(

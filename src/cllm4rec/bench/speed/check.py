@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from cllm4rec.corpora.document import Document
+from cllm4rec.documents.document import Document
 from cllm4rec.models.backbone import quiet_transformers
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from cllm4rec import progress
-from cllm4rec.bench.process import peak_mb
 from cllm4rec.bench.speed.building import build
 from cllm4rec.bench.speed.check import SlowBackbone
 from cllm4rec.bench.speed.flops import Shape
@@ -22,8 +21,9 @@ from cllm4rec.bench.speed.settings import STAGES, profile_config
 from cllm4rec.bench.speed.workloads import Workload
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import SOURCES
+from cllm4rec.ensemble.linear import LinearPrior
 from cllm4rec.errors import InputError
-from cllm4rec.linear_prior import LinearPrior
+from cllm4rec.experiments.process import peak_mb
 from cllm4rec.models.device import arithmetic
 from cllm4rec.models.pretrained import find_backbone
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from cllm4rec.bench.process import peak_mb
+from cllm4rec.experiments.process import peak_mb
 
 SQUARE = 2048
 """Rows and columns of the square product that is tried beside the model's own."""

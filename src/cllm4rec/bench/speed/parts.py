@@ -9,9 +9,9 @@ import torch
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.bench.speed.flops import Cost, Shape, head
 from cllm4rec.bench.speed.settings import Profile, profile_config
-from cllm4rec.corpora.collaborative import CollaborativeCorpus
-from cllm4rec.corpora.content import ContentCorpus, build_content_corpus
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.content import ContentCorpus, build_content_corpus
 from cllm4rec.errors import InputError
 from cllm4rec.models.device import arithmetic
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, RecLLM

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cllm4rec.errors import InputError
-from cllm4rec.rundir import atomic_write
+from cllm4rec.run import atomic_write
 
 FORMATS = ("png", "svg", "pdf")
 

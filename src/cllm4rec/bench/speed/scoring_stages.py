@@ -6,21 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from cllm4rec import linear_prior
 from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.bench.speed.flops import Cost, backbone
 from cllm4rec.bench.speed.parts import Parts
 from cllm4rec.bench.speed.workloads import Amount, Scoring, Workload
-from cllm4rec.corpora.document import Document
-from cllm4rec.corpora.recommendation import prediction_document
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.documents.document import Document
+from cllm4rec.documents.recommendation import prediction_document
+from cllm4rec.ensemble import linear as linear_prior
+from cllm4rec.ensemble.linear import LinearPrior
+from cllm4rec.ensemble.weight import blend_reports
 from cllm4rec.evaluation.protocol import DEPTH, Sample, validation_sample
-from cllm4rec.linear_prior import LinearPrior
 from cllm4rec.ranking import rank_all
-from cllm4rec.recommender import SCORING_TOKENS, ModelScorer, Recommender
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.scorer import SCORING_TOKENS, ModelScorer
 from cllm4rec.seeds import derived_seed, generator
-from cllm4rec.stages.blending import blend_reports
 from cllm4rec.tokens.batch import length_buckets
 
 PRIOR_SETTINGS = {"l2": 200.0, "alpha": 0.0, "windows": False, "decay": 1.0}

@@ -10,7 +10,7 @@ from cllm4rec.bench.speed.flops import Cost, adam, backbone
 from cllm4rec.bench.speed.parts import Parts
 from cllm4rec.bench.speed.settings import Profile
 from cllm4rec.bench.speed.workloads import Amount, Training, Workload
-from cllm4rec.corpora.recommendation import RecommendationCorpus
+from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
 from cllm4rec.tokens.batch import Batch
 from cllm4rec.training.language import LanguageObjective

@@ -12,10 +12,10 @@ from cllm4rec import progress
 from cllm4rec.bench.speed.check import SlowBackbone, SlowPath
 from cllm4rec.bench.speed.flops import Cost
 from cllm4rec.bench.speed.stopwatch import Timed
-from cllm4rec.corpora.recommendation import RecommendationCorpus
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.linear_prior import LinearPrior
-from cllm4rec.recommender import ModelScorer
+from cllm4rec.documents.recommendation import RecommendationCorpus
+from cllm4rec.ensemble.linear import LinearPrior
+from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import optimiser_step
 from cllm4rec.training.randomness import seeded
@@ -217,16 +217,17 @@ class Scoring:
 
     def timed(self) -> list[Timed]:
         """Parts of scoring and ranking."""
-        from cllm4rec import ranking, recommender
-        from cllm4rec.stages import blending
+        from cllm4rec import ranking
+        from cllm4rec.ensemble import weight
+        from cllm4rec.recommender import scorer
 
         return [
-            *(Timed(recommender, name, "data") for name in ("prediction_document", "collate")),
+            *(Timed(scorer, name, "data") for name in ("prediction_document", "collate")),
             Timed(self.scorer.model, "forward", "head and loss"),
             *_model_parts(self.scorer.model),
             Timed(LinearPrior, "score", "prior"),
-            *(Timed(module, "top_k", "top k") for module in (ranking, recommender, blending)),
-            Timed(blending, "evaluate", "measures"),
+            *(Timed(module, "top_k", "top k") for module in (ranking, weight)),
+            Timed(weight, "evaluate", "measures"),
         ]
 
     def tensors(self) -> list[Tensor]:

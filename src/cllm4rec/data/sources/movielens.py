@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cllm4rec.rundir import atomic_write
-from cllm4rec.wheels import extract_member, fetch_wheel
+from cllm4rec.downloads import extract_member, fetch_wheel
+from cllm4rec.run import atomic_write
 
 WHEEL = "recbole==1.2.1"
 WHEEL_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cllm4rec.rundir import atomic_write
+from cllm4rec.run import atomic_write
 from cllm4rec.seeds import generator
 
 GENRE_WORDS = (

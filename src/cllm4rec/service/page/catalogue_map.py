@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec import progress
-from cllm4rec.rundir import atomic_write
+from cllm4rec.run import atomic_write
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.page.colouring import binned, coloured
 from cllm4rec.service.page.layout import FORMAT, layout, unlearned

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from cllm4rec.report.curves import loss_curves, validation_curves
 from cllm4rec.report.figures import interval_figure, loss_figure, validation_figure
 from cllm4rec.report.page import DRAWN, METRICS
-from cllm4rec.rundir import RunDir, read_json
+from cllm4rec.run import RunDir, read_json
 
 FILES = ("results.json", "metrics.jsonl", "manifest.json")
 """Files of a run that the page of results is made from."""

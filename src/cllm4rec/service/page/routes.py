@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from cllm4rec.errors import CLLM4RecError, IntegrityError
-from cllm4rec.rundir import RunDir
+from cllm4rec.run import RunDir
 from cllm4rec.service import asking
 from cllm4rec.service.asking import Question
 from cllm4rec.service.batching import DeadlinePassed, Overloaded

@@ -1,0 +1,161 @@
+"""Titles, descriptions, features and reviews as documents, tokenised once, then memory-mapped."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec import progress
+from cllm4rec.config import CorpusConfig
+from cllm4rec.data.texts import Texts
+from cllm4rec.documents.document import Document
+from cllm4rec.documents.document_files import DocumentWriter, open_arrays
+from cllm4rec.documents.prompts import Prompt, Prompts, entity
+from cllm4rec.run import atomic_folder
+from cllm4rec.tokens.space import TokenSpace
+from cllm4rec.tokens.tokenizer import WordTokenizer
+
+_BATCH_TEXTS = 4096
+_WORD_CHARACTERS = 32
+
+
+class ContentCorpus:
+    """One document per text: a prompt naming its user and item, its words in order (paper 3.2).
+
+    Args:
+        tokens: all documents one after the other.
+        offsets: ``[documents + 1]`` where each begins.
+        prompt_lengths: ``[documents]`` tokens of each one's prompt.
+        vocabulary: see `vocabulary`.
+    """
+
+    def __init__(
+        self,
+        tokens: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        prompt_lengths: NDArray[np.int32],
+        vocabulary: NDArray[np.int32],
+    ) -> None:
+        # As plain arrays: slicing an np.memmap costs ten times as much.
+        self._tokens = np.asarray(tokens)
+        self._offsets = np.asarray(offsets)
+        self._prompt_lengths = np.asarray(prompt_lengths)
+        self._vocabulary = np.asarray(vocabulary)
+
+    @classmethod
+    def open(cls, folder: Path) -> "ContentCorpus":
+        """Open, memory-mapped, what `build_content_corpus` left in ``folder``."""
+        return cls(*open_arrays(folder))
+
+    def __len__(self) -> int:
+        return len(self._prompt_lengths)
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each document."""
+        return np.diff(self._offsets)
+
+    def document(self, index: int, epoch: int = 0) -> Document:
+        """One document; words keep their order, so it is the same in every epoch."""
+        tokens = self._tokens[self._offsets[index] : self._offsets[index + 1]]
+        start = self._prompt_lengths[index]
+        return Document(tokens[:start], tokens[start:])
+
+    def vocabulary(self) -> NDArray[np.int32]:
+        """Word tokens that occur in a main text, each once, ascending."""
+        return self._vocabulary
+
+
+def build_content_corpus(
+    texts: Texts,
+    space: TokenSpace,
+    tokenizer: WordTokenizer,
+    prompts: Prompts,
+    config: CorpusConfig,
+    folder: Path,
+) -> ContentCorpus:
+    """Tokenise every text once.
+
+    Reviews are streamed: memory holds some thousand texts at a time, the documents' lengths, and
+    whatever ``texts`` itself holds.
+
+    Args:
+        texts: of the users and items that ``space`` numbers.
+        space: layout of the token ids.
+        tokenizer: of the words.
+        prompts: encoded templates.
+        config: caps of the main texts. A null or blank text gives no document.
+        folder: made or replaced when all is done; on any exception it is as it was before.
+    """
+    groups = _groups(texts, space, tokenizer, prompts, config)
+    with (
+        atomic_folder(folder) as target,
+        DocumentWriter(target, space.num_words) as writer,
+        progress.task("Tokenising texts", total=None, unit="text") as task,
+    ):
+        for group in groups:
+            assert all(len(tokens) == len(group.texts) for tokens in group.entities.values())
+            for start in range(0, len(group.texts), _BATCH_TEXTS):
+                rows = range(start, min(start + _BATCH_TEXTS, len(group.texts)))
+                _write(writer, group, rows, tokenizer)
+                task.advance(len(rows))
+        writer.finish()
+    return ContentCorpus.open(folder)
+
+
+class _Group(NamedTuple):
+    """Texts of one kind."""
+
+    prompt: Prompt
+    entities: Mapping[str, NDArray[np.int32]]
+    """Slot name → the token of each text."""
+    words: Mapping[str, NDArray[np.int32]]
+    """Slot name → word tokens, the same for all texts."""
+    texts: Sequence[str | None]
+    max_words: int
+
+
+def _groups(
+    texts: Texts,
+    space: TokenSpace,
+    tokenizer: WordTokenizer,
+    prompts: Prompts,
+    config: CorpusConfig,
+) -> Iterator[_Group]:
+    items = {"item": space.item(np.arange(space.num_items, dtype=np.int32))}
+    users = {"user": space.user(np.arange(space.num_users, dtype=np.int32))}
+    yield _Group(prompts.item_title, items, {}, texts.item_titles, config.max_words)
+    yield _Group(prompts.item_description, items, {}, texts.item_texts, config.max_words)
+    for prompt, entities, features in (
+        (prompts.item_feature, items, texts.item_features),
+        (prompts.user_feature, users, texts.user_features),
+    ):
+        for column, values in features.items():
+            # A column's name is anybody's text as well: capped like a value.
+            [name] = tokenizer.encode([" " + _tidy(column.replace("_", " "), 16)])
+            words = {"column": np.array(name[: config.max_feature_words], np.int32)}
+            yield _Group(prompt, entities, words, values, config.max_feature_words)
+    for review_users, review_items, reviews in texts.reviews():
+        both = {"user": space.user(review_users), "item": space.item(review_items)}
+        yield _Group(prompts.review, both, {}, reviews, config.max_words)
+
+
+def _write(writer: DocumentWriter, group: _Group, rows: range, tokenizer: WordTokenizer) -> None:
+    tidied = [_tidy(group.texts[row] or "", group.max_words) for row in rows]
+    written = [row for row, text in zip(rows, tidied, strict=True) if text]
+    mains = tokenizer.encode([" " + text for text in tidied if text])
+    for row, main in zip(written, mains, strict=True):
+        entities = {slot: entity(int(tokens[row])) for slot, tokens in group.entities.items()}
+        prompt = group.prompt.fill(**entities, **group.words)
+        writer.add(prompt, np.array(main[: group.max_words], np.int32))
+
+
+def _tidy(text: str, max_words: int) -> str:
+    """The text's beginning with single spaces: enough for ``max_words`` tokens.
+
+    A word is one token at least. The cap in characters spares the tokenizer a megabyte without a
+    space.
+    """
+    words = text.split(maxsplit=max_words)[:max_words]
+    return " ".join(words)[: max_words * _WORD_CHARACTERS]

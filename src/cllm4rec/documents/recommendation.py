@@ -1,0 +1,136 @@
+"""Prompts that ask for recommendations: masked histories to learn from, whole ones to predict."""
+
+import hashlib
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec import seeds
+from cllm4rec.config import CorpusConfig
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.documents.collaborative import history_document
+from cllm4rec.documents.document import NO_TOKENS, Document
+from cllm4rec.documents.history import shown
+from cllm4rec.documents.prompts import Prompts, entity
+from cllm4rec.tokens.space import ANONYMOUS, NOBODY, TokenSpace
+
+
+class Example(NamedTuple):
+    """A masked history and what was masked (paper section 3.4)."""
+
+    document: Document
+    """``<user> has interacted with <history>, <user> will interact with``; no main text."""
+    history: NDArray[np.int32]
+    """Item numbers in the prompt, in its order."""
+    holdout: NDArray[np.int32]
+    """Masked item numbers, oldest first: the only target. Shares no item with the history."""
+
+
+class RecommendationCorpus:
+    """One example per user with at least two items.
+
+    Examples are written when asked for and are pure functions of (seed, epoch, user).
+
+    Args:
+        interactions: training interactions of all users.
+        space: layout of the token ids.
+        prompts: encoded templates.
+        config: order and cap of the histories.
+        seed: of masks, permutations and dropout.
+        holdout: largest share of a history that is masked (p_m); the share is uniform below it.
+        user_token_dropout: probability that the user token, in both places, is ``ANONYMOUS``.
+    """
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        space: TokenSpace,
+        prompts: Prompts,
+        config: CorpusConfig,
+        seed: int,
+        *,
+        holdout: float,
+        user_token_dropout: float = 0.0,
+    ) -> None:
+        self.users: NDArray[np.int32] = np.flatnonzero(interactions.counts() >= 2).astype(np.int32)
+        """User of each example."""
+        self._interactions = interactions
+        self._space = space
+        self._prompts = prompts
+        self._config = config
+        self._seed = seed
+        self._holdout = holdout
+        self._user_token_dropout = user_token_dropout
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def example(self, index: int, epoch: int) -> Example:
+        """One user's example: at least one item is masked and at least one is left."""
+        user = int(self.users[index])
+        items = self._interactions.of(user)
+        rng = seeds.generator(self._seed, "recommendation", epoch, user)
+        is_anonymous = rng.random() < self._user_token_dropout
+        # 1 − random() lies in (0, 1], random() in [0, 1).
+        share = (1.0 - rng.random()) * self._holdout
+        num_masked = min(max(1, round(share * len(items))), len(items) - 1)
+        is_masked = np.zeros(len(items), bool)
+        is_masked[rng.permutation(len(items))[:num_masked]] = True
+        order_rng = rng if self._config.order == "random" else None
+        history = shown(items[~is_masked], self._config, order_rng)
+        document = _question(
+            ANONYMOUS if is_anonymous else self._space.user(user),
+            history,
+            self._space,
+            self._prompts,
+        )
+        return Example(document, history, items[is_masked])
+
+
+def prediction_document(
+    user: int | None,
+    history: NDArray[np.integer],
+    space: TokenSpace,
+    prompts: Prompts,
+    config: CorpusConfig,
+    seed: int,
+    *,
+    target: Literal["holdout", "next"] = "holdout",
+) -> Document:
+    """The document that asks what a user will interact with next, given all that is known.
+
+    Args:
+        user: the user's number; None for a user without an embedding.
+        history: item numbers, oldest first; may be empty.
+        space: layout of the token ids.
+        prompts: encoded templates.
+        config: order and cap of the history.
+        seed: of the permutation where the order is random. It is then a function of (seed, set of
+            items): the same items in another order, or twice, give the same document.
+        target: what the model was finetuned for: ``holdout`` asks in words after the history,
+            ``next`` by the history alone.
+
+    Raises:
+        ValueError: a user or item number out of range.
+    """
+    items = np.asarray(history, np.int32)
+    rng = None
+    if config.order == "random":
+        items = np.unique(items)
+        content = hashlib.blake2b(items.tobytes(), digest_size=8).hexdigest()
+        rng = seeds.generator(seed, "prediction", content)
+    items = shown(items, config, rng)
+    if target == "next":
+        token = NOBODY if user is None else space.user(user)
+        return history_document(token, items, space, prompts)
+    token = ANONYMOUS if user is None else space.user(user)
+    return _question(token, items, space, prompts)
+
+
+def _question(
+    user_token: int, history: NDArray[np.int32], space: TokenSpace, prompts: Prompts
+) -> Document:
+    """The history is capped before it is spliced in: a long one never costs the prompt its end."""
+    prompt = prompts.recommendation.fill(user=entity(user_token), items=space.item(history))
+    return Document(prompt, NO_TOKENS)

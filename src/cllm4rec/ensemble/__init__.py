@@ -1,0 +1,1 @@
+"""Language model + linear model: the blend."""

@@ -1,0 +1,184 @@
+"""Cells: a model or a baseline on a data set with one seed; what it leaves, and when that counts.
+
+DIR/cells/<data set>/<model>/<seed>/
+  begun.json         identity of what is being computed; an attempt with another one is dropped
+  run/               the model's run directory while it trains; removed when the cell is done
+  topk.parquet       lists of the test part, and one more file for each half of a blend
+  config.toml  metrics.jsonl   a model's settings and log
+  cell.json          last: the cell is done, and what it depended on
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from cllm4rec import progress
+from cllm4rec.baselines import BASELINES
+from cllm4rec.config import Config, for_data
+from cllm4rec.errors import IntegrityError
+from cllm4rec.experiments.data import PreparedData, identity_of
+from cllm4rec.experiments.plan import Plan
+from cllm4rec.run import read_json, write_json
+
+FORMAT = 1
+"""Number of the cells' format; a cell of another one is computed again."""
+PATIENCE_S = 10.0
+"""Seconds to wait for another process that computes the same cell."""
+NOT_A_MODELS = {"data", "device", "evaluate", "threads"}
+"""Sections of the settings that no list depends on once the data are prepared."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One thing to compute; sent to the process that computes it.
+
+    Attributes:
+        dataset: name in the plan.
+        model: name in the plan, of a model or a baseline.
+        seed: of every random draw.
+        config: a model's settings; None for a baseline.
+        folder: where it leaves its files.
+        data: folder of the prepared data.
+        data_sha256: over the prepared files.
+        keep_run: whether a model's run directory stays.
+    """
+
+    dataset: str
+    model: str
+    seed: int
+    config: Config | None
+    folder: Path
+    data: Path
+    data_sha256: str
+    keep_run: bool = False
+
+    @property
+    def label(self) -> str:
+        """For messages: ``data set · model · seed 0``."""
+        return f"{self.dataset} · {self.model} · seed {self.seed}"
+
+    def settings(self, num_items: int) -> dict[str, Any]:
+        """What the lists depend on besides the data, as JSON.
+
+        Args:
+            num_items: size of the catalogue, which a baseline's grid depends on.
+        """
+        if self.config is not None:
+            return self.config.model_dump(mode="json", exclude=NOT_A_MODELS)
+        return {"seed": self.seed, "grid": BASELINES[self.model].grid(num_items)}
+
+    def identity(self, num_items: int) -> str:
+        """sha256 of everything the lists depend on."""
+        return identity_of(FORMAT, self.model, self.settings(num_items), self.data_sha256)
+
+
+def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
+    """Every cell of one data set, seed by seed; a baseline that draws nothing has one seed."""
+    cells = []
+    for seed in plan.seeds:
+        names = [
+            name
+            for name in plan.baselines
+            if seed == plan.seeds[0] or BASELINES[name].draws_at_random
+        ]
+        for name in [*names, *plan.models]:
+            config = None
+            if name in plan.models:
+                config = for_data(
+                    plan.model_config_of(data.name, name, seed),
+                    newest_held_out=data.dataset.newest_held_out,
+                )
+            cells.append(
+                Cell(
+                    data.name,
+                    name,
+                    seed,
+                    config,
+                    (out / "cells" / data.name / name / str(seed)).absolute(),
+                    data.folder.absolute(),
+                    data.sha256,
+                    plan.keep_runs,
+                )
+            )
+    return cells
+
+
+def finished(cell: Cell, num_items: int, *, say: bool = False) -> dict[str, Any] | None:
+    """What the cell left when it was computed from the same settings and data; None otherwise.
+
+    Args:
+        cell: to look for.
+        num_items: size of its catalogue.
+        say: write a line about a cell that was computed from others.
+
+    Raises:
+        IntegrityError: one of the lists of a finished cell is missing.
+    """
+    path = cell.folder / "cell.json"
+    if not path.is_file():
+        return None
+    record: dict[str, Any] = read_json(path)
+    if record.get("identity") != cell.identity(num_items):
+        if say:
+            why = _difference(record.get("settings", {}), cell.settings(num_items))
+            progress.note(f"{cell.label}: computed before from other {why}; computing it again")
+        return None
+    for name in record["lists"].values():
+        if not (cell.folder / name).is_file():
+            raise IntegrityError(f"{cell.folder / name} is missing; remove {path} to compute anew")
+    return record
+
+
+def begin(cell: Cell, num_items: int) -> bool:
+    """Make the cell's folder ready: what an attempt with other settings left is dropped.
+
+    Returns:
+        Whether an interrupted attempt with the same settings and data goes on.
+    """
+    begun, identity = cell.folder / "begun.json", {"identity": cell.identity(num_items)}
+    if begun.is_file() and read_json(begun) == identity:
+        return True
+    shutil.rmtree(cell.folder, ignore_errors=True)
+    write_json(begun, identity)
+    return False
+
+
+@contextmanager
+def claimed(cell: Cell) -> Iterator[bool]:
+    """Whether this process alone may compute the cell; it may until the block ends or it dies."""
+    cell.folder.parent.mkdir(parents=True, exist_ok=True)
+    # The process of a bench just killed gets some seconds to end.
+    lock = FileLock(cell.folder.parent / f".{cell.seed}.lock", timeout=PATIENCE_S)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """The first setting that differs, with both values; ``data`` where none does."""
+    before, now = _flat(old), _flat(new)
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            return f"settings ({key} was {before.get(key)!r}, is {now.get(key)!r})"
+    return "data"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

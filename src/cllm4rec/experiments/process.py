@@ -1,0 +1,192 @@
+"""One cell in a process of its own, so that its peak memory is its own and its death no other's."""
+
+import json
+import multiprocessing
+import os
+import re
+import resource
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines.tuning import tune
+from cllm4rec.config import Config
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import CLLM4RecError
+from cllm4rec.evaluation.protocol import DEPTH, evaluated_users
+from cllm4rec.experiments.cells import Cell, begin, claimed
+from cllm4rec.ranking import rank_all
+from cllm4rec.run import RunDir, write_json
+from cllm4rec.seeds import derived_seed
+
+
+class Outcome(NamedTuple):
+    """How computing a cell ended; ``reason`` is one line, empty where it is done."""
+
+    state: Literal["done", "failed", "left out"]
+    reason: str = ""
+
+
+def compute_apart(cell: Cell) -> Outcome:
+    """Compute a cell in a new process and wait for it.
+
+    Returns:
+        ``done``; ``left out``, where a baseline cannot be had for these data; or ``failed``.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(cell, sending), daemon=True)
+    process.start()
+    sending.close()
+    try:
+        outcome = Outcome(*json.loads(receiving.recv_bytes()))
+    except EOFError:
+        process.join()
+        outcome = Outcome("failed", _death(process.exitcode or 0))
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        process.join()
+        receiving.close()
+    return outcome
+
+
+def compute(cell: Cell) -> Outcome:
+    """Compute a cell here and leave its files, ``cell.json`` last."""
+    dataset = Dataset.open(cell.data)
+    num_items = len(dataset.items)
+    resumed = begin(cell, num_items)
+    if cell.config is None:
+        context = Context.of(dataset, derived_seed(cell.seed, "baselines"))
+        if reason := BASELINES[cell.model].unavailable(context):
+            shutil.rmtree(cell.folder)
+            return Outcome("left out", " ".join(reason.split()))
+        result = _baseline(cell, dataset, context)
+    else:
+        result = _model(cell, cell.config, dataset)
+    write_json(
+        cell.folder / "cell.json",
+        {
+            "identity": cell.identity(num_items),
+            "settings": cell.settings(num_items),
+            **result,
+            "resumed": resumed,
+            "peak_mb": round(peak_mb(), 1),
+        },
+    )
+    if not cell.keep_run:
+        shutil.rmtree(cell.folder / "run", ignore_errors=True)
+    return Outcome("done")
+
+
+def peak_mb() -> float:
+    """Most resident memory of this process so far, in MB (10⁶ bytes).
+
+    Linux's ``ru_maxrss`` begins at what the parent had when it started this process; ``VmHWM``
+    begins at nothing.
+    """
+    status = Path("/proc/self/status")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.M) if status.exists() else None
+    if found is not None:
+        return int(found[1]) * 1024 / 1e6
+    # The unit of ru_maxrss is bytes on macOS, kilobytes elsewhere.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _baseline(cell: Cell, dataset: Dataset, context: Context) -> dict[str, Any]:
+    started_at_s = time.perf_counter()
+    tuned = tune(BASELINES[cell.model], dataset, context)
+    seconds = time.perf_counter() - started_at_s
+    users, known = evaluated_users(dataset, "test"), dataset.known("test")
+    ranked = rank_all(tuned.scorer, users, known, DEPTH)
+    ranked.write(cell.folder / "topk.parquet", dataset.users, dataset.items)
+    return {
+        "seconds": round(seconds, 3),
+        "chosen": tuned.settings,
+        "lists": {"": "topk.parquet"},
+    }
+
+
+def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
+    # Torch is loaded here and not above: a baseline's peak memory is without it.
+    from cllm4rec import stages
+    from cllm4rec.recommender.saved import Recommender
+
+    run = RunDir(cell.folder / "run").create()
+    stages.adopt(run, dataset, config)
+    trained = stages.train(run, config)
+    lists = {}
+    for name, _share, ranked in stages.model_rankings(Recommender.load(run.path), dataset):
+        lists[name] = f"topk{name and '-'}{name.replace(' ', '-')}.parquet"
+        ranked.write(cell.folder / lists[name], dataset.users, dataset.items)
+    for name in ("config.toml", "metrics.jsonl"):
+        shutil.copy(run.file(name), cell.folder / name)
+    return {
+        "seconds": round(trained["pretrain"]["seconds"] + trained["finetune"]["seconds"], 3),
+        "chosen": {
+            "best_epoch": trained["finetune"]["best_epoch"],
+            "blend": trained["finetune"]["blend"],
+            "warm_start": trained["pretrain"]["warm_start"],
+        },
+        "lists": lists,
+    }
+
+
+def _child(cell: Cell, sending: Connection) -> None:
+    """The process: nothing of it on standard output, and its end with its parent's."""
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
+    with _ending_with_parent():
+        try:
+            with claimed(cell) as mine:
+                outcome = (
+                    compute(cell) if mine else Outcome("failed", "another process computes it")
+                )
+        except CLLM4RecError as error:
+            outcome = Outcome("failed", " ".join(str(error).split()))
+        except Exception as error:
+            traceback.print_exc()
+            outcome = Outcome("failed", " ".join(f"{type(error).__name__}: {error}".split()))
+        sending.send_bytes(json.dumps(outcome).encode())
+
+
+@contextmanager
+def _ending_with_parent() -> Iterator[None]:
+    """A bench that was killed must not go on in the background, beside the one that resumes it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    until, done = multiprocessing.Pipe(duplex=False)
+
+    def watch() -> None:
+        if parent.sentinel in wait([parent.sentinel, until]):
+            os._exit(1)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.close()
+        thread.join()
+
+
+def _death(exitcode: int) -> str:
+    if exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        memory = "; perhaps the memory was used up" if -exitcode == signal.SIGKILL else ""
+        return f"its process was ended by {name}{memory}"
+    return f"its process ended with exit code {exitcode} and said nothing"

@@ -1,0 +1,137 @@
+"""The quality bench: computes what is missing, then writes the table of all that is there."""
+
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from cllm4rec import progress
+from cllm4rec.errors import CLLM4RecError, InputError
+from cllm4rec.experiments.cells import Cell, cells_of, finished
+from cllm4rec.experiments.data import PreparedData, prepare_data
+from cllm4rec.experiments.plan import Plan
+from cllm4rec.experiments.process import compute_apart
+from cllm4rec.experiments.table import rows_of
+from cllm4rec.experiments.writing import slices_page, table_page
+from cllm4rec.run import atomic_write, write_json
+
+
+def quality(
+    plan: Plan,
+    out: Path,
+    *,
+    only_datasets: Collection[str] = (),
+    only_models: Collection[str] = (),
+) -> dict[str, Any]:
+    """Compute the plan's missing cells one after the other, and write the table of all finished.
+
+    A cell that fails is noted and the others go on; a later call tries it again. A finished one is
+    never computed twice, unless its settings or data changed, which is said.
+
+    Args:
+        plan: what to compare.
+        out: folder of the cells, ``table.md``, ``table.json``, ``slices.md``, ``plot.png`` and
+            ``plot.svg``.
+        only_datasets: compute for these alone; empty: for all of the plan.
+        only_models: compute these models and baselines alone; empty: all of the plan.
+
+    Returns:
+        What ``table.json`` holds: ``rows``, and lists of cells: ``failed`` and ``left_out`` with
+        their reason, ``missing``.
+
+    Raises:
+        InputError: a name to filter by is not in the plan; no folder can be made at ``out``.
+    """
+    _known("data set", only_datasets, plan.datasets)
+    _known("model or baseline", only_models, [*plan.models, *plan.baselines])
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"--out {out} is not a folder; choose another path") from None
+    table: dict[str, Any] = {
+        "seeds": plan.seeds,
+        "bootstrap": plan.bootstrap,
+        "rows": [],
+        "failed": [],
+        "left_out": [],
+        "missing": [],
+    }
+    prepared = _prepare(plan, out, only_datasets, table)
+    cells = {data.name: cells_of(plan, data, out) for data in prepared}
+    ended = _compute([
+        (data, cell)
+        for data in prepared
+        for cell in cells[data.name]
+        if (not only_datasets or data.name in only_datasets)
+        and (not only_models or cell.model in only_models)
+    ])
+    order = [*plan.models, *plan.baselines]
+    for data in prepared:
+        done = []
+        for cell in sorted(cells[data.name], key=lambda cell: order.index(cell.model)):
+            record = finished(cell, len(data.dataset.items))
+            if record is not None:
+                done.append((cell, record))
+                continue
+            state, reason = ended.get(cell.folder, ("missing", ""))
+            table[state].append(_entry(cell.dataset, cell.model, cell.seed, reason))
+        table["rows"] += rows_of(data, done, plan.bootstrap)
+    _write(table, out)
+    return table
+
+
+def _prepare(
+    plan: Plan, out: Path, only_datasets: Collection[str], table: dict[str, Any]
+) -> list[PreparedData]:
+    """The data that can be had; what cannot is noted in the table."""
+    prepared = []
+    for name in plan.datasets:
+        if only_datasets and name not in only_datasets and not (out / "data" / name).is_dir():
+            table["missing"].append(_entry(name, None, None))
+            continue
+        try:
+            prepared.append(prepare_data(plan, name, out))
+        except CLLM4RecError as error:
+            reason = " ".join(str(error).split())
+            progress.note(f"{name}: failed: {reason}")
+            table["failed"].append(_entry(name, None, None, reason))
+    return prepared
+
+
+def _compute(cells: list[tuple[PreparedData, Cell]]) -> dict[Path, tuple[str, str]]:
+    """Compute what is not finished; folder of each cell that did not → how it ended, and why."""
+    ended: dict[Path, tuple[str, str]] = {}
+    for number, (data, cell) in enumerate(cells, start=1):
+        if finished(cell, len(data.dataset.items), say=True) is not None:
+            if not cell.keep_run:
+                shutil.rmtree(cell.folder / "run", ignore_errors=True)
+            continue
+        progress.note(f"cell {number} of {len(cells)}: {cell.label}")
+        state, reason = compute_apart(cell)
+        if state != "done":
+            progress.note(f"{cell.label}: {state}: {reason}")
+            ended[cell.folder] = (state.replace(" ", "_"), reason)
+    return ended
+
+
+def _entry(dataset: str, model: str | None, seed: int | None, reason: str = "") -> dict[str, Any]:
+    """A cell, or all cells of a data set, in the lists of what has no row."""
+    entry = {"dataset": dataset, "model": model, "seed": seed}
+    return {**entry, "reason": reason} if reason else entry
+
+
+def _known(what: str, given: Collection[str], there_are: Collection[str]) -> None:
+    for name in given:
+        if name not in there_are:
+            raise InputError(f"no {what} {name!r} in the plan; there are {', '.join(there_are)}")
+
+
+def _write(table: Mapping[str, Any], out: Path) -> None:
+    # Not above: the cells' processes import this module too, and matplotlib is no part of theirs.
+    from cllm4rec.experiments.plot import draw
+
+    write_json(out / "table.json", table)
+    for name, page in (("table.md", table_page(table)), ("slices.md", slices_page(table))):
+        with atomic_write(out / name) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    draw(table["rows"], out)

@@ -1,0 +1,1 @@
+"""Transformer layers written out for a processor: packed tokens, few passes over memory."""

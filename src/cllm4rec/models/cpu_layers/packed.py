@@ -1,0 +1,238 @@
+"""Causal layers over packed tokens: what the written-out backbones share.
+
+Half of a batch can be padding, and only attention has to know which token is whose: everything else
+runs over the real tokens, one document after the other. Where only each document's last position is
+asked for, the last layer computes keys and values of all positions and everything else of one.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cllm4rec.models.cpu_layers.fused import FEW, causal_attention, filled_up
+
+LONGEST = 1024
+"""Documents longer than this go through the library: attention scores are materialised here."""
+ROWS = 64
+"""Packed tokens are filled up to a multiple: the library prepares a product for each new shape."""
+
+Weights = TypeVar("Weights")
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The real tokens of padded documents, one document after the other."""
+
+    rows: Tensor
+    """``[tokens, size]``, filled up with zeros to a multiple of ``ROWS``."""
+    count: int
+    """Real tokens."""
+    is_real: Tensor
+    """``bool [batch, length]``."""
+    lengths: list[int]
+    ends: Tensor
+    """Row of each document's last token."""
+    first: int = 0
+    """Place of each document's first token: those before it have been read already."""
+
+    @classmethod
+    def of(cls, embedded: Tensor, lengths: Tensor) -> "Packed":
+        """Pack ``embedded [batch, length, size]``."""
+        is_real = torch.arange(embedded.shape[1]) < lengths.unsqueeze(1)
+        rows = embedded[is_real]
+        count = rows.shape[0]
+        rows = F.pad(rows, (0, 0, 0, -count % ROWS))
+        return cls(rows, count, is_real, lengths.tolist(), lengths.cumsum(0) - 1)
+
+    def positions(self) -> Tensor:
+        """Place of each row's token in its document, 0 in the filling."""
+        places = torch.arange(self.is_real.shape[1]).expand(self.is_real.shape)[self.is_real]
+        return F.pad(places + self.first, (0, len(self.rows) - self.count))
+
+
+class Kept:
+    """Keys, rotated, and values of one document's tokens in every layer."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self._layers: list[tuple[Tensor, Tensor]] = []
+
+    def extended(
+        self, layer: int, new: Float[Tensor, "twice_heads new size"], cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values of a layer, ``[heads, tokens, size]``, those of new tokens included."""
+        keys, values = new.chunk(2)
+        keys = _rotated(keys, cos, sin)
+        if layer < len(self._layers):
+            before = self._layers[layer]
+            keys, values = torch.cat([before[0], keys], 1), torch.cat([before[1], values], 1)
+            self._layers[layer] = keys, values
+        else:
+            self._layers.append((keys, values))
+        return keys, values
+
+
+class PackedLayers(ABC, Generic[Weights]):
+    """A causal transformer's forward pass over embeddings, from the library's own parameters.
+
+    Args:
+        model: the library's model; its parameters are read at every call.
+        dtype: of products and activations.
+        heads: key and value heads.
+        groups: query heads that share one of them.
+        size: of a head.
+    """
+
+    def __init__(
+        self, model: Any, dtype: torch.dtype, *, heads: int, groups: int, size: int
+    ) -> None:
+        self.model = model
+        self.dtype = dtype
+        self.heads = heads
+        self.groups = groups
+        self.size = size
+        self._kept: tuple[tuple[int, ...], list[Weights]] | None = None
+
+    def forward(
+        self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch length size"]:
+        """Hidden states after the final norm, float32, at every position; zero in the padding."""
+        packed = Packed.of(embedded, lengths)
+        cos, sin = self._angles(embedded.shape[1])
+        x = self._entered(packed)
+        for weights in self._layers():
+            x = self._layer(x, weights, packed, cos, sin)
+        hidden = self._final_norm(x)[: packed.count]
+        return embedded.new_zeros(embedded.shape).index_put((packed.is_real,), hidden)
+
+    def last(
+        self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch size"]:
+        """The same at each document's last position, ``lengths - 1``, alone."""
+        batch, length = embedded.shape[:2]
+        if batch <= FEW:
+            count, longest = filled_up(batch, length)
+            embedded = F.pad(embedded, (0, 0, 0, longest - length, 0, count - batch))
+            lengths = F.pad(lengths, (0, count - batch), value=1)
+        packed = Packed.of(embedded, lengths)
+        cos, sin = self._angles(embedded.shape[1])
+        x = self._entered(packed)
+        *layers, top = self._layers()
+        for weights in layers:
+            x = self._layer(x, weights, packed, cos, sin)
+        normed = self._normed(x, top)
+        of_queries = self.heads * self.groups * self.size
+        query = self._projected(normed[packed.ends], top, slice(0, of_queries))
+        both = self._projected(normed, top, slice(of_queries, None))
+        mixed = self._attend_from_last(query, both, packed, cos, sin)
+        top_x = x[packed.ends] + self._output(mixed, top)
+        return self._final_norm(self._fed_forward(top_x, top))[:batch]
+
+    def read_on(self, embedded: Float[Tensor, "new size"], kept: "Kept") -> Float[Tensor, " size"]:
+        """The hidden state at the end of one document of which ``kept`` is what was read before.
+
+        Args:
+            embedded: tokens that follow, at least one.
+            kept: grows by their keys and values.
+        """
+        count = len(embedded)
+        lengths = torch.tensor([count])
+        real = torch.ones(1, count, dtype=torch.bool)
+        packed = Packed(embedded, count, real, [count], lengths - 1, kept.tokens)
+        cos, sin = (table[kept.tokens :] for table in self._angles(kept.tokens + count))
+        x = self._entered(packed)
+        of_queries = self.heads * self.groups * self.size
+        for index, weights in enumerate(self._layers()):
+            qkv = self._projected(self._normed(x, weights), weights, slice(None))
+            keys, values = kept.extended(index, self._by_head(qkv[:, of_queries:]), cos, sin)
+            queries = qkv[:, :of_queries].view(count, self.heads, self.groups, self.size)
+            queries = _rotated(queries.permute(1, 2, 0, 3) * self.size**-0.5, cos, sin)
+            scores = queries @ keys.transpose(1, 2).unsqueeze(1)
+            scores = scores + torch.full_like(scores[0, 0], -torch.inf).triu_(kept.tokens + 1)
+            mixed = torch.softmax(scores, dim=-1) @ values.unsqueeze(1)
+            mixed = mixed.permute(2, 0, 1, 3).reshape(count, of_queries)
+            x = self._fed_forward(x + self._output(mixed, weights), weights)
+        kept.tokens += count
+        last: Tensor = self._final_norm(x[-1:])[0]
+        return last
+
+    def _by_head(self, both: Tensor) -> Tensor:
+        return both.view(len(both), 2 * self.heads, self.size).transpose(0, 1)
+
+    def _layer(
+        self, x: Tensor, weights: Weights, packed: Packed, cos: Tensor, sin: Tensor
+    ) -> Tensor:
+        qkv = self._projected(self._normed(x, weights), weights, slice(None))
+        mixed = causal_attention(qkv, packed.lengths, cos, sin, self.heads, self.groups)
+        return self._fed_forward(x + self._output(mixed, weights), weights)
+
+    def _attend_from_last(
+        self, query: Tensor, both: Tensor, packed: Packed, cos: Tensor, sin: Tensor
+    ) -> Tensor:
+        """Attention of each document's last position: one query, keys and values of all."""
+        batch, length = packed.is_real.shape
+        heads, groups, size = self.heads, self.groups, self.size
+        last = torch.tensor(packed.lengths) - 1
+        query = query.view(batch, heads * groups, size) * size**-0.5
+        query = _rotated(query, cos[last].unsqueeze(1), sin[last].unsqueeze(1))
+        padded = both.new_zeros(batch, length, both.shape[1])
+        padded = padded.index_put((packed.is_real,), both[: packed.count])
+        keys, values = padded.view(batch, length, 2 * heads, size).transpose(1, 2).chunk(2, dim=1)
+        scores = query.view(batch, heads, groups, size) @ _rotated(keys, cos, sin).transpose(2, 3)
+        scores = scores.masked_fill(~packed.is_real[:, None, None], -torch.inf)
+        mixed = torch.softmax(scores, dim=-1) @ values
+        return mixed.reshape(batch, heads * groups * size)
+
+    def _layers(self) -> list[Weights]:
+        """The weights; kept between calls until a parameter changes, unless gradients need them."""
+        parameters = list(self.model.parameters())
+        if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
+            return self._weights()
+        versions = tuple(p._version for p in parameters)
+        if self._kept is None or self._kept[0] != versions:
+            with torch.no_grad():
+                self._kept = versions, self._weights()
+        return self._kept[1]
+
+    @abstractmethod
+    def _weights(self) -> list[Weights]:
+        """Every layer's weights in the arithmetic's type."""
+
+    @abstractmethod
+    def _entered(self, packed: Packed) -> Tensor:
+        """What the first layer gets."""
+
+    @abstractmethod
+    def _angles(self, length: int) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of each position's rotation, ``[length, size / 2]``."""
+
+    @abstractmethod
+    def _normed(self, x: Tensor, weights: Weights) -> Tensor:
+        """What attention gets."""
+
+    @abstractmethod
+    def _projected(self, normed: Tensor, weights: Weights, part: slice) -> Tensor:
+        """Queries, keys and values side by side, or a part of that width."""
+
+    @abstractmethod
+    def _output(self, mixed: Tensor, weights: Weights) -> Tensor:
+        """Attention's last product."""
+
+    @abstractmethod
+    def _fed_forward(self, x: Tensor, weights: Weights) -> Tensor:
+        """The feed-forward half of a layer, the residual included."""
+
+    @abstractmethod
+    def _final_norm(self, x: Tensor) -> Tensor:
+        """Hidden states, float32."""
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    half = x.shape[-1] // 2
+    first, second = x[..., :half], x[..., half:]
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)

@@ -1,0 +1,144 @@
+"""A history that grows: what was read of it stays read, and a new item costs its own token alone.
+
+Only where order means something: a history of random order is drawn anew when it has grown, and no
+token of it stands where it stood.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cllm4rec.data.interactions import Interactions, newest_once
+from cllm4rec.documents.recommendation import prediction_document
+from cllm4rec.ensemble.formula import blendable, blended
+from cllm4rec.errors import InputError
+from cllm4rec.models.cpu_layers.packed import Kept
+from cllm4rec.ranking import list_length, top_k
+from cllm4rec.recommender.saved import Recommender
+
+NOBODY = np.array([-1], np.int32)
+
+
+class GrowingHistory:
+    """Recommendations for someone whose history grows while we watch.
+
+    Keys and values of the tokens read are kept, in every layer (some 170 kB for 50 items and two
+    layers of SmolLM2, in float32); the scores are those of `Recommender.recommend_for_history` but
+    for rounding. A history longer than ``corpus.max_items`` is read anew with every item, for its
+    oldest item leaves the document; and one of whose items one comes again, for that one moves.
+
+    Args:
+        recommender: of a run in time order (``finetune.target = "next"``).
+        items: external ids of the history so far, oldest first.
+
+    Raises:
+        InputError: the run's histories are sets, or its backbone is run by the library, which keeps
+            nothing we could go on from.
+        UnknownId: an item that is not in the run.
+    """
+
+    def __init__(self, recommender: Recommender, items: Sequence[str] = ()) -> None:
+        config, layers = recommender.assembly.config, recommender.model.backbone.layers
+        if config.finetune.target != "next":
+            raise InputError(
+                "histories are sets in this run, so that a longer one is read anew; "
+                "use recommend_for_history, or train with corpus.order=time, finetune.target=next"
+            )
+        if layers is None:
+            raise InputError(
+                f"backbone {config.backbone.name!r} is run by the library and cannot read on; "
+                f"use recommend_for_history"
+            )
+        self._recommender = recommender
+        self._model = recommender.model.eval()
+        self._layers = layers
+        self._items: list[int] = []
+        self._forget()
+        self.append(items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @torch.inference_mode()
+    def append(self, items: Sequence[str]) -> None:
+        """Add what came next, oldest first.
+
+        An item that is there already moves to its new place: the history is then read anew.
+
+        Raises:
+            UnknownId: an item that is not in the run; nothing is added.
+        """
+        numbers = self._recommender.assembly.dataset.items.numbers(list(items)).tolist()
+        whole = newest_once([*self._items, *numbers])
+        if whole == self._items and self._kept.tokens > 0:
+            return
+        new = whole[len(self._items) :]
+        moved = whole[: len(self._items)] != self._items
+        self._items = whole
+        if moved or len(whole) > self._recommender.assembly.config.corpus.max_items:
+            self._forget()
+            new = whole
+        document = self._document(new)
+        # After the first reading, only the items are new.
+        self._read(document if self._kept.tokens == 0 else document[len(document) - len(new) :])
+
+    def recommend(self, k: int = 10) -> list[tuple[str, float]]:
+        """The best ``k`` items that are not in the history, ``[(item_id, score), …]``, best first.
+
+        Raises:
+            InputError: the history is empty, or ``k`` is not positive.
+        """
+        if not self._items:
+            raise InputError("the history is empty; append at least one item id")
+        ids = self._recommender.assembly.dataset.items
+        history = self._history(self._items)
+        items, scores = top_k(self.scores()[None], history, list_length(k, len(ids)))
+        pairs = zip(items[0], scores[0], strict=True)
+        return [(ids.id(int(item)), float(score)) for item, score in pairs if item >= 0]
+
+    @torch.inference_mode()
+    def scores(self) -> NDArray[np.float32]:
+        """Scores ``float32 [items]``: logits, or where there is a prior their blend."""
+        query = self._model.head.query(self._state[None], (self._sum / self._weight)[None])
+        logits = self._model.head(query, self._model.embedding.items).numpy()
+        scorer = self._recommender.scorer
+        if scorer.prior is None:
+            return np.asarray(logits[0], np.float32)
+        prior = scorer.prior.score(NOBODY, self._history(self._items))
+        both: NDArray[np.float32] = blended(blendable(logits), prior, scorer.share)[0]
+        return both
+
+    def _forget(self) -> None:
+        size = self._model.embedding.entities.shape[1]
+        self._kept = Kept()
+        self._state = torch.zeros(size)
+        """Hidden state at the end of what was read."""
+        self._sum, self._weight = torch.zeros(size), torch.tensor(1e-9)
+        """Weighted sum of the items' embeddings and the sum of the weights, as `recent_mean`'s."""
+
+    def _read(self, tokens: Tensor) -> None:
+        embedded = self._model.embedding(tokens[None])[0]
+        self._state = self._layers.read_on(embedded, self._kept)
+        decay = self._model.skip_decay
+        for vector in embedded[self._model.space.is_item(tokens)]:
+            self._sum, self._weight = decay * self._sum + vector, decay * self._weight + 1
+
+    def _document(self, items: list[int]) -> Tensor:
+        assembly = self._recommender.assembly
+        document = prediction_document(
+            None,
+            np.array(items, np.int32),
+            assembly.space,
+            assembly.prompts,
+            assembly.config.corpus,
+            0,
+            target="next",
+        )
+        tokens = np.concatenate([document.prompt, document.main])
+        return torch.from_numpy(tokens.astype(np.int64))
+
+    def _history(self, items: list[int]) -> Interactions:
+        return Interactions.from_lists([items], self._recommender.assembly.space.num_items)

@@ -1,0 +1,169 @@
+"""A trained model as a folder that can be loaded anywhere."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from safetensors.numpy import load_file as load_numpy
+from safetensors.numpy import save_file as save_numpy
+from safetensors.torch import load_file, save_file
+
+from cllm4rec.assembly import Assembly
+from cllm4rec.config import Config
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.interactions import Interactions, newest_once
+from cllm4rec.ensemble.linear import LinearPrior
+from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.models.llms import RecLLM, saved_tensors
+from cllm4rec.ranking import RankedItems, rank_all, top_k
+from cllm4rec.recommender.scorer import ModelScorer
+from cllm4rec.run import atomic_folder, is_sealed, read_json, verify_seal, write_json
+
+FORMAT = 5
+"""Number of the saved model's format; another number is refused."""
+
+
+class Recommender:
+    """A trained run that answers questions.
+
+    Args:
+        scorer: the recommendation-oriented LLM and what it is blended with.
+    """
+
+    def __init__(self, scorer: ModelScorer) -> None:
+        self.scorer = scorer
+        self.model = scorer.model
+        self.assembly = scorer.assembly
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> "Recommender":
+        """Load a run, or a folder written by ``CLLM4Rec.save``.
+
+        Args:
+            folder: of either.
+            device: as of the setting; wherever it was trained.
+
+        Raises:
+            ConfigError: there is no such device.
+            InputError: there is no trained model in ``folder``.
+            IntegrityError: a file of a saved folder is not what was saved; the model was made with
+                another backbone, on other data, or by another format.
+        """
+        if is_sealed(folder):
+            verify_seal(folder)
+        record = _read_record(folder / "model")
+        try:
+            config = Config.model_validate(record["config"])
+        except ValidationError:
+            raise IntegrityError(
+                f"the settings in {folder / 'model' / 'model.json'} are not this version's; "
+                f"train again"
+            ) from None
+        config = config.model_copy(update={"device": device})
+        dataset = Dataset.open(folder / "data")
+        if dataset.fingerprint() != record["data_sha256"]:
+            raise IntegrityError(
+                f"{folder / 'data'} is not what {folder / 'model'} was trained on; train again"
+            )
+        assembly = Assembly.load(config, dataset)
+        if assembly.backbone_fingerprint != record["backbone_sha256"]:
+            raise IntegrityError(
+                f"{folder / 'model'} was trained on another {config.backbone.name!r} than the one "
+                f"found in {assembly.backbone_folder}; restore that backbone or train again"
+            )
+        space = assembly.space
+        model = assembly.rec_llm(torch.zeros(space.num_users + space.num_items, record["size"]))
+        load_tensors(model, load_file(folder / "model" / "model.safetensors"))
+        prior = None
+        if record["prior"] is not None:
+            arrays = load_numpy(folder / "model" / "prior.safetensors")
+            prior = LinearPrior.from_arrays(arrays, record["prior"])
+        return cls(ModelScorer(model, assembly, prior=prior, share=record["blend"]))
+
+    def recommend(self, user_ids: list[str] | None, k: int) -> RankedItems:
+        """The best ``k`` items for known users, everything they have interacted with left out.
+
+        Raises:
+            UnknownId: a user that is not in the run.
+        """
+        dataset = self.assembly.dataset
+        users = (
+            np.arange(len(dataset.users), dtype=np.int32)
+            if user_ids is None
+            else dataset.users.numbers(user_ids)
+        )
+        return rank_all(
+            self.scorer, users, dataset.known("recommend"), k, progress_label="Recommending"
+        )
+
+    def recommend_for_history(self, item_ids: list[str], k: int) -> RankedItems:
+        """The best ``k`` items after a bare history, oldest first, of someone without a token.
+
+        Of a repeated item the newest place counts.
+
+        Raises:
+            UnknownId: an item that is not in the run.
+            InputError: the history is empty.
+        """
+        if not item_ids:
+            raise InputError("the history is empty; give at least one item id")
+        dataset = self.assembly.dataset
+        numbers = newest_once(dataset.items.numbers(item_ids).tolist())
+        history = Interactions.from_lists([numbers], len(dataset.items))
+        nobody = np.array([-1], dtype=np.int32)
+        items, scores = top_k(self.scorer.score(nobody, history), history, k)
+        return RankedItems(nobody, items, scores)
+
+
+def save_model(folder: Path, scorer: ModelScorer) -> None:
+    """Write what was trained and what it depends on: safetensors and JSON, replaced as a whole."""
+    model, assembly = scorer.model, scorer.assembly
+    with atomic_folder(folder) as temporary:
+        tensors = saved_tensors(model)
+        save_file({n: t.contiguous() for n, t in tensors.items()}, temporary / "model.safetensors")
+        if scorer.prior is not None:
+            save_numpy(scorer.prior.arrays(), temporary / "prior.safetensors")
+        write_json(
+            temporary / "model.json",
+            {
+                "format": FORMAT,
+                "config": assembly.config.model_dump(),
+                "backbone_sha256": assembly.backbone_fingerprint,
+                "data_sha256": assembly.dataset.fingerprint(),
+                "size": assembly.words.shape[1],
+                "prior": None if scorer.prior is None else scorer.prior.settings,
+                "blend": scorer.share,
+                "users": assembly.space.num_users,
+                "items": assembly.space.num_items,
+            },
+        )
+
+
+def load_tensors(model: RecLLM, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copy saved tensors in by name.
+
+    Raises:
+        IntegrityError: a tensor is missing, too many, or of another shape.
+    """
+    expected = saved_tensors(model)
+    if differing := expected.keys() ^ tensors.keys():
+        raise IntegrityError(f"saved tensors do not fit the model: {min(differing)} differs")
+    for name, tensor in expected.items():
+        if tensor.shape != tensors[name].shape:
+            raise IntegrityError(f"saved tensor {name} has another shape than the model's")
+    model.load_state_dict(dict(tensors), strict=False)
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    if not (folder / "model.json").is_file():
+        raise InputError(f"no trained model in {folder}; run `cllm4rec train` first")
+    record: dict[str, Any] = read_json(folder / "model.json")
+    if record.get("format") != FORMAT:
+        raise IntegrityError(
+            f"{folder / 'model.json'} has format {record.get('format')!r}; "
+            f"this version reads {FORMAT}"
+        )
+    return record

@@ -1,0 +1,241 @@
+"""A folder of shards: what is asked of it, which shards are done, and when all are.
+
+    OUT/
+      batch.json            model, data, k and cut: another of these is refused
+      part-00000.parquet    lists of the first users
+      part-00000.json       written after it: its users, its rows, its sha256
+      _SUCCESS              all shards with their sha256; written last
+
+A file appears under its name when it is whole (`rundir`), so that a killed process leaves a shard
+done or not begun. Nothing here needs the processes to talk: a shard's number says whose it is.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cllm4rec import progress
+from cllm4rec.data.ids import IdMap
+from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.ranking import RankedItems, write_lists
+from cllm4rec.run import read_json, sha256_file, write_json
+
+FORMAT = 1
+"""Number of the folder's format; another number is refused."""
+
+_NAMES = {
+    "format": "in another format",
+    "model": "of another model or other data",
+    "histories": "of other histories",
+    "k": "of another k",
+    "shard_users": "cut by another --shard-users",
+    "users": "of another number of users",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Consecutive rows of the audience.
+
+    Attributes:
+        number: place among the shards.
+        start: first row.
+        end: the row after the last one.
+    """
+
+    number: int
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """Name of its files without their ending."""
+        return f"part-{self.number:05}"
+
+
+def usable(folder: Path) -> bool:
+    """Make the folder of shards where it is absent; whether lists were begun in it.
+
+    Raises:
+        InputError: it is a file, or holds something else.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"--out {folder} is a file; choose another path") from None
+    # Listed before it is read: another process may write the first files in between.
+    foreign = [x.name for x in folder.iterdir() if not x.name.startswith(".")]
+    begun = (folder / "batch.json").is_file()
+    if foreign and not begun:
+        raise InputError(
+            f"--out {folder} is not empty and holds no batch.json; choose another folder"
+        )
+    return begun
+
+
+@dataclass(frozen=True)
+class ShardFolder:
+    """Lists of all users of an audience, cut into shards.
+
+    Attributes:
+        path: the folder.
+        model: sha256 over the model and the data behind it.
+        histories: sha256 of the histories file; None for the users of the run.
+        k: length of the lists.
+        shard_users: users of one shard.
+        users: users in all.
+    """
+
+    path: Path
+    model: str
+    histories: str | None
+    k: int
+    shard_users: int
+    users: int
+
+    def open(self) -> None:
+        """Begin the folder, or go on with it.
+
+        Raises:
+            InputError: it was begun with another model, k or cut, or holds something else.
+        """
+        asked = self._asked
+        if not usable(self.path):
+            write_json(self.path / "batch.json", asked)
+            return
+        found = read_json(self.path / "batch.json")
+        for key, what in _NAMES.items():
+            if not isinstance(found, dict) or found.get(key) != asked[key]:
+                raise InputError(
+                    f"--out {self.path} holds lists {what} ({key} differs in batch.json); "
+                    f"choose another folder or remove this one"
+                )
+
+    @cached_property
+    def shards(self) -> list[Shard]:
+        """All shards, in order."""
+        starts = range(0, self.users, self.shard_users)
+        return [
+            Shard(number, start, min(start + self.shard_users, self.users))
+            for number, start in enumerate(starts)
+        ]
+
+    def own(self, rank: int, world_size: int) -> list[Shard]:
+        """The shards of one of ``world_size`` processes: every ``world_size``-th."""
+        return self.shards[rank::world_size]
+
+    def is_done(self, shard: Shard) -> bool:
+        """Whether a shard is there as it was written; a changed one is to be written anew."""
+        record, lists = self._record(shard), self._lists(shard)
+        if not record.is_file() or not lists.is_file():
+            return False
+        found = self._read(shard)
+        if found is None or sha256_file(lists) != found["sha256"]:
+            progress.note(f"{lists.name} is not what its record says: it is written anew")
+            return False
+        return True
+
+    def write(self, shard: Shard, user_ids: Any, ranked: RankedItems, items: IdMap) -> None:
+        """Write a shard's lists, then its record.
+
+        Args:
+            shard: which.
+            user_ids: Arrow array of text, ``[end - start]``.
+            ranked: its lists, in the same order.
+            items: ids of the items.
+        """
+        self._record(shard).unlink(missing_ok=True)
+        for leftover in self.path.glob(f".{shard.name}.*.tmp-*"):
+            leftover.unlink(missing_ok=True)
+        rows = write_lists(self._lists(shard), user_ids, ranked, items)
+        sha256 = sha256_file(self._lists(shard))
+        write_json(self._record(shard), self._described(shard, rows, sha256))
+
+    def finish(self) -> bool:
+        """Write ``_SUCCESS`` if every shard has its record; whoever comes last does it.
+
+        Raises:
+            IntegrityError: a record is not of this folder's shards.
+        """
+        if not all(self._record(shard).is_file() for shard in self.shards):
+            return False
+        records: dict[str, dict[str, Any]] = {}
+        for shard in self.shards:
+            record = self._read(shard)
+            if record is None:
+                raise IntegrityError(
+                    f"{self._record(shard)} is not of this model, k and cut; remove it and run the "
+                    f"same command again"
+                )
+            records[shard.name] = record
+        write_json(
+            self.path / "_SUCCESS",
+            {
+                **self._asked,
+                "rows": sum(record["rows"] for record in records.values()),
+                "files": {
+                    self._lists(shard).name: records[shard.name]["sha256"] for shard in self.shards
+                },
+            },
+        )
+        return True
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "histories": self.histories,
+            "k": self.k,
+            "shard_users": self.shard_users,
+            "users": self.users,
+        }
+
+    def _read(self, shard: Shard) -> dict[str, Any] | None:
+        """A shard's record; None if it is damaged or tells of something else."""
+        try:
+            found = read_json(self._record(shard))
+        except IntegrityError:
+            return None
+        if not isinstance(found, dict):
+            return None
+        wanted = self._described(shard, found.get("rows"), found.get("sha256"))
+        return found if found == wanted and isinstance(found["rows"], int) else None
+
+    def _described(self, shard: Shard, rows: Any, sha256: Any) -> dict[str, Any]:
+        bounds = [shard.start, shard.end]
+        return {"model": self.model, "k": self.k, "users": bounds, "rows": rows, "sha256": sha256}
+
+    def _lists(self, shard: Shard) -> Path:
+        return self.path / f"{shard.name}.parquet"
+
+    def _record(self, shard: Shard) -> Path:
+        return self.path / f"{shard.name}.json"
+
+
+def place_among_processes() -> tuple[int, int]:
+    """``RANK`` and ``WORLD_SIZE`` as torchrun sets them; (0, 1) where it does not.
+
+    Raises:
+        InputError: they are no numbers, or do not fit together.
+    """
+    given = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    try:
+        rank, world_size = map(int, given)
+    except ValueError:
+        rank, world_size = -1, 0
+    if not 0 <= rank < world_size:
+        raise InputError(
+            f"RANK={given[0]} and WORLD_SIZE={given[1]} in the environment do not fit together; "
+            f"unset them or start with torchrun"
+        )
+    return rank, world_size
+
+
+def ids_of(ids: pa.LargeStringArray, shard: Shard) -> Any:
+    """The user ids of a shard, a view."""
+    return ids.slice(shard.start, shard.end - shard.start)

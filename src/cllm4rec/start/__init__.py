@@ -1,0 +1,1 @@
+"""Where item vectors start: factors of interactions and texts, words, or noise."""

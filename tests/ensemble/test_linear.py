@@ -1,0 +1,226 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cllm4rec import progress
+from cllm4rec.baselines import BASELINES, Context, ease
+from cllm4rec.baselines.tuning import tune
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.ensemble import linear as linear_prior
+from cllm4rec.ensemble.linear import WINDOWS, LinearPrior, ages, cut, fit, largest, search
+from cllm4rec.evaluation.protocol import evaluate_scorer
+from reference import linear_prior as reference
+from support.input_folder import write_rows
+from support.planted import planted
+from support.strategies import histories
+
+__all__ = ["planted"]
+
+PLAIN = {"l2": 100, "alpha": 0.0, "windows": False, "decay": 1.0}
+
+
+def lists(interactions: Interactions) -> list[list[int]]:
+    return [interactions.of(user).tolist() for user in range(interactions.num_users)]
+
+
+def log(users: int = 40, items: int = 25, each: int = 7, **columns: bool) -> list[dict]:
+    """Everyone goes on by 3 or 4 items from where they are; with a timestamp where asked."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for user in range(users):
+        item = int(rng.integers(items))
+        for place in range(each):
+            rows.append({"user_id": f"u{user}", "item_id": f"i{item:02}"})
+            rows[-1] |= {name: 1000 * user + place for name in columns}
+            item = (item + 3 + int(rng.integers(2))) % items
+    return rows
+
+
+def prepared(folder, protocol: str, **columns: bool) -> Dataset:
+    write_rows(folder / "in", "interactions", log(**columns))
+    words = [{"item_id": f"i{n:02}", "title": f"word{n % 4} word{n % 3}"} for n in range(25)]
+    write_rows(folder / "in", "items", words)
+    return Dataset.load(folder / "in", protocol=protocol, folder=folder / "data")
+
+
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory) -> Dataset:
+    return prepared(tmp_path_factory.mktemp("sequences"), "leave-last-out", timestamp=True)
+
+
+@pytest.fixture(scope="module")
+def found(sequences) -> LinearPrior:
+    with progress.quiet():
+        return search(sequences, 3)
+
+
+def test_windows_are_all_runs_of_consecutive_items():
+    rows = Interactions.from_lists([[4, 1, 3, 0], [], [2, 5], [5, 0, 1], [3]], 6)
+    assert lists(cut(rows, 3)) == [[4, 1, 3], [1, 3, 0], [2, 5], [5, 0, 1], [3]]
+
+
+@given(histories(num_items=8), st.integers(1, 6))
+def test_windows_equal_the_slow_version(rows, length):
+    wanted = [window for row in rows for window in reference.windows(row, length)]
+    assert lists(cut(Interactions.from_lists(rows, 8), length)) == wanted
+
+
+def test_the_age_of_an_item_is_the_number_of_later_ones_of_its_history():
+    rows = Interactions.from_lists([[9, 2, 7], [], [3], [8, 1]], 10)
+    assert ages(rows).tolist() == [2, 1, 0, 0, 1, 0]
+
+
+@given(histories(num_items=8), st.sampled_from([1.0, 0.8, 0.5]))
+def test_scores_equal_the_slow_loop_over_each_history_in_its_own_order(rows, decay):
+    weights = np.random.default_rng(1).normal(size=(8, 8)).astype(np.float32)
+    prior = LinearPrior(weights, {**PLAIN, "decay": decay})
+    scores = prior.score(np.arange(len(rows)), Interactions.from_lists(rows, 8))
+    assert scores.dtype == np.float32
+    for row, history in enumerate(rows):
+        wanted = reference.scores(history, weights, decay)
+        np.testing.assert_allclose(scores[row], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_with_decay_the_newest_item_of_an_unsorted_history_counts_most():
+    # Item 2 is the newest and says item 0; item 1 is older and says item 3.
+    weights = np.zeros((4, 4), np.float32)
+    weights[2, 0], weights[1, 3] = 1, 1
+    prior = LinearPrior(weights, {**PLAIN, "decay": 0.5})
+    newest_last, newest_first = prior.score(
+        np.array([0, 1]), Interactions.from_lists([[1, 2], [2, 1]], 4)
+    )
+    assert newest_last[0] == pytest.approx(2 * newest_last[3])
+    assert newest_first[3] == pytest.approx(2 * newest_first[0])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 30.0])
+def test_averaged_weights_equal_the_dense_computation(sequences, alpha):
+    settings = {"l2": 20.0, "alpha": alpha, "windows": True, "decay": 0.8}
+    with progress.quiet():
+        fitted = fit(sequences, settings, Context.of(sequences, 3))
+    texts = Context.of(sequences, 3).text_vectors.astype(float)
+    assert texts.shape[1] > 1
+    train = lists(sequences.part("train"))
+    wanted = reference.averaged(train, len(sequences.items), WINDOWS, 20.0, texts, alpha)
+    np.testing.assert_allclose(fitted.weights, wanted, rtol=1e-3, atol=1e-4)
+    assert fitted.settings == settings
+
+
+def test_plain_weights_equal_the_dense_computation(sequences):
+    settings = {"l2": 20.0, "alpha": 5.0, "windows": False, "decay": 1.0}
+    texts = Context.of(sequences, 3).text_vectors.astype(float)
+    train = [(1.0, history) for history in lists(sequences.part("train"))]
+    wanted = reference.ease(train, len(sequences.items), 20.0, texts, 5.0)
+    np.testing.assert_allclose(
+        fit(sequences, settings, Context.of(sequences, 3)).weights, wanted, rtol=1e-3, atol=1e-5
+    )
+
+
+def test_the_search_gives_the_very_weights_of_the_settings_it_chose(sequences, found):
+    dataset = Dataset.open(sequences.folder)
+    again = fit(dataset, found.settings, Context.of(dataset, 3))
+    assert again.weights.tobytes() == found.weights.tobytes()
+    assert found.weights.flags.c_contiguous
+
+
+@given(st.integers(0, 50), st.integers(1, 12))
+def test_the_largest_weights_of_every_row_are_kept(seed, kept):
+    weights = np.random.default_rng(seed).normal(size=(9, 9)).astype(np.float32)
+    some = largest(weights, kept)
+    if kept >= 9:
+        assert some is weights
+        return
+    dense = some.toarray()
+    for row in range(9):
+        wanted = sorted(range(9), key=lambda item: -abs(weights[row, item]))[:kept]
+        assert set(np.flatnonzero(dense[row])) == set(wanted)
+        assert (dense[row, wanted] == weights[row, wanted]).all()
+
+
+@given(histories(num_items=8), st.sampled_from([1.0, 0.5]), st.sampled_from([3, 8]))
+def test_sparse_weights_score_as_the_same_dense_ones_and_survive_as_arrays(rows, decay, kept):
+    weights = largest(np.random.default_rng(1).normal(size=(8, 8)).astype(np.float32), kept)
+    prior = LinearPrior(weights, {**PLAIN, "decay": decay})
+    dense = weights if isinstance(weights, np.ndarray) else weights.toarray()
+    users, known = np.arange(len(rows)), Interactions.from_lists(rows, 8)
+    wanted = LinearPrior(dense, prior.settings).score(users, known)
+    again = LinearPrior.from_arrays(prior.arrays(), prior.settings)
+    np.testing.assert_allclose(prior.score(users, known), wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(again.score(users, known), prior.score(users, known))
+
+
+def test_the_search_keeps_the_best_of_all_it_may_try(sequences, found):
+    with progress.quiet():
+        chosen = tune(BASELINES["ease-text"], sequences, Context.of(sequences, 3)).settings
+        best = evaluate_scorer(found, sequences, "valid").selection
+        for windows in (False, True):
+            for decay in linear_prior.DECAYS:
+                settings = {**chosen, "windows": windows, "decay": decay}
+                other = evaluate_scorer(
+                    fit(sequences, settings, Context.of(sequences, 3)), sequences, "valid"
+                )
+                assert best >= other.selection - 1e-6, settings
+    assert {key: found.settings[key] for key in chosen} == chosen
+
+
+def tried(monkeypatch, dataset: Dataset) -> set[tuple[bool, float]]:
+    """Windows and decay of every prior that the search looked at."""
+    seen, selection_of = set(), linear_prior.selection_of
+
+    def noting(prior, *sample):
+        seen.add((prior.settings["windows"], prior.settings["decay"]))
+        return selection_of(prior, *sample)
+
+    monkeypatch.setattr(linear_prior, "selection_of", noting)
+    with progress.quiet():
+        search(dataset, 0)
+    return seen
+
+
+def test_order_and_age_are_tried_where_the_newest_are_held_out(monkeypatch, sequences):
+    decays = {1.0, 0.8, 0.6}
+    assert tried(monkeypatch, sequences) == {(w, d) for w in (False, True) for d in decays}
+
+
+def test_age_plays_no_part_where_held_out_items_are_of_any_age(monkeypatch, tmp_path):
+    dataset = prepared(tmp_path, "paper", timestamp=True)
+    assert dataset.ordered
+    assert tried(monkeypatch, dataset) == {(False, 1.0), (True, 1.0)}
+
+
+def test_a_log_without_order_has_neither_windows_nor_ages(monkeypatch, tmp_path):
+    dataset = prepared(tmp_path, "paper")
+    assert not dataset.ordered
+    assert tried(monkeypatch, dataset) == {(False, 1.0)}
+
+
+def test_a_catalogue_too_large_for_a_square_matrix_has_no_prior_and_that_is_said(
+    monkeypatch, planted
+):
+    notes: list[str] = []
+    monkeypatch.setattr(progress, "note", notes.append)
+    num_items = len(planted.dataset.items)
+    monkeypatch.setattr(ease, "MAX_ITEMS", num_items - 1)
+    assert search(planted.dataset, 0) is None
+    assert len(notes) == 1
+    assert notes[0].startswith(f"no linear prior: {num_items} items are more than")
+
+
+def test_without_texts_the_prior_is_plain_ease(tmp_path):
+    write_rows(tmp_path / "in", "interactions", log(timestamp=True))
+    dataset = Dataset.load(tmp_path / "in", folder=tmp_path / "data")
+    with progress.quiet():
+        prior = search(dataset, 0)
+    assert prior.settings["alpha"] == 0
+    again = fit(dataset, prior.settings, Context.of(dataset, 0))
+    assert again.weights.tobytes() == prior.weights.tobytes()
+
+
+def test_the_prior_is_as_good_as_the_best_baseline_it_contains(planted):
+    with progress.quiet():
+        prior = search(planted.dataset, 0)
+        tuned = tune(BASELINES["ease-text"], planted.dataset)
+        selection = evaluate_scorer(prior, planted.dataset, "valid").selection
+    assert selection >= tuned.valid.selection - 0.01

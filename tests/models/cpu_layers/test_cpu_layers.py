@@ -1,0 +1,140 @@
+"""Llama's and GPT-2's forward passes, written out, against the library's from the same weights."""
+
+from unittest.mock import patch
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cllm4rec.config import BackboneConfig
+from cllm4rec.models.backbone import Backbone, load_backbone
+from cllm4rec.models.cpu_layers.packed import Kept
+from support.tiny_backbone import SIZE, write_tiny_gpt2, write_tiny_llama
+
+WRITERS = {"llama": write_tiny_llama, "gpt2": write_tiny_gpt2}
+TRAINED = {"llama": 3 * 9 + 1, "gpt2": 3 * 12 + 3}
+"""Parameters of three layers and the final norm, and of GPT-2's positions."""
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def folder(request, tmp_path_factory):
+    return WRITERS[request.param](tmp_path_factory.mktemp(request.param), layers=3)
+
+
+def load(folder, **changes) -> tuple[Backbone, torch.Tensor]:
+    """A backbone whose norm weights are not all one, nor its biases zero."""
+    config = BackboneConfig(**{"depth": None, "dtype": "float32", **changes})
+    backbone, words = load_backbone(folder, config, seed=0)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in backbone.model.named_parameters():
+            if "norm" in name or "ln_" in name:
+                parameter.copy_(0.5 + torch.rand(parameter.shape, generator=generator))
+            elif name.endswith("bias"):
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return backbone, words
+
+
+def by_the_library(backbone: Backbone) -> Backbone:
+    plain = Backbone(backbone.model, trained=backbone.trained, autocast=backbone.autocast)
+    plain.layers = None
+    return plain
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    st.sampled_from(["frozen", "full"]),
+    st.booleans(),
+    st.sampled_from([0, 32]),
+)
+@settings(max_examples=30)
+def test_hidden_states_and_gradients_are_the_librarys(folder, lengths, mode, only_last, few):
+    backbone, _ = load(folder, mode=mode)
+    assert backbone.layers is not None
+    generator = torch.Generator().manual_seed(len(lengths))
+    embedded = torch.randn(len(lengths), max(lengths), SIZE, generator=generator)
+    pull = torch.randn(len(lengths), max(lengths), SIZE, generator=generator)
+    is_real = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+    pull[~is_real] = 0
+    found = []
+    for variant in (backbone, by_the_library(backbone)):
+        given_in = embedded.clone().requires_grad_()
+        variant.zero_grad()
+        sizes = torch.tensor(lengths)
+        with (
+            patch("cllm4rec.models.cpu_layers.packed.FEW", few),
+            patch("cllm4rec.models.cpu_layers.fused.FEW", few),
+        ):
+            hidden = variant.last(given_in, sizes) if only_last else variant(given_in, sizes)
+        (hidden * (pull[:, 0] if only_last else pull)).sum().backward()
+        weights = [p.grad.clone() for p in variant.parameters() if p.grad is not None]
+        kept = hidden if only_last else hidden[is_real]
+        found.append((kept.detach(), given_in.grad, weights))
+    ours, theirs = found
+    torch.testing.assert_close(ours[0], theirs[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours[1], theirs[1], rtol=1e-3, atol=1e-5)
+    expected = 0 if mode == "frozen" else TRAINED[backbone.model.config.model_type]
+    assert len(ours[2]) == len(theirs[2]) == expected
+    for mine, its in zip(ours[2], theirs[2], strict=True):
+        torch.testing.assert_close(mine, its, rtol=1e-3, atol=1e-4)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=5))
+@settings(max_examples=30)
+def test_a_document_read_on_piece_by_piece_is_a_document_read_at_once(folder, pieces):
+    backbone, _ = load(folder)
+    generator = torch.Generator().manual_seed(sum(pieces))
+    embedded = torch.randn(sum(pieces), SIZE, generator=generator)
+    wanted = by_the_library(backbone)(embedded[None])[0]
+    kept, read = Kept(), 0
+    with torch.no_grad():
+        for piece in pieces:
+            state = backbone.layers.read_on(embedded[read : read + piece], kept)
+            read += piece
+            assert kept.tokens == read
+            torch.testing.assert_close(state, wanted[read - 1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("writer", [write_tiny_llama, write_tiny_gpt2])
+def test_the_last_position_alone_is_the_same_as_among_all(writer, tmp_path):
+    backbone, words = load(writer(tmp_path))
+    lengths = torch.tensor([4, 1, 6])
+    embedded = words[torch.arange(18).reshape(3, 6)]
+    with torch.no_grad():
+        everywhere = backbone(embedded)[torch.arange(3), lengths - 1]
+        torch.testing.assert_close(backbone.last(embedded, lengths), everywhere)
+
+
+def test_bfloat16_stays_near_the_librarys(folder):
+    exact, words = load(folder)
+    half, _ = load(folder, dtype="bfloat16")
+    embedded = words[torch.arange(24).reshape(2, 12)]
+    with torch.no_grad():
+        expected = exact(embedded)
+        ours = (half(embedded) - expected).norm()
+        theirs = (by_the_library(half)(embedded) - expected).norm()
+    assert ours <= 2 * theirs < 0.05 * expected.norm()
+
+
+def test_weights_that_change_are_seen_at_once(folder):
+    backbone, words = load(folder, mode="full")
+    embedded = words[torch.arange(5).unsqueeze(0)]
+    with torch.no_grad():
+        before = backbone(embedded)
+        assert torch.equal(backbone(embedded), before)
+        for parameter in backbone.parameters():
+            parameter.mul_(1.5)
+        after = backbone(embedded)
+        torch.testing.assert_close(after, by_the_library(backbone)(embedded))
+    assert not torch.allclose(before, after)
+
+
+def test_what_is_too_long_to_materialise_goes_through_the_library(folder, monkeypatch):
+    backbone, words = load(folder)
+    embedded = words[torch.arange(6).unsqueeze(0)]
+    with torch.no_grad():
+        short = backbone(embedded)
+        monkeypatch.setattr("cllm4rec.models.backbone.LONGEST", 5)
+        monkeypatch.setattr(backbone.layers, "forward", None)
+        torch.testing.assert_close(backbone(embedded), short)

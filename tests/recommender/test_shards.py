@@ -1,0 +1,168 @@
+"""A folder of shards knows what is done, and for what."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cllm4rec import progress
+from cllm4rec.data.ids import IdMap
+from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender.shards import ShardFolder, ids_of, place_among_processes
+
+ITEMS = IdMap.from_ids(["a", "b", "c"], "item")
+USERS = IdMap.from_ids([f"u{n}" for n in range(7)], "user")
+
+
+def folder(path, **changes) -> ShardFolder:
+    asked = {"model": "m", "histories": None, "k": 2, "shard_users": 3, "users": 7, **changes}
+    return ShardFolder(path, **asked)
+
+
+def write(shards: ShardFolder, shard) -> None:
+    lists = RankedItems.empty(np.arange(shard.start, shard.end), 2)
+    lists.items[:], lists.scores[:] = [2, shard.number % 2], [0.5, -1.0]
+    shards.write(shard, ids_of(USERS.external, shard), lists, ITEMS)
+
+
+@pytest.fixture
+def done(tmp_path) -> ShardFolder:
+    shards = folder(tmp_path / "out")
+    shards.open()
+    for shard in shards.shards:
+        write(shards, shard)
+    return shards
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 5])
+def test_every_shard_is_one_process_own(tmp_path, world_size):
+    shards = folder(tmp_path, users=20)
+    assert [(x.start, x.end) for x in shards.shards][-1] == (18, 20)
+    own = [shard for rank in range(world_size) for shard in shards.own(rank, world_size)]
+    assert sorted(own, key=lambda shard: shard.number) == shards.shards
+
+
+def test_a_folder_is_finished_when_all_shards_are_there(tmp_path):
+    shards = folder(tmp_path)
+    shards.open()
+    for shard in shards.shards[1:]:
+        write(shards, shard)
+        assert not shards.finish()
+    with pytest.raises(InputError, match="is not finished"):
+        RankedItems.read(tmp_path, USERS, ITEMS, 2)
+    write(shards, shards.shards[0])
+    assert shards.finish()
+    success = json.loads((tmp_path / "_SUCCESS").read_text())
+    assert success["rows"] == 14
+    assert list(success["files"]) == [f"part-0000{n}.parquet" for n in range(3)]
+    ranked = RankedItems.read(tmp_path, USERS, ITEMS, 2)
+    assert ranked.users.tolist() == list(range(7))
+    assert ranked.items.tolist() == [[2, 0]] * 3 + [[2, 1]] * 3 + [[2, 0]]
+
+
+def test_it_goes_on_where_it_stood(done):
+    again = folder(done.path)
+    again.open()
+    assert all(again.is_done(shard) for shard in again.shards)
+
+
+def test_a_shard_without_its_record_is_not_done(done):
+    (done.path / "part-00001.json").unlink()
+    assert [done.is_done(shard) for shard in done.shards] == [True, False, True]
+
+
+def test_a_shard_that_has_changed_is_written_anew(done, capsys):
+    lists = done.path / "part-00001.parquet"
+    before = lists.read_bytes()
+    lists.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    assert not done.is_done(done.shards[1])
+    assert "part-00001.parquet is not what its record says" in capsys.readouterr().err
+    (done.path / ".part-00001.parquet.tmp-77").touch()
+    write(done, done.shards[1])
+    assert lists.read_bytes() == before
+    assert not list(done.path.glob(".*"))
+
+
+@pytest.mark.parametrize("damage", ["", "[1]", "{}", '{"rows": 2}'])
+def test_a_shard_whose_record_is_damaged_is_written_anew(done, damage):
+    (done.path / "part-00002.json").write_text(damage)
+    with progress.quiet():
+        assert [done.is_done(shard) for shard in done.shards] == [True, True, False]
+    with pytest.raises(IntegrityError, match=r"part-00002\.json is not of this model"):
+        done.finish()
+    write(done, done.shards[2])
+    assert done.finish()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "other"}, "lists of another model or other data"),
+        ({"k": 3}, "lists of another k"),
+        ({"shard_users": 4}, "lists cut by another --shard-users"),
+        ({"users": 8}, "lists of another number of users"),
+        ({"histories": "f"}, "lists of other histories"),
+    ],
+)
+def test_another_question_in_the_same_folder_is_refused(done, change, message):
+    with pytest.raises(InputError, match=message) as caught:
+        folder(done.path, **change).open()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"is not empty and holds no batch\.json"):
+        folder(tmp_path).open()
+    with pytest.raises(InputError, match="is a file"):
+        folder(tmp_path / "notes.txt").open()
+
+
+def test_a_record_of_another_folder_is_refused_at_the_end(done):
+    other = folder(done.path, model="other")
+    with pytest.raises(IntegrityError, match=r"part-00000\.json is not of this model"):
+        other.finish()
+    with progress.quiet():
+        assert not any(map(other.is_done, other.shards))
+
+
+def test_a_folder_without_lists_is_no_topk(tmp_path):
+    with pytest.raises(InputError, match=r"holds no \*\.parquet"):
+        RankedItems.read(tmp_path, USERS, ITEMS, 2)
+
+
+@pytest.mark.parametrize(
+    ("rank", "world_size"), [("2", "2"), ("-1", "2"), ("x", "2"), ("0", "0"), ("1", None)]
+)
+def test_a_place_that_cannot_be_is_refused(monkeypatch, rank, world_size):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if world_size is not None:
+        monkeypatch.setenv("WORLD_SIZE", world_size)
+    with pytest.raises(InputError, match=f"RANK={rank} and WORLD_SIZE="):
+        place_among_processes()
+
+
+def test_without_torchrun_there_is_one_process(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert place_among_processes() == (0, 1)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert place_among_processes() == (1, 4)
+
+
+def test_lists_that_are_short_leave_no_rows(tmp_path):
+    shards = folder(tmp_path, users=2)
+    shards.open()
+    (shard,) = shards.shards
+    lists = RankedItems(
+        np.arange(2, dtype=np.int32),
+        np.array([[1, -1], [-1, -1]], np.int32),
+        np.array([[0.5, -np.inf], [-np.inf, -np.inf]], np.float32),
+    )
+    shards.write(shard, pa.array(["x", "y"], pa.large_string()), lists, ITEMS)
+    assert shards.finish()
+    assert json.loads((tmp_path / "_SUCCESS").read_text())["rows"] == 1

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cllm4rec import CLLM4Rec, Dataset, progress, stages
+from cllm4rec import CLLM4Rec, Dataset, progress
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.errors import InputError, IntegrityError, RunError, UnknownId
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
+from cllm4rec.stages.recommend import recommend
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
 
@@ -60,9 +61,9 @@ def test_a_saved_folder_recommends_into_a_file_and_after_a_history(fitted, tmp_p
     saved, out = RunDir(tmp_path / "saved"), tmp_path / "lists.parquet"
     user = dataset.users.id(7)
     with progress.quiet():
-        assert stages.recommend(saved, out=out, k=3)["users"] == len(dataset.users)
-        assert stages.recommend(saved, users=[user], k=3)["users"] == 1
-        assert stages.recommend(saved, history=[dataset.items.id(3)])["recommendations"]
+        assert recommend(saved, out=out, k=3)["users"] == len(dataset.users)
+        assert recommend(saved, users=[user], k=3)["users"] == 1
+        assert recommend(saved, history=[dataset.items.id(3)])["recommendations"]
     ranked = RankedItems.read(out, dataset.users, dataset.items, 3)
     assert dataset.items.ids(ranked.items[7]) == [
         item for item, _ in model.recommend([user], 3)[user]

@@ -1,5 +1,6 @@
 """CLLM4Rec: a language model that ranks the whole catalogue in one forward pass."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -7,11 +8,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CLLM4Rec", "Config", "Dataset"]
 
+_HOMES = {"CLLM4Rec": "api", "Config": "config", "Dataset": "data.dataset"}
+
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that the command line answers ``--help`` without loading torch."""
-    if name in __all__:
-        from cllm4rec import api
-
-        return getattr(api, name)
+    if name in _HOMES:
+        return getattr(import_module(f"cllm4rec.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from cllm4rec import stages
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError, RunError
@@ -27,6 +26,10 @@ from cllm4rec.run import (
     verify_seal,
     write_json,
 )
+from cllm4rec.stages.batch import recommend_batch
+from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.prepare import adopt
+from cllm4rec.stages.train import train
 
 __all__ = ["CLLM4Rec", "Config", "Dataset"]
 
@@ -61,8 +64,8 @@ class CLLM4Rec:
             self.run = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
             weakref.finalize(self, shutil.rmtree, self.run, ignore_errors=True)
         run = RunDir(self.run).create()
-        stages.adopt(run, dataset, self.config)
-        stages.train(run, self.config)
+        adopt(run, dataset, self.config)
+        train(run, self.config)
         self._folder = self.run
         self.recommender_ = Recommender.load(self.run)
         return self
@@ -141,7 +144,7 @@ class CLLM4Rec:
         self._fitted()
         assert self._folder is not None
         run, strangers = RunDir(self._folder), None if histories is None else Path(histories)
-        return stages.recommend_batch(run, out=Path(folder), k=k, histories=strangers)
+        return recommend_batch(run, out=Path(folder), k=k, histories=strangers)
 
     def evaluate(self) -> dict[str, Any]:
         """The results table on the test part, baselines included.
@@ -151,7 +154,7 @@ class CLLM4Rec:
         """
         self._fitted()
         assert self._folder is not None
-        return stages.evaluate(RunDir(self._folder))
+        return evaluate(RunDir(self._folder))
 
     def save(self, folder: str | Path) -> None:
         """Write model, data tables and a model card to a folder, as a whole.

@@ -1,12 +1,11 @@
 """Each command hands its arguments to one stage, and prints that stage's result."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -20,17 +19,14 @@ from cllm4rec.run import RunDir
 STAGES = ("prepare", "pretrain", "finetune", "train", "evaluate", "recommend", "demo")
 
 
-class Stages(ModuleType):
-    """Stands in for ``cllm4rec.stages``: notes each call, prints noise, returns ``result``."""
+class Stages:
+    """Stands in for the modules of ``cllm4rec.stages``: notes calls, prints, returns ``result``."""
 
     def __init__(self) -> None:
-        super().__init__("cllm4rec.stages")
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.result: dict[str, Any] = {"seconds": 1.5}
-        for name in (*STAGES, "recommend_batch"):
-            setattr(self, name, self._stage(name))
 
-    def _stage(self, name: str) -> Callable[..., dict[str, Any]]:
+    def named(self, name: str) -> Callable[..., dict[str, Any]]:
         def stage(*arguments: Any, **options: Any) -> dict[str, Any]:
             self.calls.append((name, arguments, options))
             print("a library's chatter")
@@ -42,8 +38,9 @@ class Stages(ModuleType):
 @pytest.fixture
 def stages(monkeypatch) -> Stages:
     stages = Stages()
-    monkeypatch.setitem(sys.modules, "cllm4rec.stages", stages)
-    monkeypatch.setattr("cllm4rec.stages", stages, raising=False)
+    for module, name in {**{name: name for name in STAGES}, "batch": "recommend_batch"}.items():
+        stand_in = SimpleNamespace(**{name: stages.named(name)})
+        monkeypatch.setitem(sys.modules, f"cllm4rec.stages.{module}", stand_in)
     return stages
 
 
@@ -170,8 +167,8 @@ class TestTranslation:
             quality=lambda *given, **options: calls.append((given, options)) or table,
             table_page=lambda result: f"# A page of {len(result)}\n",
         )
-        monkeypatch.setitem(sys.modules, "cllm4rec.bench", bench)
-        monkeypatch.setattr("cllm4rec.bench", bench, raising=False)
+        monkeypatch.setitem(sys.modules, "cllm4rec.experiments", bench)
+        monkeypatch.setattr("cllm4rec.experiments", bench, raising=False)
         assert code_of("bench", "quality", "P.toml", "--out", tmp_path) == 0
         assert capsys.readouterr().out == "# A page of 2\n"
         filters = ["--only-models", "a", "--only-models", "b", "--only-datasets", "d"]
@@ -305,34 +302,3 @@ class TestUsage:
             *("--histories", "--items", "--onnx", "--int8", "--prior", "--shard-users"),
             *("--depths", "--stages", "--plot"),
         }
-
-
-def test_the_stages_load_nothing_that_only_some_of_them_need():
-    """Scikit-learn and matplotlib take three seconds of every command's start."""
-    script = """
-import sys
-import cllm4rec.stages
-print(sorted({"sklearn", "matplotlib", "peft", "fastapi", "onnx"} & set(sys.modules)))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
-
-
-def test_help_starts_without_anything_heavy():
-    program = """
-import sys
-from cllm4rec.cli import main
-try:
-    main(["--help"])
-except SystemExit as end:
-    assert end.code == 0
-heavy = {"torch", "transformers", "duckdb", "pyarrow", "numpy", "scipy", "sklearn", "matplotlib"}
-print(sorted(heavy & set(sys.modules)), file=sys.stderr)
-"""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
-    )
-    assert "Commands:" in done.stdout
-    assert done.stderr == "[]\n"

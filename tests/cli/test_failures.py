@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from types import ModuleType
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,10 +19,8 @@ def outcome(monkeypatch, capsys, fault: BaseException) -> tuple[int, str]:
     def evaluate(*_arguments: object, **_options: object) -> None:
         raise fault
 
-    stages = ModuleType("cllm4rec.stages")
-    monkeypatch.setattr(stages, "evaluate", evaluate, raising=False)
-    monkeypatch.setitem(sys.modules, "cllm4rec.stages", stages)
-    monkeypatch.setattr("cllm4rec.stages", stages, raising=False)
+    stage = SimpleNamespace(evaluate=evaluate)
+    monkeypatch.setitem(sys.modules, "cllm4rec.stages.evaluate", stage)
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "--run", "runs/x", "--json"])
     out, err = capsys.readouterr()
@@ -52,9 +50,7 @@ import cllm4rec.cli
 def evaluate(*_, **__):
     print("begun", file=sys.stderr, flush=True)
     time.sleep(60)
-sys.modules["cllm4rec.stages"] = types.SimpleNamespace(evaluate=evaluate)
-import cllm4rec
-cllm4rec.stages = sys.modules["cllm4rec.stages"]
+sys.modules["cllm4rec.stages.evaluate"] = types.SimpleNamespace(evaluate=evaluate)
 cllm4rec.cli.main(["evaluate", "--run", "R"])
 """
     with subprocess.Popen(

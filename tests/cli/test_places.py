@@ -12,9 +12,8 @@ from cllm4rec.cli import main
 RESULT = {"rows": [{"model": "Amélie 😀", "items": 3}] * 3000}
 PROGRAM = f"""
 import sys, types
-sys.modules["cllm4rec.stages"] = types.SimpleNamespace(evaluate=lambda *_, **__: {RESULT!r})
-import cllm4rec
-cllm4rec.stages = sys.modules["cllm4rec.stages"]
+stage = types.SimpleNamespace(evaluate=lambda *_, **__: {RESULT!r})
+sys.modules["cllm4rec.stages.evaluate"] = stage
 from cllm4rec.cli import main
 main(["evaluate", "--run", "R", *sys.argv[1:]])
 """

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.run import RunDir
 from cllm4rec.service import ModelHolder, ServiceSettings, create_app
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.train import train
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
 
@@ -22,14 +24,14 @@ def run(tmp_path_factory) -> Path:
     config = toy_config(backbone, "finetune.epochs=1", "finetune.user_token_dropout=0.5")
     run = RunDir(folder / "run")
     with progress.quiet():
-        stages.prepare(
+        prepare(
             folder / "source",
             run,
             split=folder / "source" / "split.parquet",
             protocol="paper",
             config=config,
         )
-        stages.train(run, config)
+        train(run, config)
     return run.path
 
 

@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 import pytest
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.config import Config
 from cllm4rec.data.sources.synthetic import PlantedWorld, write_planted_world
 from cllm4rec.run import RunDir
+from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.train import train
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
 
@@ -32,13 +35,13 @@ def trained(tmp_path_factory, backbone) -> Trained:
     config = toy_config(backbone)
     run = RunDir(folder / "run")
     with progress.quiet():
-        stages.prepare(
+        prepare(
             folder / "source",
             run,
             split=folder / "source" / "split.parquet",
             protocol="paper",
             config=config,
         )
-        stages.train(run, config)
-        stages.evaluate(run)
+        train(run, config)
+        evaluate(run)
     return Trained(world, folder / "source", run, config)

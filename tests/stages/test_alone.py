@@ -6,9 +6,15 @@ import sys
 
 import pytest
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.errors import RunError
 from cllm4rec.run import RunDir, sha256_files
+from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.finetune import finetune
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.pretrain import pretrain
+from cllm4rec.stages.recommend import recommend
+from cllm4rec.stages.train import train
 from support.toy_run import toy_config
 
 HOLD = """
@@ -35,17 +41,17 @@ def holding(trained):
 def test_every_stage_that_changes_the_run_is_refused_until_the_process_has_ended(trained, holding):
     run, config = trained.run, trained.config
     again = {
-        "prepare": lambda: stages.prepare(
+        "prepare": lambda: prepare(
             trained.source,
             run,
             split=trained.source / "split.parquet",
             protocol="paper",
             config=config,
         ),
-        "pretrain": lambda: stages.pretrain(run, config),
-        "finetune": lambda: stages.finetune(run, config),
-        "train": lambda: stages.train(run, config),
-        "evaluate": lambda: stages.evaluate(run),
+        "pretrain": lambda: pretrain(run, config),
+        "finetune": lambda: finetune(run, config),
+        "train": lambda: train(run, config),
+        "evaluate": lambda: evaluate(run),
     }
     before = sha256_files(run.path, ".")
     for stage in again.values():
@@ -61,8 +67,8 @@ def test_every_stage_that_changes_the_run_is_refused_until_the_process_has_ended
 
 def test_reading_goes_on_meanwhile(trained, holding, tmp_path):
     lists = trained.run.file("topk", "test.parquet")
-    assert stages.evaluate(trained.run, topk=lists)["rows"]
-    assert stages.recommend(trained.run, k=3, out=tmp_path / "lists.parquet")["users"]
+    assert evaluate(trained.run, topk=lists)["rows"]
+    assert recommend(trained.run, k=3, out=tmp_path / "lists.parquet")["users"]
 
 
 def test_a_stage_within_a_stage_leaves_the_run_held(tmp_path):
@@ -84,5 +90,5 @@ def test_a_stage_within_a_stage_leaves_the_run_held(tmp_path):
 
 def test_where_there_is_no_run_the_stage_says_what_is_missing(tmp_path, backbone):
     with pytest.raises(RunError, match="has no finished stage `prepare`"):
-        stages.train(RunDir(tmp_path / "none"), toy_config(backbone))
+        train(RunDir(tmp_path / "none"), toy_config(backbone))
     assert not (tmp_path / "none").exists()

@@ -3,9 +3,12 @@
 import torch
 from safetensors.torch import load_file
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.run import RunDir
+from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.train import train
 from support.toy_run import toy_config
 
 
@@ -15,9 +18,9 @@ def test_cold_items_take_their_content_embedding_and_can_be_recommended(
     config = toy_config(backbone, "finetune.epochs=1", "evaluate.baselines=[]")
     run = RunDir(tmp_path / "run")
     with progress.quiet():
-        stages.prepare(trained.source, run, split=None, protocol="new-items", config=config)
-        stages.train(run, config)
-        rows = stages.evaluate(run)["rows"]
+        prepare(trained.source, run, split=None, protocol="new-items", config=config)
+        train(run, config)
+        rows = evaluate(run)["rows"]
     dataset = Dataset.open(run.file("data"))
     cold = torch.from_numpy(dataset.part("train").item_counts() == 0)
     assert cold.any()

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.config import load_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import ConfigError, InputError, IntegrityError, RunError, UnknownId
@@ -16,6 +16,9 @@ from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir
+from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.recommend import recommend
+from cllm4rec.stages.train import train
 from support.toy_run import toy_config
 
 CHECK_TOPK = Path(__file__).resolve().parents[3] / "shared" / "tools" / "check_topk.py"
@@ -44,7 +47,7 @@ def without_content(trained, tmp_path_factory, backbone) -> RunDir:
     shutil.copytree(trained.run.path / "data", run.create().file("data"))
     run.finish("prepare", [run.file("data")], 0.0)
     with progress.quiet():
-        stages.train(run, toy_config(backbone, "model.content=false"))
+        train(run, toy_config(backbone, "model.content=false"))
     return run
 
 
@@ -80,7 +83,7 @@ def test_the_lists_pass_the_independent_check(trained, tmp_path):
 
 
 def test_anyones_topk_file_is_scored_like_our_own(trained):
-    results = stages.evaluate(trained.run, topk=trained.run.file("topk", "test.parquet"))
+    results = evaluate(trained.run, topk=trained.run.file("topk", "test.parquet"))
     [row] = results["rows"]
     assert row["metrics"]["recall@20"]["mean"] == pytest.approx(
         means(trained.run)["CLLM4Rec"]["recall@20"]
@@ -96,13 +99,13 @@ def test_what_is_blended_stands_in_the_table_alone(trained):
 def test_recommending_to_users_and_after_a_history(trained):
     dataset = Dataset.open(trained.run.file("data"))
     user = dataset.users.id(5)
-    lists = stages.recommend(trained.run, users=[user], k=7)["recommendations"]
+    lists = recommend(trained.run, users=[user], k=7)["recommendations"]
     assert [row["rank"] for row in lists[user]] == list(range(1, 8))
     seen = {dataset.items.id(int(i)) for i in dataset.known("recommend").of(5)}
     assert not seen & {row["item_id"] for row in lists[user]}
     assert all(row["title"] for row in lists[user])
     history = [dataset.items.id(int(i)) for i in dataset.part("train").of(5)[:2]]
-    after = stages.recommend(trained.run, history=history, k=5)["recommendations"]["history"]
+    after = recommend(trained.run, history=history, k=5)["recommendations"]["history"]
     assert len(after) == 5
     assert not set(history) & {row["item_id"] for row in after}
 
@@ -116,14 +119,14 @@ def test_a_bare_history_recommends_the_historys_genre(trained):
         known = [
             item for item in of_genre if item in set(dataset.items.ids(range(len(dataset.items))))
         ]
-        lists = stages.recommend(trained.run, history=known[:3], k=5)["recommendations"]
+        lists = recommend(trained.run, history=known[:3], k=5)["recommendations"]
         hits += [genre_of[row["item_id"]] == genre for row in lists["history"]]
     assert np.mean(hits) > 0.8
 
 
 def test_all_users_go_to_a_file(trained, tmp_path):
     out = tmp_path / "topk.parquet"
-    stages.recommend(trained.run, k=10, out=out)
+    recommend(trained.run, k=10, out=out)
     table = pq.read_table(out)
     dataset = Dataset.open(trained.run.file("data"))
     assert table.num_rows == 10 * len(dataset.users)
@@ -153,19 +156,19 @@ def test_a_user_without_training_interactions_is_asked_by_history(trained):
 def test_training_again_with_the_same_settings_does_nothing(trained):
     before = trained.run.file("model", "model.safetensors").stat().st_mtime_ns
     with progress.quiet():
-        stages.train(trained.run, trained.config)
+        train(trained.run, trained.config)
     assert trained.run.file("model", "model.safetensors").stat().st_mtime_ns == before
 
 
 def test_unknown_ids_and_missing_stages_are_said_in_one_line(trained, tmp_path):
     with pytest.raises(UnknownId, match="nobody"):
-        stages.recommend(trained.run, users=["nobody"])
+        recommend(trained.run, users=["nobody"])
     with pytest.raises(UnknownId, match="nothing"):
-        stages.recommend(trained.run, history=["nothing"])
+        recommend(trained.run, history=["nothing"])
     with pytest.raises(InputError, match="empty"):
-        stages.recommend(trained.run, history=[])
+        recommend(trained.run, history=[])
     with pytest.raises(RunError, match="prepare"):
-        stages.train(RunDir(tmp_path / "none"), trained.config)
+        train(RunDir(tmp_path / "none"), trained.config)
 
 
 def test_a_changed_model_file_is_refused(trained, tmp_path):
@@ -176,7 +179,7 @@ def test_a_changed_model_file_is_refused(trained, tmp_path):
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(IntegrityError, match=r"model\.safetensors"):
-        stages.recommend(run, users=None, out=tmp_path / "out.parquet")
+        recommend(run, users=None, out=tmp_path / "out.parquet")
 
 
 def test_a_run_of_a_device_that_is_not_here_is_evaluated_and_not_trained(trained, tmp_path, capsys):
@@ -185,11 +188,11 @@ def test_a_run_of_a_device_that_is_not_here_is_evaluated_and_not_trained(trained
     kept = run.file("config.toml")
     kept.write_text(kept.read_text().replace('device = "cpu"', 'device = "cuda:99"'))
     with pytest.raises(ConfigError, match="device = 'cuda:99'"):
-        stages.train(run, load_config(kept, ["finetune.epochs=1"]))
+        train(run, load_config(kept, ["finetune.epochs=1"]))
     before = json.loads(run.file("results.json").read_text())["rows"][0]["metrics"]
-    assert stages.evaluate(run)["rows"][0]["metrics"] == before
+    assert evaluate(run)["rows"][0]["metrics"] == before
     assert "there is no device 'cuda:99' here: the processor evaluates" in capsys.readouterr().err
-    assert stages.recommend(run, history=[Dataset.open(run.file("data")).items.id(0)], k=1)
+    assert recommend(run, history=[Dataset.open(run.file("data")).items.id(0)], k=1)
 
 
 def test_the_report_shows_the_run(trained):

@@ -4,12 +4,13 @@ import sys
 
 import pytest
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.config import Config, load_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.run import RunDir
-from cllm4rec.stages.prepare import settle
+from cllm4rec.stages.prepare import adopt, prepare, settle
+from cllm4rec.stages.train import train
 from support.input_folder import small_log, write_rows
 
 LATER = ("pretrain", "finetune", "evaluate")
@@ -33,9 +34,7 @@ def run(source, tmp_path) -> RunDir:
 
 def again(source, run, *, config=None, split=None, protocol="paper") -> dict:
     with progress.quiet():
-        return stages.prepare(
-            source, run, split=split, protocol=protocol, config=config or Config()
-        )
+        return prepare(source, run, split=split, protocol=protocol, config=config or Config())
 
 
 def kept(run) -> bool:
@@ -155,7 +154,7 @@ def test_settings_that_do_not_work_are_not_kept(source, run, backbone):
     before = run.file("config.toml").read_bytes()
     for slip in (f'backbone.name="{backbone}"', "backbone.depth=99"), ("backbone.name=nowhere",):
         with pytest.raises(CLLM4RecError), progress.quiet():
-            stages.train(run, load_config(None, [*slip]))
+            train(run, load_config(None, [*slip]))
         assert run.file("config.toml").read_bytes() == before
 
 
@@ -177,7 +176,7 @@ def test_a_dataset_of_the_same_counts_is_another_dataset(source, run, tmp_path):
     )
     assert same.report() == other.report()
     with progress.quiet():
-        stages.adopt(run, same, Config())
+        adopt(run, same, Config())
         assert kept(run)
-        stages.adopt(run, other, Config())
+        adopt(run, other, Config())
     assert not kept(run)

@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.assembly import Assembly
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
+from cllm4rec.stages.batch import recommend_batch
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.recommend import recommend
+from cllm4rec.stages.train import train
 from support.input_folder import small_log, write_rows
 from support.tiny_backbone import write_tiny_gpt2
 from support.toy_run import toy_config
@@ -30,8 +34,8 @@ def train_on(folder: Path, backbone: Path, log: list[dict], *overrides: str) -> 
     settings = ("finetune.epochs=1", "data.minimum_interactions=1", *overrides)
     config, run = toy_config(backbone, *settings), RunDir(folder / "run")
     with progress.quiet():
-        stages.prepare(folder / "in", run, split=None, protocol="paper", config=config)
-        stages.train(run, config)
+        prepare(folder / "in", run, split=None, protocol="paper", config=config)
+        train(run, config)
     return run
 
 
@@ -41,7 +45,7 @@ def train_again(trained, folder: Path, config) -> None:
     shutil.copytree(trained.run.file("data"), run.file("data"))
     run.finish("prepare", [run.file("data")], 0.0)
     with progress.quiet():
-        stages.train(run, config)
+        train(run, config)
 
 
 def test_one_user_is_enough_to_train(backbone, tmp_path):
@@ -79,28 +83,28 @@ def test_documents_longer_than_the_backbone_reads_are_refused(trained, tmp_path,
 def test_repeated_users_are_asked_for_once(lists, tmp_path):
     run, dataset = lists
     users, out = dataset.users.ids([7, 2, 7]), tmp_path / "lists.parquet"
-    assert stages.recommend(run, users=users, k=3, out=out)["users"] == 2
+    assert recommend(run, users=users, k=3, out=out)["users"] == 2
     ranked = RankedItems.read(out, dataset.users, dataset.items, 3)
     assert ranked.users.tolist() == [2, 7]
-    assert list(stages.recommend(run, users=users, k=3)["recommendations"]) == users[:2]
+    assert list(recommend(run, users=users, k=3)["recommendations"]) == users[:2]
 
 
 def test_a_list_is_no_longer_than_the_catalogue(lists, tmp_path):
     run, dataset = lists
     user, k = dataset.users.id(7), 10**12
-    found = stages.recommend(run, users=[user], k=k)
+    found = recommend(run, users=[user], k=k)
     assert found["k"] == len(dataset.items)
     known = len(dataset.known("recommend").of(7))
     assert len(found["recommendations"][user]) == len(dataset.items) - known
-    history = stages.recommend(run, history=dataset.items.ids([1]), k=k)["recommendations"]
+    history = recommend(run, history=dataset.items.ids([1]), k=k)["recommendations"]
     assert len(history["history"]) == len(dataset.items) - 1
     with progress.quiet():
-        assert stages.recommend_batch(run, out=tmp_path / "lists", k=k)["k"] == len(dataset.items)
+        assert recommend_batch(run, out=tmp_path / "lists", k=k)["k"] == len(dataset.items)
     with pytest.raises(InputError, match="k = 0 asks for no item"):
-        stages.recommend(run, users=[user], k=0)
+        recommend(run, users=[user], k=0)
 
 
 def test_a_file_is_not_written_over_a_folder(lists, tmp_path):
     run, dataset = lists
     with pytest.raises(InputError, match="is a folder; choose a file"):
-        stages.recommend(run, users=[dataset.users.id(7)], out=tmp_path)
+        recommend(run, users=[dataset.users.id(7)], out=tmp_path)

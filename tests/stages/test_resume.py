@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.run import RunDir
+from cllm4rec.stages.train import train
 from support.toy_run import toy_config
 
 
@@ -46,7 +47,7 @@ def test_every_later_epoch_is_the_same(prepared, backbone, monkeypatch, mode, av
     )
     whole, stopped = prepared("whole"), prepared("stopped")
     with progress.quiet():
-        stages.train(whole, config)
+        train(whole, config)
         log = RunDir.log_metrics
 
         def until_the_third_epoch(self: RunDir, **row) -> None:
@@ -57,8 +58,8 @@ def test_every_later_epoch_is_the_same(prepared, backbone, monkeypatch, mode, av
         with monkeypatch.context() as patch:
             patch.setattr(RunDir, "log_metrics", until_the_third_epoch)
             with pytest.raises(Interrupted):
-                stages.train(stopped, config)
-        stages.train(stopped, config)
+                train(stopped, config)
+        train(stopped, config)
     first, second = validations(whole), validations(stopped)
     assert list(first) == list(second) == [0, 1, 2, 3, 4]
     assert first == second

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.cli.app import settings_of
 from cllm4rec.config import Config, for_data, load_config
 from cllm4rec.config.presets import SEQUENCES
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
+from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.recommend import recommend
+from cllm4rec.stages.train import train
 from support.planted_order import write_planted_order
 from support.toy_run import toy_config
 
@@ -50,7 +54,7 @@ def prepared(tmp_path_factory, backbone):
     follows = write_planted_order(folder / "source")
     whole = RunDir(folder / "prepared")
     with progress.quiet():
-        stages.prepare(
+        prepare(
             folder / "source",
             whole,
             split=None,
@@ -69,8 +73,8 @@ def prepared(tmp_path_factory, backbone):
 def run(tmp_path_factory, backbone, prepared) -> RunDir:
     run = prepared[1](tmp_path_factory.mktemp("sequences") / "run")
     with progress.quiet():
-        stages.train(run, config_of(backbone))
-        stages.evaluate(run)
+        train(run, config_of(backbone))
+        evaluate(run)
     return run
 
 
@@ -79,8 +83,8 @@ def alone(tmp_path_factory, backbone, prepared) -> RunDir:
     """The language model without a prior, which here would find the order as well."""
     alone = prepared[1](tmp_path_factory.mktemp("alone") / "run")
     with progress.quiet():
-        stages.train(alone, config_of(backbone, "model.prior=false"))
-        stages.evaluate(alone)
+        train(alone, config_of(backbone, "model.prior=false"))
+        evaluate(alone)
     return alone
 
 
@@ -136,7 +140,7 @@ def test_the_item_after_the_last_one_comes_first_for_a_bare_history(alone, prepa
         history = [item]
         while len(history) < 4:
             history.append(follows[history[-1]])
-        lists = stages.recommend(alone, history=history, k=1)["recommendations"]["history"]
+        lists = recommend(alone, history=history, k=1)["recommendations"]["history"]
         hits.append(lists[0]["item_id"] == follows[history[-1]])
     assert np.mean(hits) > 0.9
 
@@ -144,8 +148,8 @@ def test_the_item_after_the_last_one_comes_first_for_a_bare_history(alone, prepa
 def test_training_again_does_nothing(run, backbone):
     before = run.file("model", "model.safetensors").stat().st_mtime_ns
     with progress.quiet():
-        stages.train(run, config_of(backbone))
-        stages.train(run, settings_of(run, None, []))
+        train(run, config_of(backbone))
+        train(run, settings_of(run, None, []))
     assert run.file("model", "model.safetensors").stat().st_mtime_ns == before
 
 
@@ -154,11 +158,11 @@ def test_an_interrupted_run_goes_on_to_the_same_model(alone, prepared, backbone,
     config = config_of(backbone, "model.prior=false")
     with progress.quiet():
         with pytest.raises(Interrupted):
-            stages.train(interrupted, config)
+            train(interrupted, config)
         assert not interrupted.is_done("finetune")
         assert interrupted.file("checkpoints", "finetune").is_dir()
         resumed = RunDir(interrupted.path)
-        stages.train(resumed, config)
+        train(resumed, config)
     for name in ("model.safetensors", "model.json"):
         assert resumed.file("model", name).read_bytes() == alone.file("model", name).read_bytes()
     epochs = [row["epoch"] for row in resumed.metrics() if "epoch" in row]

@@ -6,9 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
+from cllm4rec.stages.pretrain import pretrain
+from cllm4rec.stages.train import train
 from support.tiny_backbone import write_tiny_gpt2
 from support.toy_run import toy_config
 
@@ -58,7 +60,7 @@ def test_without_pretraining_no_text_is_tokenised_and_the_content_table_is_where
         shutil.copytree(trained.run.file("data"), run.file("data"))
         run.finish("prepare", [run.file("data")], 0.0)
         with progress.quiet():
-            info = stages.pretrain(run, toy_config(backbone, *given))
+            info = pretrain(run, toy_config(backbone, *given))
         both[name] = load_file(run.file("pretrained", "content.safetensors"))
         assert run.file("corpus").exists() == ("content" in info["documents"]) == (name != "off")
     off, started = (tables["embedding.entities"] for tables in both.values())
@@ -75,7 +77,7 @@ def check(trained, tmp_path, config) -> None:
     shutil.copytree(trained.run.file("data"), run.file("data"))
     run.finish("prepare", [run.file("data")], 0.0)
     with progress.quiet():
-        stages.train(run, config)
+        train(run, config)
         lists = Recommender.load(run.path).recommend(None, 5)
     assert (lists.items >= 0).all()
     rows = run.metrics()

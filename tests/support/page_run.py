@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.run import RunDir
+from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.train import train
 from support.input_folder import write_rows
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
@@ -50,7 +53,7 @@ def make_page_run(folder: Path) -> RunDir:
         "evaluate.baselines=['popularity', 'ease']",
     )
     with progress.quiet():
-        stages.prepare(source, run, split=None, protocol="paper", config=config)
-        stages.train(run, config)
-        stages.evaluate(run)
+        prepare(source, run, split=None, protocol="paper", config=config)
+        train(run, config)
+        evaluate(run)
     return run

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.run import RunDir
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.train import train
 from support.toy_run import toy_config
 
 
@@ -15,6 +17,6 @@ def train_toy_run(folder: Path, backbone: Path, *overrides: str) -> RunDir:
     run = RunDir(folder / "run")
     split = folder / "source" / "split.parquet"
     with progress.quiet():
-        stages.prepare(folder / "source", run, split=split, protocol="paper", config=config)
-        stages.train(run, config)
+        prepare(folder / "source", run, split=split, protocol="paper", config=config)
+        train(run, config)
     return run

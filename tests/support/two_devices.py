@@ -12,11 +12,14 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cllm4rec import progress, stages
+from cllm4rec import progress
 from cllm4rec.config import Config
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
+from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.train import train
 from support import pretend_device
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 from support.toy_run import toy_config
@@ -48,13 +51,13 @@ class Stopping(RunDir):
 def outcome(source: Path, run: RunDir, config: Config, device: str) -> dict[str, Any]:
     """Losses of every step, validation, test measures, and where the models are."""
     config = config.model_copy(update={"device": device})
-    stages.prepare(source, run, split=source / "split.parquet", protocol="paper", config=config)
+    prepare(source, run, split=source / "split.parquet", protocol="paper", config=config)
     try:
-        stages.train(run, config)
+        train(run, config)
     except KeyboardInterrupt:
-        stages.train(run, config)
+        train(run, config)
     with patch.object(Recommender, "load", wraps=Recommender.load) as load:
-        results = stages.evaluate(run)
+        results = evaluate(run)
     loaded = {name: Recommender.load(run.path, name) for name in ("cpu", device)}
     return {
         "losses": [row["loss"] for row in run.metrics() if "loss" in row],

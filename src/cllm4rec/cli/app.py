@@ -78,9 +78,9 @@ def prepare(
     if split is not None and protocol is not None:
         raise click.UsageError("--split and --protocol exclude each other; give one of them")
     settings = load_config(config, overrides)
-    from cllm4rec import stages
+    from cllm4rec.stages.prepare import prepare as stage
 
-    return stages.prepare(data, run, split=split, protocol=protocol or "paper", config=settings)
+    return stage(data, run, split=split, protocol=protocol or "paper", config=settings)
 
 
 @cllm4rec.command()
@@ -93,9 +93,9 @@ def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
     The content and the collaborative model take turns; each is pulled towards the other.
     """
     settings = settings_of(run, config, overrides)
-    from cllm4rec import stages
+    from cllm4rec.stages.pretrain import pretrain as stage
 
-    return stages.pretrain(run, settings)
+    return stage(run, settings)
 
 
 @cllm4rec.command()
@@ -109,9 +109,9 @@ def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
     known; the epoch best on the validation part is kept.
     """
     settings = settings_of(run, config, overrides)
-    from cllm4rec import stages
+    from cllm4rec.stages.finetune import finetune as stage
 
-    return stages.finetune(run, settings)
+    return stage(run, settings)
 
 
 @cllm4rec.command()
@@ -124,9 +124,9 @@ def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[s
     An interrupted training goes on where it stopped.
     """
     settings = settings_of(run, config, overrides)
-    from cllm4rec import stages
+    from cllm4rec.stages.train import train as stage
 
-    return stages.train(run, settings)
+    return stage(run, settings)
 
 
 @cllm4rec.command()
@@ -143,9 +143,9 @@ def evaluate(run: RunDir, topk: Path | None) -> dict[str, Any]:
 
     The whole catalogue is ranked; the baselines are tuned on the validation part.
     """
-    from cllm4rec import stages
+    from cllm4rec.stages.evaluate import evaluate as stage
 
-    return stages.evaluate(run, topk=topk)
+    return stage(run, topk=topk)
 
 
 @cllm4rec.command()
@@ -216,14 +216,13 @@ def recommend(
         raise click.UsageError("--histories writes a folder of shards; give --out FOLDER")
     if history and out is not None:
         raise click.UsageError("--out is for users; a bare --history is printed")
-    from cllm4rec import stages
+    from cllm4rec.stages.batch import recommend_batch
+    from cllm4rec.stages.recommend import recommend as stage
 
     if many and out is not None and out.suffix != ".parquet":
-        return stages.recommend_batch(
-            run, out=out, k=k, histories=histories, shard_users=shard_users
-        )
+        return recommend_batch(run, out=out, k=k, histories=histories, shard_users=shard_users)
     given = list(ids)
-    return stages.recommend(
+    return stage(
         run, users=given if users else None, history=given if history else None, k=k, out=out
     )
 
@@ -281,9 +280,9 @@ def demo(
     MovieLens-100K and SmolLM2-135M: prepare, pretrain, finetune, evaluate, recommend.
     """
     settings = load_config(config, overrides)
-    from cllm4rec import stages
+    from cllm4rec.stages.demo import demo as stage
 
-    return stages.demo(run, settings, split=split)
+    return stage(run, settings, split=split)
 
 
 cllm4rec.add_command(bench)

@@ -121,14 +121,16 @@ def _baseline(cell: Cell, dataset: Dataset, context: Context) -> dict[str, Any]:
 
 def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
     # Torch is loaded here and not above: a baseline's peak memory is without it.
-    from cllm4rec import stages
     from cllm4rec.recommender.saved import Recommender
+    from cllm4rec.stages.evaluate import model_rankings
+    from cllm4rec.stages.prepare import adopt
+    from cllm4rec.stages.train import train
 
     run = RunDir(cell.folder / "run").create()
-    stages.adopt(run, dataset, config)
-    trained = stages.train(run, config)
+    adopt(run, dataset, config)
+    trained = train(run, config)
     lists = {}
-    for name, _share, ranked in stages.model_rankings(Recommender.load(run.path), dataset):
+    for name, _share, ranked in model_rankings(Recommender.load(run.path), dataset):
         lists[name] = f"topk{name and '-'}{name.replace(' ', '-')}.parquet"
         ranked.write(cell.folder / lists[name], dataset.users, dataset.items)
     for name in ("config.toml", "metrics.jsonl"):

@@ -1,0 +1,93 @@
+"""A command loads what it needs: help and ``prepare`` answer before torch would be there."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import click
+
+from cllm4rec.cli import cllm4rec
+
+LEARNING = {"torch", "transformers", "tokenizers", "sklearn", "matplotlib", "peft"}
+"""What the first stages and every ``--help`` do without; torch alone takes two seconds."""
+HEAVY = {*LEARNING, "numpy", "scipy", "pyarrow", "duckdb", "pandas", "fastapi"}
+
+
+def commands_below(group: click.Group) -> Iterator[list[str]]:
+    for name, command in group.commands.items():
+        yield [name]
+        if isinstance(command, click.Group):
+            yield from ([name, *rest] for rest in commands_below(command))
+
+
+def loaded_by(program: str, *arguments: object) -> set[str]:
+    """Every module that a fresh interpreter has loaded after this program."""
+    program += "\nimport sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+RUN_EACH = """
+import json, sys
+from cllm4rec.cli import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        assert not end.code, arguments
+"""
+
+
+def loaded_by_commands(*commands: list[object]) -> set[str]:
+    return loaded_by(RUN_EACH, json.dumps([[str(a) for a in command] for command in commands]))
+
+
+def test_help_of_every_command_loads_nothing_heavy():
+    asked = [["--help"], *([*command, "--help"] for command in commands_below(cllm4rec))]
+    assert len(asked) > 10
+    assert not HEAVY & loaded_by_commands(*asked)
+
+
+def test_prepare_loads_nothing_that_learns(tmp_path):
+    data, run = tmp_path / "world", tmp_path / "run"
+    loaded = loaded_by_commands(
+        ["data", "planted-world", "--to", data],
+        ["prepare", "--data", data, "--run", run, "--protocol", "leave-last-out", "--json"],
+    )
+    assert (run / "config.toml").is_file()
+    assert "cllm4rec.stages.prepare" in loaded
+    assert not LEARNING & loaded
+
+
+def test_a_dataset_and_settings_load_nothing_that_learns():
+    assert not LEARNING & loaded_by("from cllm4rec import Config, Dataset")
+
+
+def test_the_stages_load_nothing_that_only_some_of_them_need():
+    """Scikit-learn and matplotlib take three seconds of every command's start."""
+    loaded = loaded_by("import cllm4rec.api, cllm4rec.stages.demo")
+    assert "torch" in loaded
+    assert not {"sklearn", "matplotlib", "peft", "fastapi", "onnx"} & loaded
+
+
+def test_the_package_loads_only_the_standard_library():
+    known = sys.stdlib_module_names | {"cllm4rec", "__main__"}
+    bare, with_package = loaded_by("pass"), loaded_by("import cllm4rec")
+    strangers = {name.partition(".")[0] for name in with_package - bare} - known
+    assert strangers == set()
+
+
+def test_the_package_loads_in_no_time():
+    def seconds() -> float:
+        started_at_s = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import cllm4rec"], check=True)
+        return time.perf_counter() - started_at_s
+
+    assert min(seconds() for _ in range(3)) < 0.3

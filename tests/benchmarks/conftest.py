@@ -1,6 +1,6 @@
 """Hot paths, timed where asked for and compared with slow versions always.
 
-    python -m pytest tests/benchmarks --benchmark-enable --benchmark-group-by=name
+    python -m pytest tests/benchmarks/test_*_paths.py --benchmark-enable --benchmark-group-by=name
 
 Without ``--benchmark-enable`` each runs once at toy size. Times are never asserted.
 """

@@ -130,13 +130,6 @@ class TestTranslation:
         expected = {"out": Path("D"), **expected}
         assert the_call(stages) == ("recommend_batch", (tmp_path,), expected)
 
-    def test_bench_batch(self, monkeypatch, capsys):
-        bench = SimpleNamespace(batch=lambda **options: options)
-        monkeypatch.setitem(sys.modules, "cllm4rec.bench.batch", bench)
-        assert code_of("bench", "batch", "--users", 9, "--prior", "--json") == 0
-        expected = {"users": 9, "items": 20_000, "k": 100, "prior": True}
-        assert json.loads(capsys.readouterr().out) == expected
-
     @pytest.mark.parametrize(
         ("given", "expected"),
         [
@@ -280,7 +273,7 @@ class TestUsage:
         assert list(cllm4rec.commands) == wanted
         bench = cllm4rec.commands["bench"]
         assert isinstance(bench, click.Group)
-        assert list(bench.commands) == ["quality", "service", "speed", "batch"]
+        assert list(bench.commands) == ["quality"]
 
     def test_options_are_few_and_no_setting_has_its_own(self):
         below = [
@@ -298,7 +291,5 @@ class TestUsage:
             *("--run", "--set", "--split", "--to", "--topk", "--users"),
             *("--only-datasets", "--only-models"),
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
-            *("--seconds", "--steady"),
-            *("--histories", "--items", "--onnx", "--int8", "--prior", "--shard-users"),
-            *("--depths", "--stages", "--plot"),
+            *("--histories", "--onnx", "--int8", "--shard-users"),
         }

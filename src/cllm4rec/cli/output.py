@@ -56,8 +56,8 @@ def output_option(
     return printing
 
 
-def result_of(group: click.Group, arguments: Sequence[str]) -> None:
-    """Run one command with other libraries' chatter silenced.
+def result_of(command: click.Command, arguments: Sequence[str], program: str = "cllm4rec") -> None:
+    """Run a command, or a group's, with other libraries' chatter silenced.
 
     Raises:
         click.ClickException: wrong usage.
@@ -70,8 +70,8 @@ def result_of(group: click.Group, arguments: Sequence[str]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A title is printed as far as a terminal of few letters can; no result is lost for it.
         sys.stdout.reconfigure(errors="replace")
-    with group.make_context("cllm4rec", list(arguments)) as context:
-        group.invoke(context)
+    with command.make_context(program, list(arguments)) as context:
+        command.invoke(context)
 
 
 def _is_unicode(stream: Any) -> bool:

@@ -1,0 +1,171 @@
+"""The paper's stages on both paths: as the package trains them, and as the authors' code does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GPT2Model
+
+from cllm4rec.assembly import Assembly
+from cllm4rec.config import load_config
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.content import build_content_corpus
+from cllm4rec.documents.recommendation import RecommendationCorpus
+from cllm4rec.models.backbone import quiet_transformers
+from cllm4rec.models.pretrained import find_backbone
+from cllm4rec.tokens.tokenizer import WordTokenizer
+from cllm4rec.training.language import LanguageObjective
+from cllm4rec.training.loop import Pass, optimiser_step
+from cllm4rec.training.optim import adam
+from cllm4rec.training.randomness import seeded
+from cllm4rec.training.recommendation import FinetuneObjective
+from cllm4rec.training.stream import stream
+from reference import authors_training as theirs
+
+STAGES = ("content", "collaborative", "finetune")
+WORDS = 49152
+"""Of the default backbone's tokenizer."""
+
+
+def write_gpt2(folder: Path, layers: int, width: int) -> Path:
+    """A GPT-2 of random weights with the default backbone's words."""
+    folder.mkdir()
+    tokenizer = find_backbone("smollm2-135m") / "tokenizer.json"
+    (folder / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+    WordTokenizer.from_folder(folder, WORDS)
+    theirs.random_gpt2(WORDS, layers, width).save_pretrained(folder)
+    return folder
+
+
+class Ours:
+    """The paper's stages as the package trains them."""
+
+    def __init__(
+        self, dataset: Dataset, backbone: Path, scratch: Path, given: Sequence[str]
+    ) -> None:
+        config = load_config("paper", [f'backbone.name="{backbone}"', *given])
+        self.assembly = assembly = Assembly.load(config, dataset)
+        start = assembly.warm_start()
+        self.tables = start.collaborative, start.content
+        train, space, prompts = dataset.part("train"), assembly.space, assembly.prompts
+        common = train, space, prompts, config.corpus, config.seed
+        content = build_content_corpus(
+            dataset.texts, space, assembly.tokenizer, prompts, config.corpus, scratch / "corpus"
+        )
+        collaborative = assembly.collaborative_llm(start)
+        rec = assembly.rec_llm(start.collaborative)
+        # Theirs ranks items without a training interaction too.
+        collaborative.cold.zero_()
+        rec.cold.zero_()
+        language = {"batch_tokens": config.pretrain.batch_tokens, "seed": config.seed}
+        weight = config.pretrain.mutual_weight
+        self.objectives: dict[str, Any] = {
+            "content": LanguageObjective(
+                assembly.content_llm(start.content, content.vocabulary()),
+                content,
+                start.collaborative,
+                mutual_weight=weight,
+                **language,
+            ),
+            "collaborative": LanguageObjective(
+                collaborative,
+                CollaborativeCorpus(*common),
+                start.content,
+                mutual_weight=weight,
+                **language,
+            ),
+            "finetune": FinetuneObjective(
+                rec,
+                RecommendationCorpus(*common, holdout=config.finetune.holdout),
+                start.content,
+                mutual_weight=config.finetune.mutual_weight,
+                batch_users=config.finetune.batch_users,
+                batch_tokens=config.finetune.batch_tokens,
+                seed=config.seed,
+            ),
+        }
+        self.optimizers = {
+            name: adam(one.parameters(), learning_rate=1e-4, maps_rate=1.0, weight_decay=0.0)
+            for name, one in self.objectives.items()
+        }
+
+    def loss(self, stage: str, drawn: Any) -> float:
+        """The objective of some documents."""
+        objective = self.objectives[stage]
+        batches = objective.batches(drawn)
+        total = 0.0
+        with torch.no_grad():
+            counts = [objective.counts(batch) for batch in batches]
+            for batch in batches:
+                for name, loss in objective.losses(batch).items():
+                    count = max(sum(one[name] for one in counts), 1)
+                    total += objective.weights[name] * float(loss.total) / count
+        return total
+
+    def train(self, stage: str, part: Pass) -> None:
+        """A pass over some documents, as the training loop makes it."""
+        objective = self.objectives[stage]
+        for number, step in enumerate(objective.steps(part)):
+            with seeded(0, stage, number):
+                optimiser_step(objective, self.optimizers[stage], step)
+
+
+class Theirs:
+    """The same stages by the authors' path."""
+
+    def __init__(self, ours: Ours, backbone: Path, *, joint: bool) -> None:
+        with quiet_transformers():
+            gpt2 = GPT2Model.from_pretrained(backbone, attn_implementation="eager")
+        users = ours.assembly.space.num_users
+        self.collaborative, self.content = (
+            theirs.AuthorsModel(gpt2, table[:users], table[users:], joint=joint)
+            for table in ours.tables
+        )
+        self.ours = ours
+        self.optimizers = {
+            "content": theirs.adam(self.content, 1e-4),
+            "collaborative": theirs.adam(self.collaborative, 1e-4),
+            "finetune": theirs.adam(self.collaborative, 1e-4),
+        }
+
+    def documents(self, stage: str, drawn: Any) -> list[Any]:
+        """What was drawn, written out; examples have held-out items too."""
+        corpus = self.ours.objectives[stage].corpus
+        one = corpus.example if stage == "finetune" else corpus.document
+        return [one(d.index, d.epoch) for d in drawn]
+
+    def loss(self, stage: str, documents: list[Any]) -> torch.Tensor:
+        """The objective of some documents."""
+        weight = self.ours.objectives[stage].weights["mutual"]
+        loss: torch.Tensor
+        if stage == "finetune":
+            loss = theirs.finetuning_loss(
+                self.collaborative,
+                [example.document for example in documents],
+                [example.holdout for example in documents],
+                self.content,
+                weight,
+            )
+        elif stage == "content":
+            loss = theirs.language_loss(
+                self.content, documents, "words", self.collaborative, weight
+            )
+        else:
+            loss = theirs.language_loss(
+                self.collaborative, documents, "items", self.content, weight
+            )
+        return loss
+
+    def train(self, stage: str, documents: list[Any]) -> None:
+        """One step, as theirs are: in training mode, with GPT-2's dropout."""
+        self.collaborative.train()
+        self.content.train()
+        theirs.step(self.optimizers[stage], lambda: self.loss(stage, documents))
+
+
+def first_documents(ours: Ours, stage: str, size: int) -> list[Any]:
+    """The first documents of an epoch in the order in which they come, as a loader gives them."""
+    objective = ours.objectives[stage]
+    return stream(len(objective.corpus), Pass(stage, 0, size), objective.seed)

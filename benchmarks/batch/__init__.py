@@ -1,0 +1,1 @@
+"""How fast lists for everyone are, beside the bare backbone."""

@@ -1,0 +1,1 @@
+"""How fast a run's service answers, and what it does when asked for too much."""

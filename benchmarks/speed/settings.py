@@ -1,0 +1,39 @@
+"""The stages that are measured, and the settings of each."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from cllm4rec.config import Config, for_data, load_config
+from cllm4rec.errors import ConfigError
+
+Profile = Literal["frozen", "holdout", "next"]
+
+TRAINING: dict[str, Profile] = {
+    "content": "frozen",
+    "collaborative": "frozen",
+    "finetune-frozen": "frozen",
+    "finetune-holdout": "holdout",
+    "finetune-next": "next",
+}
+"""Training stages and the settings they are measured under."""
+SCORING = ("evaluate", "recommend", "request")
+"""Stages that score; measured under the settings of ``finetune-holdout``."""
+STAGES = (*TRAINING, *SCORING)
+
+
+def profile_config(profile: Profile, depth: int, overrides: Sequence[str]) -> Config:
+    """Settings at a depth: ``SETS``, ``SEQUENCES``, or ``SETS`` with a frozen backbone.
+
+    Raises:
+        ConfigError: an override names the order, which the profiles decide.
+    """
+    given = load_config(None, [*overrides, f"backbone.depth={depth}", "model.warm_start=none"])
+    if given.corpus.order != "auto":
+        raise ConfigError(
+            "setting corpus.order: `benchmarks/speed` measures both orders; leave it out of --set"
+        )
+    config = for_data(given, newest_held_out=profile == "next")
+    if profile == "frozen":
+        frozen = config.backbone.model_copy(update={"mode": "frozen"})
+        config = config.model_copy(update={"backbone": frozen})
+    return config

@@ -1,1 +1,0 @@
-"""Speed benchmarks: every stage, batch scoring, the service."""

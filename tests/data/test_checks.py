@@ -21,11 +21,13 @@ BAD_ROWS = [
     ({"rating": "inf"}, "bad rating"),
     ({"rating": "-Infinity"}, "bad rating"),
     ({"rating": "1e999"}, "bad rating"),
-    ({"timestamp": "2020-01-01"}, "bad timestamp"),
+    ({"timestamp": "2020-01-01"}, "timestamp not in seconds, as most are"),
+    ({"timestamp": "01/02/2020"}, "bad timestamp"),
     ({"timestamp": "nan"}, "bad timestamp"),
     ({"timestamp": "inf"}, "bad timestamp"),
     ({"timestamp": "-1"}, "bad timestamp"),
-    ({"timestamp": "253402300800"}, "bad timestamp"),
+    ({"timestamp": "253402300800"}, "timestamp not in seconds, as most are"),
+    ({"timestamp": "1e30"}, "bad timestamp"),
     ({"position": "first"}, "bad position"),
     ({"position": "inf"}, "bad position"),
     ({"rating": "good", "timestamp": "-1", "position": "first"}, "bad rating"),
@@ -231,3 +233,22 @@ def test_every_row_is_accounted_for(tmp_path, rows):
         + report["pairs_without_training"]
         + report["kept"]["interactions"]
     )
+
+
+def test_json_objects_and_lists_are_no_ids_and_no_titles(tmp_path):
+    bad = [{"user_id": {"id": "u"}, "item_id": "i1"}, {"user_id": "u1", "item_id": ["i1"]}]
+    write_rows(tmp_path / "in", "interactions", small_log() + bad, "jsonl")
+    items = [{"item_id": ["i1"]}, {"item_id": "i2", "title": {"en": "x"}},
+             {"item_id": "i3", "title": ["x"]}, {"item_id": "i4", "text": {"en": "x"}},
+             {"item_id": "i5", "title": "kept", "text": ["a", "b"]}]  # fmt: skip
+    write_rows(tmp_path / "in", "items", items, "jsonl")
+    dataset, report = prepare_folder(tmp_path / "in")
+    refused = {f"{column} is an object or a list": 1 for column in ("user_id", "item_id")}
+    assert report["refused"]["interactions"] == refused
+    assert report["refused"]["items"] == {
+        "item_id is an object or a list": 1,
+        "text is an object or a list": 1,
+        "title is an object or a list": 2,
+    }
+    assert dataset.texts.item_titles[5] == "kept"
+    assert dataset.texts.item_texts[5] == "a, b"

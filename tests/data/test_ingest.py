@@ -241,9 +241,10 @@ def test_an_empty_log_is_refused(tmp_path):
 
 def test_a_log_of_bad_rows_says_why(tmp_path):
     rows = [{"user_id": "u", "item_id": "", "timestamp": 1}] * 3
-    rows += [{"user_id": "u", "item_id": "i", "timestamp": 1_700_000_000_000}] * 2
+    rows += [{"user_id": "u", "item_id": "i", "timestamp": -1}] * 2
     write_rows(tmp_path / "in", "interactions", rows)
-    with pytest.raises(InputError, match=r"no usable row \(bad timestamp: 2, no item_id: 3\)"):
+    expected = r"no usable row \(bad timestamp: 2, no item_id: 3\).* or ISO dates"
+    with pytest.raises(InputError, match=expected):
         prepare_folder(tmp_path / "in")
 
 
@@ -259,9 +260,9 @@ def test_thresholds_that_leave_nobody_say_so(tmp_path):
 
 
 def test_rows_that_were_refused_are_named_where_nobody_is_left(tmp_path):
-    """Here all but one row of each user have milliseconds for seconds."""
+    """Here all but one row of each user have no number for a time."""
     rows = [
-        row | {"timestamp": row["timestamp"] * (1 if n % 6 == 0 else 10**9)}
+        row | {"timestamp": str(row["timestamp"]) if n % 6 == 0 else "yesterday"}
         for n, row in enumerate(small_log(each=6))
     ]
     write_rows(tmp_path / "in", "interactions", rows)

@@ -134,3 +134,28 @@ def test_a_missing_column_names_the_file_the_columns_and_the_mend(tmp_path):
         mapped = open_file(connection, path, {"user_id": "nobody"})
         with pytest.raises(InputError, match="no column 'nobody'"):
             mapped.require("user_id")
+
+
+NESTED = [
+    (pa.array([{"id": "a"}]), "STRUCT(id VARCHAR)"),
+    (pa.array([["a"]]), "VARCHAR[]"),
+    (pa.array([[("k", "v")]], pa.map_(pa.string(), pa.string())), "MAP(VARCHAR, VARCHAR)"),
+]
+
+
+@pytest.mark.parametrize(("values", "kind"), NESTED)
+@pytest.mark.parametrize("standard", ["user_id", "item_id", "title", "rating", "timestamp"])
+def test_a_nested_column_is_refused_by_name_and_type(tmp_path, standard, values, kind):
+    pq.write_table(pa.table({standard: values}), tmp_path / "interactions.parquet")
+    with open_database(tmp_path, "128MB") as connection:
+        file = open_file(connection, tmp_path / "interactions.parquet", {})
+        method = {"title": file.text, "rating": file.number, "timestamp": file.number}
+        with pytest.raises(InputError) as caught:
+            method.get(standard, file.identifier)(standard)
+    assert f"interactions.parquet: column {standard!r} is of type {kind};" in str(caught.value)
+
+
+def test_structures_are_no_text_but_lists_are(tmp_path):
+    pq.write_table(pa.table({"text": NESTED[0][0]}), tmp_path / "items.parquet")
+    with pytest.raises(InputError, match=r"column 'text' is of type STRUCT"):
+        evaluate(tmp_path / "items.parquet", ("text", "text"))

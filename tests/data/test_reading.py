@@ -104,12 +104,16 @@ def test_csv_takes_one_long_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"user_id,item_id\na,b\nsecret,\xff\n", "Line: 3; Invalid unicode"),
+        (
+            b"user_id,item_id\na,b\nsecret,\xff\n",
+            "data.csv_encoding=NAME",
+        ),
         (b"user_id,item_id\na,b\nsecret,d,e\n", "Line: 3; Expected Number of Columns: 2 Found: 3"),
         (b"user_id,item_id\na,b\nsecret\n", "Line: 3; Expected Number of Columns: 2 Found: 1"),
         (b'user_id,item_id\na,b\n"secret,d\n', "Line: 3; Value with unterminated quote"),
         (b"", "is empty; its first line must name the columns"),
         (b"user_id,item_id,Item_ID\n", "names the column 'Item_ID' twice"),
+        (b"user_id;item_id\nsecret\n", "Line: 2; Expected Number of Columns: 2 Found: 1"),
         (b'user_id,"item_id\n', "line 1 is not CSV"),
     ],
 )
@@ -129,6 +133,7 @@ def test_a_nameless_csv_column_gets_a_name(tmp_path):
         (b'{"user_id": "secret", "item_id":', "line 2 is not JSON"),
         (b'{"user_id": "secret\xff"}', "line 2 is not UTF-8"),
         (b'["secret"]', "line 2 is not a JSON object"),
+        (b'{"user_id": "secret", "user_id": "secret"}', "line 2 has a key twice"),
     ],
 )
 def test_json_that_is_none_is_refused_with_its_line(tmp_path, line, expected):
@@ -183,3 +188,23 @@ def test_the_order_of_a_large_csv_is_kept(tmp_path):
             f"(SELECT row_number() OVER () AS row, user_id FROM {file.relation})"
         ).fetchall()
     assert (count, wrong) == (200_000, 0)
+
+
+@pytest.mark.parametrize("second", ["item_id", "ITEM_ID"])
+def test_a_parquet_column_that_stands_twice_is_refused(tmp_path, second):
+    arrays = [pa.array(["secret"])] * 3
+    table = pa.table(arrays, names=["user_id", "item_id", second])
+    pq.write_table(table, tmp_path / "interactions.parquet")
+    expected = f"names the column {second!r} twice (capitals do not count); rename one"
+    assert expected in complaint(tmp_path / "interactions.parquet")
+
+
+def test_a_json_key_in_two_spellings_is_refused(tmp_path):
+    lines = b'{"item_id": "secret", "title": "b"}\n{"ITEM_ID": "c"}\n'
+    message = complaint(write(tmp_path, "items.jsonl", lines))
+    assert "names the column 'ITEM_ID' twice" in message
+
+
+def test_a_key_that_only_looks_renamed_is_taken(tmp_path):
+    path = write(tmp_path, "items.jsonl", b'{"genre": "a"}\n{"genre_1": "b"}\n')
+    assert read(path) == [('"a"', None), (None, '"b"')]

@@ -47,6 +47,12 @@ class DataConfig(Settings):
 
     columns: dict[str, str] = {}
     """Standard column name → name in the files, e.g. ``{user_id = "reviewerID"}``."""
+    csv_separator: str = "auto"
+    """Character between the columns of CSV files, ``tab`` for a tab; ``auto``: a comma, or where
+    the header has none ``;``, a tab or ``|``."""
+    csv_encoding: str = "auto"
+    """Encoding of CSV files, such as ``cp1252``; ``auto``: UTF-8, or UTF-16 by its byte-order
+    mark."""
     minimum_rating: float = 3.0
     """Ratings above this are positives; without a rating column every row is one."""
     minimum_interactions: PositiveInt = 5
@@ -64,6 +70,23 @@ class DataConfig(Settings):
             if name not in COLUMNS:
                 raise ValueError(f"{name!r} is no standard column; there are {', '.join(COLUMNS)}")
         return columns
+
+    @field_validator("csv_separator")
+    @classmethod
+    def _one_character(cls, separator: str) -> str:
+        separator = {"tab": "\t", "\\t": "\t"}.get(separator, separator)
+        if separator != "auto" and (len(separator) != 1 or separator in '"\r\n'):
+            raise ValueError("not auto, tab or one character other than a quote or a line break")
+        return separator
+
+    @field_validator("csv_encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            "".encode("utf-8" if encoding == "auto" else encoding)
+        except (LookupError, ValueError):
+            raise ValueError("not an encoding that Python knows, such as cp1252 or gbk") from None
+        return encoding
 
 
 class BackboneConfig(Settings):

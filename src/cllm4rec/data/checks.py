@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import duckdb
 
+from cllm4rec.data import timestamps
 from cllm4rec.data.database import literal
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.reading import reading
-
-MAX_TIMESTAMP = 253_402_300_799
-"""The last second of the year 9999; larger numbers are milliseconds or noise."""
+from cllm4rec.data.timestamps import MAX_TIMESTAMP
 
 PARTS = ("train", "valid", "test", "history")
 """Part names; a part's code on disk is its place here."""
@@ -24,7 +23,7 @@ REPEATED_PAIR = "repeated pair"
 def load_interactions(
     connection: duckdb.DuckDBPyConnection, file: InputFile, minimum_rating: float
 ) -> dict[str, int]:
-    """Read the log into ``log``: ``row, user_id, item_id, timestamp, position, positive, reason``.
+    """Read the log into ``log``: ``row``, ids, ``timestamp, unit, position, positive, reason``.
 
     Args:
         connection: the database.
@@ -36,6 +35,7 @@ def load_interactions(
     """
     file.require("user_id", "item_id")
     checks = [
+        *_nested("user_id", "item_id"),
         ("no user_id", "user_id IS NULL"),
         ("no item_id", "item_id IS NULL"),
         ("bad rating", f"rating_given AND NOT {_finite('rating')}"),
@@ -47,17 +47,26 @@ def load_interactions(
         ("bad position", f"position_given AND NOT {_finite('position')}"),
     ]
     numbers = ("rating", "timestamp", "position")
-    read = ", ".join(f"{file.number(x)} AS {x}, {file.given(x)} AS {x}_given" for x in numbers)
+    given = ", ".join(f"{file.given(x)} AS {x}_given" for x in numbers)
     with reading(file.path):
         connection.execute(f"""
             CREATE TABLE log AS
-            SELECT row, user_id, item_id, timestamp, position,
+            SELECT row, user_id, item_id, timestamp, unit, position,
                    coalesce(rating > {minimum_rating!r}::DOUBLE, true) AS positive,
                    {_first_failed(checks)} AS reason
-            FROM (SELECT row_number() OVER () AS row, {file.identifier("user_id")} AS user_id,
-                         {file.identifier("item_id")} AS item_id, {read}
-                  FROM {file.relation})
+            FROM (SELECT *, {timestamps.seconds("date", "number")} AS timestamp
+                  FROM (SELECT *, {timestamps.unit("date", "number")} AS unit
+                        FROM (SELECT row_number() OVER () AS row,
+                                     {file.identifier("user_id")} AS user_id,
+                                     {file.identifier("item_id")} AS item_id,
+                                     {file.number("rating")} AS rating,
+                                     {file.date("timestamp")} AS date,
+                                     {file.number("timestamp")} AS number,
+                                     {file.number("position")} AS position,
+                                     {file.nested("user_id", "item_id")} AS nested, {given}
+                              FROM {file.relation})))
         """)
+    timestamps.refuse_other_units(connection)
     return refused(connection, "log")
 
 
@@ -88,11 +97,14 @@ def load_entities(
         return {}
     file.require(key)
     selected = "".join(f", {value} AS {column}" for column, value in columns.items())
+    standard = [column for column in (key, "title", "text") if column in {key, *columns}]
+    checks = [*_nested(*standard), (f"no {key}", f"{key} IS NULL")]
     with reading(file.path):
         connection.execute(f"""
             CREATE TABLE {table} AS
-            SELECT *, {_first_failed([(f"no {key}", f"{key} IS NULL")])} AS reason
-            FROM (SELECT row_number() OVER () AS row, {file.identifier(key)} AS {key}{selected}
+            SELECT * EXCLUDE (nested), {_first_failed(checks)} AS reason
+            FROM (SELECT row_number() OVER () AS row, {file.identifier(key)} AS {key}{selected},
+                         {file.nested(*standard)} AS nested
                   FROM {file.relation})
         """)
     _refuse_repeats(connection, table, key, f"repeated {key}")
@@ -111,6 +123,7 @@ def load_split(connection: duckdb.DuckDBPyConnection, file: InputFile) -> dict[s
     file.require("user_id", "item_id", "part")
     codes = " ".join(f"WHEN {literal(part)} THEN {code}" for code, part in enumerate(PARTS))
     checks = [
+        *_nested("user_id", "item_id"),
         ("no user_id", "given.user_id IS NULL"),
         ("no item_id", "given.item_id IS NULL"),
         ("unknown part", "given.part IS NULL"),
@@ -121,7 +134,8 @@ def load_split(connection: duckdb.DuckDBPyConnection, file: InputFile) -> dict[s
             CREATE TABLE given AS
             SELECT row_number() OVER () AS row, {file.identifier("user_id")} AS user_id,
                    {file.identifier("item_id")} AS item_id,
-                   (CASE {file.text("part")} {codes} END)::UTINYINT AS part
+                   (CASE {file.text("part")} {codes} END)::UTINYINT AS part,
+                   {file.nested("user_id", "item_id")} AS nested
             FROM {file.relation}
         """)
     connection.execute(f"""
@@ -156,6 +170,7 @@ def load_reviews(connection: duckdb.DuckDBPyConnection, file: InputFile | None) 
         return {}
     file.require("user_id", "item_id", "text")
     checks = [
+        *_nested("user_id", "item_id", "text"),
         ("no user_id", "given.user_id IS NULL"),
         ("no item_id", "given.item_id IS NULL"),
         ("no text", "given.text IS NULL"),
@@ -167,7 +182,8 @@ def load_reviews(connection: duckdb.DuckDBPyConnection, file: InputFile | None) 
         connection.execute(f"""
             CREATE TABLE given AS
             SELECT row_number() OVER () AS row, {file.identifier("user_id")} AS user_id,
-                   {file.identifier("item_id")} AS item_id, {file.text("text")} AS text
+                   {file.identifier("item_id")} AS item_id, {file.text("text")} AS text,
+                   {file.nested("user_id", "item_id", "text")} AS nested
             FROM {file.relation}
         """)
     connection.execute(f"""
@@ -199,6 +215,11 @@ def _refuse_repeats(
         UPDATE {table} SET reason = {literal(reason)} WHERE reason IS NULL AND row NOT IN
         (SELECT min(row) FROM {table} WHERE reason IS NULL GROUP BY {keys})
     """)
+
+
+def _nested(*standard: str) -> list[tuple[str, str]]:
+    """Checks of the column ``nested``, made by :meth:`InputFile.nested`."""
+    return [(f"{x} is an object or a list", f"nested = {literal(x)}") for x in standard]
 
 
 def _finite(number: str) -> str:

@@ -61,6 +61,14 @@ def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.Rec
     yield from open_reader(BATCH_ROWS)
 
 
+def scratch_folder(connection: duckdb.DuckDBPyConnection) -> Path:
+    """The folder of the database, which is removed with it."""
+    ((path,),) = connection.execute(
+        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()
+    return Path(path).parent
+
+
 def one_number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     """The single number a query gives."""
     ((number,),) = connection.execute(query).fetchall()

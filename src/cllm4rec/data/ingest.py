@@ -16,6 +16,7 @@ from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
 from cllm4rec.data.reading import find_file, open_file
 from cllm4rec.data.split import PROTOCOLS, split_by_protocol
+from cllm4rec.data.timestamps import unit_of_log
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
 from cllm4rec.errors import InputError
 from cllm4rec.run import atomic_folder, write_json
@@ -113,7 +114,15 @@ def _open_files(
     paths = {stem: find_file(source, stem, required=stem == "interactions") for stem in STEMS}
     paths["split"] = split
     files = {
-        stem: None if path is None else open_file(connection, path, config.columns)
+        stem: None
+        if path is None
+        else open_file(
+            connection,
+            path,
+            config.columns,
+            csv_separator=config.csv_separator,
+            csv_encoding=config.csv_encoding,
+        )
         for stem, path in paths.items()
     }
     present = {column for file in files.values() if file is not None for column in file.types}
@@ -138,9 +147,11 @@ def _load_log(
     report["refused"]["interactions"] = refused
     given = "reason IS NULL AND (timestamp IS NOT NULL OR position IS NOT NULL)"
     report["ordered"] = _count(connection, f"log WHERE {given}") > 0
+    report["timestamp_unit"] = unit_of_log(connection)
     if sum(refused.values()) == report["read"]:
         why = _listed(refused) or "it has no rows"
-        raise InputError(f"{file.path} has no usable row ({why}); mend the file")
+        times = "; timestamps are unix times or ISO dates" if "bad timestamp" in refused else ""
+        raise InputError(f"{file.path} has no usable row ({why}); mend the file{times}")
 
 
 def _split_by_file(

@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cllm4rec.data.database import name
+from cllm4rec.data.database import literal, name
 from cllm4rec.errors import InputError
 
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "BIT")
 _DATES = ("TIMESTAMP", "DATE")
 _FLOATS = ("FLOAT", "DOUBLE")
+_LISTS = ("text",)
+"""Standard columns that may be of lists, which are joined."""
+_ISO_DAY = r"\d{4}-\d{2}-\d{2}"
+_ISO_TIME = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
+_ISO_OFFSET = r" ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,11 @@ class InputFile:
 
         The texts ``007`` and ``7.0`` stay as they are, as all of CSV does; the integer 7, and the
         float 7.0, is ``7``.
+
+        Raises:
+            InputError: the column is of structures, lists or bytes.
         """
+        self._refuse_nested(standard)
         column = self.column(standard)
         text = self._scalar(column)
         if self.types[column] in _FLOATS:
@@ -68,21 +77,66 @@ class InputFile:
         return f"nullif({text}, '')"
 
     def text(self, standard: str) -> str:
-        """SQL for a text, NULL where the column is absent or the value is blank."""
+        """SQL for a text, NULL where the column is absent or the value is blank.
+
+        The lists that ``text`` may be of are joined.
+
+        Raises:
+            InputError: the column is of structures or bytes or, but for ``text``, of lists.
+        """
         if not self.has(standard):
             return "NULL::VARCHAR"
+        self._refuse_nested(standard)
         value = f"array_to_string({self.values(self.column(standard))}, ', ')"
         return f"CASE WHEN regexp_matches({value}, '\\S') THEN {value} END"
 
     def number(self, standard: str) -> str:
-        """SQL for a number as DOUBLE, NULL where there is none or it cannot be read as one."""
+        """SQL for a number as DOUBLE, NULL where there is none or it cannot be read as one.
+
+        Raises:
+            InputError: the column is of structures, lists or bytes.
+        """
+        if not self.has(standard):
+            return "NULL::DOUBLE"
+        self._refuse_nested(standard)
+        column = self.column(standard)
+        if self.types[column].startswith(_DATES):
+            return self._epoch(column)
+        # By way of text: the float32 3.7 and the text 3.7 become the same double.
+        return f"TRY_CAST({self._scalar(column)} AS DOUBLE)"
+
+    def date(self, standard: str) -> str:
+        """SQL for a date or an ISO text as unix seconds (DOUBLE), NULL where there is none.
+
+        A time without an offset is UTC.
+        """
         if not self.has(standard):
             return "NULL::DOUBLE"
         column = self.column(standard)
         if self.types[column].startswith(_DATES):
-            return f"epoch({name(column)})::DOUBLE"
-        # By way of text: the float32 3.7 and the text 3.7 become the same double.
-        return f"TRY_CAST({self._scalar(column)} AS DOUBLE)"
+            return self._epoch(column)
+        text = f"trim({self._scalar(column)})"
+        # DuckDB's TIMESTAMP overlooks an offset, and its TIMESTAMPTZ takes the session's zone.
+        zoned = f"regexp_replace({text}, ' ?(UTC|Z)$', '+00')::VARCHAR"
+        return (
+            f"CASE WHEN regexp_full_match({text}, '{_ISO_DAY}(?:{_ISO_TIME})?') "
+            f"THEN epoch(TRY_CAST({text} AS TIMESTAMP)) "
+            f"WHEN regexp_full_match({text}, '{_ISO_DAY}{_ISO_TIME}{_ISO_OFFSET}') "
+            f"THEN epoch(TRY_CAST({zoned} AS TIMESTAMPTZ)) END::DOUBLE"
+        )
+
+    def nested(self, *standards: str) -> str:
+        """SQL for the first standard column whose value is an object or a list, else NULL.
+
+        Only JSON's values differ in type from row to row; other files are refused as a whole.
+        """
+        cases = ""
+        for standard in standards:
+            column = self.column(standard)
+            if self.types.get(column) == "JSON":
+                kinds = "('OBJECT')" if standard in _LISTS else "('OBJECT', 'ARRAY')"
+                cases += f"WHEN json_type({name(column)}) IN {kinds} THEN {literal(standard)} "
+        return f"(CASE {cases} END)" if cases else "NULL::VARCHAR"
 
     def given(self, standard: str) -> str:
         """SQL for whether a value was given at all, readable or not."""
@@ -124,6 +178,22 @@ class InputFile:
         """Whether the values are no texts, numbers or lists of them."""
         kind = self.types[column]
         return kind.startswith(_NESTED) or kind.endswith("][]")
+
+    def _epoch(self, column: str) -> str:
+        # `epoch` does not know all of DuckDB's types of times.
+        kind = self.types[column]
+        zoned = "TZ" in kind or "TIME ZONE" in kind
+        return f"epoch({name(column)}::{'TIMESTAMPTZ' if zoned else 'TIMESTAMP'})::DOUBLE"
+
+    def _refuse_nested(self, standard: str) -> None:
+        column = self.column(standard)
+        kind = self.types[column]
+        if self.is_nested(column) or (kind.endswith("]") and standard not in _LISTS):
+            shown = kind if len(kind) <= 60 else kind[:59] + "…"
+            raise InputError(
+                f"{self.path}: column {column!r} is of type {shown}; "
+                f"{standard} must be of texts or numbers"
+            )
 
     def _scalar(self, column: str) -> str:
         if self.types[column] == "JSON":

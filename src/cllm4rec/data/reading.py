@@ -1,16 +1,19 @@
 """Finding and opening input files, and their errors in our words."""
 
 import codecs
-import csv
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from cllm4rec.data.database import literal, resource_error
+from cllm4rec.data import csv_files
+from cllm4rec.data.database import literal, name, one_number, resource_error, scratch_folder
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.errors import InputError
 
@@ -18,7 +21,7 @@ ENDINGS = ("parquet", "csv", "jsonl")
 
 # DuckDB 1.4 would take a buffer of 16 longest lines, whatever the memory limit.
 _CSV = (
-    "auto_detect=false, header=true, delim=',', quote='\"', escape='\"', comment='', "
+    "auto_detect=false, header=true, quote='\"', escape='\"', comment='', "
     "strict_mode=true, max_line_size=8388608, buffer_size=16777216"
 )
 _JSON = "format='newline_delimited', records=true"
@@ -45,20 +48,38 @@ def find_file(folder: Path, stem: str, *, required: bool = False) -> Path | None
 
 
 def open_file(
-    connection: duckdb.DuckDBPyConnection, path: Path, mapping: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    mapping: Mapping[str, str],
+    *,
+    csv_separator: str = "auto",
+    csv_encoding: str = "auto",
 ) -> InputFile:
     """Look at a file's columns; rows are read only when :attr:`InputFile.relation` is.
 
+    Args:
+        connection: the database.
+        path: the file.
+        mapping: standard column name → name in the file.
+        csv_separator: ``data.csv_separator``.
+        csv_encoding: ``data.csv_encoding``.
+
     Raises:
-        InputError: no such file, or not a file of the kind its ending says.
+        InputError: no such file, not a file of the kind its ending says, or one that names a
+            column twice.
     """
     if not path.is_file():
         raise InputError(f"no file at {path}")
     ending, given = path.suffix.removeprefix("."), literal(_pattern(path))
     if ending == "csv":
-        header = _csv_header(path)
+        utf8 = csv_files.as_utf8(path, csv_encoding, scratch_folder(connection))
+        header, separator = csv_files.header(path, utf8, csv_separator)
+        _refuse_repeats(path, header)
         columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)
-        relation = f"read_csv({given}, columns={{{columns}}}, {_CSV}, {_FILE})"
+        relation = (
+            f"read_csv({literal(_pattern(utf8))}, columns={{{columns}}}, "
+            f"delim={literal(separator)}, {_CSV}, {_FILE})"
+        )
         return InputFile(path, relation, dict.fromkeys(header, "VARCHAR"), mapping)
     if ending == "parquet":
         relation = f"read_parquet({given}, binary_as_string=true, {_FILE})"
@@ -73,7 +94,13 @@ def open_file(
         # Named types: a second detection could take an id such as 2020-01-01 for a date.
         columns = ", ".join(f"{literal(column)}: 'JSON'" for column in types)
         relation = f"read_json({given}, {_JSON}, columns={{{columns}}}, {_FILE})"
+        with reading(path):
+            _refuse_repeats(path, _json_keys(connection, relation, list(types)))
         types = dict.fromkeys(types, "JSON")
+    else:
+        # DuckDB renames the second of two; pyarrow says what stands in the file.
+        with suppress(OSError, pa.ArrowException):
+            _refuse_repeats(path, pq.read_schema(path).names)
     return InputFile(path, relation, types, mapping)
 
 
@@ -90,7 +117,10 @@ def reading(path: Path) -> Iterator[None]:
         if resource_error(error, "") is not None:
             raise
         reason = _bad_json_line(path) if path.suffix == ".jsonl" else None
-        raise InputError(f"{path} cannot be read: {reason or _reason(str(error))}") from None
+        reason = reason or _reason(str(error))
+        if "Invalid unicode" in reason:
+            reason += "; name the encoding with --set data.csv_encoding=NAME, such as cp1252"
+        raise InputError(f"{path} cannot be read: {reason}") from None
 
 
 def _pattern(path: Path) -> str:
@@ -98,21 +128,41 @@ def _pattern(path: Path) -> str:
     return re.sub(r"[*?[]", r"[\g<0>]", str(path.absolute()))
 
 
-def _csv_header(path: Path) -> list[str]:
-    """The first record; DuckDB's own detection may take another row for it."""
-    try:
-        # Bytes that are no UTF-8 are DuckDB's to refuse: it knows their line.
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            header = next(csv.reader(file, strict=True), [])
-    except csv.Error as error:
-        raise InputError(f"{path} cannot be read: line 1 is not CSV ({error})") from None
-    if not header:
-        raise InputError(f"{path} is empty; its first line must name the columns")
-    named = [column or f"column{place}" for place, column in enumerate(header)]
-    repeated = {column for column in named if [x.lower() for x in named].count(column.lower()) > 1}
+def _refuse_repeats(path: Path, columns: Sequence[str]) -> None:
+    """SQL knows no case: ``item_id`` and ``ITEM_ID`` are one column."""
+    lower = [column.lower() for column in columns]
+    repeated = [column for place, column in enumerate(columns) if lower[place] in lower[:place]]
     if repeated:
-        raise InputError(f"{path} names the column {min(repeated)!r} twice; rename one")
-    return named
+        raise InputError(
+            f"{path} names the column {repeated[0]!r} twice (capitals do not count); rename one"
+        )
+
+
+def _json_keys(
+    connection: duckdb.DuckDBPyConnection, relation: str, columns: list[str]
+) -> list[str]:
+    """The keys as the file has them.
+
+    DuckDB describes ``ITEM_ID`` after ``item_id`` as ``ITEM_ID_1``, a key that no line has.
+    """
+    keys: list[str] = []
+    for column in columns:
+        base = re.sub(r"_\d+$", "", column)
+        renamed = base != column and base.lower() in {key.lower() for key in keys}
+        if renamed and not one_number(connection, f"SELECT count({name(column)}) FROM {relation}"):
+            column = base
+        keys.append(column)
+    return keys
+
+
+class _RepeatedKey(ValueError):
+    pass
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(keys := dict(pairs)) < len(pairs):
+        raise _RepeatedKey
+    return keys
 
 
 def _bad_json_line(path: Path) -> str | None:
@@ -124,9 +174,11 @@ def _bad_json_line(path: Path) -> str | None:
                 continue
             blank = False
             try:
-                value = json.loads(codecs.decode(line, "utf-8"))
+                value = json.loads(codecs.decode(line, "utf-8"), object_pairs_hook=_each_once)
             except UnicodeDecodeError:
                 return f"line {number} is not UTF-8"
+            except _RepeatedKey:
+                return f"line {number} has a key twice"
             except ValueError:
                 return f"line {number} is not JSON"
             if not isinstance(value, dict):

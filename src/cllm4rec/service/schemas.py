@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from cllm4rec.data.checks import MAX_TIMESTAMP
+from cllm4rec.data.timestamps import MAX_TIMESTAMP
 from cllm4rec.service.settings import MAX_ASKED, MAX_HISTORY, MAX_K
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]

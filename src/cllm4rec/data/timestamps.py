@@ -1,0 +1,79 @@
+"""Which unit the timestamps of a log are in: that of most, evident from their size."""
+
+import duckdb
+
+from cllm4rec.data.database import literal
+
+MAX_TIMESTAMP = 253_402_300_799
+"""The last second of the year 9999; a larger number is in a smaller unit, or noise."""
+
+UNITS = ("dates", "seconds", "milliseconds", "microseconds", "nanoseconds")
+"""What a timestamp may be; a unit's code is its place here."""
+
+_DATES, _SECONDS, _DAYS = 0, 1, len(UNITS)
+"""Code ``_DAYS``: a number such as 20240131. It is a date, unless the log is one of seconds."""
+
+
+def unit(date: str, number: str) -> str:
+    """SQL for the code of one timestamp's unit.
+
+    NULL for none, for 0, which is the same in any, and for a number outside all of them.
+
+    Args:
+        date: SQL of unix seconds where a date is given, else NULL.
+        number: SQL of a number where one is given, else NULL.
+    """
+    sizes = " ".join(
+        f"WHEN {number} <= {MAX_TIMESTAMP}::DOUBLE * {1000**place} THEN {place + 1}"
+        for place in range(len(UNITS) - 1)
+    )
+    return (
+        f"(CASE WHEN {date} IS NOT NULL THEN {_DATES} "
+        f"WHEN NOT coalesce({number} > 0, false) THEN NULL "
+        f"WHEN {_day(number)} IS NOT NULL THEN {_DAYS} {sizes} END)::UTINYINT"
+    )
+
+
+def seconds(date: str, number: str) -> str:
+    """SQL for unix seconds (DOUBLE), by the column ``unit`` made of :func:`unit`.
+
+    A number that may be a calendar day stays as it is until :func:`refuse_other_units`.
+    """
+    scaled = " ".join(
+        f"WHEN {place + 1} THEN {number} / {1000**place}" for place in range(1, len(UNITS) - 1)
+    )
+    return f"coalesce({date}, CASE unit {scaled} ELSE {number} END)"
+
+
+def refuse_other_units(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the rows of ``log`` whose timestamp is not in the unit of most a reason."""
+    rows = dict(
+        connection.execute("""
+            SELECT unit, count(*) FROM log WHERE reason IS NULL AND unit IS NOT NULL GROUP BY unit
+        """).fetchall()
+    )
+    if days := rows.pop(_DAYS, 0):
+        are = _SECONDS if rows.get(_SECONDS, 0) >= days else _DATES
+        value = "timestamp" if are == _SECONDS else _day("timestamp")
+        connection.execute(f"UPDATE log SET unit = {are}, timestamp = {value} WHERE unit = {_DAYS}")
+        rows[are] = rows.get(are, 0) + days
+    if len(rows) > 1:
+        most = min(rows, key=lambda code: (-rows[code], code))
+        connection.execute(f"""
+            UPDATE log SET reason = {literal(f"timestamp not in {UNITS[most]}, as most are")}
+            WHERE reason IS NULL AND unit <> {most}
+        """)
+
+
+def unit_of_log(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """The unit of the usable timestamps in ``log``; None where there are none."""
+    ((code,),) = connection.execute("SELECT max(unit) FROM log WHERE reason IS NULL").fetchall()
+    return None if code is None else UNITS[code]
+
+
+def _day(number: str) -> str:
+    """SQL for unix seconds of a calendar day such as 20240131, else NULL."""
+    digits = f"CASE WHEN {number} BETWEEN 19000101 AND 21001231 THEN {number}::BIGINT::VARCHAR END"
+    return (
+        f"(CASE WHEN {number} = floor({number}) THEN epoch(try_strptime({digits}, '%Y%m%d')) END)"
+    )

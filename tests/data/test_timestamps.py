@@ -1,0 +1,135 @@
+"""A timestamp's unit is evident from its size, or its row is refused with the unit named."""
+
+import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from support.input_folder import write_rows
+from support.prepared import histories, prepare_folder
+
+FORMATS = ("parquet", "csv", "jsonl")
+START = 1_700_000_000
+UNITS = {"seconds": 1, "milliseconds": 1000, "microseconds": 10**6, "nanoseconds": 10**9}
+
+
+def log(stamp, count=6):
+    """One user's items; later items have later times but earlier names."""
+    return [
+        {"user_id": "u", "item_id": f"i{count - n}", "timestamp": stamp(START + 90_000 * n)}
+        for n in range(count)
+    ]
+
+
+def iso(pattern):
+    return lambda second: datetime.datetime.fromtimestamp(second, datetime.UTC).strftime(pattern)
+
+
+def order(tmp_path, rows, ending="parquet"):
+    """The user's items, oldest first, and the report."""
+    write_rows(tmp_path / "in", "interactions", rows, ending)
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    parts = [histories(dataset, part)["u"] for part in ("train", "valid", "test")]
+    return [item for part in parts for item in part], report
+
+
+def write_stamps(tmp_path, items, stamps):
+    table = pa.table({"user_id": ["u"] * len(items), "item_id": items, "timestamp": stamps})
+    (tmp_path / "in").mkdir()
+    pq.write_table(table, tmp_path / "in" / "interactions.parquet")
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_is_seen_by_its_size(tmp_path, name, ending):
+    rows = log(lambda second: second * UNITS[name])
+    found, report = order(tmp_path, rows[::-1], ending)
+    assert found == [row["item_id"] for row in rows]
+    assert report["timestamp_unit"] == name
+    assert report["refused"]["interactions"] == {}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize(
+    "pattern",
+    ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%fZ",
+     "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%dT%H:%M:%S+00:00", "%Y%m%d"],
+)  # fmt: skip
+def test_iso_dates_are_read(tmp_path, pattern, ending):
+    rows = log(iso(pattern))
+    found, report = order(tmp_path, rows[::-1], ending)
+    assert found == [row["item_id"] for row in rows]
+    assert report["timestamp_unit"] == "dates"
+    assert report["refused"]["interactions"] == {}
+
+
+def test_an_offset_counts(tmp_path):
+    texts = ["2024-01-01T05:00:00+05:30", "2024-01-01T00:00:00Z", "2024-01-01 00:30",
+             "2023-12-31T20:00:00-0500"]  # fmt: skip
+    rows = [{"user_id": "u", "item_id": f"i{n}", "timestamp": x} for n, x in enumerate(texts)]
+    assert order(tmp_path, rows[::-1])[0] == ["i0", "i1", "i2", "i3"]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.int32(), pa.float64()])
+def test_calendar_days_as_numbers_are_dates(tmp_path, kind):
+    days = pa.array([20240131, 20231231, 20240201, 20230630]).cast(kind)
+    write_stamps(tmp_path, list("abcd"), days)
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert report["timestamp_unit"] == "dates"
+    assert histories(dataset, "test")["u"] == ["c"]
+
+
+def test_days_as_numbers_mix_with_iso_dates_and_not_with_seconds(tmp_path):
+    mixed = ["20240105", "2024-01-04", "2024-01-06T12:00", "20240101", "2024-01-02"]
+    write_stamps(tmp_path, list("abcde"), mixed)
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert report["refused"]["interactions"] == {}
+    assert histories(dataset, "train")["u"] == ["d", "e", "b"]
+
+
+def test_in_a_log_of_seconds_eight_digits_are_seconds(tmp_path):
+    write_stamps(tmp_path, list("abcde"), [20240101, 1, 20239999, 30_000_000, 2])
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert report["timestamp_unit"] == "seconds"
+    assert report["refused"]["interactions"] == {}
+    assert histories(dataset, "train")["u"] == ["b", "e", "c"]
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("ns", tz="UTC"), pa.date32(),
+                                  pa.date64()])  # fmt: skip
+def test_date_types_are_read(tmp_path, kind):
+    moments = pa.array([86_400 * n for n in (3, 1, 2)], pa.timestamp("s")).cast(kind)
+    write_stamps(tmp_path, list("abc"), moments)
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert report["timestamp_unit"] == "dates"
+    assert histories(dataset, "test")["u"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("most", "other"),
+    [("milliseconds", START), ("seconds", START * 1000), ("microseconds", START * 1000),
+     ("milliseconds", "2024-01-01"), ("milliseconds", 20240101)],
+)  # fmt: skip
+def test_a_row_in_another_unit_is_refused_with_the_unit_named(tmp_path, most, other):
+    rows = [
+        *log(lambda second: str(second * UNITS[most])),
+        {"user_id": "u", "item_id": "other", "timestamp": str(other)},
+        {"user_id": "u", "item_id": "zero", "timestamp": "0"},
+    ]
+    found, report = order(tmp_path, rows, "csv")
+    assert report["refused"]["interactions"] == {f"timestamp not in {most}, as most are": 1}
+    assert found == ["zero", *(row["item_id"] for row in rows[:6])]
+
+
+@pytest.mark.parametrize("text", ["31/12/2024", "2024-13-01", "2024-02-30", "infinity", "2024",
+                                  "2024-01-01 (BC)", "1969-12-31", "10000-01-01"])  # fmt: skip
+def test_what_is_no_date_is_refused(tmp_path, text):
+    rows = [*log(iso("%Y-%m-%d")), {"user_id": "u", "item_id": "bad", "timestamp": text}]
+    reason = "timestamp not in dates, as most are" if text == "2024" else "bad timestamp"
+    assert order(tmp_path, rows)[1]["refused"]["interactions"] == {reason: 1}
+
+
+def test_without_timestamps_there_is_no_unit(tmp_path):
+    write_rows(tmp_path / "in", "interactions", [{"user_id": "u", "item_id": x} for x in "abcde"])
+    assert prepare_folder(tmp_path / "in")[1]["timestamp_unit"] is None

@@ -13,11 +13,13 @@ from support.input_folder import write_rows
 FORMATS = ("parquet", "csv", "jsonl")
 
 
-def load(path, key="item_id", texts=("title", "text"), mapping=None):
+def load(path, key="item_id", texts=("title", "text"), mapping=None, *, attributes=False):
     """The outcome, and each kept column's values in the order of the file."""
     with open_database(path.parent, "128MB") as connection:
         file = open_file(connection, path, mapping or {})
-        outcome = load_with_features(connection, file, "entities", key, texts)
+        outcome = load_with_features(
+            connection, file, "entities", key, texts, attributes=attributes
+        )
         values = {
             source: [
                 value
@@ -25,7 +27,7 @@ def load(path, key="item_id", texts=("title", "text"), mapping=None):
                     f"SELECT {column} FROM entities WHERE reason IS NULL ORDER BY row"
                 ).fetchall()
             ]
-            for source, column in outcome.columns.items()
+            for source, column in (outcome.attributes or outcome.columns).items()
         }
     (path.parent / "prepare.duckdb").unlink()
     return outcome, values
@@ -187,3 +189,28 @@ def test_no_file_is_an_empty_table(tmp_path):
         outcome = load_with_features(connection, None, "entities", "item_id", ("title", "text"))
         rows = connection.execute("SELECT item_id, title, text, reason FROM entities").fetchall()
     assert (rows, outcome.columns, outcome.refused_rows) == ([], {}, {})
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_attributes_are_every_value_as_it_came(tmp_path, ending):
+    text = "A crime noir of 1947 by Acme."
+    rows = [
+        {"item_id": "a", "title": "The Noir", "text": text, "genre": "crime noir", "year": 1947,
+         "brand": "Acme", "tags": ["noir", "", "war"], "imdb": "1", "long": "x" * 1001},
+        {"item_id": "b", "title": "War", "text": None, "genre": "crime noir", "year": None,
+         "brand": " ", "tags": [], "imdb": "2", "long": "short"},
+    ]  # fmt: skip
+    path = write_rows(tmp_path, "items", rows, ending)
+    _, features = load(path)
+    assert features["genre"] == [None, "crime noir"]
+    assert "brand" not in features
+    outcome, values = load(path, attributes=True)
+    assert values == {
+        "genre": [["crime noir"], ["crime noir"]],
+        "year": [["1947"], None],
+        "brand": [["Acme"], None],
+        "tags": [["noir", "war"], None],
+        "imdb": [["1"], ["2"]],
+        "long": [None, ["short"]],
+    }
+    assert set(outcome.refused_columns) == {"year", "brand"}  # as features; filters see them

@@ -84,7 +84,7 @@ def load_entities(
         file: the input file; None makes an empty table.
         table: name of the table to make: ``row``, the key, ``columns``, ``reason``.
         key: ``item_id`` or ``user_id``.
-        columns: further columns of the table → SQL over the file; all VARCHAR.
+        columns: further columns of the table → SQL over the file; VARCHAR, where there is no file.
 
     Returns:
         Refused rows by reason.

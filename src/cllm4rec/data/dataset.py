@@ -17,7 +17,7 @@ from cllm4rec.data.checks import PARTS
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.ingest import prepare
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.data.texts import Texts
+from cllm4rec.data.texts import ATTRIBUTES, Texts
 from cllm4rec.errors import IntegrityError
 from cllm4rec.run import read_json, sha256_files
 
@@ -62,6 +62,8 @@ class Dataset:
         """
         folder = Path(folder)
         read_json(folder / "report.json")
+        if not (folder / ATTRIBUTES).is_file():
+            raise IntegrityError(f"{folder / ATTRIBUTES} is missing; prepare the data again")
         users = IdMap.read(folder / "users.parquet", "user_id")
         items = IdMap.read(folder / "items.parquet", "item_id")
         offsets, numbers, codes = (

@@ -1,4 +1,8 @@
-"""Which further columns of ``items.*`` and ``users.*`` become features."""
+"""Which further columns of ``items.*`` and ``users.*`` become features and attributes.
+
+Features are read by models and leave out what title and text already say; attributes are what
+items are filtered by, as they came.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,12 +24,14 @@ class Features:
     """The outcome for one file.
 
     Attributes:
-        columns: name in the file → column of the table, in the file's order.
+        columns: feature's name in the file → column of the table, in the file's order.
+        attributes: attribute's name in the file → column of the table, a list of texts.
         refused_columns: name in the file → why it is left out.
         refused_rows: refused rows by reason.
     """
 
     columns: dict[str, str]
+    attributes: dict[str, str]
     refused_columns: dict[str, str]
     refused_rows: dict[str, int]
 
@@ -36,6 +42,8 @@ def load_with_features(
     table: str,
     key: str,
     texts: Sequence[str] = (),
+    *,
+    attributes: bool = False,
 ) -> Features:
     """Read ``items.*`` or ``users.*`` into a table: key, texts, and features as ``feature_0`` on.
 
@@ -45,10 +53,11 @@ def load_with_features(
         table: name of the table to make.
         key: ``item_id`` or ``user_id``.
         texts: standard text columns; what they already say is no feature.
+        attributes: whether to keep every value as it came too, as ``attribute_0`` on.
     """
     if file is None:
         load_entities(connection, None, table, key, dict.fromkeys(texts, ""))
-        return Features({}, {}, {})
+        return Features({}, {}, {}, {})
     standard = {file.column(column) for column in (key, *texts)}
     refused: dict[str, str] = {}
     columns: dict[str, str] = {}
@@ -68,10 +77,12 @@ def load_with_features(
     file = replace(file, relation=f"(SELECT *, {said} AS {_SAID} FROM {file.relation})")
     values = {text: file.text(text) for text in texts}
     values |= {target: file.feature(source, _SAID) for source, target in columns.items()}
+    given = {source: f"attribute_{at}" for at, source in enumerate(columns) if attributes}
+    values |= {target: file.attribute(source) for source, target in given.items()}
     refused_rows = load_entities(connection, file, table, key, values)
     refused |= _without_content(connection, table, columns)
     kept = {source: target for source, target in columns.items() if source not in refused}
-    return Features(kept, refused, refused_rows)
+    return Features(kept, given, refused, refused_rows)
 
 
 def _without_content(

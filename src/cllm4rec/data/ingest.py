@@ -16,6 +16,7 @@ from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
 from cllm4rec.data.reading import find_file, open_file
 from cllm4rec.data.split import PROTOCOLS, split_by_protocol
+from cllm4rec.data.texts import ATTRIBUTES
 from cllm4rec.data.timestamps import unit_of_log
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
 from cllm4rec.errors import InputError
@@ -222,7 +223,7 @@ def _load_entities(
 ) -> dict[str, Features]:
     features = {
         "items": load_with_features(
-            connection, files["items"], "item_rows", "item_id", ("title", "text")
+            connection, files["items"], "item_rows", "item_id", ("title", "text"), attributes=True
         ),
         "users": load_with_features(connection, files["users"], "user_rows", "user_id"),
     }
@@ -248,6 +249,14 @@ def _write(
             key=f"{kind}_id",
             columns={**columns, **features[f"{kind}s"].columns},
         )
+    write_entities(
+        connection,
+        folder / ATTRIBUTES,
+        numbered="items",
+        rows="item_rows",
+        key="item_id",
+        columns=features["items"].attributes,
+    )
     write_reviews(connection, folder / "reviews.parquet")
     parts = write_interactions(connection, folder)
     report["kept"] = {

@@ -7,6 +7,9 @@ from pathlib import Path
 from cllm4rec.data.database import literal, name
 from cllm4rec.errors import InputError
 
+ATTRIBUTE_CHARACTERS = 1000
+"""Longest value that items can be filtered by."""
+
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "BIT")
 _DATES = ("TIMESTAMP", "DATE")
 _FLOATS = ("FLOAT", "DOUBLE")
@@ -173,6 +176,18 @@ class InputFile:
             f"AND NOT contains({said}, {words('each')}[:80])]"
         )
         return f"nullif(array_to_string({kept}, ', '), '')"
+
+    def attribute(self, column: str) -> str:
+        """SQL for an attribute as a list of texts, NULL where there is none.
+
+        Everything that was given, whatever the texts say, but values of more than
+        ``ATTRIBUTE_CHARACTERS``: nobody filters by those, and a copy of a text takes room.
+        """
+        kept = (
+            f"[{_plain_number('each')} for each in {self.values(column)} "
+            f"if regexp_matches(each, '\\S') AND length(each) <= {ATTRIBUTE_CHARACTERS}]"
+        )
+        return f"CASE WHEN len({kept}) > 0 THEN {kept} END"
 
     def is_nested(self, column: str) -> bool:
         """Whether the values are no texts, numbers or lists of them."""

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 BATCH_ROWS = 8192
+ATTRIBUTES = "attributes.parquet"
+"""Attributes of the items: one column of lists of texts for each further column of ``items.*``."""
 
 ReviewBatch = tuple[NDArray[np.int32], NDArray[np.int32], list[str]]
 
@@ -37,6 +40,13 @@ class Texts:
     def item_features(self) -> dict[str, list[str | None]]:
         """Column → one value, or None, per item number; what title and text say is left out."""
         return _features(self.folder / "items.parquet", {"item_id", "title", "text"})
+
+    @property
+    def item_attributes(self) -> dict[str, list[list[str] | None]]:
+        """Column → values, or None, per item number, as they came; what items are filtered by."""
+        path = self.folder / ATTRIBUTES
+        names = [name for name in pq.read_schema(path).names if name != "item_id"]
+        return {name: _column(path, name) for name in names}
 
     @property
     def user_features(self) -> dict[str, list[str | None]]:
@@ -81,8 +91,8 @@ class Texts:
         return [" ".join(texts) for texts in reviews]
 
 
-def _column(path: Path, column: str) -> list[str | None]:
-    values: list[str | None] = pq.read_table(path, columns=[column]).column(0).to_pylist()
+def _column(path: Path, column: str) -> list[Any]:
+    values: list[Any] = pq.read_table(path, columns=[column]).column(0).to_pylist()
     return values
 
 

@@ -19,7 +19,7 @@ def write_entities(
     key: str,
     columns: dict[str, str],
 ) -> None:
-    """Write ``users.parquet`` or ``items.parquet``: one row per number, texts where there are any.
+    """Write ``users.parquet``, ``items.parquet`` or ``attributes.parquet``: one row per number.
 
     Args:
         connection: the database.

@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec.data.interactions import Interactions, newest_once
+from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import Scorer, top_k
+from cllm4rec.ranking import Scorer
+from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.explain import leave_one_out, reasons_from
+from cllm4rec.recommender.requests import ListRequest
 from cllm4rec.service.batching import MicroBatcher
 from cllm4rec.service.schemas import RecommendRequest
 from cllm4rec.service.served import Served
@@ -23,56 +25,27 @@ Reasons = list[list[list[dict[str, Any]]]]
 """Of every item of every list, as they cross the wire."""
 
 
-@dataclass(frozen=True, eq=False)
-class Question:
-    """A request in numbers.
+def request_of(body: RecommendRequest, served: Served) -> ListRequest:
+    """Look up what a request names.
 
-    Attributes:
-        users: ``int32 [rows]``; −1 for someone the run does not know.
-        histories: one row each.
-        known: what is left out of each list.
-        allowed: ``bool [items]``; None where everything may be listed.
-        k: length of the lists.
+    Raises:
+        UnknownId: a user or an item that the run does not know.
+        InputError: a filter on a column that does not exist.
     """
+    filters = Filters(body.include, body.exclude, body.where, body.seen)
+    if body.users is None:
+        return ListRequest.for_histories(served.catalogue, body.histories or [], body.k, filters)
+    return ListRequest.for_users(served.catalogue, served.known, body.users, body.k, filters)
 
-    users: NDArray[np.int32]
-    histories: Interactions
-    known: Interactions
-    allowed: NDArray[np.bool_] | None
-    k: int
 
-    @classmethod
-    def of(cls, request: RecommendRequest, served: Served) -> "Question":
-        """Look up what a request names.
-
-        Raises:
-            UnknownId: a user or an item that the run does not know.
-            InputError: a filter on a column that does not exist.
-        """
-        catalogue, num_items = served.catalogue, len(served.catalogue.items)
-        allowed = catalogue.allowed(request.include, request.exclude, request.where)
-        if request.users is not None:
-            users = catalogue.user_numbers(request.users)
-            histories = served.known.rows(users)
-        else:
-            rows = [
-                newest_once(catalogue.item_numbers(history)) for history in request.histories or []
-            ]
-            users = np.full(len(rows), -1, np.int32)
-            histories = Interactions.from_lists(rows, num_items)
-        nothing = Interactions(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32), num_items)
-        known = nothing if request.seen else histories
-        return cls(users, histories, known, allowed, min(request.k, num_items))
-
-    def lists(self, scores: NDArray[np.float32], rows: slice) -> list[Row]:
-        """The best items of some rows."""
-        known = self.known.rows(range(rows.start, rows.stop))
-        items, best = top_k(scores, known, self.k, allowed=self.allowed)
-        return [(row[row >= 0], of[row >= 0]) for row, of in zip(items, best, strict=True)]
+def lists(request: ListRequest, scores: NDArray[np.float32], rows: slice) -> list[Row]:
+    """The best items of some rows, without places that stayed empty."""
+    items, best = request.best(scores, rows)
+    return [(row[row >= 0], of[row >= 0]) for row, of in zip(items, best, strict=True)]
 
 
 async def ranked(
-    question: Question, served: Served, batcher: MicroBatcher, deadline_s: float
+    question: ListRequest, served: Served, batcher: MicroBatcher, deadline_s: float
 ) -> list[Row]:
     """Lists by the model, scored together with other requests."""
     kept = await batcher.score(
@@ -80,14 +53,14 @@ async def ranked(
         question.users,
         question.histories,
         served.tokens(question.histories.counts()),
-        question.lists,
+        partial(lists, question),
         deadline_s=deadline_s,
     )
     return [row for block in kept for row in block]
 
 
 async def explained(
-    question: Question, rows: list[Row], served: Served, batcher: MicroBatcher, deadline_s: float
+    question: ListRequest, rows: list[Row], served: Served, batcher: MicroBatcher, deadline_s: float
 ) -> Reasons:
     """Measured reasons of every listed item, list by list.
 
@@ -118,7 +91,9 @@ async def explained(
     return found
 
 
-def compared(question: Question, served: Served, explain: bool) -> tuple[list[Row], Reasons | None]:
+def compared(
+    question: ListRequest, served: Served, explain: bool
+) -> tuple[list[Row], Reasons | None]:
     """Lists, and reasons, by the EASE baseline; takes seconds the first time.
 
     Raises:
@@ -126,7 +101,7 @@ def compared(question: Question, served: Served, explain: bool) -> tuple[list[Ro
     """
     scorer: Scorer = served.ease()
     scores = scorer.score(question.users, question.histories)
-    rows = question.lists(scores, slice(0, len(question.users)))
+    rows = lists(question, scores, slice(0, len(question)))
     if not explain:
         return rows, None
     found = []
@@ -174,7 +149,7 @@ async def off_loop(function: Any, *arguments: Any) -> Any:
     return await asyncio.to_thread(function, *arguments)
 
 
-def _left_out(question: Question, place: int) -> tuple[NDArray[np.int32], Interactions]:
+def _left_out(question: ListRequest, place: int) -> tuple[NDArray[np.int32], Interactions]:
     """Users and histories that measure the reasons of one list."""
     histories = question.histories
     without = leave_one_out(histories.of(place), histories.num_items, MAX_EXPLAINED)
@@ -182,7 +157,7 @@ def _left_out(question: Question, place: int) -> tuple[NDArray[np.int32], Intera
 
 
 def _named(
-    scores: NDArray[np.float32], question: Question, place: int, served: Served
+    scores: NDArray[np.float32], question: ListRequest, place: int, served: Served
 ) -> list[list[dict[str, Any]]]:
     """Reasons as they cross the wire, of every item of one list."""
     catalogue, history = served.catalogue, question.histories.of(place)

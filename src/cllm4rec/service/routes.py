@@ -9,10 +9,11 @@ from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import CLLM4RecError, UnknownId
 from cllm4rec.service import asking, schemas
 from cllm4rec.service.answers import encoded
-from cllm4rec.service.asking import Question, off_loop
+from cllm4rec.service.asking import off_loop, request_of
 from cllm4rec.service.feedback import rows_of
 from cllm4rec.service.parts import Parts, answered_or_gone
 from cllm4rec.service.schemas import BUSY, ERRORS, NOT_FOUND
+from cllm4rec.service.type_ahead import users_with
 
 LARGE = 2_000
 """List entries above which an answer is written outside the event loop."""
@@ -28,7 +29,7 @@ def routes(parts: Parts) -> APIRouter:
     async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
         """The best items for known users, or after bare histories."""
         served = parts.holder.current
-        question = Question.of(body, served)
+        question = request_of(body, served)
         until_s = asking.deadline(parts.settings.deadline_s)
 
         async def answer() -> tuple[Any, Any]:
@@ -44,7 +45,7 @@ def routes(parts: Parts) -> APIRouter:
     async def compare(body: schemas.RecommendRequest) -> Response:
         """The same question answered by EASE, the baseline to beat; fitted at the first call."""
         served = parts.holder.current
-        question = Question.of(body, served)
+        question = request_of(body, served)
         if len(question.users) != 1:
             raise HTTPException(422, "compare takes one user or one history at a time")
         rows, reasons = await off_loop(asking.compared, question, served, body.explain)
@@ -54,12 +55,12 @@ def routes(parts: Parts) -> APIRouter:
     def similar(query: Annotated[schemas.SimilarQuery, Query()]) -> dict[str, Any]:
         """Items whose embeddings point the same way."""
         served = parts.holder.current
-        items, scores = served.similar(_found(served.catalogue.items, query.item_id), query.k)
+        items, scores = served.similar.to(_found(served.catalogue.items, query.item_id), query.k)
         return {
             "model": {"version": served.version},
             "item_id": query.item_id,
             "items": [
-                {**served.named(item), "score": score}
+                {**served.catalogue.named(item), "score": score}
                 for item, score in zip(items, scores, strict=True)
             ],
         }
@@ -68,8 +69,8 @@ def routes(parts: Parts) -> APIRouter:
     def items(query: Annotated[schemas.ItemsQuery, Query()]) -> dict[str, Any]:
         """Items whose titles hold every word of the query; best known first."""
         served = parts.holder.current
-        found = served.catalogue.search(query.query, query.limit)
-        return {"items": [served.named(item) for item in found]}
+        found = served.type_ahead.search(query.query, query.limit)
+        return {"items": [served.catalogue.named(item) for item in found]}
 
     @router.get("/items/{item_id:path}", response_model=schemas.ItemResponse, responses=NOT_FOUND)
     def item(item_id: AnyId) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def routes(parts: Parts) -> APIRouter:
         served = parts.holder.current
         number = _found(served.catalogue.items, item_id)
         return {
-            **served.named(number),
+            **served.catalogue.named(number),
             "text": served.catalogue.texts[number],
             "attributes": served.catalogue.attributes_of(number),
             "interactions": int(served.catalogue.counts[number]),
@@ -86,8 +87,8 @@ def routes(parts: Parts) -> APIRouter:
     @router.get("/users", response_model=schemas.UsersResponse)
     def users(query: Annotated[schemas.UsersQuery, Query()]) -> dict[str, Any]:
         """Known user ids that begin with the query."""
-        catalogue = parts.holder.current.catalogue
-        return {"users": catalogue.users_with(query.query, query.limit)}
+        users = parts.holder.current.dataset.users
+        return {"users": users_with(users, query.query, query.limit)}
 
     @router.get(
         "/users/{user_id:path}/history", response_model=schemas.ItemsResponse, responses=NOT_FOUND
@@ -95,8 +96,8 @@ def routes(parts: Parts) -> APIRouter:
     def history(user_id: AnyId) -> dict[str, Any]:
         """What a known user has had, oldest first."""
         served = parts.holder.current
-        numbers = served.known.of(_found(served.catalogue.users, user_id)).tolist()
-        return {"items": [served.named(number) for number in numbers]}
+        numbers = served.known.of(_found(served.dataset.users, user_id)).tolist()
+        return {"items": [served.catalogue.named(number) for number in numbers]}
 
     @router.post("/feedback", status_code=202, response_model=schemas.AcceptedResponse)
     async def feedback(body: schemas.FeedbackRequest) -> dict[str, int]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from cllm4rec import progress
 from cllm4rec.baselines import BASELINES, Context
@@ -19,11 +18,13 @@ from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
-from cllm4rec.ranking import Scorer, top_k
+from cllm4rec.ranking import Scorer
+from cllm4rec.recommender.catalogue import Catalogue
+from cllm4rec.recommender.similar import SimilarItems
 from cllm4rec.run import read_json, sha256_files
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.apart import ScorerGone, ScoringProcess, frame_of
-from cllm4rec.service.catalogue import Catalogue
+from cllm4rec.service.type_ahead import TypeAhead
 
 LOADS = 3
 """Tries at reading a model that is being replaced at the same time."""
@@ -39,8 +40,9 @@ class Served:
         config: settings it was trained with.
         dataset: the run's data.
         catalogue: titles, attributes and ids.
+        type_ahead: searches the titles.
         known: what every known user has had, oldest first.
-        embeddings: of the items, ``float32 [items, size]``.
+        similar: nearest neighbours of the items.
         version: the model's, from its bytes.
     """
 
@@ -49,8 +51,9 @@ class Served:
     config: Config
     dataset: Dataset
     catalogue: Catalogue
+    type_ahead: TypeAhead
     known: Interactions
-    embeddings: NDArray[np.float32]
+    similar: SimilarItems
     version: str
 
     @classmethod
@@ -69,14 +72,17 @@ class Served:
             version = model_version(run)
             scorer, frame = (_apart if apart else _here)(run)
             dataset = Dataset.open(run / "data")
+            catalogue = Catalogue(dataset)
+            catalogue.warm()
             served = cls(
                 scorer,
                 frame,
                 Config.model_validate(read_json(run / "model" / "model.json")["config"]),
                 dataset,
-                Catalogue.of(dataset),
+                catalogue,
+                TypeAhead(catalogue),
                 dataset.known("recommend"),
-                _item_embeddings(run / "model" / "model.safetensors", len(dataset.users)),
+                SimilarItems.of_model(run, len(dataset.users)),
                 version,
             )
             if model_version(run) == version:
@@ -93,26 +99,9 @@ class Served:
         if isinstance(self.scorer, ScoringProcess):
             self.scorer.close()
 
-    def named(self, item: int) -> dict[str, str | None]:
-        """An item's id and title."""
-        return {"item_id": self.catalogue.ids[item], "title": self.catalogue.titles[item]}
-
     def tokens(self, history_lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tokens of each history's document, near enough to plan with, ``int64 [histories]``."""
         return np.minimum(history_lengths, self.config.corpus.max_items) + self.frame
-
-    def similar(self, item: int, k: int) -> tuple[list[int], list[float]]:
-        """The ``k`` items whose embeddings have the largest cosine with ``item``'s."""
-        table = self.embeddings
-        cosines = (table @ table[item]) / (self._norms * self._norms[item])
-        itself = Interactions.from_lists([[item]], len(cosines))
-        items, scores = top_k(cosines[None], itself, min(k, len(cosines) - 1))
-        return items[0].tolist(), scores[0].tolist()
-
-    @cached_property
-    def _norms(self) -> NDArray[np.float32]:
-        norms: NDArray[np.float32] = np.linalg.norm(self.embeddings, axis=1)
-        return norms.clip(1e-12)
 
     @cached_property
     def _fitting(self) -> threading.Lock:
@@ -145,12 +134,6 @@ def _here(run: Path) -> tuple[Scorer, int]:
 
     recommender = Recommender.load(run)
     return recommender.scorer, frame_of(recommender)
-
-
-def _item_embeddings(path: Path, num_users: int) -> NDArray[np.float32]:
-    with safe_open(path, "numpy") as file:
-        table: NDArray[np.float32] = file.get_slice("embedding.entities")[num_users:]
-    return table
 
 
 class NotReady(Exception):

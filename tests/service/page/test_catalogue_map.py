@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cllm4rec.recommender.similar import SimilarItems
 from cllm4rec.service.page import catalogue_map as module
 from cllm4rec.service.page.catalogue_map import CatalogueMap, draw, map_key
 from cllm4rec.service.served import Served
@@ -44,9 +45,9 @@ def test_a_map_is_laid_out_once_and_then_read(served, layouts, tmp_path):
 
 def test_a_changed_model_is_laid_out_anew_and_the_old_map_goes(served, layouts, tmp_path):
     draw(served, tmp_path)
-    table = served.embeddings.copy()
+    table = served.similar.embeddings.copy()
     table[3] += 1
-    changed = draw(replace(served, embeddings=table), tmp_path)
+    changed = draw(replace(served, similar=SimilarItems(table)), tmp_path)
     assert len(layouts) == 2
     assert [path.name for path in tmp_path.iterdir()] == [f"map-{changed.key}.npy"]
 

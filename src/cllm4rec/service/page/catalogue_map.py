@@ -88,7 +88,7 @@ class CatalogueMap:
 
 def draw(served: Served, folder: Path) -> Answer:
     """The map of a model, from ``folder`` if it was laid out before."""
-    embeddings = served.embeddings
+    embeddings = served.similar.embeddings
     key = map_key(embeddings)
     places = _kept(folder, key, len(embeddings))
     if places is None:
@@ -116,10 +116,7 @@ def described(
     ids = catalogue.items.ids(drawn)
     units = np.rint(places[drawn] * UNITS).astype(np.int64)
     columns = [
-        coloured(
-            name,
-            [None if code < 0 else column.values[code] for code in column.codes[drawn].tolist()],
-        )
+        coloured(name, [column.of(item) for item in drawn.tolist()])
         for name, column in catalogue.attributes.items()
     ]
     columns.append(binned("interactions", catalogue.counts[drawn].tolist()))

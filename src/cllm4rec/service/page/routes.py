@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from cllm4rec.errors import CLLM4RecError, IntegrityError
 from cllm4rec.run import RunDir
 from cllm4rec.service import asking
-from cllm4rec.service.asking import Question
+from cllm4rec.service.asking import request_of
 from cllm4rec.service.batching import DeadlinePassed, Overloaded
 from cllm4rec.service.page.catalogue_map import CatalogueMap
 from cllm4rec.service.page.results import Results
@@ -74,7 +74,7 @@ def page_routes(parts: Parts, holder: ModelHolder) -> APIRouter:
         return {
             "here": here,
             "items": len(current.catalogue.items),
-            "users": len(current.catalogue.users),
+            "users": len(current.dataset.users),
             "version": current.version,
         }
 
@@ -141,14 +141,14 @@ def _starts(served: Served) -> list[dict[str, Any]]:
     """Some of the best-known items with a title, for a history to begin with."""
     best = np.argsort(-served.catalogue.counts, kind="stable")[: 5 * STARTS].tolist()
     titled = [item for item in best if served.catalogue.titles[item]]
-    return [served.named(item) for item in titled[:STARTS]]
+    return [served.catalogue.named(item) for item in titled[:STARTS]]
 
 
 async def _listed(user: str, parts: Parts, served: Served) -> tuple[list[dict[str, Any]], str]:
     """A known user's recommendations for the template, or why there are none."""
     try:
         body = RecommendRequest(users=[user], k=LISTED)
-        question = Question.of(body, served)
+        question = request_of(body, served)
         until_s = asking.deadline(parts.settings.deadline_s)
         parts.batcher.refuse_if_full()
         rows = await asking.ranked(question, served, parts.batcher, until_s)
@@ -160,5 +160,15 @@ async def _listed(user: str, parts: Parts, served: Served) -> tuple[list[dict[st
     numbers = rows[0][0].tolist()
     for item, number in zip(found, numbers, strict=True):
         item["title"] = item["title"] or item["item_id"]
-        item["about"] = " · ".join(filter(None, served.catalogue.attributes_of(number).values()))
+        item["about"] = " · ".join(_short_values(served, number))
     return found, ""
+
+
+def _short_values(served: Served, item: int) -> list[str]:
+    """An item's attributes for a line of a list; a description is too long for one."""
+    values = served.catalogue.attributes_of(item).values()
+    return [value for value in values if value and len(value) <= SHORT]
+
+
+SHORT = 80
+"""Characters of an attribute that stand in a line of a list."""

@@ -1,0 +1,46 @@
+"""Items whose embeddings point the same way; read from the saved tensors, without torch."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.ranking import top_k
+
+
+class SimilarItems:
+    """Nearest neighbours by cosine.
+
+    Args:
+        embeddings: of the items, ``float32 [items, size]``.
+    """
+
+    def __init__(self, embeddings: NDArray[np.float32]) -> None:
+        self.embeddings = embeddings
+
+    @classmethod
+    def of_model(cls, folder: Path, num_users: int) -> "SimilarItems":
+        """Read the item embeddings of a trained model.
+
+        Args:
+            folder: the run's, or a saved one.
+            num_users: rows of the saved table that stand before the items'.
+        """
+        with safe_open(folder / "model" / "model.safetensors", "numpy") as file:
+            return cls(file.get_slice("embedding.entities")[num_users:])
+
+    def to(self, item: int, k: int) -> tuple[list[int], list[float]]:
+        """The ``k`` items nearest to ``item``, nearest first, and their cosines with it."""
+        table = self.embeddings
+        cosines = (table @ table[item]) / (self._norms * self._norms[item])
+        itself = Interactions.from_lists([[item]], len(cosines))
+        items, scores = top_k(cosines[None], itself, min(k, len(cosines) - 1))
+        return items[0].tolist(), scores[0].tolist()
+
+    @cached_property
+    def _norms(self) -> NDArray[np.float32]:
+        norms: NDArray[np.float32] = np.linalg.norm(self.embeddings, axis=1)
+        return norms.clip(1e-12)

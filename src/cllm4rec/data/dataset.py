@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cllm4rec.config import DataConfig, Protocol
 from cllm4rec.data.checks import PARTS
+from cllm4rec.data.frames import input_directory, is_frame
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.ingest import prepare
 from cllm4rec.data.interactions import Interactions
@@ -114,6 +115,57 @@ class Dataset:
             seed=seed,
         )
         return cls.open(folder)
+
+    @classmethod
+    def from_frames(
+        cls,
+        interactions: Any,
+        items: Any = None,
+        users: Any = None,
+        reviews: Any = None,
+        *,
+        split: Any = None,
+        protocol: Protocol = "paper",
+        config: DataConfig | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+    ) -> "Dataset":
+        """Prepare data frames as :meth:`load` does files, with the same columns and checks.
+
+        Each may be a frame of pandas, of polars, an Arrow table or reader, or anything else with
+        ``__arrow_c_stream__``; a reader is streamed. The index of a pandas frame is left out.
+
+        Example:
+            >>> log = pandas.read_csv("log.csv")              # doctest: +SKIP
+            >>> dataset = Dataset.from_frames(log)            # doctest: +SKIP
+
+        Args:
+            interactions: ``user_id, item_id``; optionally ``timestamp, position, rating``.
+            items: ``item_id``; optionally ``title, text`` and features.
+            users: ``user_id`` and features.
+            reviews: ``user_id, item_id, text``.
+            split: a frame ``user_id, item_id, part``, or a split file.
+            protocol: as of :meth:`load`, and so are the others.
+            config: how the columns are read.
+            seed: of the protocol's random draws.
+            folder: where the prepared files go; None takes a folder that is removed at exit.
+
+        Raises:
+            InputError: a frame cannot be used; the message says what to mend.
+        """
+        given = dict(interactions=interactions, items=items, users=users, reviews=reviews)
+        beside = None if folder is None else Path(folder).resolve().parent
+        if is_frame(split):
+            given["split"] = split
+        with input_directory(given, beside) as source:
+            return cls.load(
+                source,
+                split=source / "split.parquet" if is_frame(split) else split,
+                protocol=protocol,
+                config=config,
+                seed=seed,
+                folder=folder,
+            )
 
     def part(self, part: Part) -> Interactions:
         """The interactions of one part, for all users."""

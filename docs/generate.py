@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
-import tomli_w
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cllm4rec.cli import cllm4rec
-from cllm4rec.config import Config, to_toml
-from cllm4rec.config.presets import SEQUENCES, SETS
+from cllm4rec.config import PRESETS, Config, to_toml
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src" / "cllm4rec"
@@ -30,25 +28,15 @@ def cli_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_PROFILES = """\
-These values take the place of the defaults above wherever nothing was given: `SEQUENCES` where the
-held-out interactions are each user's newest (unless `corpus.order = "random"` was given), `SETS`
-elsewhere. `prepare` looks at the data and leaves the outcome in the run's `config.toml`.
-`--config paper` gives every setting, so that the data decide nothing."""
-
-
 def configuration_page() -> str:
-    """Every setting: key, default, allowed values, meaning."""
+    """Every setting: key, its value in each preset, allowed values, meaning."""
     parts = ["# Settings", NOTE, _CONFIGURATION_INTRODUCTION, _table(Config, "")]
     for name, field in Config.model_fields.items():
         if _is_section(field):
             section = field.annotation
             title = (section.__doc__ or "").strip().splitlines()[0].replace("``", "`")
-            parts += [f"## {name}", title, _table(section, f"{name}.")]
-    parts += ["## What the data decide", _PROFILES]
-    for name, profile in (("SEQUENCES", SEQUENCES), ("SETS", SETS)):
-        parts += [f"`{name}`", f"```toml\n{tomli_w.dumps(profile).rstrip()}\n```"]
-    parts += ["## All defaults as a file", f"```toml\n{to_toml(Config()).rstrip()}\n```"]
+            parts += [f"## {name}", title, _table(section, name)]
+    parts += ["## A preset as a file", f"```toml\n{to_toml(PRESETS['sets']).rstrip()}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -79,18 +67,40 @@ or, with `--json`, as exactly one JSON object.
 | 1 | a fault of the program, with its traceback: please report it; or a bench's cell failed |
 
 `train`, `pretrain` and `finetune` begin from the run's `config.toml`, as `prepare` or the last of
-them left it, unless `--config` names another file; `--set` comes on top. Both are kept there."""
+them left it, unless `--config` names a preset or another file; `--set` comes on top. Both are kept
+there. The data are read as they were prepared."""
 
 _CONFIGURATION_INTRODUCTION = """\
-There are two ways to change a setting, and no others:
+A preset gives every setting a value; what you give comes on top:
 
 ```
-cllm4rec train --run RUN --config mine.toml
-cllm4rec train --run RUN --set finetune.epochs=5 --set backbone.depth=4
+cllm4rec prepare --data DATA --run RUN --set finetune.epochs=5 --set backbone.depth=4
+cllm4rec prepare --data DATA --run RUN --config mine.toml
+cllm4rec prepare --data DATA --run RUN --config paper
 ```
 
-`--config paper` stands for the paper's method with nothing added. The value of `--set` is TOML, or
-plain text where it is not TOML. A key that does not exist is refused."""
+`--config` takes the name of a preset or a TOML file, which may name one: `preset = "paper"` at its
+top. The value of `--set` is TOML, or plain text where it is not TOML. A key that does not exist is
+refused. In Python: `CLLM4Rec("paper")`, `CLLM4Rec("mine.toml")`,
+`CLLM4Rec({"finetune": {"epochs": 5}})`.
+
+| preset | for |
+|---|---|
+| `auto` | default: `sequences` where each user's newest interactions are held out, else `sets` |
+| `sets` | interactions held out at random: a history is a set |
+| `sequences` | the newest interactions held out: a history is a sequence |
+| `paper` | the paper's method with the authors' settings, nothing added: about a day of two cores |
+
+`prepare` decides every setting once and leaves them all in the run's `config.toml`; the run is
+trained with what stands there. `train --set` changes values there, `train --config` replaces them
+all but those of `[data]`.
+
+With `auto`, `corpus.order = "random"` chooses `sets` whatever is held out.
+
+**Random weights.** The preset `sets` draws the transformer's weights at random, which is best for
+its own backbone at its own depth on data of that kind. It does so for no other: where
+`backbone.name` or `backbone.depth` is given and `backbone.weights` is not, the pretrained weights
+are kept. `prepare` and `train` say which weights are in force, and why."""
 
 
 def _layers() -> str:
@@ -122,23 +132,22 @@ def _is_section(field: FieldInfo) -> bool:
     return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 
 
-def _table(section: Any, prefix: str) -> str:
-    lines = ["| key | default | values | meaning |", "|---|---|---|---|"]
-    for name, field in section.model_fields.items():
-        if not _is_section(field):
-            meaning = re.sub(r"\s+", " ", field.description or "").replace("``", "`")
-            cells = [f"`{prefix}{name}`", _default(field), _values(field), meaning]
-            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+def _table(section: Any, name: str) -> str:
+    lines = [f"| key | {' | '.join(PRESETS)} | allowed | meaning |", f"|{'---|' * 6}"]
+    for key, field in section.model_fields.items():
+        if _is_section(field):
+            continue
+        values = [preset.model_dump() for preset in PRESETS.values()]
+        shown = [to_toml_value((value[name] if name else value)[key]) for value in values]
+        meaning = re.sub(r"\s+", " ", field.description or "").replace("``", "`")
+        named = f"`{name}.{key}`" if name else f"`{key}`"
+        cells = [named, *(f"`{text}`" for text in shown), _values(field), meaning]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
 
 
-def _default(field: FieldInfo) -> str:
-    shown = to_toml_value(field.get_default(call_default_factory=True))
-    return f"`{shown}`"
-
-
 def to_toml_value(value: Any) -> str:
-    """A default as it would stand in a TOML file."""
+    """A value as it would stand in a TOML file."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

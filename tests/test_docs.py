@@ -9,7 +9,7 @@ import click
 import pytest
 
 from cllm4rec.cli import cllm4rec
-from cllm4rec.config import Config, load_config
+from cllm4rec.config import SETS, Settings, request_of
 from cllm4rec.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -39,9 +39,9 @@ def test_written_pages_are_up_to_date(name):
 
 def test_every_setting_is_on_its_page():
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    for section, value in Config():
+    for section, value in SETS:
         keys = [section]
-        if hasattr(value, "model_fields_set"):
+        if isinstance(value, Settings):
             keys = [f"{section}.{key}" for key in type(value).model_fields]
         for key in keys:
             assert f"| `{key}` |" in page
@@ -81,12 +81,12 @@ def test_commands_and_options_that_are_named_exist(page):
 @each_page
 def test_settings_that_are_named_exist(page):
     for override in re.findall(r"--set '?([a-z_.]+=[^\s`']+)", page.read_text(encoding="utf-8")):
-        assert load_config(None, [override]) is not None
+        assert request_of(None, [override]) is not None
 
 
 def test_a_setting_that_does_not_exist_would_be_found():
     with pytest.raises(ConfigError):
-        load_config(None, ["finetune.epoch=5"])
+        request_of(None, ["finetune.epoch=5"])
 
 
 @each_page

@@ -8,7 +8,7 @@ import torch
 from transformers import GPT2Model
 
 from cllm4rec.assembly import Assembly
-from cllm4rec.config import load_config
+from cllm4rec.config import request_of, resolve
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.content import build_content_corpus
@@ -45,7 +45,8 @@ class Ours:
     def __init__(
         self, dataset: Dataset, backbone: Path, scratch: Path, given: Sequence[str]
     ) -> None:
-        config = load_config("paper", [f'backbone.name="{backbone}"', *given])
+        request = request_of("paper", [f'backbone.name="{backbone}"', *given])
+        config = resolve(request, newest_held_out=False)
         self.assembly = assembly = Assembly.load(config, dataset)
         start = assembly.warm_start()
         self.tables = start.collaborative, start.content

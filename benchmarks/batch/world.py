@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cllm4rec.assembly import Assembly
-from cllm4rec.config import Config, for_data, load_config
+from cllm4rec.config import Request, resolve
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.documents.prompts import HISTORY, RECOMMENDATION
 from cllm4rec.downloads import cache_dir
@@ -36,7 +36,8 @@ def synthetic_scorer(folder: Path, items: int, *, depth: int, prior: bool) -> Mo
     number = np.arange(users * each)
     write_log(folder / "source" / "interactions.parquet", number // each, number % items)
     dataset = Dataset.load(folder / "source", folder=folder / "data")
-    config = for_data(Config.model_validate(_settings(folder, depth)), newest_held_out=False)
+    given = Request("sets", {"backbone": {"name": _backbone(folder, depth), "depth": depth}})
+    config = resolve(given, newest_held_out=False)
     assembly = Assembly.load(config, dataset)
     seed = derived_seed(config.seed, "bench")
     space = assembly.space
@@ -69,13 +70,11 @@ def write_log(path: Path, users: np.ndarray, items: np.ndarray) -> None:
     pq.write_table(pa.table(ids), path)
 
 
-def _settings(folder: Path, depth: int) -> dict[str, object]:
-    name = SMOLLM2
-    if not (cache_dir() / "backbones" / SMOLLM2).is_dir():
-        name = str(_random_backbone(folder / "backbone", depth))
-    return load_config(None, [f'backbone.name="{name}"', f"backbone.depth={depth}"]).model_dump(
-        exclude_unset=True
-    )
+def _backbone(folder: Path, depth: int) -> str:
+    """Name of the default backbone, or of one in its shape where it is not in the cache."""
+    if (cache_dir() / "backbones" / SMOLLM2).is_dir():
+        return SMOLLM2
+    return str(_random_backbone(folder / "backbone", depth))
 
 
 def _random_backbone(folder: Path, depth: int) -> Path:

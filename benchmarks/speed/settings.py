@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from cllm4rec.config import Config, for_data, load_config
+from cllm4rec.config import Config, Request, request_of, resolve
 from cllm4rec.errors import ConfigError
 
 Profile = Literal["frozen", "holdout", "next"]
@@ -27,12 +27,13 @@ def profile_config(profile: Profile, depth: int, overrides: Sequence[str]) -> Co
     Raises:
         ConfigError: an override names the order, which the profiles decide.
     """
-    given = load_config(None, [*overrides, f"backbone.depth={depth}", "model.warm_start=none"])
-    if given.corpus.order != "auto":
+    given = request_of(None, [*overrides, f"backbone.depth={depth}", "model.warm_start=none"])
+    if "order" in given.changes.get("corpus", {}):
         raise ConfigError(
             "setting corpus.order: `benchmarks/speed` measures both orders; leave it out of --set"
         )
-    config = for_data(given, newest_held_out=profile == "next")
+    preset = "sequences" if profile == "next" else "sets"
+    config = resolve(Request(preset, given.changes), newest_held_out=profile == "next")
     if profile == "frozen":
         frozen = config.backbone.model_copy(update={"mode": "frozen"})
         config = config.model_copy(update={"backbone": frozen})

@@ -64,7 +64,7 @@ class TrainingStages:
         optimizer = optimiser(
             objective.parameters(),
             learning_rate=config.learning_rate,
-            maps_rate=config.maps_rate,
+            maps_rate=config.head_learning_rate_scale,
             weight_decay=config.weight_decay,
         )
         return self._training(stage, assembly, objective, optimizer)
@@ -119,8 +119,8 @@ class TrainingStages:
         optimizer = optimiser(
             objective.parameters(),
             learning_rate=config.learning_rate,
-            maps_rate=config.maps_rate,
-            backbone_rate=config.backbone_rate,
+            maps_rate=config.head_learning_rate_scale,
+            backbone_rate=config.backbone_learning_rate_scale,
             weight_decay=config.weight_decay,
         )
         return self._training(stage, assembly, objective, optimizer)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cllm4rec.config import Config
+from cllm4rec.config import Config, Given, request_of
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError, RunError
 from cllm4rec.ranking import RankedItems, list_length
@@ -45,12 +45,17 @@ class CLLM4Rec:
         >>> model.recommend(["196"], k=10)                    # doctest: +SKIP
 
     Args:
-        config: settings; the default ones if not given.
+        config: a preset's name (``"auto"``, ``"sets"``, ``"sequences"``, ``"paper"``), a TOML
+            file, a dictionary such as ``{"finetune": {"epochs": 5}}``, or a complete
+            :class:`Config`; ``"auto"`` if not given.
         run: folder to train in, for resuming and reports; a temporary one if not given.
+
+    Attributes:
+        config_: the complete configuration the model was trained with, once it is fitted.
     """
 
-    def __init__(self, config: Config | None = None, *, run: str | Path | None = None) -> None:
-        self.config = config or Config()
+    def __init__(self, config: Given = None, *, run: str | Path | None = None) -> None:
+        self.request = request_of(config)
         self.run = None if run is None else Path(run)
         self._folder = self.run
 
@@ -64,8 +69,8 @@ class CLLM4Rec:
             self.run = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
             weakref.finalize(self, shutil.rmtree, self.run, ignore_errors=True)
         run = RunDir(self.run).create()
-        adopt(run, dataset, self.config)
-        train(run, self.config)
+        self.config_ = adopt(run, dataset, self.request)
+        train(run, self.config_)
         self._folder = self.run
         self.recommender_ = Recommender.load(self.run)
         return self
@@ -200,6 +205,7 @@ class CLLM4Rec:
         # A saved folder is no place to train in: fitted again, its model has a run of its own.
         model = cls(recommender.assembly.config, run=None if is_sealed(folder) else folder)
         model._folder = folder
+        model.config_ = recommender.assembly.config
         model.recommender_ = recommender
         return model
 

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from cllm4rec.config import CorpusConfig
+from cllm4rec.config import SETS
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.prompts import Prompts
@@ -19,7 +19,7 @@ from reference import linear_prior as slow_prior
 from reference import metrics as slow_metrics
 from support.tiny_backbone import NUM_WORDS, tiny_tokenizer
 
-CONFIG = CorpusConfig(order="time")
+CONFIG = SETS.corpus.changed(order="time")
 
 
 def histories(users: int, items: int, longest: int) -> Interactions:

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from cllm4rec.cli import cllm4rec, main
-from cllm4rec.config import Config, load_config, to_toml
+from cllm4rec.config import Request, request_of
 from cllm4rec.data import sources
 from cllm4rec.run import RunDir
 
@@ -25,6 +25,11 @@ class Stages:
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.result: dict[str, Any] = {"seconds": 1.5}
+
+    @staticmethod
+    def configure(_run: RunDir, config: str | None, overrides: tuple[str, ...]) -> Request:
+        """What is asked for; what it means for a run is the business of the stages."""
+        return request_of(config, overrides)
 
     def named(self, name: str) -> Callable[..., dict[str, Any]]:
         def stage(*arguments: Any, **options: Any) -> dict[str, Any]:
@@ -40,6 +45,7 @@ def stages(monkeypatch) -> Stages:
     stages = Stages()
     for module, name in {**{name: name for name in STAGES}, "batch": "recommend_batch"}.items():
         stand_in = SimpleNamespace(**{name: stages.named(name)})
+        stand_in.configure = stages.configure
         monkeypatch.setitem(sys.modules, f"cllm4rec.stages.{module}", stand_in)
     return stages
 
@@ -61,7 +67,11 @@ class TestTranslation:
         assert code_of("prepare", "--data", "D", "--run", tmp_path, "--set", "seed=4") == 0
         name, arguments, options = the_call(stages)
         assert (name, arguments) == ("prepare", (Path("D"), tmp_path))
-        assert options == {"split": None, "protocol": "paper", "config": Config(seed=4)}
+        assert options == {
+            "split": None,
+            "protocol": "paper",
+            "config": Request("auto", {"seed": 4}),
+        }
 
     @pytest.mark.parametrize(
         ("given", "expected"),
@@ -77,18 +87,14 @@ class TestTranslation:
     @pytest.mark.parametrize("command", ["pretrain", "finetune", "train"])
     def test_training(self, stages, tmp_path, command):
         assert code_of(command, "--run", tmp_path, "--config", "paper", "--set", "seed=2") == 0
-        assert the_call(stages) == (command, (tmp_path, load_config("paper", ["seed=2"])), {})
-
-    def test_training_goes_on_with_the_settings_the_run_was_begun_with(self, stages, tmp_path):
-        begun_with = Config(seed=9)
-        (tmp_path / "config.toml").write_text(to_toml(begun_with))
-        assert code_of("train", "--run", tmp_path, "--set", "threads=1") == 0
-        assert the_call(stages)[1][1] == Config(seed=9, threads=1)
+        assert the_call(stages) == (command, (tmp_path, Request("paper", {"seed": 2})), {})
 
     def test_settings_of_a_file(self, stages, tmp_path):
-        (tmp_path / "mine.toml").write_text("[finetune]\nepochs = 2\n")
-        assert code_of("train", "--run", tmp_path, "--config", tmp_path / "mine.toml") == 0
-        assert the_call(stages)[1][1].finetune.epochs == 2
+        (tmp_path / "mine.toml").write_text('preset = "sets"\n[finetune]\nepochs = 2\n')
+        given = "--config", tmp_path / "mine.toml", "--set", "seed=4"
+        assert code_of("prepare", "--data", "D", "--run", tmp_path, *given) == 0
+        wanted = Request("sets", {"finetune": {"epochs": 2}, "seed": 4})
+        assert the_call(stages)[2]["config"] == wanted
 
     @pytest.mark.parametrize(
         ("given", "topk"), [([], None), (["--topk", "theirs.parquet"], Path("theirs.parquet"))]
@@ -149,7 +155,11 @@ class TestTranslation:
 
     def test_demo(self, stages):
         assert code_of("demo", "--set", "seed=3", "--split", "s.parquet") == 0
-        expected = ("demo", (Path("runs/demo"), Config(seed=3)), {"split": Path("s.parquet")})
+        expected = (
+            "demo",
+            (Path("runs/demo"), Request("auto", {"seed": 3})),
+            {"split": Path("s.parquet")},
+        )
         assert the_call(stages) == expected
 
     def test_bench_quality(self, monkeypatch, tmp_path, capsys):

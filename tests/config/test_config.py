@@ -4,77 +4,42 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 import cllm4rec.config as config_module
 from cllm4rec.baselines import BASELINES
 from cllm4rec.config import (
+    PAPER,
+    PRESETS,
+    SEQUENCES,
+    SETS,
     BaselineName,
     Config,
-    DataConfig,
-    load_config,
+    read_config,
+    request_of,
+    resolve,
     to_toml,
 )
-from cllm4rec.config.presets import PAPER
-from cllm4rec.config.sections import COLUMNS
 from cllm4rec.errors import ConfigError, InputError
 
-CONFIGS = st.builds(
-    Config.model_validate,
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "seed": st.integers(0, 2**31),
-            "backbone": st.fixed_dictionaries(
-                {"depth": st.none() | st.integers(1, 99)},
-                optional={"name": st.text(st.characters(exclude_categories=["Cs"]))},
-            ),
-            "finetune": st.fixed_dictionaries({"learning_rate": st.floats(1e-9, 1e9)}),
-            "data": st.fixed_dictionaries({
-                "columns": st.dictionaries(
-                    st.sampled_from(COLUMNS), st.text(st.characters(exclude_categories=["Cs"]))
-                )
-            }),
-        },
-    ),
-)
 
-
-@given(CONFIGS)
-def test_toml_round_trip(tmp_path_factory, config):
-    path = tmp_path_factory.mktemp("config") / "config.toml"
-    path.write_text(to_toml(config), encoding="utf-8")
-    assert load_config(path) == config
-
-
-def test_nothing_given_is_the_default():
-    assert load_config(None) == Config()
-
-
-def test_paper_adds_nothing_to_the_paper():
-    config = load_config("paper")
-    assert config.model.warm_start == "none"
-    assert not config.model.history_skip
-    assert not config.model.projection
-    assert config.finetune.user_token_dropout == 0
-    assert (config.finetune.epochs, config.finetune.learning_rate) == (150, 1e-4)
-    assert (config.pretrain.rounds, config.pretrain.content_warmup_epochs) == (100, 10)
-
-
-def test_an_override_of_the_paper_leaves_the_paper_alone():
-    assert load_config("paper", ["finetune.epochs=3"]).finetune.epochs == 3
-    assert PAPER["finetune"]["epochs"] == 150
+def load(given=None, *overrides: str) -> Config:
+    return resolve(request_of(given, overrides), newest_held_out=False)
 
 
 def test_a_file_sets_what_it_names_and_an_override_wins(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text("\ufeffseed = 5\n[finetune]\nepochs = 7\n", encoding="utf-8")
-    config = load_config(path, ["finetune.patience=2", "finetune.epochs=8"])
-    assert (config.seed, config.finetune.epochs, config.finetune.patience) == (5, 8, 2)
-    assert config.pretrain == Config().pretrain
+    config = load(path, "finetune.patience=2", "finetune.epochs=8")
+    assert config == SETS.changed(seed=5, finetune={"epochs": 8, "patience": 2})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_file_may_name_the_preset_it_starts_from(tmp_path, name):
+    path = tmp_path / "c.toml"
+    path.write_text(f'preset = "{name}"\nseed = 5\n', encoding="utf-8")
+    assert load(path) == PRESETS[name].changed(seed=5)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +62,7 @@ def test_a_file_sets_what_it_names_and_an_override_wins(tmp_path):
     ],
 )
 def test_overrides_are_toml_or_plain_text(override, section, key, value):
-    assert getattr(getattr(load_config(None, [override]), section), key) == value
+    assert getattr(getattr(load(None, override), section), key) == value
 
 
 @pytest.mark.parametrize(
@@ -123,6 +88,8 @@ def test_overrides_are_toml_or_plain_text(override, section, key, value):
         ('evaluate.baselines=["eas"]', r"evaluate\.baselines\.0 = 'eas': .*'ease'"),
         ("backbone.depth=0", r"setting backbone\.depth = 0: .*greater than 0"),
         ("backbone.depth=none", r"setting backbone\.depth = 'none': .*integer"),
+        ("preset=papers", r"setting preset = 'papers': there are auto, sets, sequences, paper"),
+        ("corpus.order=auto", r"setting corpus\.order = 'auto': .*'random' or 'time'"),
         ("seed", r"override 'seed' is not of the form stage\.key=value"),
         ("=3", r"override '=3' is not of the form"),
         ("finetune.=3", r"is not of the form"),
@@ -130,7 +97,7 @@ def test_overrides_are_toml_or_plain_text(override, section, key, value):
 )
 def test_mistakes_are_named_in_one_line(override, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        load_config(None, [override])
+        load(None, override)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -138,30 +105,60 @@ def test_mistakes_are_named_in_one_line(override, message):
 def test_an_override_below_a_value_of_the_file_is_refused(tmp_path):
     (tmp_path / "c.toml").write_text("seed = 1")
     with pytest.raises(ConfigError, match="seed is a value, not a section"):
-        load_config(tmp_path / "c.toml", ["seed.x=1"])
+        load(tmp_path / "c.toml", "seed.x=1")
 
 
 def test_a_long_value_is_shortened():
     with pytest.raises(ConfigError) as caught:
-        load_config(None, ["finetune.epochs=" + "x" * 10_000])
+        load(None, "finetune.epochs=" + "x" * 10_000)
     assert len(str(caught.value)) < 300
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no configuration file at .*absent\.toml"):
-        load_config(tmp_path / "absent.toml")
+        load(tmp_path / "absent.toml")
 
 
 @pytest.mark.parametrize("text", [b"epochs = ", b"\xff"])
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text):
     (tmp_path / "c.toml").write_bytes(text)
     with pytest.raises(ConfigError, match=r"c\.toml is not TOML: "):
-        load_config(tmp_path / "c.toml")
+        load(tmp_path / "c.toml")
+
+
+def test_a_runs_settings_of_another_version_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "config.toml"
+    text = to_toml(SETS)
+    older = text.replace('preset = "sets"\n', ""), text.replace("linear", "prior"), "seed = 0\n"
+    for values in older:
+        path.write_text(values)
+        with pytest.raises(ConfigError, match=r"config\.toml was made by an older.*run.*again"):
+            read_config(path)
+    path.unlink()
+    with pytest.raises(InputError, match=r"config\.toml is missing; run `cllm4rec prepare` again"):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (None, SETS),
+        ({}, SETS),
+        ("auto", SETS),
+        ("sequences", SEQUENCES),
+        (PAPER, PAPER),
+        ({"preset": "paper"}, PAPER),
+        ({"finetune": {"epochs": 3}}, SETS.changed(finetune={"epochs": 3})),
+    ],
+)
+def test_what_python_gives_is_a_request(given, wanted):
+    assert load(given) == wanted
+    assert load(request_of(given)) == wanted
 
 
 def test_settings_are_immutable():
     with pytest.raises(ValidationError, match="frozen"):
-        DataConfig().memory_limit = "2GB"
+        SETS.data.memory_limit = "2GB"
 
 
 def settings(model: type[BaseModel]) -> dict[str, FieldInfo]:
@@ -185,7 +182,8 @@ def test_every_setting_is_read_somewhere():
     program = "".join(
         path.read_text() for path in own.parent.rglob("*.py") if own not in path.parents
     )
-    assert [name for name in settings(Config) if f".{name}" not in program] == []
+    # A preset's name says where values come from; it must decide nothing.
+    assert [name for name in settings(Config) if f".{name}" not in program] == ["preset"]
 
 
 def test_the_baselines_that_can_be_named_are_those_there_are():

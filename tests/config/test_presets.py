@@ -1,12 +1,27 @@
-"""What the data decide of the settings, and what they leave alone."""
+"""Presets are complete values; a request and the data decide one configuration, once."""
+
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.config import Config, for_data, load_config
-from cllm4rec.config.presets import PAPER, SEQUENCES, SETS
+from cllm4rec.config import (
+    PAPER,
+    PRESETS,
+    SEQUENCES,
+    SETS,
+    Config,
+    Request,
+    backbone_in_force,
+    read_config,
+    request_of,
+    resolve,
+    to_toml,
+)
+from cllm4rec.config.sections import merged
 from cllm4rec.errors import ConfigError
+from support.strategies import configs
 
 GIVEN = {
     "backbone.mode=lora": ("backbone", "mode", "lora"),
@@ -16,97 +31,118 @@ GIVEN = {
     "finetune.dropout=0.0": ("finetune", "dropout", 0.0),
     "finetune.user_token_dropout=0.2": ("finetune", "user_token_dropout", 0.2),
 }
-"""Overrides of values of the profile, some of them the very defaults."""
+"""Overrides of values of the presets."""
 
 
-def flat(settings: dict) -> dict[tuple[str, str], object]:
-    return {
-        (section, key): value
-        for section, values in settings.items()
-        if isinstance(values, dict)
-        for key, value in values.items()
-    }
+def decided(given: Any = None, *overrides: str, newest: bool = False) -> Config:
+    return resolve(request_of(given, overrides), newest_held_out=newest)
 
 
-def changed(config: Config, since: Config) -> dict[tuple[str, str], object]:
-    before = flat(since.model_dump())
-    return {key: v for key, v in flat(config.model_dump()).items() if before[key] != v}
+@given(configs(), st.booleans())
+def test_a_configuration_written_and_read_is_the_same_whatever_the_data(
+    tmp_path_factory, config, newest
+):
+    path = tmp_path_factory.mktemp("config") / "config.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    assert read_config(path) == config
+    assert decided(path, newest=newest) == config
+    assert decided(config, newest=newest) == config
 
 
-def test_the_default_is_left_to_the_data():
-    assert Config().corpus.order == "auto"
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("newest", [True, False])
+def test_a_preset_that_is_named_is_what_runs(name, newest):
+    assert decided(name, newest=newest) == PRESETS[name]
+    assert PRESETS[name].preset == name
 
 
-@pytest.mark.parametrize(("newest", "profile"), [(True, SEQUENCES), (False, SETS)])
-def test_the_profile_of_the_data_is_taken_and_nothing_else(newest, profile):
-    found = changed(for_data(Config(), newest_held_out=newest), Config())
-    before = flat(Config().model_dump())
-    assert found == {key: v for key, v in flat(profile).items() if before[key] != v}
-    assert found["corpus", "order"] == ("time" if newest else "random")
+@pytest.mark.parametrize(("newest", "preset"), [(True, SEQUENCES), (False, SETS)])
+def test_auto_is_decided_by_the_data(newest, preset):
+    assert decided(newest=newest) == decided("auto", newest=newest) == preset
 
 
-def test_only_an_order_has_a_next_item():
-    assert for_data(Config(), newest_held_out=True).finetune.target == "next"
-    assert for_data(Config(), newest_held_out=False).finetune.target == "holdout"
-    with pytest.raises(ConfigError, match=r"has no next; set corpus\.order=time"):
-        load_config(None, ["finetune.target=next", "corpus.order=random"])
+def test_the_papers_method_has_nothing_added():
+    assert (PAPER.model.warm_start, PAPER.model.skip_decay) == ("none", 1)
+    for part in ("history_skip", "projection", "linear"):
+        assert not getattr(PAPER.model, part)
+    assert (PAPER.finetune.dropout, PAPER.finetune.user_token_dropout) == (0, 0)
+    assert (PAPER.finetune.epochs, PAPER.finetune.learning_rate) == (150, 1e-4)
+    assert (PAPER.pretrain.rounds, PAPER.pretrain.content_warmup_epochs) == (100, 10)
+    assert (PAPER.corpus.order, PAPER.finetune.target) == ("random", "holdout")
 
 
 @given(st.sets(st.sampled_from(sorted(GIVEN))), st.booleans())
-def test_what_is_given_wins_over_the_profile(overrides, newest):
-    config = for_data(load_config(None, sorted(overrides)), newest_held_out=newest)
-    for override in overrides:
-        section, key, value = GIVEN[override]
-        assert getattr(getattr(config, section), key) == value
-    profile = flat(SEQUENCES if newest else SETS)
-    for section, key in profile.keys() - {GIVEN[o][:2] for o in overrides}:
-        assert getattr(getattr(config, section), key) == profile[section, key]
+def test_what_is_given_wins_and_nothing_else_changes(overrides, newest):
+    config = decided(None, *sorted(overrides), newest=newest)
+    wanted: dict[str, Any] = {}
+    for section, key, value in (GIVEN[override] for override in overrides):
+        wanted = merged(wanted, {section: {key: value}})
+    assert config == (SEQUENCES if newest else SETS).changed(**wanted)
 
 
-@given(st.sampled_from(["auto", "random", "time"]), st.booleans())
-def test_no_auto_is_left_and_deciding_again_changes_nothing(order, newest):
-    settled = for_data(load_config(None, [f"corpus.order={order}"]), newest_held_out=newest)
-    assert settled.corpus.order != "auto"
-    for again in (True, False):
-        assert for_data(settled, newest_held_out=again) == settled
+def test_a_random_order_chooses_sets_and_any_other_order_is_one_setting_like_others():
+    assert decided(None, "corpus.order=random", newest=True) == SETS
+    assert decided(None, "corpus.order=random", newest=False) == SETS
+    assert decided(None, "corpus.order=time", newest=True) == SEQUENCES
+    assert decided(None, "corpus.order=time") == SETS.changed(corpus={"order": "time"})
 
 
-@pytest.mark.parametrize("newest", [True, False])
-def test_an_order_that_is_given_is_one_setting_like_any_other(newest):
-    decided = for_data(Config(), newest_held_out=newest)
-    given = load_config(None, [f"corpus.order={decided.corpus.order}"])
-    assert for_data(given, newest_held_out=newest) == decided
-    in_time = for_data(load_config(None, ["corpus.order=time"]), newest_held_out=False)
-    sets = for_data(Config(), newest_held_out=False)
-    assert changed(in_time, sets) == {("corpus", "order"): "time"}
-
-
-def test_histories_in_random_order_are_sets_whatever_is_held_out():
-    random = load_config(None, ["corpus.order=random"])
-    assert for_data(random, newest_held_out=True) == for_data(Config(), newest_held_out=False)
-
-
-@pytest.mark.parametrize("newest", [True, False])
-@pytest.mark.parametrize("overrides", [[], ["finetune.epochs=3"]])
-def test_the_papers_method_is_the_papers_whatever_the_data(newest, overrides):
-    config = load_config("paper", overrides)
-    assert for_data(config, newest_held_out=newest) == config
-    assert config.corpus.order == "random"
-    assert config.finetune.target == "holdout"
-    assert config.finetune.dropout == 0
-    assert config.model.skip_decay == 1
-
-
-def test_a_profile_is_never_changed_by_its_use():
-    for profile, name in ((SEQUENCES, None), (SETS, None), (PAPER, "paper")):
-        before = repr(profile)
-        config = load_config(name, ["finetune.epochs=99"])
-        for newest in (True, False):
-            for_data(config, newest_held_out=newest)
-        assert repr(profile) == before
-
-
-def test_what_does_not_go_with_the_profile_is_an_error_in_one_line():
-    given = load_config(None, ["finetune.target=next"])
+def test_only_an_order_has_a_next_item():
     with pytest.raises(ConfigError, match=r"has no next; set corpus\.order=time"):
-        for_data(given, newest_held_out=False)
+        request_of(None, ["finetune.target=next", "corpus.order=random"])
+    given = request_of(None, ["finetune.target=next"])  # data may suit it, and these do not
+    assert resolve(given, newest_held_out=True) == SEQUENCES
+    with pytest.raises(ConfigError, match=r"has no next; set corpus\.order=time"):
+        resolve(given, newest_held_out=False)
+
+
+def test_changes_come_on_top_of_a_complete_configuration_and_another_preset_replaces_it():
+    mine = SEQUENCES.changed(seed=4, finetune={"epochs": 7})
+    assert decided(mine, "threads=2") == mine.changed(threads=2)
+    assert decided(mine, "preset=paper") == PAPER
+    assert mine.finetune.epochs == 7
+
+
+class TestWeights:
+    """A preset's random weights are for its own backbone and depth."""
+
+    def test_those_of_the_default_backbone_at_the_default_depth(self):
+        assert decided().backbone.weights == "random"
+        assert decided(None, "backbone.mode=lora").backbone.weights == "random"
+
+    @pytest.mark.parametrize("given", ["name=gpt2", "name=smollm2-135m", "depth=1", "depth=all"])
+    @pytest.mark.parametrize("preset", [None, "sets", SETS])
+    def test_a_backbone_or_depth_that_is_given_keeps_its_own(self, preset, given):
+        assert decided(preset, f"backbone.{given}").backbone.weights == "pretrained"
+
+    def test_a_file_that_names_a_backbone_keeps_its_own(self, tmp_path):
+        (tmp_path / "c.toml").write_text('preset = "sets"\n[backbone]\nname = "gpt2"\n')
+        assert decided(tmp_path / "c.toml").backbone.weights == "pretrained"
+
+    def test_what_is_given_is_obeyed(self):
+        given = ["backbone.name=gpt2", "backbone.weights=random"]
+        config = decided(None, *given)
+        assert config.backbone.weights == "random"
+        assert decided(config, "backbone.depth=3").backbone.weights == "random"
+
+    def test_which_is_in_force_is_said_with_the_reason(self):
+        named = decided(None, "backbone.name=gpt2")
+        random = decided(None, "backbone.name=gpt2", "backbone.weights=random")
+        all_layers = decided("paper")
+        assert [backbone_in_force(c) for c in (SETS, named, random, all_layers)] == [
+            "backbone smollm2-135m, first 2 layers, random weights: the preset 'sets' takes them "
+            "for this backbone and depth",
+            "backbone gpt2, first 2 layers, pretrained weights, not the random ones of preset "
+            "'sets': backbone.name, .depth or .weights was given",
+            "backbone gpt2, first 2 layers, random weights, as given in backbone.weights",
+            "backbone smollm2-135m, all layers, pretrained weights",
+        ]
+
+
+def test_a_request_is_left_as_it_was_given():
+    changes = {"preset": "paper", "finetune": {"epochs": 3}}
+    request = request_of(changes, ["finetune.patience=2"])
+    assert changes == {"preset": "paper", "finetune": {"epochs": 3}}
+    assert request == Request("paper", {"finetune": {"epochs": 3, "patience": 2}})
+    assert decided(request, "finetune.epochs=4").finetune.epochs == 4
+    assert request.changes["finetune"]["epochs"] == 3

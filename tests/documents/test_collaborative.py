@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.config import CorpusConfig
+from cllm4rec.config import SETS
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.prompts import Prompts, entity
@@ -18,7 +18,7 @@ PROMPTS = Prompts.build(tiny_tokenizer())
 def corpus_of(rows, *, seed=0, order="random", user_token_dropout=0.0, max_items=256):
     space = TokenSpace(NUM_WORDS, len(rows), NUM_ITEMS)
     interactions = Interactions.from_lists(rows, NUM_ITEMS)
-    config = CorpusConfig(order=order, max_items=max_items)
+    config = SETS.corpus.changed(order=order, max_items=max_items)
     return CollaborativeCorpus(
         interactions, space, PROMPTS, config, seed, user_token_dropout=user_token_dropout
     )
@@ -95,7 +95,7 @@ def test_the_interactions_stay_as_they_are():
     items.flags.writeable = False
     interactions = Interactions(np.array([0, 20]), items, NUM_ITEMS)
     space = TokenSpace(NUM_WORDS, 1, NUM_ITEMS)
-    corpus = CollaborativeCorpus(interactions, space, PROMPTS, CorpusConfig(order="random"), 0)
+    corpus = CollaborativeCorpus(interactions, space, PROMPTS, SETS.corpus, 0)
     assert corpus.document(0, 0).main.tolist() != space.item(items).tolist()
 
 

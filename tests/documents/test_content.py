@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec import progress
-from cllm4rec.config import CorpusConfig
+from cllm4rec.config import SETS
 from cllm4rec.data import texts as texts_module
 from cllm4rec.data.texts import Texts
 from cllm4rec.documents import content
@@ -68,7 +68,9 @@ def everything(tmp_path):
 
 
 def build(texts, folder, **config):
-    return build_content_corpus(texts, SPACE, TOKENIZER, PROMPTS, CorpusConfig(**config), folder)
+    return build_content_corpus(
+        texts, SPACE, TOKENIZER, PROMPTS, SETS.corpus.changed(**config), folder
+    )
 
 
 def words(text, max_words=64):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.config import CorpusConfig
+from cllm4rec.config import SETS
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.prompts import Prompts, entity
@@ -24,7 +24,7 @@ def corpus_of(rows, *, seed=0, holdout=0.5, user_token_dropout=0.0, order="rando
         Interactions.from_lists(rows, NUM_ITEMS),
         TokenSpace(NUM_WORDS, len(rows), NUM_ITEMS),
         PROMPTS,
-        CorpusConfig(order=order, **config),
+        SETS.corpus.changed(order=order, **config),
         seed,
         holdout=holdout,
         user_token_dropout=user_token_dropout,
@@ -147,7 +147,7 @@ def test_an_example_is_a_function_of_seed_epoch_and_user(order):
 def predicted(user, history, *, seed=0, order="random", max_items=256, target="holdout"):
     space = TokenSpace(NUM_WORDS, 3, NUM_ITEMS)
     history = np.array(history, np.int32)
-    config = CorpusConfig(order=order, max_items=max_items)
+    config = SETS.corpus.changed(order=order, max_items=max_items)
     return prediction_document(user, history, space, PROMPTS, config, seed, target=target)
 
 
@@ -210,7 +210,7 @@ def test_what_is_asked_of_a_next_item_model_is_the_history_it_was_trained_on(ite
     # The end of training: the last thing a training document predicts is what follows this.
     interactions = Interactions.from_lists([[], [], items], NUM_ITEMS)
     space = TokenSpace(NUM_WORDS, 3, NUM_ITEMS)
-    config = CorpusConfig(order="time", max_items=most)
+    config = SETS.corpus.changed(order="time", max_items=most)
     token = NOBODY if user is None else space.user(user)
     assert document.prompt.tolist() == PROMPTS.history.fill(user=entity(token)).tolist()
     assert space.item_number(document.main).tolist() == items[-most:]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.config import for_data, load_config
+from cllm4rec.config import PAPER, SETS, request_of, resolve
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import IntegrityError
 from cllm4rec.experiments import cells as cells_module
@@ -33,7 +33,7 @@ def notes(monkeypatch):
 
 
 def changed(cell, *overrides):
-    return replace(cell, config=load_config(None, list(overrides)))
+    return replace(cell, config=resolve(request_of(cell.config, overrides), newest_held_out=False))
 
 
 def test_a_finished_cell_is_found_and_nothing_is_said(done, notes):
@@ -127,11 +127,8 @@ def test_a_cells_settings_are_what_the_data_decide(tmp_path, protocol, order, ta
     })
     mine, paper, random = (cell.config for cell in cells_of(plan, data, tmp_path))
     assert (mine.corpus.order, mine.finetune.target, mine.finetune.epochs) == (order, target, 3)
-    assert paper == load_config("paper", ["seed=0"])
-    as_sets = load_config(None, ["seed=0", "corpus.order=random"])
-    assert random == for_data(as_sets, newest_held_out=False)
-    # What the process is handed is decided already: deciding again changes nothing.
-    assert for_data(mine, newest_held_out=dataset.newest_held_out) == mine
+    assert paper == PAPER
+    assert random == SETS
 
 
 def test_baselines_come_first_and_one_that_draws_nothing_has_one_seed(data, tmp_path):
@@ -149,6 +146,7 @@ def test_baselines_come_first_and_one_that_draws_nothing_has_one_seed(data, tmp_
         *(("ials", 2, True), ("mine", 2, False)),
     ]
     last = cells_of(plan, data, tmp_path)[-1]
-    given = load_config(None, ["seed=2", "backbone.depth=1"])
-    assert last.config == for_data(given, newest_held_out=False)
+    assert last.config == resolve(
+        request_of("sets", ["seed=2", "backbone.depth=1"]), newest_held_out=False
+    )
     assert last.folder == tmp_path / "cells" / "world" / "mine" / "2"

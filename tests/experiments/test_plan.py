@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from cllm4rec.config import resolve
 from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.experiments.plan import load_plan
 
@@ -33,7 +34,7 @@ def test_paths_are_relative_to_the_plan(folder, monkeypatch):
     )
     assert plan.datasets["a"].data == str((folder / "in").resolve())
     assert plan.datasets["a"].split == str((folder / "split.parquet").resolve())
-    assert plan.model_config_of("a", "m", 0).finetune.epochs == 9
+    assert plan.model_request("a", "m", 0).changes["finetune"] == {"epochs": 9}
 
 
 def test_a_known_source_needs_no_folder(folder):
@@ -45,7 +46,7 @@ def test_a_known_source_needs_no_folder(folder):
 def test_a_models_settings_lie_over_the_data_sets_and_the_seed_over_all(folder):
     text = DATA + 'set = ["seed=7", "backbone.depth=3", "corpus.max_items=9"]\n'
     plan = plan_of(folder, text + '[models.m]\nconfig = "paper"\nset = ["backbone.depth=1"]')
-    config = plan.model_config_of("a", "m", 5)
+    config = resolve(plan.model_request("a", "m", 5), newest_held_out=True)
     assert (config.backbone.depth, config.corpus.max_items, config.seed) == (1, 9, 5)
     assert config.model.warm_start == "none", "that of the paper"
     assert plan.data_config("a").seed == 7

@@ -9,6 +9,7 @@ from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.models.backbone import frozen_copy, load_backbone
 from support.tiny_backbone import NUM_WORDS, SIZE, write_tiny_gpt2, write_tiny_llama
+from support.toy_run import PLAIN
 
 WRITERS = {"llama": write_tiny_llama, "gpt2": write_tiny_gpt2}
 
@@ -19,7 +20,7 @@ def folder(request, tmp_path):
 
 
 def config(**changes) -> BackboneConfig:
-    return BackboneConfig(**{"depth": None, "dtype": "float32", **changes})
+    return PLAIN.backbone.changed(**{"depth": "all", "dtype": "float32", **changes})
 
 
 def test_all_layers_equal_hugging_faces_own_hidden_states(folder):

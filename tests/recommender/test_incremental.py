@@ -18,7 +18,7 @@ LONGEST = 12
 ORDERED = ("corpus.order=time", "finetune.target=next", f"corpus.max_items={LONGEST}")
 VARIANTS = {
     "llama, blended": (write_tiny_llama, ("model.skip_decay=0.8",)),
-    "gpt2, alone": (write_tiny_gpt2, ("model.prior=false",)),
+    "gpt2, alone": (write_tiny_gpt2, ("model.linear=false",)),
     "trained, no skip": (write_tiny_llama, ("backbone.mode=full", "model.history_skip=false")),
 }
 

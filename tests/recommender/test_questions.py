@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec import seeds
-from cllm4rec.config import Config
+from cllm4rec.config import SETS
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.recommendation import prediction_document
 from cllm4rec.recommender.questions import buckets, question_rows
@@ -47,7 +47,7 @@ def together(users, known, config):
 @pytest.mark.parametrize("name", CONFIGS)
 @given(rows=histories(num_items=SPACE.num_items), data=st.data())
 def test_every_row_is_the_document_of_its_user(name, rows, data):
-    config = Config.model_validate(CONFIGS[name])
+    config = SETS.changed(**CONFIGS[name])
     known = Interactions.from_lists(rows, SPACE.num_items)
     user = st.integers(-1, SPACE.num_users - 1)
     users = np.array(data.draw(st.lists(user, min_size=len(rows), max_size=len(rows))))
@@ -59,7 +59,7 @@ def test_every_row_is_the_document_of_its_user(name, rows, data):
 
 @given(rows=histories(num_items=SPACE.num_items), data=st.data())
 def test_rows_can_be_put_in_any_order(rows, data):
-    config = Config.model_validate(CONFIGS["sets"])
+    config = SETS.changed(**CONFIGS["sets"])
     known = Interactions.from_lists(rows, SPACE.num_items)
     order = np.array(data.draw(st.permutations(range(len(rows)))), np.int64)
     users = np.arange(len(rows)) % SPACE.num_users
@@ -71,7 +71,7 @@ def test_rows_can_be_put_in_any_order(rows, data):
 
 
 def test_a_repeated_item_of_a_set_is_asked_about_once():
-    config = Config.model_validate(CONFIGS["sets"])
+    config = SETS.changed(**CONFIGS["sets"])
     repeated = Interactions.from_lists([[3, 1, 3], [1]], SPACE.num_items)
     once = Interactions.from_lists([[1, 3], [1]], SPACE.num_items)
     users = np.array([-1, 2])

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.config import load_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import ConfigError, InputError, IntegrityError, RunError, UnknownId
 from cllm4rec.evaluation.protocol import evaluate_scorer
@@ -17,6 +16,7 @@ from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir
 from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.prepare import configure
 from cllm4rec.stages.recommend import recommend
 from cllm4rec.stages.train import train
 from support.toy_run import toy_config
@@ -188,7 +188,7 @@ def test_a_run_of_a_device_that_is_not_here_is_evaluated_and_not_trained(trained
     kept = run.file("config.toml")
     kept.write_text(kept.read_text().replace('device = "cpu"', 'device = "cuda:99"'))
     with pytest.raises(ConfigError, match="device = 'cuda:99'"):
-        train(run, load_config(kept, ["finetune.epochs=1"]))
+        train(run, configure(run, None, ["finetune.epochs=1"]))
     before = json.loads(run.file("results.json").read_text())["rows"][0]["metrics"]
     assert evaluate(run)["rows"][0]["metrics"] == before
     assert "there is no device 'cuda:99' here: the processor evaluates" in capsys.readouterr().err

@@ -5,11 +5,11 @@ import sys
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.config import Config, load_config
+from cllm4rec.config import read_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.run import RunDir
-from cllm4rec.stages.prepare import adopt, prepare, settle
+from cllm4rec.stages.prepare import adopt, configure, prepare
 from cllm4rec.stages.train import train
 from support.input_folder import small_log, write_rows
 
@@ -34,7 +34,12 @@ def run(source, tmp_path) -> RunDir:
 
 def again(source, run, *, config=None, split=None, protocol="paper") -> dict:
     with progress.quiet():
-        return prepare(source, run, split=split, protocol=protocol, config=config or Config())
+        return prepare(source, run, split=split, protocol=protocol, config=config)
+
+
+def configured(run, *overrides):
+    with progress.quiet():
+        return configure(run, None, overrides)
 
 
 def kept(run) -> bool:
@@ -56,17 +61,17 @@ def test_the_same_input_keeps_data_and_what_was_trained_on_them(source, run):
 
 
 def test_settings_that_are_not_the_datas_are_written_anew(source, run):
-    again(source, run, config=load_config(None, ["finetune.epochs=3"]))
+    again(source, run, config={"finetune": {"epochs": 3}})
     assert kept(run)
-    assert load_config(run.file("config.toml")).finetune.epochs == 3
+    assert read_config(run.file("config.toml")).finetune.epochs == 3
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"protocol": "leave-last-out"},
-        {"config": Config(seed=1)},
-        {"config": load_config(None, ["data.minimum_interactions=6"])},
+        {"config": {"seed": 1}},
+        {"config": {"data": {"minimum_interactions": 6}}},
         {"split": "split.parquet"},
     ],
 )
@@ -141,27 +146,28 @@ def test_a_preparation_that_was_interrupted_begins_again(source, tmp_path, monke
 
 
 def test_training_does_not_say_that_data_were_read_otherwise(source, run):
-    wanted = load_config(None, ["data.minimum_rating=1", "backbone.depth=99"])
     before = run.file("config.toml").read_bytes()
     with pytest.raises(ConfigError, match=r"data\.minimum_rating = 1\.0: .* prepared with 3\.0"):
-        settle(run, wanted)
+        configured(run, "data.minimum_rating=1", "backbone.depth=99")
     assert run.file("config.toml").read_bytes() == before
-    _, config = settle(run, load_config(None, ["data.memory_limit=2GB"]))
-    assert config.data == load_config(run.file("config.toml")).data
+    assert (
+        configured(run, "data.memory_limit=2GB").data == read_config(run.file("config.toml")).data
+    )
 
 
 def test_settings_that_do_not_work_are_not_kept(source, run, backbone):
     before = run.file("config.toml").read_bytes()
     for slip in (f'backbone.name="{backbone}"', "backbone.depth=99"), ("backbone.name=nowhere",):
         with pytest.raises(CLLM4RecError), progress.quiet():
-            train(run, load_config(None, [*slip]))
+            train(run, configured(run, *slip))
         assert run.file("config.toml").read_bytes() == before
 
 
 def test_a_backbones_folder_is_found_from_anywhere(source, run, backbone, monkeypatch):
     monkeypatch.chdir(backbone.parent)
-    _, config = settle(run, load_config(None, [f"backbone.name={backbone.name}"]))
-    assert config.backbone.name == str(backbone.resolve())
+    assert configured(run, f"backbone.name={backbone.name}").backbone.name == str(
+        backbone.resolve()
+    )
 
 
 def test_a_dataset_of_the_same_counts_is_another_dataset(source, run, tmp_path):
@@ -176,7 +182,7 @@ def test_a_dataset_of_the_same_counts_is_another_dataset(source, run, tmp_path):
     )
     assert same.report() == other.report()
     with progress.quiet():
-        adopt(run, same, Config())
+        adopt(run, same, None)
         assert kept(run)
-        adopt(run, other, Config())
+        adopt(run, other, None)
     assert not kept(run)

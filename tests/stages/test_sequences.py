@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.cli.app import settings_of
-from cllm4rec.config import Config, for_data, load_config
-from cllm4rec.config.presets import SEQUENCES
+from cllm4rec.config import SEQUENCES, Config, Request, read_config, resolve
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
 from cllm4rec.stages.evaluate import evaluate
-from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.prepare import configure, prepare
 from cllm4rec.stages.recommend import recommend
 from cllm4rec.stages.train import train
 from support.planted_order import write_planted_order
-from support.toy_run import toy_config
+from support.toy_run import toy_request
 
 
 class Interrupted(Exception):
@@ -35,10 +33,13 @@ class Interrupting(RunDir):
 
 
 def config_of(backbone: Path, *overrides: str) -> Config:
+    return resolve(request_for(backbone, *overrides), newest_held_out=True)
+
+
+def request_for(backbone: Path, *overrides: str) -> Request:
     # No warm start: what the items have to do with each other is still to be learned.
-    return toy_config(
+    return toy_request(
         backbone,
-        "corpus.order=auto",
         "model.warm_start=none",
         "finetune.learning_rate=0.02",
         "finetune.batch_tokens=512",
@@ -59,7 +60,7 @@ def prepared(tmp_path_factory, backbone):
             whole,
             split=None,
             protocol="leave-last-out",
-            config=config_of(backbone),
+            config=request_for(backbone),
         )
 
     def make(path: Path, kind: type[RunDir] = RunDir) -> RunDir:
@@ -83,7 +84,7 @@ def alone(tmp_path_factory, backbone, prepared) -> RunDir:
     """The language model without a prior, which here would find the order as well."""
     alone = prepared[1](tmp_path_factory.mktemp("alone") / "run")
     with progress.quiet():
-        train(alone, config_of(backbone, "model.prior=false"))
+        train(alone, config_of(backbone, "model.linear=false"))
         evaluate(alone)
     return alone
 
@@ -94,22 +95,20 @@ def mrr_of(run: RunDir) -> dict[str, float]:
 
 
 def test_the_settings_kept_are_those_of_sequences(run):
-    config = load_config(run.file("config.toml"))
+    config = read_config(run.file("config.toml"))
     assert (config.corpus.order, config.finetune.target) == ("time", "next")
-    assert config.model.skip_decay == SEQUENCES["model"]["skip_decay"]
+    assert config.model.skip_decay == SEQUENCES.model.skip_decay
     assert config.finetune.epochs == 8, "what was given wins over the profile"
     recommender = Recommender.load(run.path)
     assert recommender.assembly.config == config
     assert recommender.scorer.anonymous
 
 
-def test_settings_read_back_from_a_prepared_run_are_decided_like_those_given(
-    prepared, backbone, tmp_path
-):
-    """`prepare` writes config.toml, `train --run` reads it: a default written is not a choice."""
+def test_the_settings_of_a_prepared_run_are_those_that_were_given(prepared, backbone, tmp_path):
     run = prepared[1](tmp_path / "run")
-    wanted = for_data(config_of(backbone), newest_held_out=True)
-    assert for_data(settings_of(run, None, []), newest_held_out=True) == wanted
+    with progress.quiet():
+        assert stages.configure(run) == config_of(backbone)
+        assert stages.configure(run, None, ["seed=3"]) == config_of(backbone, "seed=3")
 
 
 def test_the_planted_order_is_recovered_by_the_language_model_alone(alone):
@@ -149,13 +148,13 @@ def test_training_again_does_nothing(run, backbone):
     before = run.file("model", "model.safetensors").stat().st_mtime_ns
     with progress.quiet():
         train(run, config_of(backbone))
-        train(run, settings_of(run, None, []))
+        train(run, configure(run))
     assert run.file("model", "model.safetensors").stat().st_mtime_ns == before
 
 
 def test_an_interrupted_run_goes_on_to_the_same_model(alone, prepared, backbone, tmp_path):
     interrupted = prepared[1](tmp_path / "run", Interrupting)
-    config = config_of(backbone, "model.prior=false")
+    config = config_of(backbone, "model.linear=false")
     with progress.quiet():
         with pytest.raises(Interrupted):
             train(interrupted, config)

@@ -18,7 +18,7 @@ VARIANTS = {
     "paper": [
         "model.warm_start=none",
         "model.history_skip=false",
-        "model.prior=false",
+        "model.linear=false",
         "model.projection=false",
         "pretrain.vocabulary=full",
         "finetune.user_token_dropout=0.0",

@@ -1,8 +1,13 @@
 """Hypothesis strategies: what users may hand in, and the values passed between the packages."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
 
+from cllm4rec.config import Config, Settings
+from cllm4rec.config.sections import COLUMNS
 from cllm4rec.documents.document import Document
 from cllm4rec.tokens.space import TokenSpace
 
@@ -49,3 +54,56 @@ def documents(max_token: int = 50) -> st.SearchStrategy[Document]:
     """Documents of a few tokens; prompts and main texts may be empty."""
     tokens = st.lists(st.integers(-1, max_token), max_size=6).map(lambda t: np.array(t, np.int32))
     return st.builds(Document, prompt=tokens, main=tokens)
+
+
+def configs() -> st.SearchStrategy[Config]:
+    """Complete configurations with any values that the settings allow."""
+    return _values(Config).map(_of_a_kind).map(Config.model_validate)
+
+
+def _values(section: type[Settings]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({
+        name: _SPECIAL[name] if name in _SPECIAL else _value(field)
+        for name, field in section.model_fields.items()
+    })
+
+
+def _value(field: FieldInfo) -> st.SearchStrategy[Any]:
+    kind = field.annotation
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        return _values(kind)
+    bounds = {
+        sign: getattr(metadata, sign)
+        for metadata in field.metadata
+        for sign in ("gt", "ge", "lt", "le")
+        if hasattr(metadata, sign)
+    }
+    if kind is int:
+        return st.integers(bounds.get("ge", bounds.get("gt", 0) + 1), 2**31)
+    if kind is float:
+        return st.floats(
+            bounds.get("ge", bounds.get("gt")),
+            bounds.get("le", bounds.get("lt")),
+            exclude_min="gt" in bounds,
+            exclude_max="lt" in bounds,
+            allow_infinity=False,
+            allow_nan=False,
+        )
+    if kind is str:
+        return _LINES
+    return st.from_type(kind)
+
+
+def _of_a_kind(values: dict[str, Any]) -> dict[str, Any]:
+    """A random order has no next item."""
+    if values["finetune"]["target"] == "next":
+        values["corpus"]["order"] = "time"
+    return values
+
+
+_LINES = st.text(st.characters(exclude_categories=["Cs"]))
+_SPECIAL = {
+    "columns": st.dictionaries(st.sampled_from(COLUMNS), _LINES),
+    "memory_limit": st.from_regex(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", fullmatch=True),
+    "depth": st.just("all") | st.integers(1, 99),
+}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cllm4rec.config import BackboneConfig, CorpusConfig
+from cllm4rec.config import SETS
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import Document
 from cllm4rec.documents.prompts import Prompts
@@ -17,11 +17,12 @@ from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, RecLLM
 from cllm4rec.tokens.space import TokenSpace
 from support.tiny_backbone import NUM_WORDS, SIZE, tiny_tokenizer, write_tiny_llama
+from support.toy_run import PLAIN
 
 HISTORIES = [[0, 1, 2, 3], [4, 2], [5, 6, 0, 1, 4, 2], [3], [6, 5, 4], [1, 0, 6, 2, 5]]
 NUM_ITEMS = 7
 SPACE = TokenSpace(NUM_WORDS, len(HISTORIES), NUM_ITEMS)
-CORPUS = CorpusConfig(order="random")
+CORPUS = SETS.corpus
 
 
 def interactions() -> Interactions:
@@ -36,7 +37,7 @@ def prompts() -> Prompts:
 def _loaded() -> tuple[Backbone, torch.Tensor]:
     with tempfile.TemporaryDirectory() as folder:
         write_tiny_llama(Path(folder), layers=2)
-        config = BackboneConfig(name=folder, depth=None, dtype="float32")
+        config = PLAIN.backbone.changed(name=folder, depth="all", dtype="float32")
         return load_backbone(Path(folder), config, seed=0)
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.evaluation.protocol import evaluated_users
 from cllm4rec.experiments.cells import Cell
 from cllm4rec.experiments.data import PreparedData
 from cllm4rec.ranking import RankedItems, top_k
+from support.toy_run import PLAIN
 
 PLAN = """
 seeds = [0, 1]
@@ -51,7 +51,7 @@ def finished_cell(
     folder: Path, data: PreparedData, model: str, seed: int, **changes: Any
 ) -> tuple[Cell, dict[str, Any]]:
     """A cell with lists of :func:`some_lists`, as a process would have left it."""
-    config = None if changes.pop("baseline", False) else Config(seed=seed)
+    config = None if changes.pop("baseline", False) else PLAIN.changed(seed=seed)
     skills = changes.pop("skills", {"": 0.0})
     cell = Cell(data.name, model, seed, config, folder / model / str(seed), data.folder, "0" * 64)
     num_items = len(data.dataset.items)

@@ -26,7 +26,7 @@ from support.toy_run import toy_config
 
 VARIANTS = {
     "sets": ["finetune.average=2.0"],
-    "paper": ["model.prior=false", "model.projection=false", "model.history_skip=false"],
+    "paper": ["model.linear=false", "model.projection=false", "model.history_skip=false"],
     "sequences": [
         "corpus.order=time",
         "finetune.target=next",

@@ -15,15 +15,8 @@ from cllm4rec.cli.failures import exit_code
 from cllm4rec.cli.options import replaceable, run_option, settings_options, type_of_path
 from cllm4rec.cli.output import output_option, result_of
 from cllm4rec.cli.serve import serve
-from cllm4rec.config import Config, Protocol, load_config
+from cllm4rec.config import Protocol, request_of
 from cllm4rec.run import RunDir
-
-
-def settings_of(run: RunDir, config: str | None, overrides: Sequence[str]) -> Config:
-    """The settings given, on top of those the run was begun with."""
-    begun_with = run.file("config.toml")
-    source = config if config is not None or not begun_with.is_file() else begun_with
-    return load_config(source, overrides)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
@@ -77,7 +70,7 @@ def prepare(
     """Read, check and split the data into a run."""
     if split is not None and protocol is not None:
         raise click.UsageError("--split and --protocol exclude each other; give one of them")
-    settings = load_config(config, overrides)
+    settings = request_of(config, overrides)
     from cllm4rec.stages.prepare import prepare as stage
 
     return stage(data, run, split=split, protocol=protocol or "paper", config=settings)
@@ -92,10 +85,10 @@ def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 
     The content and the collaborative model take turns; each is pulled towards the other.
     """
-    settings = settings_of(run, config, overrides)
+    from cllm4rec.stages.prepare import configure
     from cllm4rec.stages.pretrain import pretrain as stage
 
-    return stage(run, settings)
+    return stage(run, configure(run, config, overrides))
 
 
 @cllm4rec.command()
@@ -108,10 +101,10 @@ def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
     Masked items of each history are ranked, or the next item at every place where order is
     known; the epoch best on the validation part is kept.
     """
-    settings = settings_of(run, config, overrides)
     from cllm4rec.stages.finetune import finetune as stage
+    from cllm4rec.stages.prepare import configure
 
-    return stage(run, settings)
+    return stage(run, configure(run, config, overrides))
 
 
 @cllm4rec.command()
@@ -123,10 +116,10 @@ def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[s
 
     An interrupted training goes on where it stopped.
     """
-    settings = settings_of(run, config, overrides)
+    from cllm4rec.stages.prepare import configure
     from cllm4rec.stages.train import train as stage
 
-    return stage(run, settings)
+    return stage(run, configure(run, config, overrides))
 
 
 @cllm4rec.command()
@@ -279,7 +272,7 @@ def demo(
 
     MovieLens-100K and SmolLM2-135M: prepare, pretrain, finetune, evaluate, recommend.
     """
-    settings = load_config(config, overrides)
+    settings = request_of(config, overrides)
     from cllm4rec.stages.demo import demo as stage
 
     return stage(run, settings, split=split)

@@ -45,6 +45,6 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
     return click.option(
         "--config",
-        metavar="FILE",
-        help="Settings: a TOML file, or `paper` for the paper's method with nothing added.",
+        metavar="PRESET|FILE",
+        help="Where settings start: auto, sets, sequences, paper, or a TOML file. [auto]",
     )(command)

@@ -1,11 +1,21 @@
-"""Settings: one frozen model per stage; TOML in, TOML out.
+"""Settings: a request in, one complete configuration out; TOML in, TOML out.
 
-A setting is defined once, in `sections`, with its type, default, meaning and unit. ``--config
-FILE.toml`` and ``--set stage.key=value`` are the only ways to change one; a key that does not exist
-is refused.
+A setting is defined once, in `sections`, with its type, meaning and unit; `presets` holds complete
+values of all of them. What is given (a preset, a TOML file, ``--set stage.key=value``) is a
+:class:`Request`, which :func:`resolve` makes a :class:`Config`: once, in ``prepare``, which keeps
+it in the run. A key that does not exist is refused.
 """
 
-from cllm4rec.config.loading import Config, for_data, load_config, to_toml
+from cllm4rec.config.complete import Config
+from cllm4rec.config.presets import PAPER, PRESETS, SEQUENCES, SETS
+from cllm4rec.config.request import (
+    Given,
+    Request,
+    backbone_in_force,
+    possible,
+    request_of,
+    resolve,
+)
 from cllm4rec.config.sections import (
     BackboneConfig,
     BaselineName,
@@ -18,8 +28,13 @@ from cllm4rec.config.sections import (
     Protocol,
     Settings,
 )
+from cllm4rec.config.toml import read_config, to_toml
 
 __all__ = [
+    "PAPER",
+    "PRESETS",
+    "SEQUENCES",
+    "SETS",
     "BackboneConfig",
     "BaselineName",
     "Config",
@@ -27,11 +42,16 @@ __all__ = [
     "DataConfig",
     "EvaluateConfig",
     "FinetuneConfig",
+    "Given",
     "ModelConfig",
     "PretrainConfig",
     "Protocol",
+    "Request",
     "Settings",
-    "for_data",
-    "load_config",
+    "backbone_in_force",
+    "possible",
+    "read_config",
+    "request_of",
+    "resolve",
     "to_toml",
 ]

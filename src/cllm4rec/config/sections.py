@@ -1,6 +1,11 @@
-"""The sections of the settings, one frozen model per stage: type, default, meaning and unit."""
+"""The sections of the settings, one frozen model per stage: type, meaning and unit.
 
-from typing import Annotated, Literal
+What a model is trained with has no default here: its values stand in `presets`, all of them.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -40,6 +45,26 @@ class Settings(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
     )
+
+    def changed(self, **changes: Any) -> Self:
+        """The same settings with other values, checked; of a section only the keys given change.
+
+        Example:
+            >>> SETS.changed(seed=1, finetune={"epochs": 3})          # doctest: +SKIP
+
+        Raises:
+            pydantic.ValidationError: an unknown key, or a value out of range.
+        """
+        return self.model_validate(merged(self.model_dump(), changes))
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both tables as one; where both give a value it is that of ``above``."""
+    both = copy.deepcopy(dict(below))
+    for key, value in above.items():
+        nested = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
+        both[key] = merged(both[key], value) if nested else copy.deepcopy(value)
+    return both
 
 
 class DataConfig(Settings):
@@ -92,62 +117,60 @@ class DataConfig(Settings):
 class BackboneConfig(Settings):
     """The causal language model underneath."""
 
-    name: str = "smollm2-135m"
+    name: str
     """``smollm2-135m``, a local folder, or a Hugging Face model name."""
-    depth: Depth = 2
+    depth: Depth
     """Number of layers kept, from the first; ``"all"`` keeps all (``None`` in Python)."""
-    mode: Literal["frozen", "lora", "full"] = "frozen"
+    mode: Literal["frozen", "lora", "full"]
     """What of the backbone is trained; ``lora`` needs the extra ``cllm4rec[lora]``."""
-    weights: Literal["pretrained", "random"] = "pretrained"
-    """``random`` keeps the word embeddings and draws the transformer's weights anew: the control
-    for every claim about pretrained ones, and what ``SETS`` takes."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of backbone and heads; ``auto`` is bfloat16 where the processor has it. What is
-    trained is kept in float32."""
-    lora_rank: PositiveInt = 8
+    weights: Literal["pretrained", "random"]
+    """``random`` keeps the word embeddings and draws the transformer's weights anew. A preset's
+    ``random`` holds for its own backbone and depth: where ``name`` or ``depth`` is given and
+    ``weights`` is not, the weights are the pretrained ones."""
+    dtype: Literal["auto", "float32", "bfloat16"]
+    """Compute dtype of backbone and heads; ``auto`` is bfloat16 where the processor has it. What
+    is trained is kept in float32."""
+    lora_rank: PositiveInt
     """Rank of the LoRA adapters."""
 
 
 class CorpusConfig(Settings):
     """How documents are written."""
 
-    order: Literal["auto", "random", "time"] = "auto"
+    order: Literal["random", "time"]
     """``random``: a history is a set, permuted anew every step (the paper); ``time``: oldest
-    first. ``auto``: ``time`` where the held-out interactions are each user's newest, elsewhere
-    ``random``. With ``random``, or where the held-out interactions are not the newest, settings
-    that are not given are those of ``SETS``, otherwise those of ``SEQUENCES``
-    (``config/presets.py``)."""
-    max_items: PositiveInt = 256
+    first. Given as ``random``, it makes ``auto`` choose the preset ``sets`` for any data."""
+    max_items: PositiveInt
     """Longest history in one document, in items; a longer one is subsampled (``random``) or keeps
     its newest (``time``)."""
-    max_words: PositiveInt = 64
+    max_words: PositiveInt
     """Longest main text of a content document, in word tokens."""
-    max_feature_words: PositiveInt = 16
+    max_feature_words: PositiveInt
     """Longest value of one feature column, in word tokens."""
 
 
 class ModelConfig(Settings):
     """What is built around the backbone."""
 
-    warm_start: Literal["none", "words", "factors"] = "factors"
+    warm_start: Literal["none", "words", "factors"]
     """Initial token tables. ``none``: normal noise at a seventh of the word embeddings' scale (as
     the authors begin); ``words``: mean word embedding of the texts; ``factors``: the SVD of the
     training interactions and of the texts in orthogonal subspaces, their shares chosen on
     validation."""
-    warm_start_content_share: Share = 0.33
+    warm_start_content_share: Share
     """Share of the embedding's width given to the texts by ``factors``."""
-    history_skip: bool = True
+    history_skip: bool
     """Add a trained map of the history's mean item embedding to the hidden state before the item
     head."""
-    skip_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    skip_decay: Annotated[float, Field(gt=0, le=1)]
     """Weight of an item in that mean relative to the item after it; 1 weighs all alike."""
-    prior: bool = True
+    linear: bool
     """Blend the language model's scores with those of a linear model of interactions, order and
     texts (``ensemble/linear.py``); the share is chosen on validation, and both alone are rows of
     the results table."""
-    projection: bool = True
+    projection: bool
     """Trained square projection between the backbone's hidden state and the heads."""
-    content: bool = True
+    content: bool
     """``false``: texts are not used at all: no content LLM, no regularisation, no texts in warm
     starts."""
 
@@ -155,62 +178,64 @@ class ModelConfig(Settings):
 class PretrainConfig(Settings):
     """Mutually regularised pretraining of the content and the collaborative LLM."""
 
-    enabled: bool = True
+    enabled: bool
     """``false``: both token tables go to finetuning as they start."""
-    content_warmup_epochs: NonNegativeFloat = 0.5
+    content_warmup_epochs: NonNegativeFloat
     """Passes over the content documents before the alternation starts."""
-    rounds: NonNegativeInt = 1
+    rounds: NonNegativeInt
     """Alternations; each is one collaborative pass (L-steps), then content steps (C-steps)."""
-    content_epochs_per_round: PositiveFloat = 0.5
+    content_epochs_per_round: PositiveFloat
     """Passes over the content documents in each round's C-steps."""
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat
     """Peak rate of Adam."""
-    batch_tokens: PositiveInt = 4096
+    batch_tokens: PositiveInt
     """Tokens of one optimiser step, padding included."""
-    maps_rate: PositiveFloat = 0.1
-    """Rate of the dense maps and the backbone, as a share of ``learning_rate``."""
-    mutual_weight: NonNegativeFloat = 1.0
+    head_learning_rate_scale: PositiveFloat
+    """Learning rate of heads and backbone, as a multiple of ``learning_rate``, which is that of
+    the token tables."""
+    mutual_weight: NonNegativeFloat
     """λ of the mutual regularisation, per entity-token occurrence."""
-    vocabulary: Literal["corpus", "full"] = "corpus"
+    vocabulary: Literal["corpus", "full"]
     """Words the content LLM's softmax runs over: those of the corpus, or all of the backbone's."""
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: NonNegativeFloat
     """Decoupled decay of the trained maps (λ_l of the paper when the tables are included)."""
 
 
 class FinetuneConfig(Settings):
     """Recommendation-oriented finetuning with the multinomial item head."""
 
-    target: Literal["holdout", "next"] = "holdout"
+    target: Literal["holdout", "next"]
     """``holdout``: items masked from the history, asked for at its end (the paper); ``next``: at
     every position the item that comes next, for ``corpus.order = "time"``."""
-    epochs: PositiveInt = 6
+    epochs: PositiveInt
     """Passes over the users."""
-    patience: PositiveInt = 3
+    patience: PositiveInt
     """Epochs without a better validation score before stopping early."""
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat
     """Peak rate of Adam."""
-    batch_users: PositiveInt = 64
+    batch_users: PositiveInt
     """Users of one optimiser step; not used with ``target = "next"``."""
-    batch_tokens: PositiveInt = 4096
+    batch_tokens: PositiveInt
     """Tokens of one micro-batch, padding included: changes memory, not the result. With
     ``target = "next"`` those of one optimiser step."""
-    maps_rate: PositiveFloat = 0.1
-    """Rate of the dense maps, as a share of ``learning_rate``."""
-    backbone_rate: PositiveFloat = 0.1
-    """Rate of a trained backbone, as a share of ``learning_rate``."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    head_learning_rate_scale: PositiveFloat
+    """Learning rate of the heads, as a multiple of ``learning_rate``, which is that of the token
+    tables."""
+    backbone_learning_rate_scale: PositiveFloat
+    """Learning rate of a trained backbone, as a multiple of ``learning_rate``."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
     """Probability that a number of an item's embedding or of the item head's query is dropped in
     training."""
-    user_token_dropout: Share = 0.2
+    user_token_dropout: Share
     """Probability that a training prompt has no user token: what a bare history or a new user gets
     at recommendation time. 1: no user token is ever trained, nor used to recommend."""
-    holdout: Annotated[float, Field(gt=0, le=1)] = 0.5
+    holdout: Annotated[float, Field(gt=0, le=1)]
     """Largest share of a history that is masked and becomes the target (p_m)."""
-    mutual_weight: NonNegativeFloat = 0.1
+    mutual_weight: NonNegativeFloat
     """λ of the mutual regularisation with the frozen content tables; 0 without content."""
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: NonNegativeFloat
     """Decoupled decay of the trained maps."""
-    average: NonNegativeFloat = 0.0
+    average: NonNegativeFloat
     """Epochs over whose steps the parameters are averaged for validation and result; 0: not."""
 
 

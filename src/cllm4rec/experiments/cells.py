@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from cllm4rec import progress
 from cllm4rec.baselines import BASELINES
-from cllm4rec.config import Config, for_data
+from cllm4rec.config import Config, resolve
 from cllm4rec.errors import IntegrityError
 from cllm4rec.experiments.data import PreparedData, identity_of
 from cllm4rec.experiments.plan import Plan
@@ -29,7 +29,7 @@ FORMAT = 1
 """Number of the cells' format; a cell of another one is computed again."""
 PATIENCE_S = 10.0
 """Seconds to wait for another process that computes the same cell."""
-NOT_A_MODELS = {"data", "device", "evaluate", "threads"}
+NOT_A_MODELS = {"data", "device", "evaluate", "preset", "threads"}
 """Sections of the settings that no list depends on once the data are prepared."""
 
 
@@ -89,8 +89,8 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
         for name in [*names, *plan.models]:
             config = None
             if name in plan.models:
-                config = for_data(
-                    plan.model_config_of(data.name, name, seed),
+                config = resolve(
+                    plan.model_request(data.name, name, seed),
                     newest_held_out=data.dataset.newest_held_out,
                 )
             cells.append(

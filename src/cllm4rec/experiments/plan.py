@@ -17,7 +17,16 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from cllm4rec.config import BaselineName, Config, Protocol, Settings, load_config
+from cllm4rec.config import (
+    PRESETS,
+    BaselineName,
+    Config,
+    Protocol,
+    Request,
+    Settings,
+    possible,
+    request_of,
+)
 from cllm4rec.data.sources import SOURCES
 from cllm4rec.errors import ConfigError, InputError
 
@@ -57,12 +66,12 @@ class DatasetPlan(Settings):
 
 
 class ModelPlan(Settings):
-    """One variant of the model: the default settings but for what is said here."""
+    """One variant of the model: the preset ``auto`` but for what is said here."""
 
     overrides: list[str] = Field(default=[], alias="set")
     """``stage.key=value``, on top of ``config`` and of the data set's."""
     config: str | None = None
-    """``paper``, or a TOML file relative to the plan's folder."""
+    """A preset's name, or a TOML file relative to the plan's folder."""
 
     @field_validator("overrides")
     @classmethod
@@ -104,10 +113,10 @@ class Plan(Settings):
         Raises:
             ConfigError: a setting that does not exist or is out of range.
         """
-        return _named(f"datasets.{dataset}", None, self.datasets[dataset].overrides)
+        return possible(_named(f"datasets.{dataset}", None, self.datasets[dataset].overrides))
 
-    def model_config_of(self, dataset: str, model: str, seed: int) -> Config:
-        """The settings of one training.
+    def model_request(self, dataset: str, model: str, seed: int) -> Request:
+        """The settings of one training, as far as the plan gives them.
 
         Raises:
             ConfigError: a setting that does not exist or is out of range.
@@ -140,7 +149,7 @@ def load_plan(path: Path) -> Plan:
         for dataset in plan.datasets:
             plan.data_config(dataset)
             for model in plan.models:
-                plan.model_config_of(dataset, model, plan.seeds[0])
+                plan.model_request(dataset, model, plan.seeds[0])
     except InputError as error:
         raise type(error)(f"{path}: {error}") from None
     return plan
@@ -170,7 +179,7 @@ def _with_places(plan: Plan, path: Path) -> Plan:
     }
     models = {
         name: model
-        if model.config in {None, "paper"}
+        if model.config in {None, "auto", *PRESETS}
         else model.model_copy(
             update={"config": place(f"models.{name}.config", str(model.config), "file")}
         )
@@ -179,10 +188,10 @@ def _with_places(plan: Plan, path: Path) -> Plan:
     return plan.model_copy(update={"datasets": datasets, "models": models})
 
 
-def _named(place: str, source: str | None, overrides: Sequence[str]) -> Config:
+def _named(place: str, source: str | None, overrides: Sequence[str]) -> Request:
     """Settings, with the plan's place in what is said of a wrong one."""
     try:
-        return load_config(source, overrides)
+        return request_of(source, overrides)
     except InputError as error:
         raise type(error)(f"{place}: {error}") from None
 

@@ -127,8 +127,7 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
     from cllm4rec.stages.train import train
 
     run = RunDir(cell.folder / "run").create()
-    adopt(run, dataset, config)
-    trained = train(run, config)
+    trained = train(run, adopt(run, dataset, config))
     lists = {}
     for name, _share, ranked in model_rankings(Recommender.load(run.path), dataset):
         lists[name] = f"topk{name and '-'}{name.replace(' ', '-')}.parquet"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cllm4rec.config import Config
+from cllm4rec.config import Given, read_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import SOURCES
 from cllm4rec.run import RunDir, atomic_folder
@@ -15,12 +15,12 @@ from cllm4rec.stages.train import train
 SOURCE = "movielens-100k"
 
 
-def demo(run: RunDir, config: Config, *, split: Path | None = None) -> dict[str, Any]:
+def demo(run: RunDir, config: Given = None, *, split: Path | None = None) -> dict[str, Any]:
     """The whole path on real data.
 
     Args:
         run: where everything goes, the data included.
-        config: settings.
+        config: what is given of the settings.
         split: a split file; without one the paper's protocol cuts the log.
 
     Returns:
@@ -33,7 +33,7 @@ def demo(run: RunDir, config: Config, *, split: Path | None = None) -> dict[str,
         with atomic_folder(source) as folder:
             SOURCES[SOURCE](folder)
     report = prepare(source, run, split=split, protocol="paper", config=config)
-    trained = train(run, config)
+    trained = train(run, read_config(run.file("config.toml")))
     results = evaluate(run)
     users = Dataset.open(run.file("data")).users.ids([0, 1, 2])
     lists = recommend(run, users=users, k=5)["recommendations"]

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from cllm4rec import progress
 from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
-from cllm4rec.config import Config, load_config
+from cllm4rec.config import Config, read_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.weight import ranked_under
 from cllm4rec.errors import ConfigError
@@ -45,7 +45,7 @@ def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
         InputError: the top-k file breaks the format.
     """
     run.require("prepare")
-    config = load_config(run.file("config.toml"))
+    config = read_config(run.file("config.toml"))
     dataset = Dataset.open(run.file("data"))
     if topk is not None:
         ranked = RankedItems.read(topk, dataset.users, dataset.items, DEPTH)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
+from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble import linear as linear_prior
 from cllm4rec.recommender.saved import load_tensors, save_model
 from cllm4rec.recommender.scorer import ModelScorer
@@ -16,7 +17,7 @@ from cllm4rec.run import RunDir, alone
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.network import Best, train_network
 from cllm4rec.stages.objectives import held_out_items, next_items
-from cllm4rec.stages.prepare import keep_settings, settle
+from cllm4rec.stages.prepare import keep_settings
 
 SECTIONS = {"backbone", "corpus", "model", "finetune"}
 """Sections of the configuration that the result depends on, besides pretraining's files."""
@@ -33,7 +34,8 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
         RunError: the run is not pretrained.
     """
     started_at_s = time.perf_counter()
-    dataset, config = settle(run, config)
+    run.require("prepare")
+    dataset = Dataset.open(run.file("data"))
     run.require("pretrain")
     assembly = Assembly.load(config, dataset)
     keep_settings(run, config)
@@ -74,7 +76,7 @@ def _start(run: RunDir, assembly: Assembly) -> tuple[ModelScorer, Tensor | None]
     model = assembly.rec_llm(tensors["embedding.entities"])
     load_tensors(model, tensors)
     prior = None
-    if config.model.prior:
+    if config.model.linear:
         seed = derived_seed(config.seed, "linear prior")
         prior = linear_prior.search(assembly.dataset, seed, texts=config.model.content)
     return ModelScorer(model, assembly, prior=prior), content

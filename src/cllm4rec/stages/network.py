@@ -85,8 +85,8 @@ def train_network(
         "finetune": adam(
             parameters["finetune"],
             learning_rate=config.learning_rate,
-            maps_rate=config.maps_rate,
-            backbone_rate=config.backbone_rate,
+            maps_rate=config.head_learning_rate_scale,
+            backbone_rate=config.backbone_learning_rate_scale,
             weight_decay=config.weight_decay,
         )
     }

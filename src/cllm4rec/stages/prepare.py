@@ -2,12 +2,23 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
-from cllm4rec.config import Config, for_data, load_config, to_toml
+from cllm4rec.config import (
+    Config,
+    Given,
+    Request,
+    backbone_in_force,
+    possible,
+    read_config,
+    request_of,
+    resolve,
+    to_toml,
+)
 from cllm4rec.data import ingest
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.recipe import recipe
@@ -17,40 +28,52 @@ from cllm4rec.run import RunDir, alone, atomic_folder, atomic_write, sha256_file
 
 
 @alone
-def adopt(run: RunDir, dataset: Dataset, config: Config) -> None:
-    """Make a prepared dataset the run's own, as ``prepare`` would have left it."""
+def adopt(run: RunDir, dataset: Dataset, config: Given) -> Config:
+    """Make a prepared dataset the run's own, as ``prepare`` would have left it.
+
+    Returns:
+        The complete configuration, as it stands in the run.
+    """
+    request = request_of(config)
     files = {f"data/{name}": hashed for name, hashed in sha256_files(dataset.folder, ".").items()}
     if run.is_done("prepare") and run.info("prepare")["files"] == files:
-        return
+        return configure(run, request)
     run.forget("prepare", "pretrain", "finetune", "evaluate")
     with atomic_folder(run.file("data")) as folder:
         shutil.copytree(dataset.folder, folder, dirs_exist_ok=True)
     write_split(dataset, run.file("split.parquet"))
-    keep_settings(run, _decided(dataset, config))
+    complete = _resolved(dataset, request)
+    keep_settings(run, complete)
     run.finish("prepare", [run.file("data")], 0.0)
+    return complete
 
 
-def settle(run: RunDir, config: Config) -> tuple[Dataset, Config]:
-    """Open the run's data and decide by them what was not given.
+def configure(run: RunDir, config: Given = None, overrides: Sequence[str] = ()) -> Config:
+    """The complete configuration to train a prepared run with; says which backbone that means.
+
+    Args:
+        run: a prepared one.
+        config: what is given; nothing: as ``prepare``, or the last training, left it.
+        overrides: ``stage.key=value`` on top.
 
     Raises:
         RunError: the run is not prepared.
-        ConfigError: a setting of ``[data]`` is another than the data were prepared with.
+        ConfigError: a setting is wrong, or one of ``[data]`` is another than the data were
+            prepared with.
     """
     run.require("prepare")
-    dataset = Dataset.open(run.file("data"))
-    kept = run.file("config.toml")
-    if kept.is_file():
-        prepared = load_config(kept).data
-        given = config.data.model_dump(exclude_unset=True, exclude={"memory_limit"})
-        for name, value in given.items():
-            if value != getattr(prepared, name):
-                raise ConfigError(
-                    f"setting data.{name} = {value!r}: the data of {run.path} were prepared with "
-                    f"{getattr(prepared, name)!r}; run `cllm4rec prepare` again with this setting"
-                )
-        config = config.model_copy(update={"data": prepared})
-    return dataset, _decided(dataset, config)
+    prepared = read_config(run.file("config.toml"))
+    request = request_of(prepared if config is None else config, overrides)
+    complete = _resolved(Dataset.open(run.file("data")), request)
+    given = request.start.data.model_dump() if isinstance(request.start, Config) else {}
+    for name in {**given, **request.changes.get("data", {})}.keys() - {"memory_limit"}:
+        wanted, is_ = getattr(complete.data, name), getattr(prepared.data, name)
+        if wanted != is_:
+            raise ConfigError(
+                f"setting data.{name} = {wanted!r}: the data of {run.path} were prepared with "
+                f"{is_!r}; run `cllm4rec prepare` again with this setting"
+            )
+    return complete.model_copy(update={"data": prepared.data})
 
 
 def keep_settings(run: RunDir, config: Config) -> None:
@@ -59,23 +82,28 @@ def keep_settings(run: RunDir, config: Config) -> None:
         path.write_text(to_toml(config), encoding="utf-8")
 
 
-def _decided(dataset: Dataset, config: Config) -> Config:
-    """The settings as `for_data` decides them; a backbone's folder is found from anywhere."""
-    config = for_data(config, newest_held_out=dataset.newest_held_out)
+def _resolved(dataset: Dataset, request: Request) -> Config:
+    """The complete configuration for these data; a backbone's folder is found from anywhere."""
+    config = resolve(request, newest_held_out=dataset.newest_held_out)
+    progress.note(backbone_in_force(config))
     folder = Path(config.backbone.name)
-    if not folder.is_dir():
-        return config
-    backbone = config.backbone.model_copy(update={"name": str(folder.resolve())})
-    return config.model_copy(update={"backbone": backbone})
+    return config.changed(backbone={"name": str(folder.resolve())}) if folder.is_dir() else config
 
 
 def prepare(
-    data: Path, run: RunDir, *, split: Path | None, protocol: str, config: Config
+    data: Path, run: RunDir, *, split: Path | None, protocol: str, config: Given
 ) -> dict[str, Any]:
-    """Read, check and split the input directory.
+    """Read, check and split the input directory, and decide every setting for it.
 
     Where the run was prepared from the same files in the same way, its data stay, and so does what
     was trained on them; only the settings are written anew.
+
+    Args:
+        data: input directory.
+        run: where the prepared data go.
+        split: split file to keep to; None: the protocol cuts the log.
+        protocol: its name.
+        config: what is given of the settings; the run keeps the complete configuration.
 
     Returns:
         The report: rows kept, rows refused by reason, sizes of the parts.
@@ -89,13 +117,17 @@ def prepare(
 
 @alone
 def _prepare(
-    data: Path, run: RunDir, *, split: Path | None, protocol: str, config: Config
+    data: Path, run: RunDir, *, split: Path | None, protocol: str, config: Given
 ) -> dict[str, Any]:
     started_at_s = time.perf_counter()
+    request = request_of(config)
+    reading = possible(request)  # how the data are read does not depend on what they are
     ingest.refuse_input(data, run.file("data"))
     made_of: dict[str, Any] | None = None
     with suppress(OSError):  # what is missing is for `ingest` to say
-        made_of = recipe(data, split=split, protocol=protocol, config=config.data, seed=config.seed)
+        made_of = recipe(
+            data, split=split, protocol=protocol, config=reading.data, seed=reading.seed
+        )
     kept = made_of is not None and _is_made_of(run, made_of)
     if kept:
         progress.note(f"{run.path} was prepared from the same files: its data stay")
@@ -103,14 +135,14 @@ def _prepare(
         # Beside the old data, which stay with what was trained on them if the new cannot be had.
         fresh = run.file(".data")
         ingest.prepare(
-            data, fresh, split=split, protocol=protocol, config=config.data, seed=config.seed
+            data, fresh, split=split, protocol=protocol, config=reading.data, seed=reading.seed
         )
         run.forget("prepare", "pretrain", "finetune", "evaluate")
         shutil.rmtree(run.file("data"), ignore_errors=True)
         fresh.rename(run.file("data"))
     dataset = Dataset.open(run.file("data"))
     write_split(dataset, run.file("split.parquet"))
-    keep_settings(run, _decided(dataset, config))
+    keep_settings(run, _resolved(dataset, request))
     if not kept:
         seconds = time.perf_counter() - started_at_s
         run.finish("prepare", [run.file("data")], seconds, recipe=made_of)

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from cllm4rec.assembly import SAMPLE, Assembly, standardise
 from cllm4rec.config import Config, PretrainConfig
+from cllm4rec.data.dataset import Dataset
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.content import ContentCorpus, build_content_corpus
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, saved_tensors
 from cllm4rec.run import RunDir, alone, atomic_write
 from cllm4rec.seeds import derived_seed
-from cllm4rec.stages.prepare import keep_settings, settle
+from cllm4rec.stages.prepare import keep_settings
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Objective, Pass, Position, fit
@@ -35,7 +36,8 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
         RunError: the run is not prepared.
     """
     started_at_s = time.perf_counter()
-    dataset, config = settle(run, config)
+    run.require("prepare")
+    dataset = Dataset.open(run.file("data"))
     assembly = Assembly.load(config, dataset)
     keep_settings(run, config)
     identity = assembly.identity(SECTIONS, run.info("prepare")["files"])
@@ -155,7 +157,7 @@ def _train(
         name: adam(
             named,
             learning_rate=config.learning_rate,
-            maps_rate=config.maps_rate,
+            maps_rate=config.head_learning_rate_scale,
             weight_decay=config.weight_decay,
         )
         for name, named in parameters.items()

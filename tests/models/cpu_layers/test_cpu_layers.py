@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cllm4rec.config import BackboneConfig
 from cllm4rec.models.backbone import Backbone, load_backbone
 from cllm4rec.models.cpu_layers.packed import Kept
 from support.tiny_backbone import SIZE, write_tiny_gpt2, write_tiny_llama
+from support.toy_run import PLAIN
 
 WRITERS = {"llama": write_tiny_llama, "gpt2": write_tiny_gpt2}
 TRAINED = {"llama": 3 * 9 + 1, "gpt2": 3 * 12 + 3}
@@ -24,7 +24,7 @@ def folder(request, tmp_path_factory):
 
 def load(folder, **changes) -> tuple[Backbone, torch.Tensor]:
     """A backbone whose norm weights are not all one, nor its biases zero."""
-    config = BackboneConfig(**{"depth": None, "dtype": "float32", **changes})
+    config = PLAIN.backbone.changed(**{"depth": "all", "dtype": "float32", **changes})
     backbone, words = load_backbone(folder, config, seed=0)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

@@ -1,0 +1,88 @@
+"""A complete configuration: every setting of a run, as a value."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, NonNegativeInt, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from cllm4rec.config.sections import (
+    BackboneConfig,
+    CorpusConfig,
+    DataConfig,
+    EvaluateConfig,
+    FinetuneConfig,
+    ModelConfig,
+    PretrainConfig,
+    Settings,
+)
+from cllm4rec.errors import ConfigError
+
+PresetName = Literal["sets", "sequences", "paper"]
+
+
+class Config(Settings):
+    """All settings of a run. Nothing is left to be decided: what stands here is what runs."""
+
+    preset: PresetName
+    """Preset that the values come from, but for what was given; by itself it changes nothing."""
+    seed: NonNegativeInt
+    """The one seed; every random draw is a pure function of it."""
+    threads: NonNegativeInt
+    """Torch threads; 0 takes the processor's cores."""
+    device: str
+    """Where models are trained and evaluated, a device of torch: ``cpu``, ``cuda``, ``cuda:1``;
+    ``auto``: CUDA where there is one. What is saved runs on any; `recommend` and the service use
+    the processor."""
+    data: DataConfig
+    backbone: BackboneConfig
+    corpus: CorpusConfig
+    model: ModelConfig
+    pretrain: PretrainConfig
+    finetune: FinetuneConfig
+    evaluate: EvaluateConfig
+
+    @model_validator(mode="after")
+    def _next_of_an_order(self) -> "Config":
+        if self.finetune.target == "next" and self.corpus.order == "random":
+            raise ValueError(
+                "finetune.target = 'next' asks what comes next, and corpus.order = 'random' has no "
+                "next; set corpus.order=time or finetune.target=holdout"
+            )
+        return self
+
+
+def checked(values: Mapping[str, Any]) -> Config:
+    """The configuration of these values.
+
+    Raises:
+        ConfigError: a key that does not exist or is missing, or a value out of range; in one line.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_in_one_line(error.errors()[0])) from None
+
+
+def _in_one_line(error: ErrorDetails) -> str:
+    """What is wrong with one setting, its value shortened to 80 characters."""
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return f"{message} (docs/configuration.md lists all settings)"
+    *sections, last = map(str, error["loc"])
+    key = ".".join([*sections, last])
+    if error["type"] == "extra_forbidden":
+        section: type[BaseModel] = Config
+        for name in sections:
+            annotation = section.model_fields[name].annotation
+            assert isinstance(annotation, type)
+            section = annotation
+        near = difflib.get_close_matches(last, section.model_fields, n=1)
+        mend = f"did you mean {'.'.join([*sections, *near])}?" if near else "it does not exist"
+        return f"no setting {key}: {mend} (docs/configuration.md lists all)"
+    if error["type"] == "missing":
+        return f"setting {key} is missing"
+    given = repr(error["input"])
+    shown = given if len(given) <= 80 else given[:79] + "…"
+    return f"setting {key} = {shown}: {message} (docs/configuration.md lists all)"

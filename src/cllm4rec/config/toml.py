@@ -1,0 +1,87 @@
+"""Settings as text: TOML files and ``stage.key=value``."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from cllm4rec.config.complete import Config, checked
+from cllm4rec.config.sections import merged
+from cllm4rec.errors import ConfigError, InputError
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration as TOML; read again it is an equal one, whatever the data."""
+    return tomli_w.dumps(config.model_dump())
+
+
+def read_config(path: Path) -> Config:
+    """Read the complete configuration that ``prepare`` left in a run.
+
+    Raises:
+        InputError: there is no such file.
+        ConfigError: it is not TOML, or not a complete configuration of this version.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing; run `cllm4rec prepare` again")
+    try:
+        return checked(read_toml(path))
+    except ConfigError as error:
+        raise ConfigError(
+            f"{path} was made by an older version, or changed by hand ({error}); run "
+            f"`cllm4rec prepare` again"
+        ) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file.
+
+    Raises:
+        InputError: there is no such file.
+        ConfigError: it is not TOML.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"no configuration file at {path}; give a TOML file or a preset: auto, sets, "
+            f"sequences or paper"
+        )
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def with_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A table of settings with some ``stage.key=value`` put into it, one after the other.
+
+    Raises:
+        ConfigError: one is not of that form, or goes below what is no section.
+    """
+    values = merged(values, {})
+    for override in overrides:
+        _apply(values, override)
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set one ``stage.key=value``; the value is TOML, or plain text where it is not."""
+    name, equals, text = override.partition("=")
+    keys = [key.strip() for key in name.split(".")]
+    if not equals or not all(keys):
+        raise ConfigError(f"override {override!r} is not of the form stage.key=value")
+    section = values
+    for key in keys[:-1]:
+        section = section.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"override {override!r}: {key} is a value, not a section")
+    section[keys[-1]] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return document["value"] if len(document) == 1 else text

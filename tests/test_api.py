@@ -16,7 +16,7 @@ from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
 from cllm4rec.stages.recommend import recommend
 from support.tiny_backbone import write_tiny_llama
-from support.toy_run import toy_config
+from support.toy_run import toy_request
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
     write_planted_world(folder / "source")
     backbone = write_tiny_llama(folder / "backbone")
-    config = toy_config(backbone, "corpus.order=auto", "finetune.epochs=1")
+    config = toy_request(backbone, "finetune.epochs=1")
     with progress.quiet():
         dataset = Dataset.load(folder / "source", split=folder / "source" / "split.parquet")
         return CLLM4Rec(config).fit(dataset), dataset
@@ -189,7 +189,7 @@ def test_a_saved_model_is_fitted_again_elsewhere(fitted, tmp_path):
     assert again.recommend([user], k=3) == model.recommend([user], k=3)
     assert CLLM4Rec.load(tmp_path / "saved").recommend([user], k=3)
     with pytest.raises(InputError, match="is a saved model, not a run"):
-        CLLM4Rec(model.config, run=tmp_path / "saved").fit(dataset)
+        CLLM4Rec(model.config_, run=tmp_path / "saved").fit(dataset)
 
 
 def test_saving_replaces_nothing_but_a_saved_model(fitted, tmp_path):

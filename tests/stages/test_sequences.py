@@ -107,8 +107,8 @@ def test_the_settings_kept_are_those_of_sequences(run):
 def test_the_settings_of_a_prepared_run_are_those_that_were_given(prepared, backbone, tmp_path):
     run = prepared[1](tmp_path / "run")
     with progress.quiet():
-        assert stages.configure(run) == config_of(backbone)
-        assert stages.configure(run, None, ["seed=3"]) == config_of(backbone, "seed=3")
+        assert configure(run) == config_of(backbone)
+        assert configure(run, None, ["seed=3"]) == config_of(backbone, "seed=3")
 
 
 def test_the_planted_order_is_recovered_by_the_language_model_alone(alone):

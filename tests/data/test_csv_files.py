@@ -2,7 +2,7 @@
 
 import pytest
 
-from cllm4rec.config import DataConfig, load_config
+from cllm4rec.config import DataConfig, possible, request_of
 from cllm4rec.errors import ConfigError, InputError
 from support.input_folder import small_log
 from support.prepared import histories, prepare_folder
@@ -70,11 +70,11 @@ def test_the_copy_in_utf8_does_not_stay(tmp_path):
 @pytest.mark.parametrize(("given", "kept"), [("tab", "\t"), ("\\t", "\t"), (";", ";")])
 def test_a_tab_can_be_spelled(given, kept):
     assert DataConfig(csv_separator=given).csv_separator == kept
-    assert load_config(None, [f"data.csv_separator={given}"]).data.csv_separator == kept
+    assert possible(request_of(None, [f"data.csv_separator={given}"])).data.csv_separator == kept
 
 
 @pytest.mark.parametrize("setting", ["csv_separator=ab", "csv_separator=", "csv_encoding=klingon",
                                      "csv_encoding=base64", "csv_encoding="])  # fmt: skip
 def test_a_setting_that_cannot_be_is_refused(setting):
     with pytest.raises(ConfigError, match=r"setting data\.csv_"):
-        load_config(None, [f"data.{setting}"])
+        request_of(None, [f"data.{setting}"])

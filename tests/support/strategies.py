@@ -105,5 +105,8 @@ _LINES = st.text(st.characters(exclude_categories=["Cs"]))
 _SPECIAL = {
     "columns": st.dictionaries(st.sampled_from(COLUMNS), _LINES),
     "memory_limit": st.from_regex(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", fullmatch=True),
+    "csv_separator": st.just("auto")
+    | st.characters(exclude_categories=["Cs"], exclude_characters='"\r\n'),
+    "csv_encoding": st.sampled_from(["auto", "utf-8", "cp1252", "gbk"]),
     "depth": st.just("all") | st.integers(1, 99),
 }

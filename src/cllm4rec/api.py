@@ -16,6 +16,7 @@ from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender.card import model_card
 from cllm4rec.recommender.explain import reasons
 from cllm4rec.recommender.incremental import GrowingHistory
+from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import (
     RunDir,
@@ -181,6 +182,7 @@ class CLLM4Rec:
         with atomic_folder(folder) as temporary:
             for name in ("data", "model"):
                 shutil.copytree(self._folder / name, temporary / name)
+            verified_record(temporary)  # a seal is not to vouch for a file that has changed
             if results is not None:
                 write_json(temporary / RESULTS, results)
             card = model_card(scorer.assembly, blend=blend, results=results)
@@ -193,8 +195,8 @@ class CLLM4Rec:
 
         Raises:
             InputError: there is no trained model in it.
-            IntegrityError: a file of a saved folder has changed or is missing, or the model was
-                made with another backbone.
+            IntegrityError: a file of the model or of its data has changed or is missing, and is
+                named; or the model was made with another backbone.
         """
         folder = Path(folder)
         # A run has a manifest of its own; a seal that is there is verified on the way.

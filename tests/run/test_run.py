@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cllm4rec.errors import InputError, IntegrityError, RunError
 from cllm4rec.run import (
+    FORMAT,
     RunDir,
     atomic_folder,
     atomic_write,
@@ -185,7 +186,7 @@ class TestStages:
         assert info["seconds"] == 1.5
         assert info["files"] == {"data/items.npy": hashlib.sha256(b"123").hexdigest()}
         manifest = json.loads(run.file("manifest.json").read_text())
-        assert manifest["format"] == 1
+        assert manifest["format"] == FORMAT
         RunDir(run.path).require("prepare")
 
     def test_a_stage_that_is_not_done_names_the_command_to_run(self, run):
@@ -225,14 +226,14 @@ class TestStages:
         RunDir(tmp_path / "absent").forget("prepare")
         assert not (tmp_path / "absent").exists()
 
-    @pytest.mark.parametrize("text", ['{"format": 2, "stages": {}}', "[]", "3"])
+    @pytest.mark.parametrize("text", ['{"format": 1, "stages": {}}', "[]", "3"])
     def test_another_format_is_refused(self, tmp_path, text):
         (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(RunError, match="this version reads 1; choose another --run"):
+        with pytest.raises(RunError, match="this version reads 2; choose another --run"):
             RunDir(tmp_path).create()
 
     def test_a_manifest_without_stages_is_refused(self, tmp_path):
-        (tmp_path / "manifest.json").write_text('{"format": 1}')
+        (tmp_path / "manifest.json").write_text(f'{{"format": {FORMAT}}}')
         with pytest.raises(IntegrityError, match="no table of stages"):
             RunDir(tmp_path).is_done("prepare")
 

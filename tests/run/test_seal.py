@@ -1,5 +1,6 @@
 """A sealed folder says which file has changed."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -71,16 +72,27 @@ def test_what_is_not_covered_may_change(sealed):
 def test_a_seal_that_is_gone_or_damaged_is_refused(sealed):
     path = sealed / "sha256.json"
     whole = path.read_text()
-    for text in (whole[:-20], "[]", '{"format": 1}', '{"format":1,"covers":[],"files":3}'):
+    for text in (whole[:-20], "[]", '{"format": 2}', '{"format":2,"covers":[],"files":3}'):
         path.write_text(text)
         assert "sha256.json cannot be read" in complaint(sealed)
-    path.write_text(json.dumps({**json.loads(whole), "format": 2}))
-    assert "has format 2; this version reads 1" in complaint(sealed)
+    path.write_text(json.dumps({**json.loads(whole), "format": 1}))
+    assert "has format 1; this version reads 2" in complaint(sealed)
     path.unlink()
-    assert "sha256.json is missing; save the model again" in complaint(sealed)
+    assert "sha256.json is missing; copy or download the folder again" in complaint(sealed)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_flipped_byte_of_the_seal_is_not_blamed_on_a_file(sealed, share):
+    path = sealed / "sha256.json"
+    changed = bytearray(path.read_bytes())
+    changed[round(share * len(changed))] ^= 1
+    path.write_bytes(changed)
+    assert "sha256.json cannot be read" in complaint(sealed)
 
 
 def test_a_seal_does_not_lead_out_of_its_folder(sealed):
-    path = sealed / "sha256.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "covers": ["../.."]}))
+    path, covers = sealed / "sha256.json", ["../.."]
+    content = {"covers": covers, "files": json.loads(path.read_text())["files"]}
+    own = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps({"format": 2, **content, "sha256": own}))
     assert "cannot be read" in complaint(sealed)

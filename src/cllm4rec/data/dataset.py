@@ -1,8 +1,6 @@
 """Dataset: prepared data, opened."""
 
 import atexit
-import hashlib
-import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from cllm4rec.data.ingest import prepare
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.texts import ATTRIBUTES, Texts
 from cllm4rec.errors import IntegrityError
-from cllm4rec.run import read_json, sha256_files
+from cllm4rec.run import read_json
 
 Part = Literal["train", "valid", "test", "history"]
 """``history``: known when a recommendation is made, never trained on (the new users' protocol)."""
@@ -178,12 +176,6 @@ class Dataset:
             asked: ``valid`` gives train and history; ``test`` also valid; ``recommend`` everything.
         """
         return self._of_parts(*_KNOWN[asked])
-
-    def fingerprint(self) -> str:
-        """sha256 over all prepared files but the reviews, which no trained model looks at."""
-        names = [path.name for path in self.folder.iterdir() if path.name != "reviews.parquet"]
-        files = sha256_files(self.folder, *names)
-        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
     def report(self) -> dict[str, Any]:
         """What was read, refused and kept when the data were prepared."""

@@ -15,10 +15,10 @@ from cllm4rec.export.vectors import overlap_with_blend, sample_of, vectors_of, w
 from cllm4rec.ranking import list_length
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir, atomic_folder, read_json, sha256_files, write_json
-from cllm4rec.stages.batch import model_fingerprint
 from cllm4rec.stages.recommend import require_trained
 from cllm4rec.tokens.space import ANONYMOUS, NOBODY
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +18,9 @@ from cllm4rec.ensemble.linear import LinearPrior
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.models.llms import RecLLM, saved_tensors
 from cllm4rec.ranking import RankedItems, rank_all, top_k
+from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
 from cllm4rec.recommender.scorer import ModelScorer
-from cllm4rec.run import atomic_folder, is_sealed, read_json, verify_seal, write_json
-
-FORMAT = 5
-"""Number of the saved model's format; another number is refused."""
+from cllm4rec.run import atomic_folder, write_json
 
 
 class Recommender:
@@ -49,12 +46,10 @@ class Recommender:
         Raises:
             ConfigError: there is no such device.
             InputError: there is no trained model in ``folder``.
-            IntegrityError: a file of a saved folder is not what was saved; the model was made with
-                another backbone, on other data, or by another format.
+            IntegrityError: a file of the model or of its data is not what was written, and is
+                named; the model was made with another backbone, or by another format.
         """
-        if is_sealed(folder):
-            verify_seal(folder)
-        record = _read_record(folder / "model")
+        record = verified_record(folder)
         try:
             config = Config.model_validate(record["config"])
         except ValidationError:
@@ -64,10 +59,6 @@ class Recommender:
             ) from None
         config = config.model_copy(update={"device": device})
         dataset = Dataset.open(folder / "data")
-        if dataset.fingerprint() != record["data_sha256"]:
-            raise IntegrityError(
-                f"{folder / 'data'} is not what {folder / 'model'} was trained on; train again"
-            )
         assembly = Assembly.load(config, dataset)
         if assembly.backbone_fingerprint != record["backbone_sha256"]:
             raise IntegrityError(
@@ -132,7 +123,7 @@ def save_model(folder: Path, scorer: ModelScorer) -> None:
                 "format": FORMAT,
                 "config": assembly.config.model_dump(),
                 "backbone_sha256": assembly.backbone_fingerprint,
-                "data_sha256": assembly.dataset.fingerprint(),
+                "data": data_hashes(assembly.dataset.folder),
                 "size": assembly.words.shape[1],
                 "prior": None if scorer.prior is None else scorer.prior.settings,
                 "blend": scorer.share,
@@ -140,6 +131,7 @@ def save_model(folder: Path, scorer: ModelScorer) -> None:
                 "items": assembly.space.num_items,
             },
         )
+        seal_model(temporary)
 
 
 def load_tensors(model: RecLLM, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -155,15 +147,3 @@ def load_tensors(model: RecLLM, tensors: Mapping[str, torch.Tensor]) -> None:
         if tensor.shape != tensors[name].shape:
             raise IntegrityError(f"saved tensor {name} has another shape than the model's")
     model.load_state_dict(dict(tensors), strict=False)
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    if not (folder / "model.json").is_file():
-        raise InputError(f"no trained model in {folder}; run `cllm4rec train` first")
-    record: dict[str, Any] = read_json(folder / "model.json")
-    if record.get("format") != FORMAT:
-        raise IntegrityError(
-            f"{folder / 'model.json'} has format {record.get('format')!r}; "
-            f"this version reads {FORMAT}"
-        )
-    return record

@@ -27,7 +27,7 @@ from cllm4rec.run.files import (
     write_json,
 )
 from cllm4rec.run.run import FORMAT, RunDir, package_version
-from cllm4rec.run.seal import is_sealed, seal, verify_seal
+from cllm4rec.run.seal import is_sealed, seal, sealed_files, verify_seal
 
 __all__ = [
     "FORMAT",
@@ -39,6 +39,7 @@ __all__ = [
     "package_version",
     "read_json",
     "seal",
+    "sealed_files",
     "sha256_file",
     "sha256_files",
     "verify_seal",

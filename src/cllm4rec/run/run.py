@@ -16,7 +16,7 @@ from cllm4rec.errors import InputError, IntegrityError, RunError
 from cllm4rec.run.files import atomic_write, files_of, read_json, sha256_file, write_json
 from cllm4rec.run.seal import is_sealed
 
-FORMAT = 1
+FORMAT = 2
 """Number of the manifest's format; another number is refused, never guessed at."""
 
 REPLACED = ("data", "corpus", "checkpoints", "pretrained", "model", "topk", "config.toml")
@@ -216,7 +216,8 @@ class RunDir:
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             found = manifest.get("format") if isinstance(manifest, dict) else None
             raise RunError(
-                f"{path} has format {found!r}, this version reads {FORMAT}; choose another --run"
+                f"{path} has format {found!r}, this version reads {FORMAT}; choose another --run "
+                f"and train anew"
             )
         if not isinstance(manifest.get("stages"), dict):
             raise IntegrityError(f"{path} has no table of stages; choose another --run")

@@ -1,5 +1,6 @@
 """A folder that travels: the hashes of its files in it, verified before anything is read."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from cllm4rec.errors import IntegrityError
 from cllm4rec.run.files import sha256_files, write_json
 
 SEAL = "sha256.json"
-FORMAT = 1
+FORMAT = 2
+AGAIN = "copy or download the folder again"
 
 
 def seal(folder: Path, *names: str) -> None:
@@ -16,10 +18,8 @@ def seal(folder: Path, *names: str) -> None:
 
     What is not named, such as a page that people edit, can change later.
     """
-    write_json(
-        folder / SEAL,
-        {"format": FORMAT, "covers": sorted(names), "files": sha256_files(folder, *names)},
-    )
+    content = {"covers": sorted(names), "files": sha256_files(folder, *names)}
+    write_json(folder / SEAL, {"format": FORMAT, **content, "sha256": _own_hash(content)})
 
 
 def is_sealed(folder: Path) -> bool:
@@ -27,40 +27,64 @@ def is_sealed(folder: Path) -> bool:
     return (folder / SEAL).is_file()
 
 
-def verify_seal(folder: Path) -> None:
+def sealed_files(folder: Path, mend: str = AGAIN) -> dict[str, str]:
+    """sha256 of what a seal covers by name, as the seal says; nothing else is read.
+
+    Raises:
+        IntegrityError: there is no seal that can be read.
+    """
+    return _read(folder / SEAL, mend)[1]
+
+
+def verify_seal(folder: Path, mend: str = AGAIN) -> dict[str, str]:
     """Refuse a sealed folder in which a file has changed, is missing or was added.
+
+    Args:
+        folder: the sealed one.
+        mend: what an error message advises.
+
+    Returns:
+        sha256 of every file covered, by its path in the folder.
 
     Raises:
         IntegrityError: names the first such file; or there is no seal that can be read.
     """
-    again = "copy or download the folder again"
-    covers, listed = _read(folder / SEAL)
+    covers, listed = _read(folder / SEAL, mend)
     present = [name for name in covers if (folder / name).exists()]
     found = sha256_files(folder, *present)
     for name in sorted(listed.keys() | found.keys()):
         if name not in found:
-            raise IntegrityError(f"{folder / name} is missing; {again}")
+            raise IntegrityError(f"{folder / name} is missing; {mend}")
         if name not in listed:
-            raise IntegrityError(f"{folder / name} is not listed in {SEAL}; remove it, or {again}")
+            raise IntegrityError(f"{folder / name} is not listed in {SEAL}; remove it, or {mend}")
         if found[name] != listed[name]:
             raise IntegrityError(
-                f"{folder / name} is not what was saved (its sha256 differs from {SEAL}); {again}"
+                f"{folder / name} is not what was saved (its sha256 differs from {SEAL}); {mend}"
             )
+    return found
 
 
-def _read(path: Path) -> tuple[list[str], dict[str, str]]:
+def _own_hash(content: dict[str, Any]) -> str:
+    """Of the seal itself: a byte changed in it is not to be blamed on the file it speaks of."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path, mend: str) -> tuple[list[str], dict[str, str]]:
     try:
         seal: Any = json.loads(path.read_text(encoding="utf-8"))
-        number, covers, files = seal["format"], seal["covers"], seal["files"]
-        # Plain names only: a seal from elsewhere must not lead out of its folder.
-        if not all(isinstance(x, str) and x == Path(x).name for x in [*covers]):
-            raise ValueError
-        if not all(isinstance(x, str) for x in files.values()):
-            raise ValueError
+        number = seal["format"]
+        if number == FORMAT:
+            covers, files = seal["covers"], seal["files"]
+            # Plain names only: a seal from elsewhere must not lead out of its folder.
+            if not all(isinstance(x, str) and x == Path(x).name for x in [*covers]):
+                raise ValueError
+            if not all(isinstance(x, str) for x in files.values()):
+                raise ValueError
+            if seal["sha256"] != _own_hash({"covers": covers, "files": files}):
+                raise ValueError
+            return covers, files
     except FileNotFoundError:
-        raise IntegrityError(f"{path} is missing; save the model again") from None
+        raise IntegrityError(f"{path} is missing; {mend}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise IntegrityError(f"{path} cannot be read; copy or download the folder again") from None
-    if number != FORMAT:
-        raise IntegrityError(f"{path} has format {number!r}; this version reads {FORMAT}")
-    return covers, files
+        raise IntegrityError(f"{path} cannot be read; {mend}") from None
+    raise IntegrityError(f"{path} has format {number!r}; this version reads {FORMAT}")

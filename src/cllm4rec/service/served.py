@@ -1,6 +1,5 @@
 """The model that answers, and its exchange for another while requests go on."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -20,8 +19,9 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.ranking import Scorer
 from cllm4rec.recommender.catalogue import Catalogue
+from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.similar import SimilarItems
-from cllm4rec.run import read_json, sha256_files
+from cllm4rec.run import read_json
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.apart import ScorerGone, ScoringProcess, frame_of
 from cllm4rec.service.type_ahead import TypeAhead
@@ -66,28 +66,38 @@ class Served:
 
         Raises:
             InputError: there is no trained model in ``run``, or it cannot be loaded.
-            IntegrityError: the model does not fit its backbone or its data.
+            IntegrityError: the model does not fit its backbone or its data, or a file of either is
+                not what was written.
         """
         for _ in range(LOADS):
             version = model_version(run)
-            scorer, frame = (_apart if apart else _here)(run)
-            dataset = Dataset.open(run / "data")
-            catalogue = Catalogue(dataset)
-            catalogue.warm()
-            served = cls(
-                scorer,
-                frame,
-                Config.model_validate(read_json(run / "model" / "model.json")["config"]),
-                dataset,
-                catalogue,
-                TypeAhead(catalogue),
-                dataset.known("recommend"),
-                SimilarItems.of_model(run, len(dataset.users)),
-                version,
-            )
-            if model_version(run) == version:
+            try:
+                served = cls._load(run, version, apart=apart)
+            except CLLM4RecError:
+                if _is_still(run, version):
+                    raise
+                continue
+            if _is_still(run, version):
                 return served
         raise InputError(f"the model in {run} is being replaced; load it when that is done")
+
+    @classmethod
+    def _load(cls, run: Path, version: str, *, apart: bool) -> "Served":
+        scorer, frame = (_apart if apart else _here)(run)  # verifies what is read below
+        dataset = Dataset.open(run / "data")
+        catalogue = Catalogue(dataset)
+        catalogue.warm()
+        return cls(
+            scorer,
+            frame,
+            Config.model_validate(read_json(run / "model" / "model.json")["config"]),
+            dataset,
+            catalogue,
+            TypeAhead(catalogue),
+            dataset.known("recommend"),
+            SimilarItems.of_model(run, len(dataset.users)),
+            version,
+        )
 
     @property
     def alive(self) -> bool:
@@ -241,10 +251,11 @@ def model_version(run: Path) -> str:
     Raises:
         InputError: there is none.
     """
+    return model_fingerprint(run)[:12]
+
+
+def _is_still(run: Path, version: str) -> bool:
     try:
-        hashes = sha256_files(run, "model")
-    except OSError:  # replaced at this very moment, or not to be read
-        hashes = {}
-    if "model/model.json" not in hashes:
-        raise InputError(f"no trained model in {run / 'model'}; run `cllm4rec train` first")
-    return hashlib.sha256(repr(hashes).encode()).hexdigest()[:12]
+        return model_version(run) == version
+    except CLLM4RecError:  # without a name for a moment, while another takes its place
+        return False

@@ -1,7 +1,5 @@
 """recommend for everyone, shard by shard: bounded memory, resumable, on several processes."""
 
-import hashlib
-import json
 import shutil
 import tempfile
 import time
@@ -16,9 +14,10 @@ from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.batch_scorer import BatchScorer, Counts
+from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, place_among_processes, usable
-from cllm4rec.run import RunDir, sha256_file, sha256_files
+from cllm4rec.run import RunDir, sha256_file
 from cllm4rec.stages.recommend import require_trained
 
 SCRATCH = ".histories-"
@@ -94,12 +93,6 @@ def recommend_batch(
         "finished": finished,
         "out": str(out),
     }
-
-
-def model_fingerprint(folder: Path) -> str:
-    """sha256 over what a run's lists depend on: model, its settings and backbone, and the data."""
-    hashes = sha256_files(folder, "model", "data")
-    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

@@ -1,0 +1,83 @@
+"""A trained model is loaded only if every file is what was written, its data's included."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.run import is_sealed, read_json, seal, sealed_files, sha256_files, verify_seal
+
+FORMAT = 6
+"""Number of the saved model's format; another number is refused."""
+_MEND = "train again, or copy the folder again"
+
+
+def seal_model(model: Path) -> None:
+    """Write the hashes of a ``model`` folder's files into it."""
+    seal(model, *(path.name for path in model.iterdir()))
+
+
+def data_hashes(data: Path) -> dict[str, str]:
+    """sha256 of prepared data, for ``model.json``: ``data/NAME`` → hash."""
+    return {f"data/{name}": found for name, found in sha256_files(data, ".").items()}
+
+
+def verified_record(folder: Path) -> dict[str, Any]:
+    """What ``model.json`` says, after every file of ``model/`` and ``data/`` was hashed once.
+
+    Args:
+        folder: a run, or a folder written by ``CLLM4Rec.save``.
+
+    Raises:
+        InputError: there is no trained model in ``folder``.
+        IntegrityError: the model has another format; or names the first file that is not what was
+            written.
+    """
+    record = _record(folder / "model")
+    if is_sealed(folder):
+        data = {n: found for n, found in verify_seal(folder).items() if n.startswith("data/")}
+    else:
+        verify_seal(folder / "model", _MEND)
+        data = data_hashes(folder / "data") if (folder / "data").is_dir() else {}
+    _refuse_other_data(folder, record["data"], data)
+    return record
+
+
+def model_fingerprint(folder: Path) -> str:
+    """sha256 of what a model's lists depend on, from its seal: weights, settings, backbone, data.
+
+    Raises:
+        InputError: there is no trained model in ``folder``.
+        IntegrityError: its seal cannot be read.
+    """
+    _refuse_untrained(folder / "model")
+    hashes = sealed_files(folder / "model", _MEND)
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def _refuse_other_data(folder: Path, trained_on: Mapping[str, str], found: dict[str, str]) -> None:
+    for name in sorted(trained_on.keys() | found.keys()):
+        if found.get(name) != trained_on.get(name):
+            what = "is not what it was" if name in found else "is missing, but was there"
+            raise IntegrityError(
+                f"{folder / name} {what} when {folder / 'model'} was trained; bring it back, "
+                f"or prepare and train again"
+            )
+
+
+def _refuse_untrained(model: Path) -> None:
+    if not (model / "model.json").is_file():
+        raise InputError(f"no trained model in {model}; run `cllm4rec train` first")
+
+
+def _record(model: Path) -> dict[str, Any]:
+    _refuse_untrained(model)
+    record = read_json(model / "model.json")
+    found = record.get("format") if isinstance(record, dict) else None
+    if found != FORMAT:
+        raise IntegrityError(
+            f"{model / 'model.json'} has format {found!r}; this version reads {FORMAT}: train again"
+        )
+    return dict(record)

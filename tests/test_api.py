@@ -117,7 +117,7 @@ def test_a_saved_folder_is_verified_when_it_is_loaded(fitted, tmp_path):
     with pytest.raises(IntegrityError, match=r"model\.safetensors is missing"):
         CLLM4Rec.load(saved)
     (saved / "sha256.json").unlink()
-    with pytest.raises(IntegrityError, match=r"sha256\.json is missing; save the model again"):
+    with pytest.raises(IntegrityError, match=r"sha256\.json is missing; copy or download"):
         CLLM4Rec.load(saved)
 
 

@@ -20,7 +20,14 @@ from cllm4rec.stages.recommend import recommend
 
 MODEL = ("model.json", "model.safetensors", "prior.safetensors", "sha256.json")
 DATA = (
-    *("items.npy", "items.parquet", "offsets.npy", "parts.npy", "report.json"),
+    *(
+        "attributes.parquet",
+        "items.npy",
+        "items.parquet",
+        "offsets.npy",
+        "parts.npy",
+        "report.json",
+    ),
     *("reviews.parquet", "users.parquet"),
 )
 READ = [*(f"model/{name}" for name in MODEL), *(f"data/{name}" for name in DATA)]

@@ -21,8 +21,10 @@ from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import (
     RunDir,
     atomic_folder,
+    clear_leftovers,
     is_sealed,
     read_json,
+    refuse_inside_run,
     seal,
     verify_seal,
     write_json,
@@ -169,16 +171,19 @@ class CLLM4Rec:
         the rest, which :meth:`load` verifies.
 
         Raises:
-            InputError: the folder holds something that is no saved model.
+            InputError: the folder lies in a run, or holds something that is no saved model.
         """
         scorer = self._fitted().scorer
         assert self._folder is not None
-        folder = Path(folder)
+        folder = Path(folder).resolve()
+        # A saved model may be replaced by another, but nothing is put into one, or into a run.
+        refuse_inside_run(folder.parent if is_sealed(folder) else folder, "folder")
         empty = folder.is_dir() and not any(folder.iterdir())
         if folder.exists() and not (empty or is_sealed(folder)):
             raise InputError(f"{folder} holds something that is no saved model; choose another")
         results = self._results()
         blend = None if scorer.prior is None else scorer.share
+        clear_leftovers(folder.parent, folder.name)
         with atomic_folder(folder) as temporary:
             for name in ("data", "model"):
                 shutil.copytree(self._folder / name, temporary / name)

@@ -28,6 +28,13 @@ def outcome(monkeypatch, capsys, fault: BaseException) -> tuple[int, str]:
     return end.value.code, err
 
 
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ELOOP])
+def test_a_name_that_is_none_is_one_line(monkeypatch, capsys, number):
+    code, err = outcome(monkeypatch, capsys, OSError(number, os.strerror(number), "/a/b"))
+    assert code == 2
+    assert err == f"error: /a/b: {os.strerror(number).lower()}; choose another path\n"
+
+
 @pytest.mark.parametrize("kind", [UnknownId, IntegrityError])
 def test_what_the_caller_can_mend_is_one_line(monkeypatch, capsys, kind):
     code, err = outcome(monkeypatch, capsys, kind("user 'x\ny' is not in this run;\n  retrain"))

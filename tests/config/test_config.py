@@ -188,3 +188,8 @@ def test_every_setting_is_read_somewhere():
 
 def test_the_baselines_that_can_be_named_are_those_there_are():
     assert set(get_args(BaselineName)) == set(BASELINES)
+
+
+def test_more_threads_than_any_machine_has_are_refused():
+    with pytest.raises(ConfigError, match="threads"):
+        load(None, "threads=100000")

@@ -259,6 +259,16 @@ class TestMetrics:
             run.log_metrics(**row)
         assert run.metrics() == []
 
+    def test_the_log_is_cut_back_to_a_checkpoint_and_never_grows(self, run):
+        assert run.log_size() == 0
+        run.log_metrics(step=1)
+        size = run.log_size()
+        run.log_metrics(step=2)
+        run.cut_log(size)
+        run.cut_log(10 * size)
+        run.log_metrics(step=2)
+        assert run.metrics() == [{"step": 1}, {"step": 2}]
+
     def test_half_a_line_of_a_killed_process_costs_no_other_line(self, run):
         run.log_metrics(step=1)
         with run.file("metrics.jsonl").open("a") as log:

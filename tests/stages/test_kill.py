@@ -62,6 +62,8 @@ def test_killed_and_resumed_training_gives_the_same_bytes(prepared):
             kills += 1
         process.communicate()
         assert not killed.is_done("finetune")
+        # As if it had been killed while it wrote its next checkpoint.
+        killed.file("checkpoints", f".finetune.tmp-{process.pid}").mkdir(parents=True)
     assert kills == 2
     process = start(killed)
     _, errors = process.communicate(timeout=120)
@@ -69,4 +71,5 @@ def test_killed_and_resumed_training_gives_the_same_bytes(prepared):
     for name in ("pretrained/collaborative", "pretrained/content", "model/model"):
         first, second = (run.file(f"{name}.safetensors").read_bytes() for run in (whole, killed))
         assert first == second, name
+    assert killed.file("metrics.jsonl").read_bytes() == whole.file("metrics.jsonl").read_bytes()
     assert not list(killed.path.rglob("*.tmp-*"))

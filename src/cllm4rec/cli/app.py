@@ -16,7 +16,8 @@ from cllm4rec.cli.options import replaceable, run_option, settings_options, type
 from cllm4rec.cli.output import output_option, result_of
 from cllm4rec.cli.serve import serve
 from cllm4rec.config import Protocol, request_of
-from cllm4rec.run import RunDir
+from cllm4rec.errors import InputError
+from cllm4rec.run import RunDir, refuse_inside_run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
@@ -48,6 +49,9 @@ def data(name: str, to: Path) -> dict[str, Any]:
 
     if name not in SOURCES:
         raise click.UsageError(f"no data set {name!r}; there are {', '.join(SOURCES)}")
+    refuse_inside_run(to, "--to")
+    if to.is_dir() and any(to.iterdir()):
+        raise InputError(f"--to {to} is not empty; choose another folder")
     SOURCES[name](to)
     return {"name": name, "folder": to, "written": sorted(path.name for path in to.iterdir())}
 

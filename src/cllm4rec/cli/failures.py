@@ -16,6 +16,7 @@ DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
 _IN_THE_WAY = (FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
@@ -50,11 +51,12 @@ def exit_code(action: Callable[[], None]) -> int:
 
 
 @contextmanager
-def full_disk_refused(folder: Path | None) -> Iterator[None]:
+def full_disk_refused(folder: Path | None, option: str = "run") -> Iterator[None]:
     """A full disk becomes an InputError, in whatever library's words it is reported.
 
     Args:
         folder: where the command writes, for errors that name no file.
+        option: by which it was given.
 
     Raises:
         InputError: a write failed because no space was left, or the user's quota was used up.
@@ -68,7 +70,7 @@ def full_disk_refused(folder: Path | None) -> Iterator[None]:
         named = getattr(error, "filename", None)
         place = Path(os.fsdecode(named)).absolute().parent if named else folder
         raise InputError(
-            f"no space left on {place or 'the disk'}; free some or choose another --run"
+            f"no space left on {place or 'the disk'}; free some or choose another --{option}"
         ) from error
 
 
@@ -84,6 +86,8 @@ def _mendable(error: Exception) -> str | None:
     reason = (error.strerror or type(error).__name__).lower()
     if error.errno in _NOT_ALLOWED:
         return f"{error.filename}: {reason}; change its rights or choose another place"
+    if error.errno in _NO_NAME:
+        return f"{error.filename}: {reason}; choose another path"
     if isinstance(error, _IN_THE_WAY):
         # Of a renaming the second name is the one that was asked for.
         return f"{error.filename2 or error.filename}: {reason}; choose another path to write"

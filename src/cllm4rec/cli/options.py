@@ -8,7 +8,17 @@ import click
 
 from cllm4rec.run import RunDir
 
-type_of_path = click.Path(path_type=Path)
+
+class _NamedPath(click.Path):
+    """A path that is not empty: `--run "$RUN"` with RUN unset is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+type_of_path = _NamedPath(path_type=Path)
 
 
 def replaceable(_context: click.Context, _option: click.Parameter, path: Path) -> Path:

@@ -36,9 +36,10 @@ def output_option(
     @wraps(command)
     def printing(*arguments: Any, as_json: bool, **options: Any) -> None:
         # Whatever a library prints must not stand beside the result.
-        target = options.get("run") or options.get("to") or options.get("out")
-        folder = getattr(target, "path", target)
-        with redirect_stdout(sys.stderr), full_disk_refused(folder):
+        given = [name for name in ("out", "to", "run") if options.get(name)]
+        target = options[given[0]] if given else None
+        place = getattr(target, "path", target)
+        with redirect_stdout(sys.stderr), full_disk_refused(place, *given[:1]):
             result = command(*arguments, **options)
         if as_json:
             escape = not _is_unicode(sys.stdout)

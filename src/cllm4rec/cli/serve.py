@@ -8,7 +8,7 @@ import click
 from cllm4rec.cli.failures import full_disk_refused
 from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.errors import InputError
-from cllm4rec.run import RunDir
+from cllm4rec.run import RunDir, refuse_inside_run
 
 
 @click.command()
@@ -40,9 +40,11 @@ def serve(
         from cllm4rec.service.settings import ServiceSettings, read_keys
     except ModuleNotFoundError as error:
         raise InputError(f"serving needs {error.name}; pip install 'cllm4rec[serve]'") from None
+    if feedback is not None and feedback.resolve() != run.file("feedback").resolve():
+        refuse_inside_run(feedback, "--feedback")
     given = {name: value for name, value in tuning.items() if value is not None}
     settings = ServiceSettings(
         run=run.path, host=host, port=port, keys=read_keys(keys), feedback=feedback, **given
     )
-    with full_disk_refused(settings.feedback_folder):
+    with full_disk_refused(settings.feedback_folder, "feedback"):
         serve_until_told(settings)

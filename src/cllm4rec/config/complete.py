@@ -2,9 +2,9 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from cllm4rec.config.sections import (
@@ -29,7 +29,7 @@ class Config(Settings):
     """Preset that the values come from, but for what was given; by itself it changes nothing."""
     seed: NonNegativeInt
     """The one seed; every random draw is a pure function of it."""
-    threads: NonNegativeInt
+    threads: Annotated[int, Field(ge=0, le=1024)]
     """Torch threads; 0 takes the processor's cores."""
     device: str
     """Where models are trained and evaluated, a device of torch: ``cpu``, ``cuda``, ``cuda:1``;

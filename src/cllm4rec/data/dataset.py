@@ -18,7 +18,7 @@ from cllm4rec.data.ingest import prepare
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.texts import ATTRIBUTES, Texts
 from cllm4rec.errors import IntegrityError
-from cllm4rec.run import read_json
+from cllm4rec.run import read_json, refuse_inside_run
 
 Part = Literal["train", "valid", "test", "history"]
 """``history``: known when a recommendation is made, never trained on (the new users' protocol)."""
@@ -104,6 +104,7 @@ class Dataset:
             scratch = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
             atexit.register(shutil.rmtree, scratch, ignore_errors=True)
             folder = scratch / "data"
+        refuse_inside_run(Path(folder), "folder")
         prepare(
             Path(source),
             Path(folder),

@@ -20,7 +20,7 @@ from cllm4rec.data.texts import ATTRIBUTES
 from cllm4rec.data.timestamps import unit_of_log
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
 from cllm4rec.errors import InputError
-from cllm4rec.run import atomic_folder, write_json
+from cllm4rec.run import atomic_folder, make_folder, write_json
 
 STEMS = ("interactions", "items", "users", "reviews")
 
@@ -58,7 +58,7 @@ def prepare(
         raise InputError(f"{target} holds what is no prepared data; choose another folder")
     if split is None and protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     work = target.parent / f".{target.name}.work-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()

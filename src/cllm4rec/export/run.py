@@ -18,7 +18,15 @@ from cllm4rec.recommender.batch_scorer import BatchScorer
 from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
-from cllm4rec.run import RunDir, atomic_folder, read_json, sha256_files, write_json
+from cllm4rec.run import (
+    RunDir,
+    atomic_folder,
+    clear_leftovers,
+    read_json,
+    refuse_inside_run,
+    sha256_files,
+    write_json,
+)
 from cllm4rec.stages.recommend import require_trained
 from cllm4rec.tokens.space import ANONYMOUS, NOBODY
 
@@ -48,19 +56,21 @@ def export_run(
 
     Raises:
         RunError: the run is not trained.
-        InputError: ``to`` holds something else, a library of the extra is not installed, or
-            ``int8`` is asked for without ``onnx``.
+        InputError: ``to`` lies in a run or holds something else, a library of the extra is not
+            installed, or ``int8`` is asked for without ``onnx``.
         IntegrityError: the ONNX model does not compute what the run computes.
     """
     require_trained(run)
     if int8 and not onnx:
         raise InputError("--int8 is a form of the ONNX model; leave --no-onnx out")
+    refuse_inside_run(to, "--to")
     refuse_another(to)
     load_faiss()
     recommender = Recommender.load(run.path)
     scorer, assembly = recommender.scorer, recommender.assembly
     k = list_length(k, assembly.space.num_items)
     users = sample_of(assembly.space.num_users, assembly.config.seed)
+    clear_leftovers(to.resolve().parent, to.resolve().name)
     with atomic_folder(to) as folder:
         vectors = vectors_of(scorer)
         write_vectors(vectors, assembly.dataset, folder)

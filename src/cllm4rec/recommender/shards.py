@@ -22,7 +22,7 @@ from cllm4rec import progress
 from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.ranking import RankedItems, write_lists
-from cllm4rec.run import read_json, sha256_file, write_json
+from cllm4rec.run import make_folder, read_json, sha256_file, write_json
 
 FORMAT = 1
 """Number of the folder's format; another number is refused."""
@@ -64,7 +64,7 @@ def usable(folder: Path) -> bool:
         InputError: it is a file, or holds something else.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"--out {folder} is a file; choose another path") from None
     # Listed before it is read: another process may write the first files in between.

@@ -21,11 +21,14 @@ from cllm4rec.run.alone import alone
 from cllm4rec.run.files import (
     atomic_folder,
     atomic_write,
+    make_folder,
     read_json,
     sha256_file,
     sha256_files,
     write_json,
 )
+from cllm4rec.run.leftovers import clear_leftovers
+from cllm4rec.run.places import refuse_inside_run
 from cllm4rec.run.run import FORMAT, RunDir, package_version
 from cllm4rec.run.seal import is_sealed, seal, sealed_files, verify_seal
 
@@ -35,9 +38,12 @@ __all__ = [
     "alone",
     "atomic_folder",
     "atomic_write",
+    "clear_leftovers",
     "is_sealed",
+    "make_folder",
     "package_version",
     "read_json",
+    "refuse_inside_run",
     "seal",
     "sealed_files",
     "sha256_file",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cllm4rec.errors import IntegrityError
+from cllm4rec.errors import InputError, IntegrityError
 
 
 @contextmanager
@@ -22,8 +22,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Yields:
         ``.<name>.tmp-<pid>`` in the same folder, which is made where it is absent.
+
+    Raises:
+        InputError: the folder cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = _beside(path, "tmp")
     temporary.unlink(missing_ok=True)
     try:
@@ -45,7 +48,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         the new, empty folder ``.<name>.tmp-<pid>`` beside ``path``.
     """
     path = path.resolve()  # a link stays, what it names is replaced; and "." has a name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary, old = _beside(path, "tmp"), _beside(path, "old")
     for leftover in (temporary, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -67,6 +70,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(old, ignore_errors=True)
     _flush(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it where they are absent.
+
+    Raises:
+        InputError: the file system has no place for it (``/proc``), or its name is none.
+        OSError: for the reasons that the command line puts into words.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        raise InputError(f"{path} cannot be made there; choose another path to write") from None
 
 
 def sha256_file(path: Path) -> str:

@@ -13,7 +13,16 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cllm4rec.errors import InputError, IntegrityError, RunError
-from cllm4rec.run.files import atomic_write, files_of, read_json, sha256_file, write_json
+from cllm4rec.run.files import (
+    atomic_write,
+    files_of,
+    make_folder,
+    read_json,
+    sha256_file,
+    write_json,
+)
+from cllm4rec.run.leftovers import clear_leftovers
+from cllm4rec.run.places import refuse_inside_run
 from cllm4rec.run.seal import is_sealed
 
 FORMAT = 2
@@ -21,6 +30,9 @@ FORMAT = 2
 
 REPLACED = ("data", "corpus", "checkpoints", "pretrained", "model", "topk", "config.toml")
 """What stages write under these names replaces what is there."""
+
+_WRITTEN_IN = ("", "checkpoints", "pretrained", "topk", "source")
+"""Folders of a run in which stages write by renaming; a service at work has folders of its own."""
 
 _COMMANDS = {
     "prepare": "cllm4rec prepare --data DATA --run {run}",
@@ -35,9 +47,14 @@ class RunDir:
 
     Args:
         path: the folder given by ``--run``; need not exist yet.
+
+    Raises:
+        InputError: the path is empty, which would be the current folder.
     """
 
     def __init__(self, path: str | Path) -> None:
+        if not str(path):
+            raise InputError("--run is empty; give the folder of a run")
         self.path = Path(path)
 
     def __repr__(self) -> str:
@@ -47,12 +64,13 @@ class RunDir:
         """Make the folder where it is absent.
 
         Raises:
-            InputError: the path is a file, or lies under one; or the folder is no run and has
-                something in it that a run would replace.
+            InputError: the path is a file, or lies under one, or inside another run, or cannot be
+                made; or the folder is no run and has something in it that a run would replace.
             RunError: the folder is a run of another format.
         """
+        refuse_inside_run(self.path.resolve().parent, "--run")
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
         except (FileExistsError, NotADirectoryError):
             raise InputError(f"--run {self.path} is not a folder; choose another path") from None
         manifest = self.file("manifest.json")
@@ -82,8 +100,11 @@ class RunDir:
     def held(self) -> Iterator[None]:
         """Keep other processes' stages out until the block ends, or this process; may be nested.
 
+        What killed stages left is cleaned first.
+
         Raises:
             RunError: a stage of another process has it.
+            InputError: ``.lock`` is no file that can be locked.
         """
         if not self.file("manifest.json").is_file():  # no run yet: what is missing, the stage says
             yield
@@ -96,7 +117,16 @@ class RunDir:
                 f"another process is at work in {self.path}; wait for its end, or give another "
                 f"--run"
             ) from None
+        except OSError as error:
+            if isinstance(error, PermissionError):
+                raise
+            raise InputError(
+                f"{self.file('.lock')} cannot be locked ({error.strerror}); remove it"
+            ) from None
         try:
+            if lock.lock_counter == 1:
+                for name in _WRITTEN_IN:
+                    clear_leftovers(self.file(name))
             yield
         finally:
             lock.release()
@@ -195,6 +225,20 @@ class RunDir:
                 log.write(b"\n")
             log.write(_json_line(row).encode())
             log.flush()
+
+    def log_size(self) -> int:
+        """Bytes of ``metrics.jsonl``, for :meth:`cut_log`; none where there is no such file."""
+        path = self.file("metrics.jsonl")
+        return path.stat().st_size if path.is_file() else 0
+
+    def cut_log(self, size: int) -> None:
+        """Take back what was logged after a checkpoint: from there it is done, and logged, again.
+
+        Args:
+            size: of the log when the checkpoint was written; a shorter log stays as it is.
+        """
+        if size < self.log_size():
+            os.truncate(self.file("metrics.jsonl"), size)
 
     def metrics(self) -> list[dict[str, Any]]:
         """All whole lines of ``metrics.jsonl``, oldest first; none where there is no such file."""

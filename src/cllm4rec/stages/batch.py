@@ -17,7 +17,7 @@ from cllm4rec.recommender.batch_scorer import BatchScorer, Counts
 from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, place_among_processes, usable
-from cllm4rec.run import RunDir, sha256_file
+from cllm4rec.run import RunDir, refuse_inside_run, sha256_file
 from cllm4rec.stages.recommend import require_trained
 
 SCRATCH = ".histories-"
@@ -53,10 +53,11 @@ def recommend_batch(
 
     Raises:
         RunError: the run is not trained.
-        InputError: the folder holds lists of another model, k or cut, or the histories cannot be
-            used.
+        InputError: the folder lies in a run, or holds lists of another model, k or cut, or the
+            histories cannot be used.
     """
     require_trained(run)
+    refuse_inside_run(out, "--out")
     if out.is_file():
         raise InputError(f"--out {out} is a file; choose a folder, or a name that ends in .parquet")
     rank, world_size = place_among_processes()

@@ -101,6 +101,7 @@ def train_network(
         position, best.notes, kept = resumed
         best.tensors = under(kept, "best/")
         average.resume(best.notes.pop("steps"), under(kept, "average/"))
+        run.cut_log(best.notes.pop("logged"))
     else:
         run.forget("finetune", "evaluate")
         best.validate(0)
@@ -112,7 +113,7 @@ def train_network(
     def save(at: Position) -> None:
         kept = {f"best/{name}": tensor for name, tensor in best.tensors.items()}
         kept |= {f"average/{name}": tensor for name, tensor in average.tensors.items()}
-        checkpoint.save(at, {**best.notes, "steps": average.taken}, kept)
+        checkpoint.save(at, {**best.notes, "steps": average.taken, "logged": run.log_size()}, kept)
 
     fit(
         plan,

@@ -167,6 +167,7 @@ def _train(
     resumed = checkpoint.resume()
     if resumed is not None:
         position = resumed[0]
+        run.cut_log(resumed[1]["logged"])
     else:
         run.forget("pretrain", "finetune", "evaluate")
     fit(
@@ -178,7 +179,7 @@ def _train(
         position=position,
         log=run.log_metrics,
         after_pass=lambda _: False,
-        checkpoint=lambda at: checkpoint.save(at, {}, {}),
+        checkpoint=lambda at: checkpoint.save(at, {"logged": run.log_size()}, {}),
     )
     return checkpoint
 

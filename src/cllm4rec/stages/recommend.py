@@ -8,7 +8,7 @@ from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.batch_scorer import BatchScorer
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.run import RunDir, is_sealed
+from cllm4rec.run import RunDir, is_sealed, refuse_inside_run
 
 
 def recommend(
@@ -35,9 +35,11 @@ def recommend(
     Raises:
         RunError: the run is not trained.
         UnknownId: a user or an item that the run does not know.
-        InputError: ``out`` is a folder, or ``k`` is not positive.
+        InputError: ``out`` is a folder or lies in a run, or ``k`` is not positive.
     """
     require_trained(run)
+    if out is not None:
+        refuse_inside_run(out, "--out")
     # A temporary file beside a folder would take its name only when all lists are there.
     if out is not None and out.is_dir():
         raise InputError(f"--out {out} is a folder; choose a file, such as {out / 'lists.parquet'}")

@@ -1,0 +1,42 @@
+"""Where a user's files may be written: never inside a run."""
+
+import json
+from pathlib import Path
+
+from cllm4rec.errors import InputError
+from cllm4rec.run.seal import is_sealed
+
+
+def run_around(path: Path) -> Path | None:
+    """The run or saved model that a path is, or lies in, links followed; None if there is none."""
+    resolved = path.resolve()
+    for folder in (resolved, *resolved.parents):
+        if _is_run(folder) or (is_sealed(folder) and (folder / "model" / "model.json").is_file()):
+            return folder
+    return None
+
+
+def refuse_inside_run(path: Path, option: str) -> None:
+    """Refuse to write where only stages write.
+
+    Args:
+        path: what a user wants written.
+        option: how it was given, such as ``--out``.
+
+    Raises:
+        InputError: the path is a run or a saved model, or lies in one.
+    """
+    around = run_around(path)
+    if around is not None:
+        what = "is" if around == path.resolve() else "lies in"
+        kind = "run" if _is_run(around) else "saved model"
+        raise InputError(f"{option} {path} {what} the {kind} {around}; choose a path outside it")
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    # Many programs have a manifest.json; an export of ours has no stages either.
+    return isinstance(manifest, dict) and {"stages", "package_version"} <= manifest.keys()

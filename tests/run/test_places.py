@@ -1,0 +1,71 @@
+"""Nothing is written inside a run but by its stages."""
+
+import json
+import os
+
+import pytest
+
+from cllm4rec.errors import InputError
+from cllm4rec.run import RunDir, refuse_inside_run, seal
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDir:
+    return RunDir(tmp_path / "run").create()
+
+
+@pytest.mark.parametrize("place", [".", "data/users.parquet", "new", "new/deeper", "data/../x"])
+def test_a_place_inside_a_run_is_refused(run, place):
+    with pytest.raises(InputError, match=r"--out .* the run .*choose a path outside it"):
+        refuse_inside_run(run.file(place), "--out")
+
+
+def test_a_link_into_a_run_is_refused(run, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to("run")
+    (tmp_path / "file").symlink_to(run.file("not", "there"))
+    monkeypatch.chdir(tmp_path)
+    for place in ("link/lists.parquet", "file", "./run/x"):
+        with pytest.raises(InputError, match="lies in the run"):
+            refuse_inside_run(tmp_path.__class__(place), "--out")
+
+
+def test_a_saved_model_is_refused_too(tmp_path):
+    saved = tmp_path / "saved"
+    (saved / "model").mkdir(parents=True)
+    (saved / "model" / "model.json").touch()
+    seal(saved, "model")
+    with pytest.raises(InputError, match="lies in the saved model"):
+        refuse_inside_run(saved / "model" / "x", "--out")
+
+
+def test_other_places_are_not_refused(run, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "manifest.json").write_text(json.dumps({"name": "a web page"}))
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "manifest.json").write_bytes(b"\xff")
+    for place in ("lists", "site/lists", "odd/lists", "runs/x", "run.parquet"):
+        refuse_inside_run(tmp_path / place, "--out")
+
+
+def test_a_run_is_not_made_inside_another(run):
+    with pytest.raises(InputError, match=r"(lies in|is) the run"):
+        RunDir(run.file("data", "inner")).create()
+    assert os.listdir(run.path) == ["manifest.json"]
+    run.create()
+
+
+def test_an_empty_path_is_not_the_current_folder():
+    with pytest.raises(InputError, match="--run is empty"):
+        RunDir("")
+
+
+def test_a_lock_that_is_no_file_is_one_line(run):
+    run.file(".lock").symlink_to(run.file("nowhere"))
+    with pytest.raises(InputError, match=r"\.lock cannot be locked .*; remove it"), run.held():
+        pass
+
+
+@pytest.mark.parametrize("below", ["x", "x/y"])
+def test_where_no_folder_can_be_made_is_one_line(below):
+    with pytest.raises(InputError, match=r"/proc/x.* cannot be made there"):
+        RunDir(f"/proc/{below}").create()

@@ -16,6 +16,7 @@ from cllm4rec.data.frames import input_directory, is_frame
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.ingest import prepare
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.left_out import LeftOut
 from cllm4rec.data.texts import ATTRIBUTES, Texts
 from cllm4rec.errors import IntegrityError
 from cllm4rec.run import read_json, refuse_inside_run
@@ -177,6 +178,11 @@ class Dataset:
             asked: ``valid`` gives train and history; ``test`` also valid; ``recommend`` everything.
         """
         return self._of_parts(*_KNOWN[asked])
+
+    @property
+    def left_out(self) -> LeftOut:
+        """Users of the log whom the split left out, and their histories."""
+        return LeftOut(self.folder)
 
     def report(self) -> dict[str, Any]:
         """What was read, refused and kept when the data were prepared."""

@@ -78,7 +78,7 @@ class IdMap:
         """
         found = self._find(external_id) if isinstance(external_id, str) else None
         if found is None:
-            raise self._unknown(external_id)
+            raise self.unknown(external_id)
         return found
 
     def numbers(self, external_ids: Sequence[str]) -> NDArray[np.int32]:
@@ -95,7 +95,7 @@ class IdMap:
         places = pc.index_in(wanted, value_set=self.external)
         if places.null_count:
             first = pc.index(places.is_null(), True).as_py()
-            raise self._unknown(external_ids[first])
+            raise self.unknown(external_ids[first])
         return np.asarray(places.to_numpy(), dtype=np.int32)
 
     def id(self, number: int) -> str:
@@ -126,10 +126,13 @@ class IdMap:
         known = place < len(self) and self.external[place].as_py() == external_id
         return place if known else None
 
-    def _unknown(self, external_id: object) -> UnknownId:
+    def unknown(self, external_id: object, said: str = "") -> UnknownId:
+        """The error for an id that is not here; ``said`` is why, where that is known."""
         shown = repr(external_id)
         if len(shown) > SHOWN_CHARACTERS:
             shown = shown[:SHOWN_CHARACTERS] + "…"
+        if said:
+            return UnknownId(f"unknown {self.kind} {shown}: {said}")
         return UnknownId(
             f"unknown {self.kind} {shown}; this run knows {len(self)} {self.kind}s; "
             f"ids are text, as in the input files"

@@ -13,6 +13,7 @@ from cllm4rec.data import checks
 from cllm4rec.data.database import one_number, open_database
 from cllm4rec.data.features import Features, load_with_features
 from cllm4rec.data.input_file import InputFile
+from cllm4rec.data.left_out import write_left_out
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
 from cllm4rec.data.reading import find_file, open_file
 from cllm4rec.data.split import PROTOCOLS, split_by_protocol
@@ -48,7 +49,7 @@ def prepare(
         The report, also written to ``report.json``: rows read, whether a timestamp or a position
         orders them, rows refused by file and reason, what the thresholds left out, what was kept,
         and how many kept items have no row in ``items.*``, if there is such a file. Every row of
-        the log is in it once.
+        the log is in it once, and so is every user.
 
     Raises:
         InputError: a file or a column is missing or cannot be read, or nothing is left.
@@ -145,6 +146,10 @@ def _load_log(
     assert file is not None
     refused = checks.load_interactions(connection, file, config.minimum_rating)
     report["read"] = _count(connection, "log")
+    report["users_read"] = one_number(connection, "SELECT count(DISTINCT user_id) FROM log")
+    report["users_refused"] = report["users_read"] - one_number(
+        connection, "SELECT count(DISTINCT user_id) FROM log WHERE reason IS NULL"
+    )
     report["refused"]["interactions"] = refused
     given = "reason IS NULL AND (timestamp IS NOT NULL OR position IS NOT NULL)"
     report["ordered"] = _count(connection, f"log WHERE {given}") > 0
@@ -171,6 +176,9 @@ def _split_by_file(
     """)
     kept = _count(connection, "parted")
     report["not_in_split"] = _count(connection, "pairs") - kept
+    report["users_not_in_split"] = _count(connection, "user_codes") - _count_users(
+        connection, "parted"
+    )
     if _count(connection, "parted WHERE part = 0") == 0:
         why = _listed(refused) or f"{kept} rows of other parts"
         raise InputError(
@@ -193,7 +201,7 @@ def _split_by_protocol(
         (SELECT user_code FROM pairs GROUP BY user_code
          HAVING count(*) >= {config.minimum_interactions})
     """)
-    users, pairs = _count_users(connection, "pairs"), _count(connection, "pairs")
+    users, pairs = _count(connection, "user_codes"), _count(connection, "pairs")
     eligible_users, eligible = _count_users(connection, "eligible"), _count(connection, "eligible")
     report["users_below_minimum"] = users - eligible_users
     report["pairs_below_minimum"] = pairs - eligible
@@ -259,6 +267,7 @@ def _write(
     )
     write_reviews(connection, folder / "reviews.parquet")
     parts = write_interactions(connection, folder)
+    report["users_left_out"] = write_left_out(connection, folder)
     report["kept"] = {
         "users": _count(connection, "users"),
         "items": _count(connection, "items"),

@@ -18,7 +18,7 @@ def make_codes(connection: duckdb.DuckDBPyConnection, seed: int) -> None:
 
 
 def make_pairs(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
-    """From ``log`` make ``pairs`` (``user_code, item_code, timestamp, position, row``), each once.
+    """From ``log`` make ``pairs``, each once: codes, ``timestamp, position, row, positive``.
 
     Of a repeated pair the latest row is kept.
 
@@ -34,7 +34,8 @@ def make_pairs(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
     )
     connection.execute(f"""
         CREATE TABLE pairs AS
-        SELECT user_codes.code AS user_code, item_codes.code AS item_code, timestamp, position, row
+        SELECT user_codes.code AS user_code, item_codes.code AS item_code, timestamp, position, row,
+               positive
         FROM log JOIN user_codes ON user_codes.user_id = log.user_id
         JOIN item_codes ON item_codes.item_id = log.item_id
         WHERE reason IS NULL AND {condition}

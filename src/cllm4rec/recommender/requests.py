@@ -14,6 +14,9 @@ from cllm4rec.recommender.catalogue import Catalogue, Filters
 BATCH_USERS = 256
 """Users scored at once; no matrix of users and items exists."""
 NO_FILTERS = Filters()
+_NOTHING_KNOWN = (
+    "the data have no positive interaction of it with an item of the catalogue; give a history"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,10 @@ class ListRequest:
         filters: Filters = NO_FILTERS,
         newcomers: Mapping[str, Sequence[str]] | None = None,
     ) -> "ListRequest":
-        """Lists for users of the run.
+        """Lists for users of the run, and of the log.
+
+        A user whom the split left out (one with too few positives, say) is asked for by history
+        alone, as a newcomer is.
 
         Args:
             catalogue: of the run.
@@ -55,19 +61,20 @@ class ListRequest:
             newcomers: histories of users whom the run does not know, as item ids, oldest first.
 
         Raises:
-            UnknownId: a user or an item that is not known.
+            UnknownId: a user or an item that is not known, or a user without a history.
             InputError: ``k`` is not positive, or a filter names a column that is not there.
         """
         numbers = catalogue.dataset.users
         newcomers = newcomers or {}
-        strangers = [user_id in newcomers for user_id in user_ids]
-        if not any(strangers):
+        strangers = [each for each in user_ids if each in newcomers or each not in numbers]
+        if not strangers:
             users = numbers.numbers(user_ids)
             return cls._of(catalogue, users, known.rows(users), k, filters)
+        told = _histories_of_strangers(catalogue, strangers, newcomers)
         rows, users = [], np.full(len(user_ids), -1, np.int32)
         for place, user_id in enumerate(user_ids):
-            if strangers[place]:
-                rows.append(newest_once(catalogue.item_numbers(newcomers[user_id])))
+            if user_id in told:
+                rows.append(told[user_id])
             else:
                 users[place] = numbers.number(user_id)
                 rows.append(known.of(int(users[place])).tolist())
@@ -132,3 +139,19 @@ class ListRequest:
             scores = scorer.score(self.users[rows], histories)
             ranked.items[rows], ranked.scores[rows] = self.best(scores, rows)
         return ranked
+
+
+def _histories_of_strangers(
+    catalogue: Catalogue, user_ids: Sequence[str], newcomers: Mapping[str, Sequence[str]]
+) -> dict[str, list[int]]:
+    """What the log says of users without a number, and then what is new of them."""
+    before = catalogue.dataset.left_out.find(user_ids)
+    found = {}
+    for user_id in user_ids:
+        new = catalogue.item_numbers(newcomers.get(user_id, ()))
+        history = newest_once([*before.get(user_id, ()), *new])
+        if not history:
+            why = _NOTHING_KNOWN if user_id in before else ""
+            raise catalogue.dataset.users.unknown(user_id, why)
+        found[user_id] = history
+    return found

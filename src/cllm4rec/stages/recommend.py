@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import RankedItems, list_length
+from cllm4rec.ranking import RankedItems, list_length, write_lists
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.batch_scorer import BatchScorer
 from cllm4rec.recommender.saved import Recommender
@@ -34,7 +36,9 @@ def recommend(
 
     Raises:
         RunError: the run is not trained.
-        UnknownId: a user or an item that the run does not know.
+        UnknownId: a user or an item that is not in the run's data, or a user of whom no
+            positive interaction is known. Users whom the split left out get lists from their
+            history.
         InputError: ``out`` is a folder or lies in a run, or ``k`` is not positive.
     """
     require_trained(run)
@@ -62,7 +66,8 @@ def recommend(
                 "k": k,
                 "recommendations": _lists(recommender, ranked, users),
             }
-    ranked.write(out, dataset.users, dataset.items)
+    ids = dataset.users.external if users is None else pa.array(users, pa.large_string())
+    write_lists(out, ids, ranked, dataset.items)
     return {"users": len(ranked.users), "k": k, "out": str(out)}
 
 

@@ -1,0 +1,103 @@
+"""Users of the log whom the split leaves out: they get lists from their history all the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cllm4rec.data.database import literal, one_number, stream
+from cllm4rec.data.split import OLDEST_FIRST
+from cllm4rec.errors import IntegrityError
+
+USERS = "left_out.parquet"
+ITEMS = "left_out.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Users below ``data.minimum_interactions``, without a training row, or not in a split file.
+
+    Nothing is trained or evaluated on them. Their files are read at every question and are not held
+    in memory: there may be more of them than of numbered users.
+
+    Attributes:
+        folder: prepared data.
+    """
+
+    folder: Path
+
+    def find(self, user_ids: Sequence[str]) -> dict[str, NDArray[np.int32]]:
+        """Those of the ids that were left out → numbers of their positive items, oldest first.
+
+        Items that are not in the catalogue are not among them.
+
+        Raises:
+            IntegrityError: a file is missing or damaged.
+        """
+        try:
+            wanted = [each for each in user_ids if _is_text(each)]
+            rows = pq.read_table(
+                self.folder / USERS, filters=pc.field("user_id").isin(pa.array(wanted, pa.string()))
+            ).to_pylist()
+            items = np.load(self.folder / ITEMS, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError, pa.ArrowException):
+            raise IntegrityError(
+                f"{self.folder / USERS} or {ITEMS} is missing or damaged; prepare the data again"
+            ) from None
+        return {
+            row["user_id"]: np.array(items[row["first"] : row["first"] + row["known"]], np.int32)
+            for row in rows
+        }
+
+
+def write_left_out(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
+    """Write ``left_out.parquet`` (``user_id, known, first``) and ``left_out.npy`` (item numbers).
+
+    A user owns the ``known`` numbers from place ``first`` on. Needs the tables ``user_codes``,
+    ``users``, ``items`` and ``pairs``.
+
+    Returns:
+        How many users there are.
+    """
+    connection.execute("""
+        CREATE TABLE left_out_pairs AS
+        SELECT user_code, items.number AS item, timestamp, position, row
+        FROM pairs JOIN items ON items.code = pairs.item_code
+        WHERE positive AND user_code NOT IN (SELECT code FROM users)
+    """)
+    connection.execute(f"""
+        COPY (SELECT user_id, known, (sum(known) OVER (ORDER BY code) - known)::BIGINT AS first
+              FROM (SELECT user_id, code, count(item) AS known
+                    FROM user_codes LEFT JOIN left_out_pairs ON user_code = code
+                    WHERE code NOT IN (SELECT code FROM users) GROUP BY user_id, code)
+              ORDER BY code)
+        TO {literal(str(folder / USERS))} (FORMAT parquet, COMPRESSION zstd)
+    """)
+    total = one_number(connection, "SELECT count(*) FROM left_out_pairs")
+    # numpy cannot map an empty file.
+    items = np.lib.format.open_memmap(
+        folder / ITEMS, mode="w+", dtype="<i4", shape=(max(1, total),)
+    )
+    start = 0
+    for batch in stream(
+        connection, f"SELECT item FROM left_out_pairs ORDER BY user_code, {OLDEST_FIRST}"
+    ):
+        items[start : start + len(batch)] = batch.column(0).to_numpy()
+        start += len(batch)
+    assert start == total, (start, total)
+    items.flush()
+    return one_number(
+        connection,
+        "SELECT count(*) FROM user_codes WHERE code NOT IN (SELECT code FROM users)",
+    )
+
+
+def _is_text(user_id: object) -> bool:
+    """Not every Python string is text: a lone surrogate has no UTF-8."""
+    return isinstance(user_id, str) and user_id.encode(errors="replace").decode() == user_id

@@ -1,0 +1,110 @@
+"""Users whom the split leaves out are counted, and their histories stay."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cllm4rec.data.left_out import ITEMS, USERS
+from cllm4rec.errors import IntegrityError
+from support.input_folder import small_log, write_rows
+from support.prepared import prepare_folder
+
+FEW = [{"user_id": "few", "item_id": f"i{n}", "timestamp": 9 - n, "rating": 5} for n in range(3)]
+LOW = [{"user_id": "low", "item_id": "i1", "timestamp": 1, "rating": 2}]
+OUTSIDE = [{"user_id": "outside", "item_id": "nowhere", "timestamp": 1}]
+BAD = [{"user_id": "bad", "item_id": "i1", "timestamp": -1}]
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Six users of six items; four who vanish, each in another way."""
+    write_rows(tmp_path / "in", "interactions", small_log() + FEW + LOW + OUTSIDE + BAD)
+    return prepare_folder(tmp_path / "in", minimum_interactions=5)
+
+
+def test_every_user_who_vanished_is_counted(prepared):
+    _, report = prepared
+    assert (report["users_read"], report["kept"]["users"]) == (10, 6)
+    assert (report["users_below_minimum"], report["users_refused"]) == (3, 1)
+    assert report["users_left_out"] == 3
+
+
+def items_of(dataset, user):
+    return dataset.items.ids(dataset.left_out.find([user])[user])
+
+
+def test_a_user_below_the_minimum_has_a_history(prepared):
+    dataset, _ = prepared
+    assert items_of(dataset, "few") == ["i2", "i1", "i0"], "oldest first"
+    found = dataset.left_out.find(["u0", "few", "stranger", "low", "outside", "bad", "", "\ud800"])
+    assert {user: len(items) for user, items in found.items()} == {"few": 3, "low": 0, "outside": 0}
+
+
+def test_users_without_a_training_row_have_a_history(tmp_path):
+    log = small_log()
+    log += [{"user_id": "new", "item_id": f"i{n}", "timestamp": 9000 + n} for n in range(2)]
+    write_rows(tmp_path / "in", "interactions", log)
+    dataset, report = prepare_folder(tmp_path / "in", protocol="temporal")
+    assert report["users_without_training"] == report["users_left_out"] == 1
+    assert items_of(dataset, "new") == ["i0", "i1"]
+
+
+def test_users_who_are_not_in_the_split_have_a_history_of_their_positives(tmp_path):
+    log = [row | {"rating": 1 + 4 * (n % 2)} for n, row in enumerate(small_log())]
+    split = [{**row, "part": "train"} for row in log if row["user_id"] != "u3"]
+    write_rows(tmp_path / "in", "interactions", log)
+    dataset, report = prepare_folder(tmp_path / "in", split=write_rows(tmp_path, "split", split))
+    assert report["users_not_in_split"] == report["users_left_out"] == 1
+    positive = [row["item_id"] for row in log if row["user_id"] == "u3" and row["rating"] == 5]
+    assert items_of(dataset, "u3") == positive
+
+
+def test_they_do_not_change_what_a_model_is_trained_on(tmp_path):
+    found = []
+    for name, log in (("a", small_log()), ("b", small_log() + FEW)):
+        write_rows(tmp_path / name / "in", "interactions", log)
+        dataset, _ = prepare_folder(tmp_path / name / "in", minimum_interactions=5)
+        names = {path.name for path in dataset.folder.iterdir()} - {USERS, ITEMS, "report.json"}
+        found.append({each: (dataset.folder / each).read_bytes() for each in sorted(names)})
+        assert dataset.left_out.find(["few", "u0"]).keys() <= {"few"}
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", [USERS, ITEMS])
+def test_a_damaged_file_is_named(prepared, name):
+    dataset, _ = prepared
+    (dataset.folder / name).write_bytes(b"")
+    with pytest.raises(IntegrityError, match=r"left_out\.npy is missing or damaged; prepare"):
+        dataset.left_out.find(["few"])
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries({
+        "user_id": st.sampled_from(["a", "b", "c", "", None]),
+        "item_id": st.sampled_from(["x", "y", "z", "w", None]),
+        "rating": st.sampled_from(["1", "5", None, "bad"]),
+        "timestamp": st.sampled_from(["1", "2", None]),
+    }),
+    max_size=20,
+)
+
+
+@given(rows=ROWS)
+@settings(max_examples=10)
+def test_every_user_is_accounted_for(tmp_path, rows):
+    anchor = [
+        {"user_id": "anchor", "item_id": item, "rating": "5", "timestamp": "1"} for item in "xyzw"
+    ]
+    write_rows(tmp_path / "in", "interactions", rows + anchor)
+    dataset, report = prepare_folder(tmp_path / "in", minimum_interactions=2)
+    named = {row["user_id"] for row in rows + anchor} - {"", None}
+    assert report["users_read"] == len(named)
+    left_out = report["users_below_minimum"] + report["users_without_training"]
+    assert len(named) == report["users_refused"] + left_out + len(dataset.users)
+    assert report["users_left_out"] == left_out
+    for user, items in dataset.left_out.find(sorted(named)).items():
+        liked = {row["item_id"] for row in rows if row["user_id"] == user and row["item_id"]
+                 and row["rating"] in ("5", None)}  # fmt: skip
+        assert set(dataset.items.ids(items)) == liked
+        assert items.dtype == np.int32

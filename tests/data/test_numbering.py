@@ -17,11 +17,11 @@ def connection():
 def make_log(connection, rows):
     connection.execute(
         "CREATE OR REPLACE TABLE log (row BIGINT, user_id VARCHAR, item_id VARCHAR, "
-        "timestamp DOUBLE, position DOUBLE, reason VARCHAR)"
+        "timestamp DOUBLE, position DOUBLE, reason VARCHAR, positive BOOLEAN)"
     )
     for table in ("user_codes", "item_codes", "pairs", "parted", "item_rows", "users", "items"):
         connection.execute(f"DROP TABLE IF EXISTS {table}")
-    connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", rows)
+    connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, true)", rows)
 
 
 @given(ids=st.lists(TEXTS, min_size=1, max_size=20))

@@ -1,0 +1,92 @@
+"""Settings are what runs: a configuration trains as its own file does, and a backbone stays."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cllm4rec import progress
+from cllm4rec.config import Config, read_config, to_toml
+from cllm4rec.run import RunDir
+from cllm4rec.stages.prepare import configure, prepare
+from cllm4rec.stages.train import train
+from support.input_folder import small_log, write_rows
+from support.toy_run import toy_config, toy_request
+
+SHORT = ("finetune.epochs=1", "finetune.average=0")
+STILL = ("finetune.learning_rate=1e-12",)
+"""A rate at which the backbone stays what it was."""
+
+
+@pytest.fixture
+def prepared(trained, tmp_path):
+    """A function that makes prepared runs of the planted world."""
+
+    def make(name: str) -> RunDir:
+        run = RunDir(tmp_path / name).create()
+        shutil.copytree(trained.run.file("data"), run.file("data"))
+        run.finish("prepare", [run.file("data")], 0.0)
+        return run
+
+    return make
+
+
+def test_a_configuration_trains_as_its_own_file_read_again(prepared, backbone, tmp_path):
+    config = toy_config(backbone, *SHORT)
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(config), encoding="utf-8")
+    runs = prepared("as it is"), prepared("read again")
+    with progress.quiet():
+        train(runs[0], config)
+        train(runs[1], read_config(path))
+    for name in ("model/model.safetensors", "pretrained/collaborative.safetensors"):
+        assert runs[0].file(name).read_bytes() == runs[1].file(name).read_bytes()
+
+
+def prepared_at_random(folder: Path, config) -> tuple[RunDir, Config]:
+    """A run of a split at random, and the configuration that ``prepare`` left there."""
+    write_rows(folder / "in", "interactions", small_log(40, 30, 12))
+    run = RunDir(folder / "run")
+    with progress.quiet():
+        prepare(folder / "in", run, split=None, protocol="paper", config=config)
+    return run, read_config(run.file("config.toml"))
+
+
+def kept_share(run: RunDir, backbone: Path) -> float:
+    """Of the backbone's saved tensors, how many are those of its folder."""
+    pretrained = load_file(backbone / "model.safetensors")
+    saved = load_file(run.file("model", "model.safetensors"))
+    same = [
+        torch.allclose(tensor, pretrained[name.replace("backbone.model.", "model.")], atol=1e-5)
+        for name, tensor in saved.items()
+        if name.startswith("backbone.") and tensor.ndim == 2
+    ]
+    assert same
+    return sum(same) / len(same)
+
+
+@pytest.mark.parametrize(
+    ("given", "share"), [([], 1.0), (["backbone.weights=random"], 0.0), (["backbone.depth=1"], 1.0)]
+)
+def test_a_backbone_that_is_named_keeps_its_weights_unless_others_are_asked_for(
+    backbone, tmp_path, given, share
+):
+    request = toy_request(backbone, *SHORT, *STILL, *given)
+    run, config = prepared_at_random(tmp_path, request)
+    assert (config.preset, config.backbone.mode) == ("sets", "full")
+    with progress.quiet():
+        train(run, configure(run))
+    assert kept_share(run, backbone) == share
+
+
+def test_on_top_of_a_run_a_backbone_that_is_named_keeps_its_weights(backbone, tmp_path, capsys):
+    run, config = prepared_at_random(tmp_path, None)
+    assert config.backbone.weights == "random"
+    changed = configure(run, None, [f'backbone.name="{backbone}"'])
+    assert changed.backbone.weights == "pretrained"
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "weights" in line]
+    assert "pretrained weights, not the random ones of preset 'sets'" in line
+    assert configure(run) == config
+    assert "random weights: the preset 'sets' takes them" in capsys.readouterr().err

@@ -229,7 +229,7 @@ class TestStages:
     @pytest.mark.parametrize("text", ['{"format": 1, "stages": {}}', "[]", "3"])
     def test_another_format_is_refused(self, tmp_path, text):
         (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(RunError, match="this version reads 2; choose another --run"):
+        with pytest.raises(RunError, match="made by another version; run `cllm4rec prepare` again"):
             RunDir(tmp_path).create()
 
     def test_a_manifest_without_stages_is_refused(self, tmp_path):

@@ -260,8 +260,8 @@ class RunDir:
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             found = manifest.get("format") if isinstance(manifest, dict) else None
             raise RunError(
-                f"{path} has format {found!r}, this version reads {FORMAT}; choose another --run "
-                f"and train anew"
+                f"{path} has format {found!r}, this version reads {FORMAT}: it was made by another "
+                f"version; run `cllm4rec prepare` again, with another --run"
             )
         if not isinstance(manifest.get("stages"), dict):
             raise IntegrityError(f"{path} has no table of stages; choose another --run")

@@ -79,7 +79,8 @@ def _value(field: FieldInfo) -> st.SearchStrategy[Any]:
         if hasattr(metadata, sign)
     }
     if kind is int:
-        return st.integers(bounds.get("ge", bounds.get("gt", 0) + 1), 2**31)
+        lowest = bounds.get("ge", bounds.get("gt", 0) + 1)
+        return st.integers(lowest, bounds.get("le", bounds.get("lt", 2**31) - 1))
     if kind is float:
         return st.floats(
             bounds.get("ge", bounds.get("gt")),

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -40,6 +41,21 @@ def test_recommend_names_users_and_items(fitted):
         assert scores == sorted(scores, reverse=True)
         seen = dataset.items.ids(dataset.known("recommend").of(dataset.users.number(user)))
         assert not {item for item, _ in items} & set(seen)
+
+
+def test_lists_come_as_a_table_that_frames_are_made_of(fitted):
+    model, dataset = fitted
+    users = dataset.users.ids([4, 2])
+    expected = [
+        (user, item, rank, score)
+        for user, items in model.recommend(users, k=5).items()
+        for rank, (item, score) in enumerate(items, start=1)
+    ]
+    table = model.recommend_table(users, k=5)
+    assert list(table.to_pandas().itertuples(index=False, name=None)) == expected
+    assert pl.from_arrow(table).rows() == expected
+    everyone = model.recommend_table(k=1)
+    assert everyone.column("user_id").to_pylist() == dataset.users.external.to_pylist()
 
 
 def test_k_is_cut_to_the_catalogue_and_none_is_refused(fitted):

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from cllm4rec.config import Config, Given, request_of
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.list_table import list_table
 from cllm4rec.errors import InputError, RunError
 from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender.card import model_card
@@ -133,6 +135,25 @@ class CLLM4Rec:
             len(dataset.items),
         )
         return [(dataset.items.id(reason.item), reason.effect) for reason in found[0]]
+
+    def recommend_table(self, users: Sequence[str] | None = None, k: int = 10) -> pa.Table:
+        """As :meth:`recommend`, as an Arrow table ``user_id, item_id, rank, score``.
+
+        pandas, polars and DuckDB read it: ``table.to_pandas()``, ``polars.from_arrow(table)``.
+
+        Args:
+            users: whom to recommend for; None for every user of the data.
+            k: length of each list.
+
+        Raises:
+            UnknownId: a user that is not in the data.
+            InputError: ``k`` is not positive.
+        """
+        recommender = self._fitted()
+        dataset = recommender.assembly.dataset
+        ids = dataset.users.external if users is None else list(users)
+        ranked = recommender.recommend(None if users is None else ids, self._length(k))
+        return list_table(ids, ranked.items, ranked.scores, dataset.items)
 
     def recommend_all(
         self, folder: str | Path, k: int = 100, *, histories: str | Path | None = None

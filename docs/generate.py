@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from cllm4rec.cli import cllm4rec
 from cllm4rec.config import PRESETS, Config, to_toml
+from cllm4rec.models.families import FAMILIES
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src" / "cllm4rec"
@@ -49,8 +50,25 @@ def architecture_page() -> str:
     return f"{before}{start}{note}-->\n\n{_layers()}\n\n{end}{after}"
 
 
+def backbones_page() -> str:
+    """The page as it is, its table of families anew: from models/families.py."""
+    rows = ["| family | `model_type` | tested | own layers | KV cache | notes |", "|" + "---|" * 6]
+    for family in FAMILIES:
+        types = ", ".join(f"`{name}`" for name in family.model_types)
+        rows.append(
+            f"| {family.name} | {types} | yes | {family.own_layers} | yes | {family.notes} |"
+        )
+    page = (DOCS / "backbones.md").read_text(encoding="utf-8")
+    before, start, rest = page.partition("<!-- families: ")
+    note, _mark, after = rest.partition("-->")
+    _old, end, after = after.partition("<!-- end of families -->")
+    table = "\n".join(rows)
+    return f"{before}{start}{note}-->\n\n{table}\n\n{end}{after}"
+
+
 PAGES = {
     "architecture.md": architecture_page,
+    "backbones.md": backbones_page,
     "cli.md": cli_page,
     "configuration.md": configuration_page,
 }

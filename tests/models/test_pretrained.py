@@ -70,3 +70,49 @@ def test_the_fingerprint_follows_the_weights(tmp_path):
     first = fingerprint(write_tiny_llama(tmp_path / "a", seed=0))
     assert first == fingerprint(write_tiny_llama(tmp_path / "b", seed=0))
     assert first != fingerprint(write_tiny_llama(tmp_path / "c", seed=1))
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A Hugging Face cache that holds ``org/model`` at two revisions, as the hub client lays it."""
+    home = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home))
+    model = home / "models--org--model"
+    for revision, seed in (("main", 0), ("v2", 1)):
+        commit = f"{seed}" * 40
+        write_tiny_llama(model / "snapshots" / commit, seed=seed)
+        (model / "refs").mkdir(exist_ok=True)
+        (model / "refs" / revision).write_text(commit)
+    return model
+
+
+def test_a_model_of_the_hub_is_taken_from_the_users_cache_at_a_revision(hub):
+    assert find_backbone("org/model") == hub / "snapshots" / ("0" * 40)
+    assert find_backbone("org/model@v2") == hub / "snapshots" / ("1" * 40)
+    assert find_backbone(f"org/model@{'1' * 40}") == hub / "snapshots" / ("1" * 40)
+    with pytest.raises(InputError, match=r"backbone 'org/model@v3' .* did not give it"):
+        find_backbone("org/model@v3")
+
+
+def test_nothing_in_the_users_cache_is_removed(hub):
+    """Without ``tokenizer.json`` the snapshot was removed once."""
+    snapshot = hub / "snapshots" / ("0" * 40)
+    (snapshot / "tokenizer.json").unlink()
+    before = sorted(hub.rglob("*"))
+    with pytest.raises(InputError, match=r"has no tokenizer\.json"):
+        find_backbone("org/model")
+    assert sorted(hub.rglob("*")) == before
+
+
+def test_a_file_is_hashed_once_until_it_changes(cache, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(pretrained, "sha256_file", lambda p: hashed.append(p) or sha256_file(p))
+    folder = cached_smollm2(cache)
+    first = fingerprint(find_backbone("smollm2-135m"))
+    assert len(hashed) == 3
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert fingerprint(folder) != first
+    assert len(hashed) == 4

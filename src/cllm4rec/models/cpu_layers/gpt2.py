@@ -55,7 +55,7 @@ class Gpt2Layers(PackedLayers[_Layer]):
 
     Args:
         model: the library's; its parameters are read at every call.
-        dtype: of products and activations.
+        dtype: compute dtype, of products and activations.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from cllm4rec.models.cpu_layers.fused import rms_norm, swiglu
 from cllm4rec.models.cpu_layers.packed import Packed, PackedLayers
 
+STATIC_ROPE = {"default", "linear", "llama3"}
+"""Rotations whose angles do not depend on the document's length."""
+
 
 def is_llama(model: nn.Module) -> bool:
     """Whether `LlamaLayers` computes what this model does."""
@@ -24,7 +27,7 @@ def is_llama(model: nn.Module) -> bool:
         and config.hidden_act == "silu"
         and not config.attention_bias
         and not config.mlp_bias
-        and config.rope_parameters["rope_type"] == "default"
+        and config.rope_parameters["rope_type"] in STATIC_ROPE
     )
 
 
@@ -44,7 +47,7 @@ class LlamaLayers(PackedLayers[_Layer]):
 
     Args:
         model: the library's; its parameters are read at every call.
-        dtype: of products and activations.
+        dtype: compute dtype, of products and activations.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:

@@ -55,7 +55,7 @@ class Packed:
         return F.pad(places + self.first, (0, len(self.rows) - self.count))
 
 
-class Kept:
+class KVCache:
     """Keys, rotated, and values of one document's tokens in every layer."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class PackedLayers(ABC, Generic[Weights]):
 
     Args:
         model: the library's model; its parameters are read at every call.
-        dtype: of products and activations.
+        dtype: compute dtype, of products and activations.
         heads: key and value heads.
         groups: query heads that share one of them.
         size: of a head.
@@ -96,7 +96,7 @@ class PackedLayers(ABC, Generic[Weights]):
         self.heads = heads
         self.groups = groups
         self.size = size
-        self._kept: tuple[tuple[int, ...], list[Weights]] | None = None
+        self._cast: tuple[tuple[int, ...], list[Weights]] | None = None
 
     def forward(
         self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]
@@ -133,31 +133,35 @@ class PackedLayers(ABC, Generic[Weights]):
         top_x = x[packed.ends] + self._output(mixed, top)
         return self._final_norm(self._fed_forward(top_x, top))[:batch]
 
-    def read_on(self, embedded: Float[Tensor, "new size"], kept: "Kept") -> Float[Tensor, " size"]:
-        """The hidden state at the end of one document of which ``kept`` is what was read before.
+    def new_cache(self) -> KVCache:
+        """The cache of a document of which nothing has been read yet."""
+        return KVCache()
+
+    def extend(self, embedded: Float[Tensor, "new size"], cache: KVCache) -> Float[Tensor, " size"]:
+        """Append tokens to a document: the hidden state at its new end, float32.
 
         Args:
-            embedded: tokens that follow, at least one.
-            kept: grows by their keys and values.
+            embedded: the tokens that follow those in the cache, at least one.
+            cache: grows by their keys and values.
         """
         count = len(embedded)
         lengths = torch.tensor([count])
         real = torch.ones(1, count, dtype=torch.bool)
-        packed = Packed(embedded, count, real, [count], lengths - 1, kept.tokens)
-        cos, sin = (table[kept.tokens :] for table in self._angles(kept.tokens + count))
+        packed = Packed(embedded, count, real, [count], lengths - 1, cache.tokens)
+        cos, sin = (table[cache.tokens :] for table in self._angles(cache.tokens + count))
         x = self._entered(packed)
         of_queries = self.heads * self.groups * self.size
         for index, weights in enumerate(self._layers()):
             qkv = self._projected(self._normed(x, weights), weights, slice(None))
-            keys, values = kept.extended(index, self._by_head(qkv[:, of_queries:]), cos, sin)
+            keys, values = cache.extended(index, self._by_head(qkv[:, of_queries:]), cos, sin)
             queries = qkv[:, :of_queries].view(count, self.heads, self.groups, self.size)
             queries = _rotated(queries.permute(1, 2, 0, 3) * self.size**-0.5, cos, sin)
             scores = queries @ keys.transpose(1, 2).unsqueeze(1)
-            scores = scores + torch.full_like(scores[0, 0], -torch.inf).triu_(kept.tokens + 1)
+            scores = scores + torch.full_like(scores[0, 0], -torch.inf).triu_(cache.tokens + 1)
             mixed = torch.softmax(scores, dim=-1) @ values.unsqueeze(1)
             mixed = mixed.permute(2, 0, 1, 3).reshape(count, of_queries)
             x = self._fed_forward(x + self._output(mixed, weights), weights)
-        kept.tokens += count
+        cache.tokens += count
         last: Tensor = self._final_norm(x[-1:])[0]
         return last
 
@@ -194,14 +198,14 @@ class PackedLayers(ABC, Generic[Weights]):
         if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
             return self._weights()
         versions = tuple(p._version for p in parameters)
-        if self._kept is None or self._kept[0] != versions:
+        if self._cast is None or self._cast[0] != versions:
             with torch.no_grad():
-                self._kept = versions, self._weights()
-        return self._kept[1]
+                self._cast = versions, self._weights()
+        return self._cast[1]
 
     @abstractmethod
     def _weights(self) -> list[Weights]:
-        """Every layer's weights in the arithmetic's type."""
+        """Every layer's weights in the compute dtype."""
 
     @abstractmethod
     def _entered(self, packed: Packed) -> Tensor:

@@ -1,0 +1,147 @@
+"""Families of backbones: which are known to work, and one refusal for those that cannot.
+
+`text_config` looks at a configuration before any weight is read, `check` at the loaded model: an
+earlier state must not depend on a later token, and vectors must do what their tokens do.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.models.auto import modeling_auto
+
+from cllm4rec import progress
+from cllm4rec.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family whose hidden states, training and incremental inference the tests compare."""
+
+    name: str
+    model_types: tuple[str, ...]
+    """``model_type`` in ``config.json``."""
+    own_layers: str = "no"
+    """Whether `cpu_layers` computes it on a processor, and where it does not."""
+    notes: str = ""
+
+
+FAMILIES = (
+    Family(
+        "Llama 2, Llama 3, SmolLM2",
+        ("llama",),
+        "yes",
+        "rope scaling `linear` and `llama3` in our own layers, the other kinds in the library's",
+    ),
+    Family("GPT-2", ("gpt2",), "yes", "learned positions: the longest document is limited"),
+    Family("Qwen 2, Qwen 2.5", ("qwen2",), notes="layers with and without a sliding window"),
+    Family("Qwen 3", ("qwen3",)),
+    Family("Mistral", ("mistral",), notes="sliding window"),
+    Family(
+        "Gemma 2",
+        ("gemma2",),
+        notes="word vectors are scaled by √width; attention is `eager` for its soft capping",
+    ),
+    Family(
+        "Gemma 3 text",
+        ("gemma3_text",),
+        notes="word vectors are scaled by √width; bidirectional variants are refused",
+    ),
+    Family("Phi 3", ("phi3",)),
+    Family("OLMo 2", ("olmo2",)),
+    Family("GPT-NeoX, Pythia", ("gpt_neox",)),
+    Family("SmolLM3", ("smollm3",), notes="every fourth layer without positions"),
+    Family("OPT", ("opt",), notes="learned positions: the longest document is limited"),
+)
+
+TESTED = {model_type for family in FAMILIES for model_type in family.model_types}
+
+_NOT_SUITED = "set backbone.name to a decoder-only causal language model (docs/backbones.md)"
+_PROBE = 8
+"""Tokens of the probe."""
+_TOLERANCE = {torch.float32: 1e-4}
+"""Largest relative distance of states that should be equal; in half precision 0.02."""
+
+
+def text_config(config: Any) -> Any:
+    """The causal language model's configuration: ``config``, or its text part.
+
+    Raises:
+        InputError: an encoder, an encoder-decoder, or no language model; names family and reason.
+    """
+    family = config.model_type
+    if config.is_encoder_decoder:
+        raise InputError(f"backbone family {family!r} is an encoder-decoder; {_NOT_SUITED}")
+    text = config.get_text_config(decoder=True)
+    if text.model_type != family and text.model_type not in TESTED:
+        raise InputError(
+            f"backbone family {family!r} is multimodal and its text model {text.model_type!r} is "
+            f"not among the tested families; {_NOT_SUITED}"
+        )
+    kind = text.model_type
+    encoders = set(modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES)
+    if kind in encoders and not getattr(text, "is_decoder", False):
+        raise InputError(f"backbone family {kind!r} is an encoder, not causal; {_NOT_SUITED}")
+    if kind not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in TESTED:
+        raise InputError(f"backbone family {kind!r} is no causal language model; {_NOT_SUITED}")
+    return text
+
+
+def truncate(config: Any, depth: int) -> None:
+    """Keep the first ``depth`` layers, in the lists of one entry per layer too."""
+    layers = config.num_hidden_layers
+    for name, value in list(vars(config).items()):
+        # layer_types, no_rope_layers, …; never a list of tokens that happens to be as long
+        if isinstance(value, list | tuple) and "layer" in name and len(value) == layers:
+            setattr(config, name, value[:depth])
+    config.num_hidden_layers = depth
+
+
+def check(model: Any) -> None:
+    """Ask the loaded model whether it is causal and takes vectors in place of tokens.
+
+    A few tokens through the kept layers. A family without a test that passes is noted, not refused.
+
+    Args:
+        model: the library's, its word embeddings included.
+
+    Raises:
+        InputError: it is not suited; names family and reason.
+    """
+    family = model.config.model_type
+    words: Any = model.get_input_embeddings()
+    tokens = torch.linspace(0, words.weight.shape[0] - 1, _PROBE).long()
+    ends_otherwise = torch.cat([tokens[:-1], tokens[1:2]])
+    try:
+        with torch.no_grad():
+            by_token = _states(model, input_ids=tokens[None])
+            by_vector = _states(model, inputs_embeds=words(tokens[None]))
+            other = _states(model, inputs_embeds=words(ends_otherwise[None]))
+    except Exception as error:  # whatever a model raises that cannot do it
+        raise InputError(
+            f"backbone family {family!r} cannot read a few tokens, or vectors in their place "
+            f"({type(error).__name__}); {_NOT_SUITED}"
+        ) from None
+    tolerance = _TOLERANCE.get(model.dtype, 0.02)
+    if _distance(other[:-1], by_vector[:-1]) > tolerance:
+        raise InputError(
+            f"backbone family {family!r} is not causal: a later token changes an earlier state; "
+            f"{_NOT_SUITED}"
+        )
+    if _distance(by_token, by_vector) > tolerance:
+        raise InputError(
+            f"backbone family {family!r} reads tokens otherwise than their vectors; {_NOT_SUITED}"
+        )
+    if family not in TESTED:
+        progress.note(f"backbone family {family!r} is untested: it works by the causality probe")
+
+
+def _states(model: Any, **inputs: Tensor) -> Tensor:
+    states: Tensor = model(**inputs, use_cache=False).last_hidden_state[0].float()
+    return states
+
+
+def _distance(found: Tensor, wanted: Tensor) -> float:
+    """Largest relative distance of two states of the same position."""
+    return float(((found - wanted).norm(dim=-1) / wanted.norm(dim=-1).clamp_min(1e-12)).max())

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -254,3 +256,60 @@ def test_settings_of_another_version_are_refused(fitted, tmp_path):
     (run / "model" / "model.json").write_text(json.dumps(record))
     with pytest.raises(IntegrityError, match="are not this version's; train again"):
         Recommender.load(run)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.recommend("196"), "users is one text, '196'; give a list of ids: \\['196'\\]"),
+        (lambda m: m.recommend(b"196"), "users is a bytes; give a list of ids"),
+        (lambda m: m.recommend(None), "users is a NoneType; give a list of ids"),
+        (lambda m: m.recommend({"196": 1}), "users is a dict"),
+        (lambda m: m.recommend([196]), "users holds 196, an int; ids are text"),
+        (lambda m: m.recommend([["196"]]), "users holds .*, a list; ids are text"),
+        (lambda m: m.recommend(["a"], k=2.5), "k = 2.5 is no whole number"),
+        (lambda m: m.recommend(["a"], k=True), "k = True is no whole number"),
+        (lambda m: m.recommend(["a"], k="5"), "k = '5' is no whole number"),
+        (lambda m: m.recommend(["a"], include="50"), "include is one text, '50'"),
+        (lambda m: m.recommend(["a"], exclude="50"), "exclude is one text, '50'"),
+        (lambda m: m.recommend(["a"], where="genre=x"), "where is a str; give a dict"),
+        (lambda m: m.recommend(["a"], where={"year": 1995}), "where holds 1995, an int"),
+        (lambda m: m.recommend(["a"], seen="no"), "seen is a str; give True or False"),
+        (lambda m: m.recommend_for_history("50"), "items is one text, '50'"),
+        (lambda m: m.recommend_for_history(["50"], k=1.0), "k = 1.0 is no whole number"),
+        (lambda m: m.recommend_for_history([]), "the history is empty"),
+        (lambda m: m.similar(["50"]), "unknown item"),
+        (lambda m: m.similar("i0", k=2.5), "k = 2.5 is no whole number"),
+        (lambda m: m.follow("50"), "items is one text, '50'"),
+        (lambda m: m.explain(["a"], "b"), "unknown user"),
+        (lambda m: m.fit("dir"), "dataset is a str, not a Dataset; Dataset.load"),
+        (lambda m: m.fit(None), "dataset is a NoneType, not a Dataset"),
+        (lambda m: m.save(None), "folder is None; give a path"),
+        (lambda m: m.save(""), "folder is ''; give a path"),
+        (lambda m: m.recommend_all(3), "folder is 3; give a path"),
+        (lambda m: m.recommend_all("x", histories=4), "histories is 4; give a path"),
+        (lambda m: CLLM4Rec.load(7), "folder is 7; give a path"),
+        (lambda m: CLLM4Rec(7), "settings cannot be read from 7; give a preset's name"),
+        (lambda m: CLLM4Rec(run=True), "run is True; give a path"),
+    ],
+)
+def test_what_is_no_argument_is_refused_with_a_line(fitted, call, message):
+    with pytest.raises(InputError, match=message) as refused:
+        call(fitted[0])
+    assert "\n" not in str(refused.value)
+
+
+def test_whatever_holds_ids_is_a_list_of_them(fitted):
+    model, dataset = fitted
+    users = dataset.users.ids([4, 2])
+    wanted = model.recommend(users, k=np.int64(3))
+    for given in (tuple(users), np.array(users), iter(users), pa.array(users).to_pylist()):
+        assert model.recommend(given, k=3) == wanted
+
+
+def test_the_module_is_the_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "cllm4rec", "--version"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("cllm4rec, version")

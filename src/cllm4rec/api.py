@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.list_table import list_table
 from cllm4rec.errors import InputError, RunError
 from cllm4rec.ranking import RankedItems, list_length
+from cllm4rec.recommender.arguments import filters_of, id_list, one_of, path_of
 from cllm4rec.recommender.card import model_card
 from cllm4rec.recommender.explain import reasons
 from cllm4rec.recommender.incremental import GrowingHistory
 from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.similar import SimilarItems
 from cllm4rec.run import (
     RunDir,
     atomic_folder,
@@ -61,15 +63,17 @@ class CLLM4Rec:
 
     def __init__(self, config: Given = None, *, run: str | Path | None = None) -> None:
         self.request = request_of(config)
-        self.run = None if run is None else Path(run)
+        self.run = None if run is None else path_of("run", run)
         self._folder = self.run
+        self._similar: tuple[Recommender, SimilarItems] | None = None
 
     def fit(self, dataset: Dataset) -> "CLLM4Rec":
         """Pretrain and finetune; goes on where an interrupted fit of the same data stood.
 
         Raises:
-            InputError: the backbone cannot be had.
+            InputError: the backbone cannot be had, or ``dataset`` is no Dataset.
         """
+        one_of("dataset", dataset, Dataset, "Dataset.load(folder) reads one")
         if self.run is None:
             self.run = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
             weakref.finalize(self, shutil.rmtree, self.run, ignore_errors=True)
@@ -80,26 +84,71 @@ class CLLM4Rec:
         self.recommender_ = Recommender.load(self.run)
         return self
 
-    def recommend(self, users: list[str], k: int = 10) -> dict[str, list[tuple[str, float]]]:
+    def recommend(
+        self,
+        users: Sequence[str],
+        k: int = 10,
+        *,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        where: Mapping[str, str] | None = None,
+        seen: bool = False,
+    ) -> dict[str, list[tuple[str, float]]]:
         """The best ``k`` items of known users, as ``{user_id: [(item_id, score), …]}``, best first.
 
+        Args:
+            users: ids of users.
+            k: length of each list, if there are as many items.
+            include: only these items may be listed; None for all.
+            exclude: these items may not be listed.
+            where: only items whose attributes (columns of ``items.*``) have these values, as a
+                whole or as one of several: ``{"genres": "Comedy"}`` finds ``Action|Comedy``.
+            seen: whether items of the user's history may be listed.
+
         Raises:
-            UnknownId: a user that is not in the data.
-            InputError: ``k`` is not positive.
+            UnknownId: a user or an item that is not in the data.
+            InputError: ``k`` is no positive whole number, ``users`` no list, or a filter names a
+                column that is not there.
         """
-        ranked = self._fitted().recommend(users, self._length(k))
+        users = id_list("users", users)
+        filters = filters_of(include, exclude, where, seen)
+        ranked = self._fitted().recommend(users, self._length(k), filters)
         return dict(zip(users, self._named(ranked), strict=True))
 
-    def recommend_for_history(self, items: list[str], k: int = 10) -> list[tuple[str, float]]:
+    def recommend_for_history(
+        self,
+        items: Sequence[str],
+        k: int = 10,
+        *,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        where: Mapping[str, str] | None = None,
+        seen: bool = False,
+    ) -> list[tuple[str, float]]:
         """The best ``k`` items after a bare history, oldest first, as ``[(item_id, score), …]``.
 
-        Of a repeated item the newest place counts.
+        Of a repeated item the newest place counts. Filters as of :meth:`recommend`.
 
         Raises:
             UnknownId: an item that is not in the data.
-            InputError: the history is empty, or ``k`` is not positive.
+            InputError: the history is empty or no list, ``k`` is no positive whole number, or a
+                filter names a column that is not there.
         """
-        return self._named(self._fitted().recommend_for_history(items, self._length(k)))[0]
+        items = id_list("items", items)
+        filters = filters_of(include, exclude, where, seen)
+        return self._named(self._fitted().recommend_for_history(items, self._length(k), filters))[0]
+
+    def similar(self, item: str, k: int = 10) -> list[tuple[str, float]]:
+        """The ``k`` items whose embeddings are nearest to an item's, as ``[(item_id, cosine), …]``.
+
+        Raises:
+            UnknownId: an item that is not in the data.
+            InputError: ``k`` is no positive whole number.
+        """
+        catalogue = self._fitted().catalogue
+        k = self._length(k)
+        items, cosines = self._neighbours.to(catalogue.items.number(item), k)
+        return list(zip(catalogue.items.ids(items), cosines, strict=True))
 
     def follow(self, items: Sequence[str] = ()) -> GrowingHistory:
         """A history that goes on growing: each new item is read alone, on top of what was read.
@@ -113,7 +162,7 @@ class CLLM4Rec:
             InputError: the model was not trained in time order.
             UnknownId: an item that is not in the data.
         """
-        return GrowingHistory(self._fitted(), items)
+        return GrowingHistory(self._fitted(), id_list("items", items))
 
     def explain(self, user: str, item: str) -> list[tuple[str, float]]:
         """The items of a user's history that speak for ``item``: ``[(item_id, effect), …]``.
@@ -172,8 +221,12 @@ class CLLM4Rec:
         """
         self._fitted()
         assert self._folder is not None
-        run, strangers = RunDir(self._folder), None if histories is None else Path(histories)
-        return recommend_batch(run, out=Path(folder), k=k, histories=strangers)
+        out = path_of("folder", folder)
+        run, strangers = (
+            RunDir(self._folder),
+            None if histories is None else path_of("histories", histories),
+        )
+        return recommend_batch(run, out=out, k=k, histories=strangers)
 
     def evaluate(self) -> dict[str, Any]:
         """The results table on the test part, baselines included.
@@ -196,7 +249,7 @@ class CLLM4Rec:
         """
         scorer = self._fitted().scorer
         assert self._folder is not None
-        folder = Path(folder).resolve()
+        folder = path_of("folder", folder).resolve()
         # A saved model may be replaced by another, but nothing is put into one, or into a run.
         refuse_inside_run(folder.parent if is_sealed(folder) else folder, "folder")
         empty = folder.is_dir() and not any(folder.iterdir())
@@ -224,7 +277,7 @@ class CLLM4Rec:
             IntegrityError: a file of the model or of its data has changed or is missing, and is
                 named; or the model was made with another backbone.
         """
-        folder = Path(folder)
+        folder = path_of("folder", folder)
         # A run has a manifest of its own; a seal that is there is verified on the way.
         is_run = (folder / "manifest.json").is_file()
         if (folder / "model").is_dir() and not is_run and not is_sealed(folder):
@@ -255,6 +308,15 @@ class CLLM4Rec:
                 "this CLLM4Rec is not fitted; call fit(dataset) or CLLM4Rec.load(folder)"
             )
         return recommender
+
+    @property
+    def _neighbours(self) -> SimilarItems:
+        recommender = self._fitted()
+        if self._similar is None or self._similar[0] is not recommender:
+            assert self._folder is not None
+            found = SimilarItems.of_model(self._folder, len(recommender.catalogue.dataset.users))
+            self._similar = recommender, found
+        return self._similar[1]
 
     def _length(self, k: int) -> int:
         return list_length(k, len(self._fitted().assembly.dataset.items))

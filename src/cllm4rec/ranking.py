@@ -157,11 +157,13 @@ def list_length(k: int, num_items: int) -> int:
     """``k``, but no more than the catalogue holds: every place of a list takes memory.
 
     Raises:
-        InputError: ``k`` is not positive.
+        InputError: ``k`` is no whole number, or not positive.
     """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise InputError(f"k = {k!r} is no whole number; give a k of at least 1")
     if k < 1:
         raise InputError(f"k = {k} asks for no item; give a k of at least 1")
-    return min(k, num_items)
+    return min(int(k), num_items)
 
 
 def top_k(

@@ -14,6 +14,7 @@ import pytest
 from cllm4rec.cli import cllm4rec, main
 from cllm4rec.config import Request, request_of
 from cllm4rec.data import sources
+from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.run import RunDir
 
 STAGES = ("prepare", "pretrain", "finetune", "train", "evaluate", "recommend", "demo")
@@ -43,7 +44,10 @@ class Stages:
 @pytest.fixture
 def stages(monkeypatch) -> Stages:
     stages = Stages()
-    for module, name in {**{name: name for name in STAGES}, "batch": "recommend_batch"}.items():
+    for module, name in {
+        **{name: name for name in (*STAGES, "similar")},
+        "batch": "recommend_batch",
+    }.items():
         stand_in = SimpleNamespace(**{name: stages.named(name)})
         stand_in.configure = stages.configure
         monkeypatch.setitem(sys.modules, f"cllm4rec.stages.{module}", stand_in)
@@ -107,18 +111,42 @@ class TestTranslation:
         ("given", "expected"),
         [
             (["--users", "7", "a b"], {"users": ["7", "a b"], "history": None, "k": 10}),
+            (
+                ["--users", "7", "--where", "a=b=c", "--where", "d=", "--seen"],
+                {
+                    "users": ["7"],
+                    "history": None,
+                    "k": 10,
+                    "filters": Filters(where={"a": "b=c", "d": ""}, seen=True),
+                },
+            ),
             (["--users", "--k", "3", "--", "-5"], {"users": ["-5"], "history": None, "k": 3}),
             (["--history", "🎬", "--k", "3"], {"users": None, "history": ["🎬"], "k": 3}),
         ],
     )
     def test_recommend(self, stages, tmp_path, given, expected):
         assert code_of("recommend", "--run", tmp_path, *given) == 0
-        assert the_call(stages) == ("recommend", (tmp_path,), {**expected, "out": None})
+        assert the_call(stages) == (
+            "recommend",
+            (tmp_path,),
+            {"filters": Filters(), **expected, "out": None},
+        )
+
+    def test_filters_by_files_of_ids(self, stages, tmp_path):
+        (tmp_path / "some").write_bytes("\ufeff50\r\n\n a b\n".encode())
+        (tmp_path / "none").write_text("\n")
+        given = ["--include", tmp_path / "some", "--exclude", tmp_path / "none"]
+        assert code_of("recommend", "--run", tmp_path, "--users", "7", *given) == 0
+        assert the_call(stages)[2]["filters"] == Filters(["50", " a b"], [])
+
+    def test_similar(self, stages, tmp_path):
+        assert code_of("similar", "--run", tmp_path, "50", "181", "--k", 5) == 0
+        assert the_call(stages) == ("similar", (tmp_path, ["50", "181"]), {"k": 5})
 
     def test_recommend_for_everyone(self, stages, tmp_path):
         out = tmp_path / "topk.parquet"
         assert code_of("recommend", "--run", tmp_path, "--all", "--k", 100, "--out", out) == 0
-        expected = {"users": None, "history": None, "k": 100, "out": out}
+        expected = {"users": None, "history": None, "k": 100, "out": out, "filters": Filters()}
         assert the_call(stages) == ("recommend", (tmp_path,), expected)
 
     @pytest.mark.parametrize(
@@ -248,6 +276,15 @@ class TestUsage:
             (["recommend", "--run", "R", "--all", "--out", "D", "--shard-users", "0"], "--shard"),
             (["recommend", "--run", "R", "--history", "1", "--out", "F"], "--out is for users"),
             (["recommend", "--run", "R", "--users", "1", "--k", "0"], "--k"),
+            (["recommend", "--run", "R", "--users", "1", "--where", "x"], "'x' is not KEY=VALUE"),
+            (["recommend", "--run", "R", "--users", "1", "--where", "=x"], "is not KEY=VALUE"),
+            (
+                ["recommend", "--run", "R", "--users", "1", "--where", "x=1", "--where", "x=2"],
+                "--where x is given twice",
+            ),
+            (["recommend", "--run", "R", "--users", "1", "--include", "absent"], "absent: No such"),
+            (["recommend", "--run", "R", "--all", "--out", "D", "--seen"], "FILE.parquet"),
+            (["similar", "--run", "R"], "Missing argument 'ITEM...'"),
             (["data", "nothing", "--to", "D"], "no data set 'nothing'; there are movielens-100k"),
             (["bench", "quality", "P"], "Missing option '--out'"),
             (["bench", "quality", "none.toml", "--out", "D"], "no plan at none.toml"),
@@ -279,7 +316,7 @@ class TestUsage:
         assert "Commands:" in err
 
     def test_the_commands_are_these(self):
-        wanted = ["data", *STAGES[:-1], "export", "demo", "bench", "serve"]
+        wanted = ["data", *STAGES[:-1], "similar", "export", "demo", "bench", "serve"]
         assert list(cllm4rec.commands) == wanted
         bench = cllm4rec.commands["bench"]
         assert isinstance(bench, click.Group)
@@ -302,4 +339,5 @@ class TestUsage:
             *("--only-datasets", "--only-models"),
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--histories", "--onnx", "--int8", "--shard-users"),
+            *("--where", "--include", "--exclude", "--seen"),
         }

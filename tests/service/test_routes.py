@@ -140,7 +140,7 @@ def test_items_are_found_by_words_and_by_id(client, served):
         "item_id": served.catalogue.ids[3],
         "title": title,
         "text": served.catalogue.texts[3],
-        "attributes": {},
+        "attributes": {"genre": "genre 0|of 1", "year": "1999", "kind": "tale"},
         "interactions": int(served.dataset.part("train").item_counts()[3]),
     }
 

@@ -14,6 +14,7 @@ from cllm4rec.cli.bench import bench
 from cllm4rec.cli.failures import exit_code
 from cllm4rec.cli.options import replaceable, run_option, settings_options, type_of_path
 from cllm4rec.cli.output import output_option, result_of
+from cllm4rec.cli.recommend import recommend, similar
 from cllm4rec.cli.serve import serve
 from cllm4rec.config import Protocol, request_of
 from cllm4rec.errors import InputError
@@ -145,83 +146,8 @@ def evaluate(run: RunDir, topk: Path | None) -> dict[str, Any]:
     return stage(run, topk=topk)
 
 
-@cllm4rec.command()
-@run_option
-@click.option("--all", "everyone", is_flag=True, help="For every user of the run.")
-@click.option("--users", is_flag=True, help="For the users whose IDS follow.")
-@click.option("--history", is_flag=True, help="For someone who had the items whose IDS follow.")
-@click.option(
-    "--histories",
-    type=type_of_path,
-    metavar="FILE",
-    help="For everyone in this Parquet file: user_id, item_id, timestamp or position.",
-)
-@click.argument("ids", nargs=-1)
-@click.option(
-    "--k", type=click.IntRange(min=1), default=10, metavar="N", help="How many items. [10]"
-)
-@click.option(
-    "--out",
-    type=type_of_path,
-    metavar="PATH",
-    help="Top-k FILE.parquet to write; with --all or --histories also a folder of shards.",
-)
-@click.option(
-    "--shard-users",
-    type=click.IntRange(min=1),
-    default=10_000,
-    metavar="N",
-    help="Users of one shard of the folder. [10000]",
-)
-@output_option
-def recommend(
-    run: RunDir,
-    everyone: bool,
-    users: bool,
-    history: bool,
-    histories: Path | None,
-    ids: tuple[str, ...],
-    k: int,
-    out: Path | None,
-    shard_users: int,
-) -> dict[str, Any]:
-    """Recommend for users, or from a bare history.
-
-    A folder of shards is for any number of users: memory stays bounded, a killed call goes on when
-    it is repeated, and under torchrun the shards are divided among the processes.
-
-    \b
-    Examples:
-        cllm4rec recommend --run RUN --all --k 100 --out topk.parquet
-        cllm4rec recommend --run RUN --all --k 100 --out FOLDER
-        cllm4rec recommend --run RUN --histories new.parquet --out FOLDER
-        cllm4rec recommend --run RUN --users 196 186
-        cllm4rec recommend --run RUN --history 50 181 174
-
-    An id that begins with a dash comes after a bare `--`.
-    """  # noqa: D301
-    many = everyone or histories is not None
-    if everyone + users + history + (histories is not None) != 1:
-        raise click.UsageError(
-            "give exactly one of --all, --users IDS, --history IDS and --histories FILE"
-        )
-    if many == bool(ids):
-        raise click.UsageError("--users and --history need IDS, --all and --histories take none")
-    if many and out is None:
-        raise click.UsageError(f"{'--all' if everyone else '--histories'} needs --out PATH")
-    if histories is not None and out is not None and out.suffix == ".parquet":
-        raise click.UsageError("--histories writes a folder of shards; give --out FOLDER")
-    if history and out is not None:
-        raise click.UsageError("--out is for users; a bare --history is printed")
-    from cllm4rec.stages.batch import recommend_batch
-    from cllm4rec.stages.recommend import recommend as stage
-
-    if many and out is not None and out.suffix != ".parquet":
-        return recommend_batch(run, out=out, k=k, histories=histories, shard_users=shard_users)
-    given = list(ids)
-    return stage(
-        run, users=given if users else None, history=given if history else None, k=k, out=out
-    )
+cllm4rec.add_command(recommend)
+cllm4rec.add_command(similar)
 
 
 @cllm4rec.command()

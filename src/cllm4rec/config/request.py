@@ -49,6 +49,10 @@ def request_of(given: Given = None, overrides: Sequence[str] = ()) -> Request:
         start, changes = AUTO, dict(given)
     elif given is None or str(given) in (AUTO, *PRESETS):
         start, changes = str(given or AUTO), {}
+    elif not isinstance(given, str | Path):
+        raise ConfigError(
+            f"settings cannot be read from {given!r}; give a preset's name, a TOML file or a dict"
+        )
     else:
         start, changes = AUTO, read_toml(Path(given))
     changes = with_overrides(changes, overrides)

@@ -16,6 +16,7 @@ from cllm4rec.documents.recommendation import prediction_document
 from cllm4rec.ensemble.formula import blendable, blended
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import list_length, top_k
+from cllm4rec.recommender.arguments import id_list
 from cllm4rec.recommender.saved import Recommender
 
 NOBODY = np.array([-1], np.int32)
@@ -63,7 +64,8 @@ class GrowingHistory:
         Raises:
             UnknownId: an item that is not in the run; nothing is added.
         """
-        numbers = self._recommender.assembly.dataset.items.numbers(list(items)).tolist()
+        ids = id_list("items", items)
+        numbers = self._recommender.assembly.dataset.items.numbers(ids).tolist()
         whole = newest_once([*self._items, *numbers])
         if whole == self._items and self._cache.tokens > 0:
             return

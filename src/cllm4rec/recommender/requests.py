@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions, newest_once
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, Scorer, list_length, top_k
@@ -42,7 +43,7 @@ class ListRequest:
         cls,
         catalogue: Catalogue,
         known: Interactions,
-        user_ids: Sequence[str],
+        user_ids: Sequence[str] | None,
         k: int,
         filters: Filters = NO_FILTERS,
         newcomers: Mapping[str, Sequence[str]] | None = None,
@@ -55,7 +56,7 @@ class ListRequest:
         Args:
             catalogue: of the run.
             known: what every user of the run has had.
-            user_ids: whom to recommend for.
+            user_ids: whom to recommend for; None for everyone.
             k: length of the lists.
             filters: what they may hold.
             newcomers: histories of users whom the run does not know, as item ids, oldest first.
@@ -65,6 +66,9 @@ class ListRequest:
             InputError: ``k`` is not positive, or a filter names a column that is not there.
         """
         numbers = catalogue.dataset.users
+        if user_ids is None:
+            everyone = np.arange(len(numbers), dtype=np.int32)
+            return cls._of(catalogue, everyone, known, k, filters)
         newcomers = newcomers or {}
         strangers = [each for each in user_ids if each in newcomers or each not in numbers]
         if not strangers:
@@ -133,11 +137,13 @@ class ListRequest:
     def answered_by(self, scorer: Scorer) -> RankedItems:
         """All lists, scored some users at a time."""
         ranked = RankedItems.empty(self.users, self.k)
-        for start in range(0, len(self), BATCH_USERS):
-            rows = slice(start, min(start + BATCH_USERS, len(self)))
-            histories = self.histories.rows(range(rows.start, rows.stop))
-            scores = scorer.score(self.users[rows], histories)
-            ranked.items[rows], ranked.scores[rows] = self.best(scores, rows)
+        with progress.task("Recommending", total=len(self), unit="user") as task:
+            for start in range(0, len(self), BATCH_USERS):
+                rows = slice(start, min(start + BATCH_USERS, len(self)))
+                histories = self.histories.rows(range(rows.start, rows.stop))
+                scores = scorer.score(self.users[rows], histories)
+                ranked.items[rows], ranked.scores[rows] = self.best(scores, rows)
+                task.advance(histories.num_users)
         return ranked
 
 

@@ -1,9 +1,9 @@
 """A trained model as a folder that can be loaded anywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors.numpy import load_file as load_numpy
@@ -13,12 +13,13 @@ from safetensors.torch import load_file, save_file
 from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.data.interactions import Interactions, newest_once
 from cllm4rec.ensemble.linear import LinearPrior
-from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.errors import IntegrityError
 from cllm4rec.models.llms import RecLLM, saved_tensors
-from cllm4rec.ranking import RankedItems, rank_all, top_k
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
+from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import atomic_folder, write_json
 
@@ -74,39 +75,43 @@ class Recommender:
             prior = LinearPrior.from_arrays(arrays, record["prior"])
         return cls(ModelScorer(model, assembly, prior=prior, share=record["blend"]))
 
-    def recommend(self, user_ids: list[str] | None, k: int) -> RankedItems:
-        """The best ``k`` items for known users, everything they have interacted with left out.
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Of the run's items: titles, attributes, filters."""
+        return Catalogue(self.assembly.dataset)
+
+    def recommend(
+        self, user_ids: Sequence[str] | None, k: int, filters: Filters = NO_FILTERS
+    ) -> RankedItems:
+        """The best ``k`` items for known users.
+
+        Args:
+            user_ids: whom to recommend for; None for everyone.
+            k: length of the lists; the catalogue at most.
+            filters: what they may hold.
 
         Raises:
-            UnknownId: a user that is not in the run.
+            UnknownId: a user or an item that is not in the run.
+            InputError: a filter names a column that is not there, or ``k`` is not positive.
         """
-        dataset = self.assembly.dataset
-        users = (
-            np.arange(len(dataset.users), dtype=np.int32)
-            if user_ids is None
-            else dataset.users.numbers(user_ids)
-        )
-        return rank_all(
-            self.scorer, users, dataset.known("recommend"), k, progress_label="Recommending"
-        )
+        known = self.assembly.dataset.known("recommend")
+        request = ListRequest.for_users(self.catalogue, known, user_ids, k, filters)
+        return request.answered_by(self.scorer)
 
-    def recommend_for_history(self, item_ids: list[str], k: int) -> RankedItems:
+    def recommend_for_history(
+        self, item_ids: Sequence[str], k: int, filters: Filters = NO_FILTERS
+    ) -> RankedItems:
         """The best ``k`` items after a bare history, oldest first, of someone without a token.
 
         Of a repeated item the newest place counts.
 
         Raises:
             UnknownId: an item that is not in the run.
-            InputError: the history is empty.
+            InputError: the history is empty, a filter names a column that is not there, or ``k`` is
+                not positive.
         """
-        if not item_ids:
-            raise InputError("the history is empty; give at least one item id")
-        dataset = self.assembly.dataset
-        numbers = newest_once(dataset.items.numbers(item_ids).tolist())
-        history = Interactions.from_lists([numbers], len(dataset.items))
-        nobody = np.array([-1], dtype=np.int32)
-        items, scores = top_k(self.scorer.score(nobody, history), history, k)
-        return RankedItems(nobody, items, scores)
+        request = ListRequest.for_histories(self.catalogue, [item_ids], k, filters)
+        return request.answered_by(self.scorer)
 
 
 def save_model(folder: Path, scorer: ModelScorer) -> None:

@@ -9,6 +9,8 @@ from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length, write_lists
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.catalogue import Filters
+from cllm4rec.recommender.requests import NO_FILTERS
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, is_sealed, refuse_inside_run
 
@@ -20,6 +22,7 @@ def recommend(
     history: list[str] | None = None,
     k: int = 10,
     out: Path | None = None,
+    filters: Filters = NO_FILTERS,
 ) -> dict[str, Any]:
     """Recommend with a trained run.
 
@@ -30,6 +33,7 @@ def recommend(
         history: item ids, oldest first, of someone the run does not know.
         k: length of each list; the whole catalogue at most.
         out: top-k file to write (Parquet); not for a history.
+        filters: what the lists may hold.
 
     Returns:
         ``users`` and ``k``, and either ``out`` or the lists themselves under ``recommendations``.
@@ -39,7 +43,8 @@ def recommend(
         UnknownId: a user or an item that is not in the run's data, or a user of whom no
             positive interaction is known. Users whom the split left out get lists from their
             history.
-        InputError: ``out`` is a folder or lies in a run, or ``k`` is not positive.
+        InputError: ``out`` is a folder or lies in a run, ``k`` is not positive, or a filter names a
+            column that is not there.
     """
     require_trained(run)
     if out is not None:
@@ -50,16 +55,19 @@ def recommend(
     recommender = Recommender.load(run.path)
     k = list_length(k, len(recommender.assembly.dataset.items))
     if history is not None:
-        ranked = recommender.recommend_for_history(history, k)
+        ranked = recommender.recommend_for_history(history, k, filters)
         return {"k": k, "recommendations": _lists(recommender, ranked, ["history"])}
     dataset = recommender.assembly.dataset
     if users is None:
         if out is None:
             raise InputError("lists for every user need a file; give --out FILE.parquet")
-        ranked = BatchScorer(recommender.scorer).ranked(Audience.of_run(dataset), k)
+        if filters == NO_FILTERS:
+            ranked = BatchScorer(recommender.scorer).ranked(Audience.of_run(dataset), k)
+        else:
+            ranked = recommender.recommend(None, k, filters)
     else:
         users = list(dict.fromkeys(users))
-        ranked = recommender.recommend(users, k)
+        ranked = recommender.recommend(users, k, filters)
         if out is None:
             return {
                 "users": len(users),

@@ -1,0 +1,176 @@
+"""``recommend`` and ``similar``: lists for people, and items near another."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cllm4rec.cli.options import run_option, type_of_path
+from cllm4rec.cli.output import output_option
+from cllm4rec.errors import InputError
+from cllm4rec.run import RunDir
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--where``, ``--include``, ``--exclude`` and ``--seen``."""
+    for option in (
+        click.option("--seen", is_flag=True, help="List items of the history too."),
+        click.option(
+            "--exclude", type=type_of_path, metavar="FILE", help="Not these items; one id per line."
+        ),
+        click.option(
+            "--include",
+            type=type_of_path,
+            metavar="FILE",
+            help="Only these items; one id per line.",
+        ),
+        click.option(
+            "--where",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Only items with this value in a column of items.*; may be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def filters_given(
+    where: Sequence[str], include: Path | None, exclude: Path | None, seen: bool
+) -> Any:
+    """The filters that the options ask for."""
+    from cllm4rec.recommender.catalogue import Filters
+
+    wanted: dict[str, str] = {}
+    for pair in where:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--where {pair!r} is not KEY=VALUE, such as genres=Comedy")
+        if name in wanted:
+            raise click.UsageError(f"--where {name} is given twice; an item has to meet each KEY")
+        wanted[name] = value
+    return Filters(_ids(include), _ids(exclude), wanted or None, seen)
+
+
+def _ids(file: Path | None) -> list[str] | None:
+    """The ids in a file, one per line; blank lines aside."""
+    if file is None:
+        return None
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no UTF-8 text"
+        raise InputError(f"cannot read ids from {file}: {reason}; one id per line") from None
+    return [line.removesuffix("\r") for line in lines if line.strip()]
+
+
+@click.command()
+@run_option
+@click.option("--all", "everyone", is_flag=True, help="For every user of the run.")
+@click.option("--users", is_flag=True, help="For the users whose IDS follow.")
+@click.option("--history", is_flag=True, help="For someone who had the items whose IDS follow.")
+@click.option(
+    "--histories",
+    type=type_of_path,
+    metavar="FILE",
+    help="For everyone in this Parquet file: user_id, item_id, timestamp or position.",
+)
+@click.argument("ids", nargs=-1)
+@click.option(
+    "--k", type=click.IntRange(min=1), default=10, metavar="N", help="How many items. [10]"
+)
+@click.option(
+    "--out",
+    type=type_of_path,
+    metavar="PATH",
+    help="Top-k FILE.parquet to write; with --all or --histories also a folder of shards.",
+)
+@click.option(
+    "--shard-users",
+    type=click.IntRange(min=1),
+    default=10_000,
+    metavar="N",
+    help="Users of one shard of the folder. [10000]",
+)
+@filter_options
+@output_option
+def recommend(
+    run: RunDir,
+    everyone: bool,
+    users: bool,
+    history: bool,
+    histories: Path | None,
+    ids: tuple[str, ...],
+    k: int,
+    out: Path | None,
+    shard_users: int,
+    **filters: Any,
+) -> dict[str, Any]:
+    """Recommend for users, or from a bare history.
+
+    A folder of shards is for any number of users: memory stays bounded, a killed call goes on when
+    it is repeated, and under torchrun the shards are divided among the processes.
+
+    \b
+    Examples:
+        cllm4rec recommend --run RUN --all --k 100 --out topk.parquet
+        cllm4rec recommend --run RUN --all --k 100 --out FOLDER
+        cllm4rec recommend --run RUN --histories new.parquet --out FOLDER
+        cllm4rec recommend --run RUN --users 196 186
+        cllm4rec recommend --run RUN --history 50 181 174
+        cllm4rec recommend --run RUN --users 196 --where genres=Comedy --exclude sold-out.txt
+
+    An id that begins with a dash comes after a bare `--`.
+    """  # noqa: D301
+    many = everyone or histories is not None
+    if everyone + users + history + (histories is not None) != 1:
+        raise click.UsageError(
+            "give exactly one of --all, --users IDS, --history IDS and --histories FILE"
+        )
+    if many == bool(ids):
+        raise click.UsageError("--users and --history need IDS, --all and --histories take none")
+    if many and out is None:
+        raise click.UsageError(f"{'--all' if everyone else '--histories'} needs --out PATH")
+    if histories is not None and out is not None and out.suffix == ".parquet":
+        raise click.UsageError("--histories writes a folder of shards; give --out FOLDER")
+    if history and out is not None:
+        raise click.UsageError("--out is for users; a bare --history is printed")
+    wanted = filters_given(**filters)
+    if many and out is not None and out.suffix != ".parquet" and any(filters.values()):
+        raise click.UsageError("filters go into one file or the terminal; give --out FILE.parquet")
+    from cllm4rec.stages.batch import recommend_batch
+    from cllm4rec.stages.recommend import recommend as stage
+
+    if many and out is not None and out.suffix != ".parquet":
+        return recommend_batch(run, out=out, k=k, histories=histories, shard_users=shard_users)
+    given = list(ids)
+    return stage(
+        run,
+        users=given if users else None,
+        history=given if history else None,
+        k=k,
+        out=out,
+        filters=wanted,
+    )
+
+
+@click.command()
+@run_option
+@click.argument("items", nargs=-1, required=True, metavar="ITEM...")
+@click.option(
+    "--k", type=click.IntRange(min=1), default=10, metavar="N", help="How many items. [10]"
+)
+@output_option
+def similar(run: RunDir, items: tuple[str, ...], k: int) -> dict[str, Any]:
+    """Items that the model places near others.
+
+    Scores are cosines of the items' embeddings.
+
+    \b
+    Example:
+        cllm4rec similar --run RUN 50 181 --k 5
+    """  # noqa: D301
+    from cllm4rec.stages.similar import similar as stage
+
+    return stage(run, list(items), k=k)

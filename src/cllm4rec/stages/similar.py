@@ -1,0 +1,46 @@
+"""similar: the items that a model places near others."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.ranking import list_length
+from cllm4rec.recommender.catalogue import Catalogue
+from cllm4rec.recommender.intact import verified_record
+from cllm4rec.recommender.similar import SimilarItems
+from cllm4rec.run import RunDir
+from cllm4rec.stages.recommend import require_trained
+
+
+def similar(run: RunDir, items: Sequence[str], *, k: int = 10) -> dict[str, Any]:
+    """The items nearest to each of some items, by the cosine of their embeddings.
+
+    Args:
+        run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
+        items: external ids, of which a repeated one counts once.
+        k: length of each list; the whole catalogue at most.
+
+    Returns:
+        ``k``, and under ``similar`` a list for each item, nearest first.
+
+    Raises:
+        RunError: the run is not trained.
+        IntegrityError: a file of the model or of its data is not what was written.
+        UnknownId: an item that the run does not know.
+        InputError: ``k`` is not positive.
+    """
+    require_trained(run)
+    verified_record(run.path)
+    dataset = Dataset.open(run.path / "data")
+    catalogue = Catalogue(dataset)
+    k = list_length(k, len(dataset.items))
+    wanted = dict(zip(items, catalogue.item_numbers(items), strict=True))
+    neighbours = SimilarItems.of_model(run.path, len(dataset.users))
+    found = {}
+    for item_id, number in wanted.items():
+        nearest = zip(*neighbours.to(number, k), strict=True)
+        found[item_id] = [
+            {"rank": rank, **catalogue.named(item), "score": score}
+            for rank, (item, score) in enumerate(nearest, start=1)
+        ]
+    return {"k": k, "similar": found}

@@ -1,0 +1,127 @@
+"""The same question by Python, command line and HTTP has one answer."""
+
+import json
+
+import pytest
+
+from cllm4rec import CLLM4Rec, progress
+from cllm4rec.cli import main
+from cllm4rec.data.dataset import Dataset
+
+FILTERS = [
+    {},
+    {"seen": True},
+    {"where": {"genre": "genre 1"}},
+    {"where": {"genre": "genre 1", "year": "1999", "kind": "tale"}, "seen": True},
+    {"exclude": [3, 4, 5, 6, 7, 8]},
+    {"include": range(10, 40), "exclude": [12, 30], "where": {"genre": "genre 0"}},
+    {"include": []},
+]
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    with progress.quiet():
+        return CLLM4Rec.load(run)
+
+
+@pytest.fixture(scope="module")
+def dataset(run):
+    return Dataset.open(run / "data")
+
+
+@pytest.fixture
+def cli(capsys, tmp_path, run):
+    """Asks the program; filters as of the other two doors."""
+
+    def ask(command, *arguments, **filters):
+        options = [f"--where={name}={value}" for name, value in filters.get("where", {}).items()]
+        for name in ("include", "exclude"):
+            if name in filters:
+                (tmp_path / name).write_text("\n".join(filters[name]))
+                options += [f"--{name}", str(tmp_path / name)]
+        options += ["--seen"] if filters.get("seen") else []
+        given = [command, "--run", str(run), "--json", *options, *map(str, arguments)]
+        with pytest.raises(SystemExit) as exit_:
+            main(given)
+        out, err = capsys.readouterr()
+        assert exit_.value.code == 0, err
+        return json.loads(out)
+
+    return ask
+
+
+def pairs(items):
+    return [(item["item_id"], pytest.approx(item["score"], abs=1e-4)) for item in items]
+
+
+@pytest.mark.parametrize("filters", FILTERS)
+def test_lists_of_users_and_of_a_history(client, model, cli, dataset, filters):
+    filters = dict(filters)
+    for name in filters.keys() & {"include", "exclude"}:
+        filters[name] = dataset.items.ids(list(filters[name]))
+    users, history = dataset.users.ids([3, 0]), dataset.items.ids([4, 1, 4, 9])
+    by_python = model.recommend(users, 8, **filters)
+    by_cli = cli("recommend", "--k", 8, "--users", *users, **filters)["recommendations"]
+    by_http = client.post("/v1/recommend", json={"users": users, "k": 8, **filters}).json()
+    for user, result in zip(users, by_http["results"], strict=True):
+        assert by_python[user] == pairs(result["items"])
+        assert by_python[user] == pairs(by_cli[user])
+    after = model.recommend_for_history(history, 8, **filters)
+    body = {"histories": [history], "k": 8, **filters}
+    assert after == pairs(client.post("/v1/recommend", json=body).json()["results"][0]["items"])
+    assert after == pairs(
+        cli("recommend", "--k", 8, "--history", *history, **filters)["recommendations"]["history"]
+    )
+    assert bool(after) == (filters.get("include") != [])
+
+
+def test_filters_leave_only_what_they_name(model, dataset):
+    user = dataset.users.id(3)
+    genres = dataset.texts.item_attributes["genre"]
+    everything = dict(model.recommend([user], 10**6)[user])
+    some = dict(model.recommend([user], 10**6, where={"genre": "genre 1"})[user])
+    wanted = {id for id in everything if genres[dataset.items.number(id)][0].startswith("genre 1|")}
+    assert 0 < len(some) < len(everything)
+    assert some.keys() == wanted
+    assert all(everything[item] == pytest.approx(score, abs=1e-5) for item, score in some.items())
+    seen = dict(model.recommend([user], 10**6, seen=True)[user])
+    assert len(seen) == len(dataset.items) > len(everything)
+
+
+def test_everyone_into_a_file_is_filtered_too(model, dataset, cli, tmp_path):
+    from cllm4rec.ranking import RankedItems
+
+    out = tmp_path / "lists.parquet"
+    where = {"genre": "genre 1"}
+    cli("recommend", "--all", "--k", 5, "--out", out, where=where)
+    ranked = RankedItems.read(out, dataset.users, dataset.items, 5)
+    user = dataset.users.id(7)
+    listed = [item for item, _ in model.recommend([user], 5, where=where)[user]]
+    row = list(ranked.users).index(7)
+    assert dataset.items.ids([item for item in ranked.items[row] if item >= 0]) == listed
+
+
+def test_similar_items(client, model, cli, dataset):
+    item = dataset.items.id(7)
+    by_python = model.similar(item, k=6)
+    assert len(by_python) == 6
+    assert item not in dict(by_python)
+    http = client.get("/v1/similar", params={"item_id": item, "k": 6}).json()
+    assert by_python == pairs(http["items"])
+    assert by_python == pairs(cli("similar", item, "--k", 6)["similar"][item])
+    assert len(model.similar(item, k=10**6)) == len(dataset.items) - 1
+
+
+def test_a_filter_that_cannot_be_is_refused_by_all_in_the_same_words(
+    client, model, run, dataset, capsys
+):
+    user = dataset.users.id(3)
+    with pytest.raises(Exception, match="items have no column 'colour'; there are:") as refused:
+        model.recommend([user], where={"colour": "red"})
+    answer = client.post("/v1/recommend", json={"users": [user], "where": {"colour": "red"}})
+    assert (answer.status_code, answer.json()["error"]) == (422, str(refused.value))
+    with pytest.raises(SystemExit) as exit_:
+        main(["recommend", "--run", str(run), "--where", "colour=red", "--users", user])
+    assert exit_.value.code == 2
+    assert str(refused.value) in capsys.readouterr().err

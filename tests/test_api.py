@@ -56,8 +56,31 @@ def test_lists_come_as_a_table_that_frames_are_made_of(fitted):
     table = model.recommend_table(users, k=5)
     assert list(table.to_pandas().itertuples(index=False, name=None)) == expected
     assert pl.from_arrow(table).rows() == expected
+    only = model.recommend_table(users, k=5, include=dataset.items.ids([0, 1]), seen=True)
+    assert set(only.column("item_id").to_pylist()) == set(dataset.items.ids([0, 1]))
+    with pytest.raises(InputError, match="users"):
+        model.recommend_table("196")
     everyone = model.recommend_table(k=1)
     assert everyone.column("user_id").to_pylist() == dataset.users.external.to_pylist()
+
+
+def test_a_user_below_the_minimum_is_answered_from_the_history(fitted, tmp_path):
+    model, dataset = fitted
+    kept, items = dataset.users.id(4), dataset.items.ids([3, 1, 2])
+    log = [
+        (user, item)
+        for user in dataset.users.ids(range(40))
+        for item in dataset.items.ids(dataset.interactions.of(dataset.users.number(user)))
+    ]
+    log += [("few", item) for item in items]
+    frame = pl.DataFrame(log, schema=["user_id", "item_id"], orient="row")
+    again = CLLM4Rec(model.request, run=tmp_path / "run")
+    with progress.quiet():
+        again.fit(Dataset.from_frames(frame))
+    assert again.recommend(["few"], k=5)["few"] == again.recommend_for_history(items, k=5)
+    out = tmp_path / "lists.parquet"
+    recommend(RunDir(tmp_path / "run"), users=["few", kept], k=5, out=out)
+    assert pq.read_table(out).column("user_id").to_pylist() == ["few"] * 5 + [kept] * 5
 
 
 def test_k_is_cut_to_the_catalogue_and_none_is_refused(fitted):

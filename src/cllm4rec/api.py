@@ -185,7 +185,16 @@ class CLLM4Rec:
         )
         return [(dataset.items.id(reason.item), reason.effect) for reason in found[0]]
 
-    def recommend_table(self, users: Sequence[str] | None = None, k: int = 10) -> pa.Table:
+    def recommend_table(
+        self,
+        users: Sequence[str] | None = None,
+        k: int = 10,
+        *,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        where: Mapping[str, str] | None = None,
+        seen: bool = False,
+    ) -> pa.Table:
         """As :meth:`recommend`, as an Arrow table ``user_id, item_id, rank, score``.
 
         pandas, polars and DuckDB read it: ``table.to_pandas()``, ``polars.from_arrow(table)``.
@@ -193,15 +202,21 @@ class CLLM4Rec:
         Args:
             users: whom to recommend for; None for every user of the data.
             k: length of each list.
+            include: as of :meth:`recommend`, and so are the other filters.
+            exclude: items that may not be listed.
+            where: values that attributes must have.
+            seen: whether items of the user's history may be listed.
 
         Raises:
-            UnknownId: a user that is not in the data.
-            InputError: ``k`` is not positive.
+            UnknownId: a user or an item that is not in the data.
+            InputError: as of :meth:`recommend`.
         """
         recommender = self._fitted()
         dataset = recommender.assembly.dataset
-        ids = dataset.users.external if users is None else list(users)
-        ranked = recommender.recommend(None if users is None else ids, self._length(k))
+        asked = None if users is None else id_list("users", users)
+        filters = filters_of(include, exclude, where, seen)
+        ranked = recommender.recommend(asked, k, filters)
+        ids = dataset.users.external if asked is None else asked
         return list_table(ids, ranked.items, ranked.scores, dataset.items)
 
     def recommend_all(

@@ -5,15 +5,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 INPUTS := pyproject.toml constraints.txt
+# Workers of pytest. A file's tests stay together, since they share what its fixtures made; the files
+# that take longest begin (tests/support/selection.py).
+WORKERS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # The branches that need an accelerator, and the demo, are not among what `make test` can reach.
 COVERAGE_FLOOR := 95
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-demo lint type architecture docs check clean
+.PHONY: help setup demo quick test coverage test-demo lint type architecture docs check clean
 
 help:
 	@echo "make demo          the whole path on MovieLens-100K (sets itself up)"
+	@echo "make quick         the tests that train nothing and start no process: under a minute"
 	@echo "make test          every test but the demo (sets itself up)"
+	@echo "make coverage      make test, with the lines that no test reaches; what CI runs"
 	@echo "make test-demo     the demo, as a test"
 	@echo "make check         lint, types, architecture, tests"
 	@echo "make lint | type | architecture | docs | setup | clean"
@@ -40,8 +46,14 @@ setup: $(VENV)/.is-set-up
 demo: $(VENV)/.demo-is-set-up
 	$(BIN)/cllm4rec demo --run runs/demo
 
+quick: setup
+	$(PYTEST) -m quick
+
 test: setup
-	$(BIN)/python -m pytest -m "not demo" --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+	$(PYTEST) -m "not demo"
+
+coverage: setup
+	$(PYTEST) -m "not demo" --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
 test-demo: setup
 	$(BIN)/python -m pytest -m demo

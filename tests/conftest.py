@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+# One thread for each worker of pytest-xdist, and for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks
@@ -13,6 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+
+from support.once import made_once
+from support.selection import ProcessGuard, is_quick, longest_first
 
 # Shapes in signatures are verified while the tests run and cost nothing in production.
 install_import_hook(
@@ -26,6 +31,7 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+settings.register_profile("quick", settings.get_profile("repeatable"), max_examples=20)
 settings.load_profile("repeatable")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -37,3 +43,24 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data at {SHARED_DATA.parent.name}/{SHARED_DATA.name}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory) -> Path:
+    """A Llama of two layers."""
+    from support.tiny_backbone import write_tiny_llama  # after the import hook
+
+    return made_once(tmp_path_factory, "backbone", write_tiny_llama)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr == "quick":
+        settings.load_profile("quick")
+        config.pluginmanager.register(ProcessGuard())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_quick(item):
+            item.add_marker("quick")
+    items.sort(key=longest_first)

@@ -1,9 +1,9 @@
 """A command loads what it needs: help and ``prepare`` answer before torch would be there."""
 
 import json
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import click
@@ -86,8 +86,10 @@ def test_the_package_loads_only_the_standard_library():
 
 def test_the_package_loads_in_no_time():
     def seconds() -> float:
-        started_at_s = time.perf_counter()
+        """Of the processor: others are at work on it while tests run."""
+        before = os.times()
         subprocess.run([sys.executable, "-c", "import cllm4rec"], check=True)
-        return time.perf_counter() - started_at_s
+        after = os.times()
+        return after.children_user + after.children_system - sum(before[2:4])
 
     assert min(seconds() for _ in range(3)) < 0.3

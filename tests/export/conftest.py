@@ -1,4 +1,4 @@
-"""A toy run and its export, made once."""
+"""A toy run and its export."""
 
 from pathlib import Path
 
@@ -8,14 +8,12 @@ from cllm4rec import progress
 from cllm4rec.export import export_run
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
-from support.tiny_backbone import write_tiny_llama
-from support.trained import train_toy_run
+from support.trained import small_run
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory) -> RunDir:
-    folder = tmp_path_factory.mktemp("exported")
-    return train_toy_run(folder, write_tiny_llama(folder / "backbone"))
+def run(tmp_path_factory, backbone: Path) -> RunDir:
+    return small_run(tmp_path_factory, backbone)
 
 
 @pytest.fixture(scope="session")

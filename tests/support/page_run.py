@@ -8,7 +8,6 @@ from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.train import train
 from support.input_folder import write_rows
-from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
 
 SCRIPT = "<script>alert('title')</script>"
@@ -33,7 +32,7 @@ def item_rows() -> list[dict[str, str | None]]:
     ]
 
 
-def make_page_run(folder: Path) -> RunDir:
+def make_page_run(folder: Path, backbone: Path) -> RunDir:
     """Prepare, train and evaluate; takes seconds."""
     source, run = folder / "source", RunDir(folder / "run")
     log = [
@@ -48,7 +47,7 @@ def make_page_run(folder: Path) -> RunDir:
     write_rows(source, "interactions", log)
     write_rows(source, "items", item_rows())
     config = toy_config(
-        write_tiny_llama(folder / "backbone"),
+        backbone,
         "finetune.epochs=1",
         "evaluate.baselines=['popularity', 'ease']",
     )

@@ -1,22 +1,106 @@
-"""A planted world, prepared and trained with a toy backbone, for tests outside ``stages``."""
+"""The toy runs of all suites. A test that needs other settings calls :func:`train_toy_run`.
+
+==============  ==================================================================================
+``planted``     400 users, 120 items; pretrained, finetuned and evaluated
+``small``       120 users, 80 items, as :func:`train_toy_run` has it; for the export and the benchmarks
+``served``      the same users, 60 items with attributes, pretrained; for the service
+``page``        titles that are HTML or missing; see :mod:`support.page_run`
+==============  ==================================================================================
+
+Each is trained once in a session (:mod:`support.once`); a worker has a copy of its own.
+"""
 
 from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
 from cllm4rec import progress
-from cllm4rec.data.sources.synthetic import write_planted_world
+from cllm4rec.config import Config
+from cllm4rec.data.sources.synthetic import PlantedWorld, write_planted_world
 from cllm4rec.run import RunDir
+from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.train import train
+from support.once import made_once, own_copy
+from support.page_run import make_page_run
 from support.toy_run import toy_config
+
+
+class Trained(NamedTuple):
+    world: PlantedWorld
+    source: Path
+    run: RunDir
+    config: Config
+
+
+def planted_run(factory: pytest.TempPathFactory, backbone: Path) -> Trained:
+    """The whole pipeline on the planted world."""
+    config = toy_config(backbone)
+
+    def make(folder: Path) -> None:
+        write_planted_world(folder / "source")
+        run = _train(folder, config)
+        with progress.quiet():
+            evaluate(run)
+
+    folder = own_copy(factory, made_once(factory, "planted-run", make))
+    world = write_planted_world(folder / "source")  # the same files once more
+    return Trained(world, folder / "source", RunDir(folder / "run"), config)
+
+
+def small_run(factory: pytest.TempPathFactory, backbone: Path) -> RunDir:
+    """A run that answers with user tokens and without."""
+
+    def make(folder: Path) -> None:
+        train_toy_run(folder, backbone, "finetune.user_token_dropout=0.5")
+
+    return RunDir(own_copy(factory, made_once(factory, "small-run", make)) / "run")
+
+
+def served_run(factory: pytest.TempPathFactory, backbone: Path) -> RunDir:
+    """Items have attributes to filter by."""
+    config = toy_config(backbone, "finetune.epochs=1", "finetune.user_token_dropout=0.5")
+
+    def make(folder: Path) -> None:
+        write_planted_world(folder / "source", users=120, items=60)
+        _describe(folder / "source" / "items.parquet")
+        _train(folder, config)
+
+    return RunDir(own_copy(factory, made_once(factory, "served-run", make)) / "run")
+
+
+def page_run(factory: pytest.TempPathFactory, backbone: Path) -> RunDir:
+    """What the web page has to get right."""
+
+    def make(folder: Path) -> None:
+        make_page_run(folder, backbone)
+
+    return RunDir(own_copy(factory, made_once(factory, "page-run", make)) / "run")
 
 
 def train_toy_run(folder: Path, backbone: Path, *overrides: str) -> RunDir:
     """Prepare and train in ``folder/run``; ``overrides`` are settings."""
     write_planted_world(folder / "source", users=120, items=80, genres=4)
     config = toy_config(backbone, "finetune.epochs=1", "pretrain.enabled=false", *overrides)
-    run = RunDir(folder / "run")
-    split = folder / "source" / "split.parquet"
+    return _train(folder, config)
+
+
+def _train(folder: Path, config: Config) -> RunDir:
+    source, run = folder / "source", RunDir(folder / "run")
     with progress.quiet():
-        prepare(folder / "source", run, split=split, protocol="paper", config=config)
+        prepare(source, run, split=source / "split.parquet", protocol="paper", config=config)
         train(run, config)
     return run
+
+
+def _describe(path: Path) -> None:
+    """Give the items attributes; a tale's ``kind`` stands in its text."""
+    items = pq.read_table(path)
+    numbers = range(len(items))
+    items = items.append_column("genre", pa.array([f"genre {n % 3}|of {n % 2}" for n in numbers]))
+    items = items.append_column("year", pa.array([1998 + n % 2 for n in numbers]))
+    items = items.append_column("kind", pa.array(["tale"] * len(items)))
+    pq.write_table(items, path)

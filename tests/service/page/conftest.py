@@ -1,19 +1,20 @@
 """One toy run, one browser and one served page for all tests of the page."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cllm4rec.run import RunDir
+from support import trained
 from support.browser import browser, chromium_path, watched_page
-from support.page_run import make_page_run
 from support.server import Server
 
 
 @pytest.fixture(scope="session")
-def page_run(tmp_path_factory) -> RunDir:
-    return make_page_run(tmp_path_factory.mktemp("page"))
+def page_run(tmp_path_factory, backbone: Path) -> RunDir:
+    return trained.page_run(tmp_path_factory, backbone)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 ==============  ==================================================================================
 ``planted``     400 users, 120 items; pretrained, finetuned and evaluated
-``small``       120 users, 80 items, as :func:`train_toy_run` has it; for the export and the benchmarks
+``small``       120 users, 80 items, as :func:`train_toy_run` has it; for the export
 ``served``      the same users, 60 items with attributes, pretrained; for the service
 ``page``        titles that are HTML or missing; see :mod:`support.page_run`
 ==============  ==================================================================================

@@ -182,3 +182,14 @@ def test_the_process_that_takes_requests_loads_no_torch():
         [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_a_killed_process_is_no_zombie_though_nobody_asks(run):
+    process = ScoringProcess(run)
+    status = Path(f"/proc/{process._process.pid}/stat")
+    os.kill(process._process.pid, signal.SIGKILL)
+    until_s = time.monotonic() + 10
+    while status.exists():
+        assert time.monotonic() < until_s, status.read_text()
+        time.sleep(0.01)
+    assert not process.alive

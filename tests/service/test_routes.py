@@ -1,12 +1,14 @@
 """Every route against the library: the service translates and adds nothing."""
 
 import json
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
 from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
+from cllm4rec.data.ids import IdMap
 from cllm4rec.ranking import top_k
 from cllm4rec.recommender.explain import reasons
 from cllm4rec.recommender.saved import Recommender
@@ -215,8 +217,8 @@ def test_metrics_name_routes_and_never_ids(client, served):
     client.get(f"/v1/items/{served.catalogue.ids[1]}")
     client.get("/v1/users/secret-user/history")
     page = client.get("/metrics").text
-    assert 'route="/v1/items/{item_id:path}",status="200"' in page
-    assert 'route="/v1/users/{user_id:path}/history",status="404"' in page
+    assert 'route="/v1/items/{item_id:any}",status="200"' in page
+    assert 'route="/v1/users/{user_id:any}/history",status="404"' in page
     assert "secret-user" not in page
     assert served.catalogue.ids[1] not in page
     for name in ("queue_tokens", "batch_documents_count", "shed_total", "tokens_total"):
@@ -250,3 +252,13 @@ def test_scores_of_a_history_do_not_depend_on_its_company(client, served):
         assert ids(alone) == ids(result)
         expected = [item["score"] for item in alone["items"]]
         assert [item["score"] for item in result["items"]] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("item_id", ["new\nline", "/a\n", "\n", "a/b"])
+def test_an_id_with_a_line_feed_is_found(client, served, monkeypatch, item_id):
+    find = IdMap._find
+    monkeypatch.setattr(IdMap, "_find", lambda ids, x: 3 if x == item_id else find(ids, x))
+    found = client.get(f"/v1/items/{quote(item_id, safe='')}").json()
+    assert found["item_id"] == served.catalogue.ids[3]
+    history = client.get(f"/v1/users/{quote(item_id, safe='')}/history").json()
+    assert len(history["items"]) == len(served.known.of(3))

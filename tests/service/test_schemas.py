@@ -25,3 +25,10 @@ def test_an_accepted_timestamp_is_no_bad_timestamp(tmp_path, timestamp):
 def test_a_timestamp_that_prepare_refuses_is_not_accepted(timestamp):
     with pytest.raises(ValidationError, match="timestamp"):
         feedback(timestamp)
+
+
+@pytest.mark.parametrize("user_id", [" ", "  ", "\t\n", "\u2003"])
+def test_feedback_of_nobody_is_refused(user_id):
+    with pytest.raises(ValidationError, match="blanks alone are no id"):
+        Interaction.model_validate({"user_id": user_id, "item_id": "i"})
+    assert Interaction.model_validate({"user_id": " u ", "item_id": "i"}).user_id == " u "

@@ -65,6 +65,8 @@ class ScoringProcess:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin, self._process.stdout
+        # Whenever it ends, somebody waits for it: none stays as a zombie.
+        threading.Thread(target=self._process.wait, name="scorer's end", daemon=True).start()
         try:
             hello = json.loads(_read(self._from))
         except ScorerGone:

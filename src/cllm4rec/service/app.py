@@ -87,6 +87,7 @@ def _parts(settings: ServiceSettings, holder: ModelHolder) -> Parts:
 def _lifespan(parts: Parts) -> Any:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(parts.newcomers.read, parts.feedback.path)
         parts.batcher.start()
         parts.feedback.start()
         loading = None

@@ -15,6 +15,7 @@ from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.explain import leave_one_out, reasons_from
 from cllm4rec.recommender.requests import ListRequest
 from cllm4rec.service.batching import MicroBatcher
+from cllm4rec.service.newcomers import Newcomers
 from cllm4rec.service.schemas import RecommendRequest
 from cllm4rec.service.served import Served
 from cllm4rec.service.settings import MAX_EXPLAINED
@@ -25,8 +26,8 @@ Reasons = list[list[list[dict[str, Any]]]]
 """Of every item of every list, as they cross the wire."""
 
 
-def request_of(body: RecommendRequest, served: Served) -> ListRequest:
-    """Look up what a request names.
+def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> ListRequest:
+    """Look up what a request names; users known from feedback alone are asked for by that.
 
     Raises:
         UnknownId: a user or an item that the run does not know.
@@ -35,7 +36,14 @@ def request_of(body: RecommendRequest, served: Served) -> ListRequest:
     filters = Filters(body.include, body.exclude, body.where, body.seen)
     if body.users is None:
         return ListRequest.for_histories(served.catalogue, body.histories or [], body.k, filters)
-    return ListRequest.for_users(served.catalogue, served.known, body.users, body.k, filters)
+    return ListRequest.for_users(
+        served.catalogue,
+        served.known,
+        body.users,
+        body.k,
+        filters,
+        newcomers.histories(body.users, served.dataset.users, served.catalogue.items),
+    )
 
 
 def lists(request: ListRequest, scores: NDArray[np.float32], rows: slice) -> list[Row]:

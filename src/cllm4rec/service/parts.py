@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fastapi import Request
@@ -11,6 +11,7 @@ from cllm4rec.errors import CLLM4RecError
 from cllm4rec.service.batching import MicroBatcher
 from cllm4rec.service.feedback import FeedbackLog
 from cllm4rec.service.metrics import ServiceMetrics
+from cllm4rec.service.newcomers import Newcomers
 from cllm4rec.service.served import ModelHolder
 from cllm4rec.service.settings import ServiceSettings
 
@@ -27,6 +28,7 @@ class Parts:
         batcher: where requests meet.
         feedback: the log of what happened.
         metrics: the counters.
+        newcomers: whom feedback alone knows.
         draining: whether it is shutting down.
         failed: why there will be no model; None while there may be.
         on_failure: called when the first load failed.
@@ -37,6 +39,7 @@ class Parts:
     batcher: MicroBatcher
     feedback: FeedbackLog
     metrics: ServiceMetrics
+    newcomers: Newcomers = field(default_factory=Newcomers)
     draining: bool = False
     failed: CLLM4RecError | None = None
     on_failure: Callable[[], None] = lambda: None

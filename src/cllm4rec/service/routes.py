@@ -3,9 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
 from cllm4rec.data.ids import IdMap
+from cllm4rec.data.interactions import newest_once
 from cllm4rec.errors import CLLM4RecError, UnknownId
 from cllm4rec.service import asking, schemas
 from cllm4rec.service.answers import encoded
@@ -18,6 +20,21 @@ from cllm4rec.service.type_ahead import users_with
 LARGE = 2_000
 """List entries above which an answer is written outside the event loop."""
 
+
+class _Anything(Convertor[str]):
+    """Like ``path``, and line feeds: an id is any text."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any", _Anything())
+
 AnyId = Annotated[str, Path(max_length=512)]
 
 
@@ -29,7 +46,7 @@ def routes(parts: Parts) -> APIRouter:
     async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
         """The best items for known users, or after bare histories."""
         served = parts.holder.current
-        question = request_of(body, served)
+        question = request_of(body, served, parts.newcomers)
         until_s = asking.deadline(parts.settings.deadline_s)
 
         async def answer() -> tuple[Any, Any]:
@@ -45,7 +62,7 @@ def routes(parts: Parts) -> APIRouter:
     async def compare(body: schemas.RecommendRequest) -> Response:
         """The same question answered by EASE, the baseline to beat; fitted at the first call."""
         served = parts.holder.current
-        question = request_of(body, served)
+        question = request_of(body, served, parts.newcomers)
         if len(question.users) != 1:
             raise HTTPException(422, "compare takes one user or one history at a time")
         rows, reasons = await off_loop(asking.compared, question, served, body.explain)
@@ -72,7 +89,7 @@ def routes(parts: Parts) -> APIRouter:
         found = served.type_ahead.search(query.query, query.limit)
         return {"items": [served.catalogue.named(item) for item in found]}
 
-    @router.get("/items/{item_id:path}", response_model=schemas.ItemResponse, responses=NOT_FOUND)
+    @router.get("/items/{item_id:any}", response_model=schemas.ItemResponse, responses=NOT_FOUND)
     def item(item_id: AnyId) -> dict[str, Any]:
         """All that is known of one item."""
         served = parts.holder.current
@@ -91,12 +108,19 @@ def routes(parts: Parts) -> APIRouter:
         return {"users": users_with(users, query.query, query.limit)}
 
     @router.get(
-        "/users/{user_id:path}/history", response_model=schemas.ItemsResponse, responses=NOT_FOUND
+        "/users/{user_id:any}/history",
+        response_model=schemas.ItemsResponse,
+        responses=NOT_FOUND,
     )
     def history(user_id: AnyId) -> dict[str, Any]:
-        """What a known user has had, oldest first."""
+        """What a user has had, oldest first: by the data, or by feedback alone."""
         served = parts.holder.current
-        numbers = served.known.of(_found(served.dataset.users, user_id)).tolist()
+        users, catalogue = served.dataset.users, served.catalogue
+        given = parts.newcomers.histories([user_id], users, catalogue.items).get(user_id)
+        if given is not None:
+            numbers = newest_once(catalogue.item_numbers(given))
+        else:
+            numbers = served.known.of(_found(users, user_id)).tolist()
         return {"items": [served.catalogue.named(number) for number in numbers]}
 
     @router.post("/feedback", status_code=202, response_model=schemas.AcceptedResponse)
@@ -104,7 +128,9 @@ def routes(parts: Parts) -> APIRouter:
         """Keep interactions for the next training; answered when they are on the disk."""
         catalogue = parts.holder.current.catalogue
         catalogue.item_numbers([interaction.item_id for interaction in body.interactions])
-        await parts.feedback.append(rows_of(body.interactions))
+        rows = rows_of(body.interactions)
+        await parts.feedback.append(rows)
+        parts.newcomers.add(rows)
         parts.metrics.feedback.inc(len(body.interactions))
         return {"accepted": len(body.interactions)}
 

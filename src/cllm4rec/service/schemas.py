@@ -2,7 +2,14 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from cllm4rec.data.timestamps import MAX_TIMESTAMP
 from cllm4rec.service.settings import MAX_ASKED, MAX_HISTORY, MAX_K
@@ -55,11 +62,17 @@ class RecommendRequest(_Strict):
         return self
 
 
+def _said(user_id: str) -> str:
+    if not user_id.strip():
+        raise ValueError("blanks alone are no id")
+    return user_id
+
+
 class Interaction(_Strict):
     """Something that happened."""
 
-    user_id: Id
-    """Need not be known."""
+    user_id: Annotated[Id, AfterValidator(_said)]
+    """Need not be known; blanks alone are no id."""
     item_id: Id
     """An item of the catalogue."""
     timestamp: Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)] | None = None

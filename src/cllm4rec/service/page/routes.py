@@ -148,7 +148,7 @@ async def _listed(user: str, parts: Parts, served: Served) -> tuple[list[dict[st
     """A known user's recommendations for the template, or why there are none."""
     try:
         body = RecommendRequest(users=[user], k=LISTED)
-        question = request_of(body, served)
+        question = request_of(body, served, parts.newcomers)
         until_s = asking.deadline(parts.settings.deadline_s)
         parts.batcher.refuse_if_full()
         rows = await asking.ranked(question, served, parts.batcher, until_s)

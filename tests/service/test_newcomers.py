@@ -1,0 +1,82 @@
+"""Users known from feedback alone are answered from that history."""
+
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+
+from cllm4rec.data.ids import IdMap
+from cllm4rec.service import ServiceSettings, create_app, newcomers
+from cllm4rec.service.newcomers import Newcomers
+
+USERS, ITEMS = IdMap.from_ids(["known"], "user"), IdMap.from_ids("abcdef", "item")
+
+
+def row(user, item, timestamp=1):
+    return {"user_id": user, "item_id": item, "timestamp": timestamp}
+
+
+def recommended(client, **body):
+    return client.post("/v1/recommend", json=body)
+
+
+def ids_of(result):
+    return [item["item_id"] for item in result["items"]]
+
+
+@pytest.fixture
+def keep(tmp_path, run, holder):
+    settings = ServiceSettings(run=run, feedback=tmp_path, max_wait_ms=60_000)
+
+    def start():
+        return TestClient(create_app(settings, holder))
+
+    return start
+
+
+def test_a_user_of_feedback_alone_is_answered_from_it_now_and_after_a_restart(keep, holder):
+    ids = holder.current.catalogue.ids
+    had = [ids[4], ids[9], ids[4]]
+    with keep() as client:
+        assert recommended(client, users=["new"]).status_code == 422
+        rows = [row("new", item, 100 + at) for at, item in enumerate(had)]
+        assert client.post("/v1/feedback", json={"interactions": rows}).status_code == 202
+        users = [holder.current.dataset.users.id(3), "new"]
+        known, new = recommended(client, users=users, k=7).json()["results"]
+        (wanted,) = recommended(client, histories=[had], k=7).json()["results"]
+        assert new["user_id"] == "new"
+        assert ids_of(new) == ids_of(wanted)
+        (alone,) = recommended(client, users=users[:1], k=7).json()["results"]
+        assert ids_of(known) == ids_of(alone)
+        history = client.get("/v1/users/new/history").json()["items"]
+        assert [item["item_id"] for item in history] == [ids[9], ids[4]]
+        assert client.get("/v1/users/nobody/history").status_code == 404
+    with keep() as client:
+        (again,) = recommended(client, users=["new"], k=7).json()["results"]
+        assert ids_of(again) == ids_of(wanted)
+
+
+def test_whom_the_model_knows_is_no_newcomer_and_foreign_items_are_left_out():
+    held = Newcomers()
+    held.add([row("known", "a"), row("x", "b", 5), row("x", "a", 3), row("x", "z", 4)])
+    assert held.histories(["known", "x", "y"], USERS, ITEMS) == {"x": ["a", "b"]}
+    held.add([row("only", "z")])
+    assert held.histories(["only"], USERS, ITEMS) == {}
+
+
+def test_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(newcomers, "MOST_ROWS", 4)
+    monkeypatch.setattr(newcomers, "MOST_ITEMS", 2)
+    held = Newcomers()
+    held.add(row("x", item, at) for at, item in enumerate("abc"))
+    held.add([row("y", "a"), row("z", "b"), row("x", "a", 0), row("w", "c")])
+    found = held.histories("wxyz", USERS, ITEMS)
+    assert found == {"w": ["c"], "x": ["a", "c"], "z": ["b"]}
+
+
+def test_lines_that_are_no_feedback_are_passed_over(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(json.dumps(row("x", "a")).encode() + b'\n{"user_id": 1}\n[]\nnull\n\xff\n')
+    held = Newcomers()
+    held.read(log)
+    assert held.histories(["x"], USERS, ITEMS) == {"x": ["a"]}

@@ -97,7 +97,7 @@ def test_a_saved_model_holds_the_prior_it_was_trained_beside(trained, scorer):
     assert record["prior"] == scorer.prior.settings == trained.run.info("finetune")["prior"]
     assert record["blend"] == scorer.share == trained.run.info("finetune")["blend"]
     names = {path.name for path in trained.run.file("model").iterdir()}
-    assert names == {"model.json", "model.safetensors", "prior.safetensors"}
+    assert names == {"model.json", "model.safetensors", "prior.safetensors", "sha256.json"}
     loaded = Recommender.load(trained.run.path).scorer
     users = np.arange(4, dtype=np.int32)
     known = scorer.assembly.dataset.known("test").rows(users)

@@ -1,7 +1,7 @@
 """The authors' training path beside ours: the same documents, backbone and losses, in turns.
 
 Both take a GPT-2 of 12 layers and 768 numbers with random weights, frozen, and no skip, projection
-or prior: the paper's model. Theirs is `tests/reference/authors_training.py`, ours what
+or linear model: the paper's model. Theirs is `tests/reference/authors_training.py`, ours what
 ``--config paper`` trains. First the losses of both must agree on the same weights, ours in float32;
 then each stage's documents are trained on by either in turns, so that noise hits both alike.
 Operations by formula, and the machine's best matrix product, say what we could gain at most.

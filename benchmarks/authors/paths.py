@@ -7,20 +7,24 @@ from typing import Any
 import torch
 from transformers import GPT2Model
 
-from cllm4rec.assembly import Assembly
 from cllm4rec.config import request_of, resolve
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.content import build_content_corpus
 from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.backbone import quiet_transformers
+from cllm4rec.models.build import collaborative_llm, content_llm
+from cllm4rec.models.embedding import TokenEmbedding
+from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.pretrained import find_backbone
+from cllm4rec.models.randomness import seeded
+from cllm4rec.start.initial import initial_values
+from cllm4rec.tasks import task_for
+from cllm4rec.tasks.held_out import HeldOutObjective
+from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
 from cllm4rec.tokens.tokenizer import WordTokenizer
-from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
-from cllm4rec.training.randomness import seeded
-from cllm4rec.training.recommendation import FinetuneObjective
 from cllm4rec.training.stream import stream
 from reference import authors_training as theirs
 
@@ -47,40 +51,44 @@ class Ours:
     ) -> None:
         request = request_of("paper", [f'backbone.name="{backbone}"', *given])
         config = resolve(request, newest_held_out=False)
-        self.assembly = assembly = Assembly.load(config, dataset)
-        start = assembly.warm_start()
-        self.tables = start.collaborative, start.content
-        train, space, prompts = dataset.part("train"), assembly.space, assembly.prompts
-        common = train, space, prompts, config.corpus, config.seed
-        content = build_content_corpus(
-            dataset.texts, space, assembly.tokenizer, prompts, config.corpus, scratch / "corpus"
+        lm = LanguageModel.load(config)
+        task = task_for(config, lm, len(dataset.users), len(dataset.items))
+        self.space = space = task.space
+        start = initial_values(dataset, config, lm, space.num_users)
+        self.tables = (
+            (start.collaborative_users, start.collaborative),
+            (start.content_users, start.content),
         )
-        collaborative = assembly.collaborative_llm(start)
-        rec = assembly.rec_llm(start.collaborative)
+        words = build_content_corpus(
+            dataset.texts, space, lm.tokenizer, task.prompts, config.corpus, scratch / "corpus"
+        )
+        common = dataset.part("train"), space, task.prompts, config.corpus, config.seed
+        content = content_llm(lm, config, *self.tables[1], words.vocabulary())
+        collaborative, recommending = (collaborative_llm(lm, config, *self.tables[0]) for _ in "12")
         # Theirs ranks items without a training interaction too.
-        collaborative.cold.zero_()
-        rec.cold.zero_()
-        language = {"batch_tokens": config.pretrain.batch_tokens, "seed": config.seed}
-        weight = config.pretrain.mutual_weight
+        all_items = torch.zeros(space.num_items)
+        fixed = [TokenEmbedding.of_tables(lm.words, *tables) for tables in self.tables]
+        language: dict[str, Any] = {
+            "mutual_weight": config.pretrain.mutual_weight,
+            "batch_tokens": config.pretrain.batch_tokens,
+            "seed": config.seed,
+        }
         self.objectives: dict[str, Any] = {
             "content": LanguageObjective(
-                assembly.content_llm(start.content, content.vocabulary()),
-                content,
-                start.collaborative,
-                mutual_weight=weight,
-                **language,
+                content, words, words_likelihood(content), fixed[0], **language
             ),
             "collaborative": LanguageObjective(
                 collaborative,
                 CollaborativeCorpus(*common),
-                start.content,
-                mutual_weight=weight,
+                items_likelihood(collaborative, all_items),
+                fixed[1],
                 **language,
             ),
-            "finetune": FinetuneObjective(
-                rec,
+            "finetune": HeldOutObjective(
+                recommending,
                 RecommendationCorpus(*common, holdout=config.finetune.holdout),
-                start.content,
+                all_items,
+                fixed[1],
                 mutual_weight=config.finetune.mutual_weight,
                 batch_users=config.finetune.batch_users,
                 batch_tokens=config.finetune.batch_tokens,
@@ -88,7 +96,7 @@ class Ours:
             ),
         }
         self.optimizers = {
-            name: adam(one.parameters(), learning_rate=1e-4, maps_rate=1.0, weight_decay=0.0)
+            name: adam(one.parameters(), learning_rate=1e-4, head_scale=1.0, weight_decay=0.0)
             for name, one in self.objectives.items()
         }
 
@@ -119,10 +127,8 @@ class Theirs:
     def __init__(self, ours: Ours, backbone: Path, *, joint: bool) -> None:
         with quiet_transformers():
             gpt2 = GPT2Model.from_pretrained(backbone, attn_implementation="eager")
-        users = ours.assembly.space.num_users
         self.collaborative, self.content = (
-            theirs.AuthorsModel(gpt2, table[:users], table[users:], joint=joint)
-            for table in ours.tables
+            theirs.AuthorsModel(gpt2, users, items, joint=joint) for users, items in ours.tables
         )
         self.ours = ours
         self.optimizers = {

@@ -40,7 +40,7 @@ def their_operations(path: Theirs, stage: str, drawn: Sequence[Any], shape: Shap
     lengths = [
         len(one.document.prompt) if once else len(one.prompt) + len(one.main) for one in documents
     ]
-    space, joint = path.ours.assembly.space, path.collaborative.joint
+    space, joint = path.ours.space, path.collaborative.joint
     candidates = space.num_words if stage == "content" else space.num_items
     if joint:
         candidates = space.size

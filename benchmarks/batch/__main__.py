@@ -17,9 +17,9 @@ from cllm4rec.cli.output import output_option
 @click.option("--users", type=click.IntRange(min=1), default=5_000, metavar="N", help="[5000]")
 @click.option("--items", type=click.IntRange(min=40), default=20_000, metavar="N", help="[20000]")
 @click.option("--k", type=click.IntRange(min=1), default=100, metavar="N", help="[100]")
-@click.option("--prior", is_flag=True, help="Blend in a linear prior: 4 · items² bytes more.")
+@click.option("--linear", is_flag=True, help="Blend in a linear model: 4 · items² bytes more.")
 @output_option
-def batch(users: int, items: int, k: int, prior: bool) -> dict[str, Any]:
+def batch(users: int, items: int, k: int, linear: bool) -> dict[str, Any]:
     """Batch scoring beside the bare backbone, in users per second.
 
     A synthetic catalogue and synthetic users with 20 items each; two layers of the default
@@ -28,7 +28,7 @@ def batch(users: int, items: int, k: int, prior: bool) -> dict[str, Any]:
     """
     from benchmarks.batch.scoring import measure_batch
 
-    return measure_batch(users=users, items=items, k=k, prior=prior)
+    return measure_batch(users=users, items=items, k=k, linear=linear)
 
 
 if __name__ == "__main__":

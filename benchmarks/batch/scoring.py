@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.batch.world import synthetic_scorer, write_synthetic_histories
+from benchmarks.batch.world import synthetic_recommender, write_synthetic_histories
 from cllm4rec import progress
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder
 from cllm4rec.run import sha256_file
 from cllm4rec.stages.batch import audience_of, score_shard
@@ -31,7 +31,7 @@ def measure_batch(
     history_items: int = 20,
     k: int = 100,
     depth: int = 2,
-    prior: bool = False,
+    linear: bool = False,
 ) -> dict[str, Any]:
     """Users per second of batch scoring and of the bare backbone, and their ratio.
 
@@ -41,7 +41,7 @@ def measure_batch(
         history_items: items of each history.
         k: length of the lists.
         depth: layers of the backbone.
-        prior: blend in a linear prior; its matrix takes ``4 · items²`` bytes.
+        linear: blend in a linear model; its matrix takes ``4 · items²`` bytes.
 
     Returns:
         ``users_per_s`` and ``tokens_per_s`` (without padding) from the histories file to
@@ -53,19 +53,19 @@ def measure_batch(
     with tempfile.TemporaryDirectory(prefix="cllm4rec-bench-") as name:
         folder = Path(name)
         with progress.task("Making the world"):
-            scorer = BatchScorer(synthetic_scorer(folder, items, depth=depth, prior=prior))
+            recommender = synthetic_recommender(folder, items, depth=depth, linear=linear)
             histories = folder / "histories.parquet"
             write_synthetic_histories(histories, users, items, history_items)
         started_at_s = time.perf_counter()
-        with audience_of(scorer.scorer.assembly, histories, folder / "out") as audience:
+        with audience_of(recommender, histories, folder / "out") as audience:
             out = ShardFolder(folder / "out", "", sha256_file(histories), k, SHARD_USERS, users)
             out.open()
             read_s = time.perf_counter() - started_at_s
-            _bare_s(scorer, audience, Shard(0, 0, min(users, 64)))  # warm: allocator and kernels
+            _bare_s(recommender, audience, Shard(0, 0, min(users, 64)))
             rows = []
             with progress.task("Scoring", total=users, unit="user") as task:
                 for shard in out.shards:
-                    rows.append(_both(scorer, audience, out, shard))
+                    rows.append(_both(recommender, audience, out, shard))
                     task.advance(shard.end - shard.start, ratio=rows[-1][1] / rows[-1][0])
         assert out.finish()
     scored_s, bare_s, last_s, tokens = map(sum, zip(*rows, strict=True))
@@ -77,7 +77,7 @@ def measure_batch(
         "history_items": history_items,
         "k": k,
         "depth": depth,
-        "prior": prior,
+        "linear": linear,
         "threads": torch.get_num_threads(),
         "read_s": round(read_s, 3),
         "scoring_s": round(scored_s, 3),
@@ -92,20 +92,21 @@ def measure_batch(
 
 
 def _both(
-    scorer: BatchScorer, audience: Audience, out: ShardFolder, shard: Shard
+    recommender: Recommender, audience: Audience, out: ShardFolder, shard: Shard
 ) -> tuple[float, float, float, int]:
     """Seconds of the shard's whole way, of the two bare forwards, and its tokens."""
     started_at_s = time.perf_counter()
-    tokens = sum(counts.tokens for counts in score_shard(scorer, audience, out, shard))
+    tokens = sum(counts.tokens for counts in score_shard(recommender, audience, out, shard))
     scored_s = time.perf_counter() - started_at_s
-    return scored_s, *_bare_s(scorer, audience, shard), tokens
+    return scored_s, *_bare_s(recommender, audience, shard), tokens
 
 
-def _bare_s(scorer: BatchScorer, audience: Audience, shard: Shard) -> tuple[float, float]:
+def _bare_s(recommender: Recommender, audience: Audience, shard: Shard) -> tuple[float, float]:
     """Seconds from a shard's batches to hidden states: of all positions, of the last ones."""
     histories = audience.histories.rows(np.arange(shard.start, shard.end))
-    batches = list(scorer.batches(audience.numbers[shard.start : shard.end], histories))
-    model = scorer.scorer.model
+    scorer = recommender.scorer
+    asked = scorer.batches(audience.numbers[shard.start : shard.end], histories)
+    batches, model = [batch for _, batch in asked], scorer.model.eval()
     forward_s = last_s = 0.0
     with torch.inference_mode():
         for each in batches:

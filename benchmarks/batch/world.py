@@ -6,29 +6,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cllm4rec.assembly import Assembly
 from cllm4rec.config import Request, resolve
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.documents.prompts import HISTORY, RECOMMENDATION
 from cllm4rec.downloads import cache_dir
-from cllm4rec.ensemble.linear import LinearPrior
+from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.models.backbone import quiet_transformers
+from cllm4rec.models.build import collaborative_llm
+from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.pretrained import SMOLLM2
+from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.seeds import derived_seed, generator
 from cllm4rec.start.vectors import noise
+from cllm4rec.tasks import task_for
 
-PRIOR_SHARE = 0.4
+BLEND_WEIGHT = 0.4
 
 
-def synthetic_scorer(folder: Path, items: int, *, depth: int, prior: bool) -> ModelScorer:
-    """A scorer of a catalogue nobody sells, with the settings of a run of sets.
+def synthetic_recommender(folder: Path, items: int, *, depth: int, linear: bool) -> Recommender:
+    """A recommender of a catalogue nobody sells, with the settings of a run of sets.
 
     Args:
         folder: takes the data, and a backbone where the default one is not in the cache.
         items: items of the catalogue.
         depth: layers of the backbone.
-        prior: blend in a linear prior of random weights, ``[items, items]``.
+        linear: blend in a linear model of random weights, ``[items, items]``.
     """
     each = 20
     users = -(-items // each)
@@ -38,17 +41,20 @@ def synthetic_scorer(folder: Path, items: int, *, depth: int, prior: bool) -> Mo
     dataset = Dataset.load(folder / "source", folder=folder / "data")
     given = Request("sets", {"backbone": {"name": _backbone(folder, depth), "depth": depth}})
     config = resolve(given, newest_held_out=False)
-    assembly = Assembly.load(config, dataset)
-    seed = derived_seed(config.seed, "bench")
-    space = assembly.space
-    table = noise(space.num_users + space.num_items, assembly.words, seed)
-    model = assembly.rec_llm(table).eval()
-    if not prior:
-        return ModelScorer(model, assembly)
-    size = len(dataset.items)
-    weights = generator(seed, "prior").random((size, size), dtype=np.float32)
-    linear = LinearPrior(weights, {"decay": 1.0})
-    return ModelScorer(model, assembly, prior=linear, share=PRIOR_SHARE)
+    lm = LanguageModel.load(config)
+    task = task_for(config, lm, len(dataset.users), items)
+    table = noise(task.space.num_users + items, lm.words, derived_seed(config.seed, "bench"))
+    users_and_items = table.split([task.space.num_users, items])  # type: ignore[no-untyped-call]
+    scorer = ModelScorer(
+        model=collaborative_llm(lm, config, *users_and_items),
+        task=task,
+        trained_users=dataset.part("train").counts() > 0,
+    )
+    if linear:
+        rng = generator(derived_seed(config.seed, "bench"), "linear")
+        weights = rng.random((items, items), dtype=np.float32)
+        scorer.linear, scorer.weight = LinearModel(weights, {"decay": 1.0}), BLEND_WEIGHT
+    return Recommender(scorer, dataset, lm)
 
 
 def write_synthetic_histories(path: Path, users: int, items: int, each: int) -> None:

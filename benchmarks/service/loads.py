@@ -25,9 +25,9 @@ import torch
 
 from benchmarks.service.client import REFUSED, Answer, Client, figures
 from cllm4rec import progress
-from cllm4rec.assembly import serving_threads
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
+from cllm4rec.models.device import serving_threads
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
 
@@ -136,7 +136,7 @@ async def _measured(
 
 def _bare(recommender: Recommender, history: list[int]) -> float:
     """Seconds of one forward pass and its blend, as they are without a service."""
-    interactions = Interactions.from_lists([history], recommender.assembly.space.num_items)
+    interactions = Interactions.from_lists([history], len(recommender.dataset.items))
     started_at_s = time.perf_counter()
     recommender.scorer.score(np.array([-1], np.int32), interactions)
     return time.perf_counter() - started_at_s
@@ -145,13 +145,13 @@ def _bare(recommender: Recommender, history: list[int]) -> float:
 def _histories(recommender: Recommender, count: int, seed: int) -> list[list[int]]:
     """Histories that differ, of items that were interacted with."""
     rng = np.random.default_rng(seed)
-    had = np.flatnonzero(recommender.assembly.dataset.part("train").item_counts())
+    had = np.flatnonzero(recommender.dataset.part("train").item_counts())
     size = min(HISTORY, len(had) // 2)
     return [rng.choice(had, size, replace=False).tolist() for _ in range(count)]
 
 
 def _request(recommender: Recommender, history: list[int]) -> bytes:
-    ids = recommender.assembly.dataset.items.ids(history)
+    ids = recommender.dataset.items.ids(history)
     body = json.dumps({"histories": [ids], "k": 10}).encode()
     head = (
         "POST /v1/recommend HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

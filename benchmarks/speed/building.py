@@ -10,7 +10,7 @@ from benchmarks.speed.settings import SCORING
 from benchmarks.speed.training_stages import TrainingStages
 from benchmarks.speed.workloads import Workload
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.ensemble.linear import LinearPrior
+from cllm4rec.ensemble.linear import LinearModel
 
 
 def build(
@@ -19,7 +19,7 @@ def build(
     depth: int,
     overrides: Sequence[str],
     scratch: Path,
-    prior: LinearPrior | None,
+    linear: LinearModel | None,
 ) -> Iterator[Workload]:
     """The stages' workloads at one depth, in order, each built when it is asked for.
 
@@ -29,16 +29,16 @@ def build(
         depth: layers kept.
         overrides: settings on top of the profiles'.
         scratch: where the content corpus is, or will be.
-        prior: of the linear prior; None to leave it out.
+        linear: the linear model; None to leave it out.
     """
     parts = Parts(dataset, depth, overrides, scratch)
-    training, scoring = TrainingStages(parts), ScoringStages(parts, prior)
+    training, scoring = TrainingStages(parts), ScoringStages(parts, linear)
     makers: dict[str, Callable[[], Workload]] = {
-        "content": training.content,
-        "collaborative": training.collaborative,
-        "finetune-frozen": partial(training.holdout, "finetune-frozen", "frozen"),
-        "finetune-holdout": partial(training.holdout, "finetune-holdout", "holdout"),
-        "finetune-next": training.next,
+        "content": partial(training.pretraining, "content"),
+        "collaborative": partial(training.pretraining, "collaborative"),
+        "finetune-frozen": partial(training.finetuning, "finetune-frozen", "frozen"),
+        "finetune-holdout": partial(training.finetuning, "finetune-holdout", "holdout"),
+        "finetune-next": partial(training.finetuning, "finetune-next", "next"),
         **{name: partial(scoring.workload, name) for name in SCORING},
     }
     for stage in stages:

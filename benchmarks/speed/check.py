@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModel
 
 from cllm4rec.documents.document import Document
 from cllm4rec.models.backbone import quiet_transformers
+from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
 from cllm4rec.tokens.space import ANONYMOUS
@@ -74,20 +75,33 @@ class SlowBackbone:
         return hidden
 
 
+def joint_table(embedding: TokenEmbedding) -> Tensor:
+    """Vectors of all users, then of all items."""
+    users = embedding.words[:0] if embedding.users is None else embedding.users
+    return torch.cat([users, embedding.items.all()])
+
+
 class SlowPath:
     """A model's losses and scores by the slow path.
 
     Args:
         backbone: takes the fast one's weights.
         model: whose parameters are taken; its code is not used.
+        cold: items that are no candidates in training.
     """
 
-    def __init__(self, backbone: SlowBackbone, model: CollaborativeLLM | ContentLLM) -> None:
+    def __init__(
+        self,
+        backbone: SlowBackbone,
+        model: CollaborativeLLM | ContentLLM,
+        cold: Sequence[int] | np.ndarray = (),
+    ) -> None:
         backbone.take(model.backbone.model.state_dict())
         self.backbone = backbone
         self.model = model
         self.space = model.embedding.space
-        self.table = model.embedding.entities.detach().clone().requires_grad_(True)
+        self.cold = torch.as_tensor(np.asarray(cold, np.int64))
+        self.table = joint_table(model.embedding).detach().clone().requires_grad_(True)
 
     def next_token(self, documents: Sequence[Document]) -> Tensor:
         """Mean negative log likelihood of all main-text tokens."""
@@ -104,7 +118,7 @@ class SlowPath:
     def held_out(self, documents: Sequence[Document], holdouts: Sequence[np.ndarray]) -> Tensor:
         """Mean negative log likelihood of all held-out items, the multi-hot target written out."""
         assert isinstance(self.model, CollaborativeLLM)
-        log_p = F.log_softmax(self.scores(documents) + self.model.cold, dim=-1)
+        log_p = F.log_softmax(self._warm(self.scores(documents)), dim=-1)
         target = torch.zeros_like(log_p)
         for row, holdout in enumerate(holdouts):
             target[row, torch.from_numpy(holdout).long()] = 1.0
@@ -171,12 +185,16 @@ class SlowPath:
         assert isinstance(self.model, CollaborativeLLM)
         query = hidden
         if head.projection is not None:
-            query = ((hidden - head.center) / head.spread) @ head.projection.weight.T
+            query = ((hidden - head.mean) / head.std) @ head.projection.weight.T
         if head.skip is not None and means is not None:
             query = query + means @ head.skip.weight.T
         items = self.table[self.space.num_users :]
         logits = query @ items.T * head.log_scale.exp() + head.bias
-        return logits + self.model.cold if cold else logits
+        return self._warm(logits) if cold else logits
+
+    def _warm(self, logits: Tensor) -> Tensor:
+        """Scores with cold items left out."""
+        return logits.index_fill(-1, self.cold, -torch.inf)
 
     @cached_property
     def _vocabulary(self) -> Tensor:

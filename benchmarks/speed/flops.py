@@ -27,7 +27,7 @@ the token tables below are trained: 1 ×; the weights' only where the backbone i
 its scores over n candidates. The maps are trained: backward is 2 × forward. So is the item table
 that scores are tied to; words are frozen: backward of their scores is 1 × forward.
 
-**The linear prior** costs 2 per kept weight of every item of a history.
+**The linear model** costs 2 per kept weight of every item of a history.
 
 **The optimiser** does next to no arithmetic, but Adam reads a parameter, its gradient and two
 moments and writes all but the gradient: 28 bytes per trained number.

@@ -15,13 +15,13 @@ from benchmarks.speed.flops import Shape
 from benchmarks.speed.machine import SQUARE, Peak, describe, seconds_of
 from benchmarks.speed.measuring import RUNS, Measured, measure, watch
 from benchmarks.speed.plot import check_ending, draw
-from benchmarks.speed.scoring_stages import USERS, fitted_prior
+from benchmarks.speed.scoring_stages import USERS, fitted_linear
 from benchmarks.speed.settings import STAGES, profile_config
 from benchmarks.speed.workloads import Workload
 from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import SOURCES
-from cllm4rec.ensemble.linear import LinearPrior
+from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.errors import InputError
 from cllm4rec.experiments.process import peak_mb
 from cllm4rec.models.device import arithmetic
@@ -130,10 +130,10 @@ def _built(
     with progress.task("Checking against the slow path", total=total, unit="stage") as task:
 
         def checked(
-            depth: int, given: Sequence[str], prior: LinearPrior | None
+            depth: int, given: Sequence[str], linear: LinearModel | None
         ) -> Iterator[tuple[Workload, dict[str, float]]]:
             slow = SlowBackbone(folder, depth)
-            for workload in build(stages, dataset, depth, given, scratch, prior):
+            for workload in build(stages, dataset, depth, given, scratch, linear):
                 with progress.quiet():
                     errors = workload.errors(slow)
                 task.advance()
@@ -144,7 +144,7 @@ def _built(
             # What is computed does not depend on the depth, so one shows whether it is right.
             given = [*overrides, "backbone.dtype=float32"]
             exact = {one.stage: errors for one, errors in checked(depths[0], given, None)}
-        prior = fitted_prior(dataset)
+        linear = fitted_linear(dataset)
         # A layer takes as long in a depth that is to come as in the last one.
         one_run_s = last_s = last_run_s = 0.0
         for index, depth in enumerate(depths):
@@ -155,7 +155,7 @@ def _built(
                 return measured, list(depths[index:])
             built = [
                 Measured(workload, errors, exact.get(workload.stage, {}))
-                for workload, errors in checked(depth, overrides, prior)
+                for workload, errors in checked(depth, overrides, linear)
             ]
             last_run_s = seconds_of(partial(watch, built))
             one_run_s, last_s = one_run_s + last_run_s, time.monotonic() - began_s

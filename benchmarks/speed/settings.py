@@ -22,7 +22,7 @@ STAGES = (*TRAINING, *SCORING)
 
 
 def profile_config(profile: Profile, depth: int, overrides: Sequence[str]) -> Config:
-    """Settings at a depth: ``SETS``, ``SEQUENCES``, or ``SETS`` with a frozen backbone.
+    """Settings at a depth: ``SETS``, ``SEQUENCES``, or ``SETS`` pretrained on a frozen backbone.
 
     Raises:
         ConfigError: an override names the order, which the profiles decide.
@@ -36,5 +36,6 @@ def profile_config(profile: Profile, depth: int, overrides: Sequence[str]) -> Co
     config = resolve(Request(preset, given.changes), newest_held_out=profile == "next")
     if profile == "frozen":
         frozen = config.backbone.model_copy(update={"mode": "frozen"})
-        config = config.model_copy(update={"backbone": frozen})
+        pretrain = config.pretrain.model_copy(update={"enabled": True})
+        config = config.model_copy(update={"backbone": frozen, "pretrain": pretrain})
     return config

@@ -1,4 +1,4 @@
-"""Training stages as workloads, built as ``stages`` builds them."""
+"""Training stages as workloads, built by the stages' own builders."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,17 +6,19 @@ from typing import Any
 import torch
 
 from benchmarks.speed.flops import Cost, adam, backbone
-from benchmarks.speed.parts import Parts
+from benchmarks.speed.parts import Parts, wake
 from benchmarks.speed.settings import Profile
 from benchmarks.speed.workloads import Amount, Training, Workload
-from cllm4rec.assembly import Assembly
-from cllm4rec.documents.recommendation import RecommendationCorpus
-from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
+from cllm4rec.errors import InputError
+from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.stages.epochs import finetuning_optimizer
+from cllm4rec.stages.finetune import finetuning_model
+from cllm4rec.stages.pretrain import pretraining_objectives, pretraining_optimizer
+from cllm4rec.stages.setup import Setup
+from cllm4rec.tasks.held_out import HeldOutObjective
+from cllm4rec.tasks.language import LanguageObjective
 from cllm4rec.tokens.batch import Batch
-from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Pass
-from cllm4rec.training.optim import adam as optimiser
-from cllm4rec.training.recommendation import FinetuneObjective
 from cllm4rec.training.stream import Drawn
 
 
@@ -30,110 +32,40 @@ class TrainingStages:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
 
-    def content(self) -> Workload:
-        """C-steps: the words of texts."""
-        assembly = self.parts.assembly("frozen")
-        corpus = self.parts.texts()
-        model = assembly.content_llm(self.parts.entities(assembly, 0), corpus.vocabulary())
-        return self._language("content", assembly, model, corpus)
+    def pretraining(self, stage: str) -> Workload:
+        """``content``: C-steps over texts; ``collaborative``: L-steps over histories.
 
-    def collaborative(self) -> Workload:
-        """L-steps: the items of histories."""
-        assembly = self.parts.assembly("frozen")
-        corpus = self.parts.histories(assembly, 0.0)
-        collaborative = assembly.collaborative_llm(assembly.warm_start())
-        self.parts.wake(collaborative, corpus)
-        return self._language("collaborative", assembly, collaborative, corpus)
+        Raises:
+            InputError: there are no texts.
+        """
+        setup = self.parts.setup("frozen")
+        objectives = pretraining_objectives(setup, self.parts.initial("frozen"))
+        if stage not in objectives:
+            raise InputError("these data have no texts; leave the stage `content` out of --stages")
+        objective = objectives[stage]
+        if isinstance(objective.model, CollaborativeLLM):
+            wake(objective.model)
+        optimizer = pretraining_optimizer(setup.config.pretrain, objective.parameters())
+        return self._training(stage, setup, objective, optimizer)
 
-    def _language(
-        self,
-        stage: str,
-        assembly: Assembly,
-        model: ContentLLM | CollaborativeLLM,
-        corpus: Any,
-    ) -> Workload:
-        config = assembly.config.pretrain
-        objective = LanguageObjective(
-            model,
-            corpus,
-            self.parts.entities(assembly, 1),
-            mutual_weight=config.mutual_weight,
-            batch_tokens=config.batch_tokens,
-            seed=assembly.config.seed,
-        )
-        optimizer = optimiser(
-            objective.parameters(),
-            learning_rate=config.learning_rate,
-            maps_rate=config.head_learning_rate_scale,
-            weight_decay=config.weight_decay,
-        )
-        return self._training(stage, assembly, objective, optimizer)
-
-    def holdout(self, stage: str, profile: Profile) -> Workload:
-        """Finetuning on held-out items."""
-        assembly = self.parts.assembly(profile)
-        config = assembly.config.finetune
-        corpus = RecommendationCorpus(
-            self.parts.dataset.part("train"),
-            assembly.space,
-            assembly.prompts,
-            assembly.config.corpus,
-            assembly.config.seed,
-            holdout=config.holdout,
-            user_token_dropout=config.user_token_dropout,
-        )
-        model = self.parts.rec_llm(assembly)
-        objective = FinetuneObjective(
-            model,
-            corpus,
-            self.parts.entities(assembly, 1) if config.mutual_weight > 0 else None,
-            mutual_weight=config.mutual_weight,
-            batch_users=config.batch_users,
-            batch_tokens=config.batch_tokens,
-            seed=assembly.config.seed,
-        )
-        return self._finetuning(stage, assembly, objective)
-
-    def next(self) -> Workload:
-        """Finetuning on the next item at every position."""
-        assembly = self.parts.assembly("next")
-        config = assembly.config.finetune
-        corpus = self.parts.histories(assembly, config.user_token_dropout)
-        objective = LanguageObjective(
-            self.parts.rec_llm(assembly),
-            corpus,
-            self.parts.entities(assembly, 1) if config.mutual_weight > 0 else None,
-            mutual_weight=config.mutual_weight,
-            batch_tokens=config.batch_tokens,
-            seed=assembly.config.seed,
-        )
-        return self._finetuning("finetune-next", assembly, objective)
-
-    def _finetuning(
-        self,
-        stage: str,
-        assembly: Assembly,
-        objective: LanguageObjective | FinetuneObjective,
-    ) -> Workload:
-        config = assembly.config.finetune
-        optimizer = optimiser(
-            objective.parameters(),
-            learning_rate=config.learning_rate,
-            maps_rate=config.head_learning_rate_scale,
-            backbone_rate=config.backbone_learning_rate_scale,
-            weight_decay=config.weight_decay,
-        )
-        return self._training(stage, assembly, objective, optimizer)
+    def finetuning(self, stage: str, profile: Profile) -> Workload:
+        """Finetuning on the profile's task."""
+        setup = self.parts.setup(profile)
+        model, content = finetuning_model(setup, self.parts.initial(profile))
+        objective = setup.task.objective(wake(model), setup.dataset.part("train"), content)
+        assert isinstance(objective, LanguageObjective | HeldOutObjective)
+        optimizer = finetuning_optimizer(setup.config.finetune, objective.parameters())
+        return self._training(stage, setup, objective, optimizer)
 
     def _training(
         self,
         stage: str,
-        assembly: Assembly,
-        objective: LanguageObjective | FinetuneObjective,
+        setup: Setup,
+        objective: LanguageObjective | HeldOutObjective,
         optimizer: torch.optim.Optimizer,
     ) -> Workload:
         step, mean_tokens = _typical_step(objective, stage)
-        shape, itemsize = self.parts.shape(assembly)
+        shape, itemsize = self.parts.shape(setup)
         trained = objective.model.backbone.trained
         parameters = sum(p.numel() for p in objective.parameters().values())
         tokens = padded = 0
@@ -143,20 +75,21 @@ class TrainingStages:
             prompts: Batch = getattr(batch, "prompts", batch)
             lengths = prompts.lengths.tolist()
             tokens, padded = tokens + sum(lengths), padded + prompts.tokens.numel()
-            is_asked_once = isinstance(objective, FinetuneObjective)
+            is_asked_once = isinstance(objective, HeldOutObjective)
             cost += backbone(
                 shape, lengths, itemsize, learning=True, trained=trained, last_only=is_asked_once
             )
             scored = len(lengths) if is_asked_once else objective.counts(batch)["likelihood"]
-            cost += self.parts.head(assembly, objective.model, scored, itemsize, learning=True)
+            cost += self.parts.head(objective.model, scored, itemsize, learning=True)
         cost += adam(parameters)
         users = tokens / mean_tokens if mean_tokens else len(step)
         amount = Amount(users, tokens, padded, cost)
-        return Training(stage, self.parts.depth, objective, optimizer, step, amount)
+        train = setup.dataset.part("train")
+        return Training(stage, self.parts.depth, objective, optimizer, step, amount, train)
 
 
 def _typical_step(
-    objective: LanguageObjective | FinetuneObjective, stage: str
+    objective: LanguageObjective | HeldOutObjective, stage: str
 ) -> tuple[Sequence[Drawn], float]:
     """One step of an epoch, and the mean tokens of a document where steps differ in length.
 

@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.speed.check import SlowBackbone, SlowPath
+from benchmarks.speed.check import SlowBackbone, SlowPath, joint_table
 from benchmarks.speed.flops import Cost
 from benchmarks.speed.stopwatch import Timed
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.documents.recommendation import RecommendationCorpus
-from cllm4rec.ensemble.linear import LinearPrior
+from cllm4rec.documents.document import Document
+from cllm4rec.ensemble.linear import LinearModel
+from cllm4rec.models.randomness import seeded
 from cllm4rec.recommender.scorer import ModelScorer
-from cllm4rec.training.language import LanguageObjective
+from cllm4rec.tasks.held_out import HeldOutObjective
+from cllm4rec.tasks.language import LanguageObjective
 from cllm4rec.training.loop import optimiser_step
-from cllm4rec.training.randomness import seeded
-from cllm4rec.training.recommendation import FinetuneObjective
 from cllm4rec.training.stream import Drawn
 
 CHECKED = 4
@@ -78,18 +78,21 @@ class Training:
         optimizer: over its parameters.
         step: its documents.
         amount: of them.
+        histories: training interactions, which say what is a candidate.
     """
 
     def __init__(
         self,
         stage: str,
         depth: int,
-        objective: LanguageObjective | FinetuneObjective,
+        objective: LanguageObjective | HeldOutObjective,
         optimizer: torch.optim.Optimizer,
         step: Sequence[Drawn],
         amount: Amount,
+        histories: Interactions,
     ) -> None:
         self.stage, self.depth, self.amount = stage, depth, amount
+        self.histories = histories
         self.objective, self.optimizer, self.step = objective, optimizer, step
 
     def run(self) -> None:
@@ -147,27 +150,32 @@ class Training:
                 total = total + objective.weights[name] * loss.total / count
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        gradient = objective.model.embedding.entities.grad
+        gradient = torch.cat([
+            torch.zeros_like(table) if table.grad is None else table.grad
+            for table in objective.model.embedding.parameters()
+        ])
         self.optimizer.zero_grad(set_to_none=True)
-        return float(total.detach()), gradient.to_dense() if gradient.is_sparse else gradient
+        return float(total.detach()), gradient
 
     def _slow(self, step: Sequence[Drawn], slow: SlowBackbone) -> tuple[Tensor, SlowPath]:
         objective = self.objective
-        path = SlowPath(slow, objective.model)
-        if isinstance(objective, FinetuneObjective):
-            assert isinstance(objective.corpus, RecommendationCorpus)
+        cold = np.flatnonzero(self.histories.item_counts() == 0)
+        path = SlowPath(slow, objective.model, cold)
+        if isinstance(objective, HeldOutObjective):
             examples = [objective.corpus.example(d.index, d.epoch) for d in step]
             documents = [example.document for example in examples]
             loss = path.held_out(documents, [example.holdout for example in examples])
             targets = np.concatenate([example.holdout for example in examples])
-            extra, other = path.space.item(targets).tolist(), objective.content
+            extra = path.space.item(targets).tolist()
         else:
-            documents = [objective.corpus.document(d.index, d.epoch) for d in step]
-            loss, extra, other = path.next_token(documents), [], objective.other
+            drawn = [objective.corpus.document(d.index, d.epoch) for d in step]
+            documents = [Document(one.prompt, one.main) for one in drawn]
+            loss, extra = path.next_token(documents), []
+        other = objective.mutual.other
         if other is not None:
             parts = [part.tolist() for d in documents for part in (d.prompt, d.main)]
             tokens = [token for part in parts for token in part] + extra
-            loss = loss + objective.weights["mutual"] * path.mutual(tokens, other)
+            loss = loss + objective.weights["mutual"] * path.mutual(tokens, joint_table(other))
         return loss, path
 
 
@@ -177,7 +185,7 @@ class Scoring:
     Args:
         stage: its name in the table.
         depth: layers.
-        scorer: the model and its prior.
+        scorer: the model, and the linear model beside it.
         users: user numbers.
         history: their known items.
         documents: what the model is asked, one per user.
@@ -208,7 +216,7 @@ class Scoring:
     def errors(self, slow: SlowBackbone) -> dict[str, float]:
         """Of a few users' logits, each less its mean, which no ranking depends on."""
         rows = np.array(_spread_out(range(len(self.users)), CHECKED))
-        fast = torch.from_numpy(self.scorer.llm_logits(self.users[rows], self.history.rows(rows)))
+        fast = self.scorer.logits(self.users[rows], self.history.rows(rows))
         with torch.no_grad():
             path = SlowPath(slow, self.scorer.model)
             expected = path.scores([self.documents[row] for row in rows])
@@ -217,23 +225,23 @@ class Scoring:
 
     def timed(self) -> list[Timed]:
         """Parts of scoring and ranking."""
-        from cllm4rec import ranking
         from cllm4rec.ensemble import weight
-        from cllm4rec.recommender import scorer
+        from cllm4rec.ranking import scoring
 
         return [
-            *(Timed(scorer, name, "data") for name in ("prediction_document", "collate")),
-            Timed(self.scorer.model, "forward", "head and loss"),
+            Timed(self.scorer.task, "questions", "data"),
+            Timed(self.scorer.model, "logits", "head and loss"),
+            Timed(self.scorer.model, "last_queries", "head and loss"),
             *_model_parts(self.scorer.model),
-            Timed(LinearPrior, "score", "prior"),
-            *(Timed(module, "top_k", "top k") for module in (ranking, weight)),
+            Timed(LinearModel, "sums", "linear model"),
+            *(Timed(module, "top_k", "top k") for module in (scoring, weight)),
             Timed(weight, "evaluate", "measures"),
         ]
 
     def tensors(self) -> list[Tensor]:
-        """Parameters and buffers, the prior's weights included."""
-        model, prior = self.scorer.model, self.scorer.prior
-        weights = [] if prior is None else list(map(torch.from_numpy, prior.arrays().values()))
+        """Parameters and buffers, the linear model's weights included."""
+        model, linear = self.scorer.model, self.scorer.linear
+        weights = [] if linear is None else list(map(torch.from_numpy, linear.arrays().values()))
         return [*model.parameters(), *model.buffers(), *weights]
 
 

@@ -18,7 +18,7 @@ from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender.arguments import filters_of, id_list, one_of, path_of
 from cllm4rec.recommender.card import model_card
 from cllm4rec.recommender.explain import reasons
-from cllm4rec.recommender.incremental import GrowingHistory
+from cllm4rec.recommender.incremental import IncrementalHistory
 from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.similar import SimilarItems
@@ -150,7 +150,7 @@ class CLLM4Rec:
         items, cosines = self._neighbours.to(catalogue.items.number(item), k)
         return list(zip(catalogue.items.ids(items), cosines, strict=True))
 
-    def follow(self, items: Sequence[str] = ()) -> GrowingHistory:
+    def follow(self, items: Sequence[str] = ()) -> IncrementalHistory:
         """A history that goes on growing: each new item is read alone, on top of what was read.
 
         Example:
@@ -162,7 +162,7 @@ class CLLM4Rec:
             InputError: the model was not trained in time order.
             UnknownId: an item that is not in the data.
         """
-        return GrowingHistory(self._fitted(), id_list("items", items))
+        return IncrementalHistory(self._fitted(), id_list("items", items))
 
     def explain(self, user: str, item: str) -> list[tuple[str, float]]:
         """The items of a user's history that speak for ``item``: ``[(item_id, effect), …]``.
@@ -174,7 +174,7 @@ class CLLM4Rec:
             UnknownId: a user or an item that is not in the data.
         """
         recommender = self._fitted()
-        dataset = recommender.assembly.dataset
+        dataset = recommender.dataset
         number = dataset.users.number(user)
         found = reasons(
             recommender.scorer,
@@ -212,7 +212,7 @@ class CLLM4Rec:
             InputError: as of :meth:`recommend`.
         """
         recommender = self._fitted()
-        dataset = recommender.assembly.dataset
+        dataset = recommender.dataset
         asked = None if users is None else id_list("users", users)
         filters = filters_of(include, exclude, where, seen)
         ranked = recommender.recommend(asked, k, filters)
@@ -262,7 +262,8 @@ class CLLM4Rec:
         Raises:
             InputError: the folder lies in a run, or holds something that is no saved model.
         """
-        scorer = self._fitted().scorer
+        recommender = self._fitted()
+        scorer = recommender.scorer
         assert self._folder is not None
         folder = path_of("folder", folder).resolve()
         # A saved model may be replaced by another, but nothing is put into one, or into a run.
@@ -271,7 +272,7 @@ class CLLM4Rec:
         if folder.exists() and not (empty or is_sealed(folder)):
             raise InputError(f"{folder} holds something that is no saved model; choose another")
         results = self._results()
-        blend = None if scorer.prior is None else scorer.share
+        blend = None if scorer.linear is None else scorer.weight
         clear_leftovers(folder.parent, folder.name)
         with atomic_folder(folder) as temporary:
             for name in ("data", "model"):
@@ -279,7 +280,9 @@ class CLLM4Rec:
             verified_record(temporary)  # a seal is not to vouch for a file that has changed
             if results is not None:
                 write_json(temporary / RESULTS, results)
-            card = model_card(scorer.assembly, blend=blend, results=results)
+            card = model_card(
+                recommender.config.backbone, recommender.dataset, blend=blend, results=results
+            )
             (temporary / "README.md").write_text(card, encoding="utf-8")
             seal(temporary, "data", "model", *([RESULTS] if results else []))
 
@@ -299,9 +302,9 @@ class CLLM4Rec:
             verify_seal(folder)
         recommender = Recommender.load(folder)
         # A saved folder is no place to train in: fitted again, its model has a run of its own.
-        model = cls(recommender.assembly.config, run=None if is_sealed(folder) else folder)
+        model = cls(recommender.config, run=None if is_sealed(folder) else folder)
         model._folder = folder
-        model.config_ = recommender.assembly.config
+        model.config_ = recommender.config
         model.recommender_ = recommender
         return model
 
@@ -329,15 +332,14 @@ class CLLM4Rec:
         recommender = self._fitted()
         if self._similar is None or self._similar[0] is not recommender:
             assert self._folder is not None
-            found = SimilarItems.of_model(self._folder, len(recommender.catalogue.dataset.users))
-            self._similar = recommender, found
+            self._similar = recommender, SimilarItems.of_model(self._folder)
         return self._similar[1]
 
     def _length(self, k: int) -> int:
-        return list_length(k, len(self._fitted().assembly.dataset.items))
+        return list_length(k, len(self._fitted().dataset.items))
 
     def _named(self, ranked: RankedItems) -> list[list[tuple[str, float]]]:
-        items = self._fitted().assembly.dataset.items
+        items = self._fitted().dataset.items
         return [
             [(items.id(int(i)), float(s)) for i, s in zip(row, scores, strict=True) if i >= 0]
             for row, scores in zip(ranked.items, ranked.scores, strict=True)

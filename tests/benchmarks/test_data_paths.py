@@ -1,4 +1,4 @@
-"""Hot paths without gradients: documents, batches, ranked lists, the prior's scores."""
+"""Hot paths without gradients: documents, batches, ranked lists, the linear model's scores."""
 
 import functools
 
@@ -9,14 +9,14 @@ from cllm4rec.config import SETS
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.prompts import Prompts
-from cllm4rec.documents.recommendation import prediction_document
-from cllm4rec.ensemble.linear import LinearPrior
+from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.ranking import top_k
 from cllm4rec.tokens.batch import collate
 from cllm4rec.tokens.space import TokenSpace
 from reference import documents as slow_documents
-from reference import linear_prior as slow_prior
+from reference import linear_model as slow_linear
 from reference import metrics as slow_metrics
+from reference.documents import prediction_document
 from support.tiny_backbone import NUM_WORDS, tiny_tokenizer
 
 CONFIG = SETS.corpus.changed(order="time")
@@ -95,16 +95,16 @@ def test_top_k(hot):
 
 
 @pytest.mark.parametrize("decay", [1.0, 0.8])
-def test_prior_scores(hot, decay):
+def test_linear_scores(hot, decay):
     def inputs(users, items, longest, decay):
         weights = np.random.default_rng(2).standard_normal((items, items)).astype(np.float32)
         settings = {"windows": False, "decay": decay}
-        return LinearPrior(weights, settings), histories(users, items, longest)
+        return LinearModel(weights, settings), histories(users, items, longest)
 
-    def score(prior, history):
-        return prior.score(np.arange(history.num_users, dtype=np.int32), history)
+    def score(model, history):
+        return model.score(np.arange(history.num_users, dtype=np.int32), history)
 
-    found, (prior, history) = hot(score, functools.partial(inputs, decay=decay), **SIZES)
+    found, (model, history) = hot(score, functools.partial(inputs, decay=decay), **SIZES)
     for user, row in enumerate(found):
-        expected = slow_prior.scores(history.of(user).tolist(), prior.weights, decay)
+        expected = slow_linear.scores(history.of(user).tolist(), model.weights, decay)
         np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)

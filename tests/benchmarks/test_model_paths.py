@@ -9,7 +9,7 @@ from transformers import AutoModel, LlamaConfig, LlamaModel
 
 from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.llms import running_mean
-from cllm4rec.models.losses import token_likelihood
+from cllm4rec.models.losses import next_token_likelihood
 from reference import losses as slow_losses
 from reference import means as slow_means
 
@@ -20,7 +20,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def item_loss(hidden, weight, bias, targets):
     hidden, weight = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
-    total = token_likelihood(hidden, weight, bias, targets).total
+    total = next_token_likelihood(hidden, weight, bias, targets).total
     total.backward()
     return total.detach(), hidden.grad, weight.grad
 

@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 
 from cllm4rec.config import SETS
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.prompts import Prompts, entity
-from cllm4rec.documents.recommendation import RecommendationCorpus, prediction_document
-from cllm4rec.tokens.space import ANONYMOUS, NOBODY, TokenSpace
+from cllm4rec.documents.recommendation import RecommendationCorpus
+from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
 from support.strategies import histories
 from support.tiny_backbone import NUM_WORDS, tiny_tokenizer
 
@@ -142,82 +141,3 @@ def test_an_example_is_a_function_of_seed_epoch_and_user(order):
     other = corpus_of([[7, 8], list(range(20)), []], order=order)
     assert written(other, 1, 1) == written(first, 0, 1)
     assert written(corpus_of(rows, order=order, seed=1), 0, 0) != written(first, 0, 0)
-
-
-def predicted(user, history, *, seed=0, order="random", max_items=256, target="holdout"):
-    space = TokenSpace(NUM_WORDS, 3, NUM_ITEMS)
-    history = np.array(history, np.int32)
-    config = SETS.corpus.changed(order=order, max_items=max_items)
-    return prediction_document(user, history, space, PROMPTS, config, seed, target=target)
-
-
-def test_prediction_asks_for_the_user_with_the_whole_history():
-    document = predicted(2, [4, 7, 1], order="time")
-    space = TokenSpace(NUM_WORDS, 3, NUM_ITEMS)
-    expected = PROMPTS.recommendation.fill(
-        user=entity(space.user(2)), items=space.item(np.array([4, 7, 1], np.int32))
-    )
-    assert document.prompt.tolist() == expected.tolist()
-    assert len(document.main) == 0
-
-
-def test_prediction_without_a_user_is_anonymous_in_both_places():
-    prompt = predicted(None, [4, 7, 1]).prompt
-    assert np.flatnonzero(prompt == ANONYMOUS).tolist() == [0, len(prompt) - len(END) + 1]
-
-
-@given(st.lists(st.integers(0, NUM_ITEMS - 1), max_size=20), st.integers(1, 25), st.randoms())
-def test_in_random_order_prediction_depends_on_the_set_of_items_alone(items, max_items, random):
-    again = items + items[:3]
-    random.shuffle(again)
-    document = predicted(None, items, max_items=max_items)
-    assert document.prompt.tolist() == predicted(None, again, max_items=max_items).prompt.tolist()
-    found = items_in(document.prompt, 3)
-    assert len(found) == len(set(found)) == min(len(set(items)), max_items)
-    assert set(found) <= set(items)
-    assert document.prompt[-len(END) :].tolist() == END.tolist()
-
-
-def test_in_random_order_prediction_permutes_and_the_seed_decides_how():
-    items = list(range(20))
-    orders = [items_in(predicted(0, items, seed=seed).prompt, 3) for seed in range(3)]
-    assert items not in orders
-    assert len({tuple(order) for order in orders}) == 3
-
-
-def test_in_time_order_prediction_keeps_the_newest_in_order():
-    assert items_in(predicted(0, [5, 3, 9, 1], order="time", max_items=3).prompt, 3) == [3, 9, 1]
-
-
-@pytest.mark.parametrize("order", ["random", "time"])
-def test_prediction_from_nothing_is_still_the_question(order):
-    assert predicted(None, [], order=order).prompt.tolist() == QUESTION.tolist()
-
-
-def test_prediction_refuses_what_does_not_exist():
-    with pytest.raises(ValueError, match="item number 30"):
-        predicted(0, [30])
-    with pytest.raises(ValueError, match="user number 3"):
-        predicted(3, [1])
-
-
-next_histories = st.lists(st.integers(0, NUM_ITEMS - 1), unique=True, max_size=9)
-
-
-@given(next_histories, st.integers(1, 5), st.none() | st.just(2))
-def test_what_is_asked_of_a_next_item_model_is_the_history_it_was_trained_on(items, most, user):
-    document = predicted(user, items, order="time", max_items=most, target="next")
-    # The end of training: the last thing a training document predicts is what follows this.
-    interactions = Interactions.from_lists([[], [], items], NUM_ITEMS)
-    space = TokenSpace(NUM_WORDS, 3, NUM_ITEMS)
-    config = SETS.corpus.changed(order="time", max_items=most)
-    token = NOBODY if user is None else space.user(user)
-    assert document.prompt.tolist() == PROMPTS.history.fill(user=entity(token)).tolist()
-    assert space.item_number(document.main).tolist() == items[-most:]
-    if items:
-        corpus = CollaborativeCorpus(
-            interactions, space, PROMPTS, config, 0, user_token_dropout=float(user is None)
-        )
-        trained = corpus.document(0, 0)
-        assert trained.prompt.tolist() == document.prompt.tolist()
-        assert trained.main.tolist() == document.main.tolist()

@@ -8,10 +8,10 @@ from cllm4rec.baselines import BASELINES, Context, ease
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble import linear as linear_prior
-from cllm4rec.ensemble.linear import WINDOWS, LinearPrior, ages, cut, fit, largest, search
+from cllm4rec.ensemble import linear
+from cllm4rec.ensemble.linear import WINDOWS, LinearModel, ages, cut, fit, largest, search
 from cllm4rec.evaluation.protocol import evaluate_scorer
-from reference import linear_prior as reference
+from reference import linear_model as reference
 from support.input_folder import write_rows
 from support.planted import planted
 from support.strategies import histories
@@ -51,7 +51,7 @@ def sequences(tmp_path_factory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def found(sequences) -> LinearPrior:
+def found(sequences) -> LinearModel:
     with progress.quiet():
         return search(sequences, 3)
 
@@ -75,8 +75,8 @@ def test_the_age_of_an_item_is_the_number_of_later_ones_of_its_history():
 @given(histories(num_items=8), st.sampled_from([1.0, 0.8, 0.5]))
 def test_scores_equal_the_slow_loop_over_each_history_in_its_own_order(rows, decay):
     weights = np.random.default_rng(1).normal(size=(8, 8)).astype(np.float32)
-    prior = LinearPrior(weights, {**PLAIN, "decay": decay})
-    scores = prior.score(np.arange(len(rows)), Interactions.from_lists(rows, 8))
+    model = LinearModel(weights, {**PLAIN, "decay": decay})
+    scores = model.score(np.arange(len(rows)), Interactions.from_lists(rows, 8))
     assert scores.dtype == np.float32
     for row, history in enumerate(rows):
         wanted = reference.scores(history, weights, decay)
@@ -87,8 +87,8 @@ def test_with_decay_the_newest_item_of_an_unsorted_history_counts_most():
     # Item 2 is the newest and says item 0; item 1 is older and says item 3.
     weights = np.zeros((4, 4), np.float32)
     weights[2, 0], weights[1, 3] = 1, 1
-    prior = LinearPrior(weights, {**PLAIN, "decay": 0.5})
-    newest_last, newest_first = prior.score(
+    model = LinearModel(weights, {**PLAIN, "decay": 0.5})
+    newest_last, newest_first = model.score(
         np.array([0, 1]), Interactions.from_lists([[1, 2], [2, 1]], 4)
     )
     assert newest_last[0] == pytest.approx(2 * newest_last[3])
@@ -142,13 +142,13 @@ def test_the_largest_weights_of_every_row_are_kept(seed, kept):
 @given(histories(num_items=8), st.sampled_from([1.0, 0.5]), st.sampled_from([3, 8]))
 def test_sparse_weights_score_as_the_same_dense_ones_and_survive_as_arrays(rows, decay, kept):
     weights = largest(np.random.default_rng(1).normal(size=(8, 8)).astype(np.float32), kept)
-    prior = LinearPrior(weights, {**PLAIN, "decay": decay})
+    model = LinearModel(weights, {**PLAIN, "decay": decay})
     dense = weights if isinstance(weights, np.ndarray) else weights.toarray()
     users, known = np.arange(len(rows)), Interactions.from_lists(rows, 8)
-    wanted = LinearPrior(dense, prior.settings).score(users, known)
-    again = LinearPrior.from_arrays(prior.arrays(), prior.settings)
-    np.testing.assert_allclose(prior.score(users, known), wanted, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(again.score(users, known), prior.score(users, known))
+    wanted = LinearModel(dense, model.settings).score(users, known)
+    again = LinearModel.from_arrays(model.arrays(), model.settings)
+    np.testing.assert_allclose(model.score(users, known), wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(again.score(users, known), model.score(users, known))
 
 
 def test_the_search_keeps_the_best_of_all_it_may_try(sequences, found):
@@ -156,7 +156,7 @@ def test_the_search_keeps_the_best_of_all_it_may_try(sequences, found):
         chosen = tune(BASELINES["ease-text"], sequences, Context.of(sequences, 3)).settings
         best = evaluate_scorer(found, sequences, "valid").selection
         for windows in (False, True):
-            for decay in linear_prior.DECAYS:
+            for decay in linear.DECAYS:
                 settings = {**chosen, "windows": windows, "decay": decay}
                 other = evaluate_scorer(
                     fit(sequences, settings, Context.of(sequences, 3)), sequences, "valid"
@@ -166,14 +166,14 @@ def test_the_search_keeps_the_best_of_all_it_may_try(sequences, found):
 
 
 def tried(monkeypatch, dataset: Dataset) -> set[tuple[bool, float]]:
-    """Windows and decay of every prior that the search looked at."""
-    seen, selection_of = set(), linear_prior.selection_of
+    """Windows and decay of every model that the search looked at."""
+    seen, selection_of = set(), linear.selection_of
 
-    def noting(prior, *sample):
-        seen.add((prior.settings["windows"], prior.settings["decay"]))
-        return selection_of(prior, *sample)
+    def noting(model, *sample):
+        seen.add((model.settings["windows"], model.settings["decay"]))
+        return selection_of(model, *sample)
 
-    monkeypatch.setattr(linear_prior, "selection_of", noting)
+    monkeypatch.setattr(linear, "selection_of", noting)
     with progress.quiet():
         search(dataset, 0)
     return seen
@@ -196,7 +196,7 @@ def test_a_log_without_order_has_neither_windows_nor_ages(monkeypatch, tmp_path)
     assert tried(monkeypatch, dataset) == {(False, 1.0)}
 
 
-def test_a_catalogue_too_large_for_a_square_matrix_has_no_prior_and_that_is_said(
+def test_a_catalogue_too_large_for_a_square_matrix_has_no_linear_model_and_that_is_said(
     monkeypatch, planted
 ):
     notes: list[str] = []
@@ -205,22 +205,22 @@ def test_a_catalogue_too_large_for_a_square_matrix_has_no_prior_and_that_is_said
     monkeypatch.setattr(ease, "MAX_ITEMS", num_items - 1)
     assert search(planted.dataset, 0) is None
     assert len(notes) == 1
-    assert notes[0].startswith(f"no linear prior: {num_items} items are more than")
+    assert notes[0].startswith(f"no linear model: {num_items} items are more than")
 
 
-def test_without_texts_the_prior_is_plain_ease(tmp_path):
+def test_without_texts_the_linear_model_is_plain_ease(tmp_path):
     write_rows(tmp_path / "in", "interactions", log(timestamp=True))
     dataset = Dataset.load(tmp_path / "in", folder=tmp_path / "data")
     with progress.quiet():
-        prior = search(dataset, 0)
-    assert prior.settings["alpha"] == 0
-    again = fit(dataset, prior.settings, Context.of(dataset, 0))
-    assert again.weights.tobytes() == prior.weights.tobytes()
+        model = search(dataset, 0)
+    assert model.settings["alpha"] == 0
+    again = fit(dataset, model.settings, Context.of(dataset, 0))
+    assert again.weights.tobytes() == model.weights.tobytes()
 
 
-def test_the_prior_is_as_good_as_the_best_baseline_it_contains(planted):
+def test_the_linear_model_is_as_good_as_the_best_baseline_it_contains(planted):
     with progress.quiet():
-        prior = search(planted.dataset, 0)
+        model = search(planted.dataset, 0)
         tuned = tune(BASELINES["ease-text"], planted.dataset)
-        selection = evaluate_scorer(prior, planted.dataset, "valid").selection
+        selection = evaluate_scorer(model, planted.dataset, "valid").selection
     assert selection >= tuned.valid.selection - 0.01

@@ -25,7 +25,7 @@ from support.toy_bench import write_toy_plan
 # The package's name for it is the function.
 MODULE = importlib.import_module("cllm4rec.experiments.quality")
 COST = {"seconds", "seconds_at_least", "peak_mb"}
-LISTS = ["", "language model alone", "prior alone"]
+LISTS = ["", "language model", "linear model"]
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,8 @@ def start(plan_file: Path, out: Path) -> subprocess.Popen:
 def test_every_cell_has_its_rows_and_files(folder, whole):
     assert [(row["model"], row["seeds"]) for row in whole["rows"]] == [
         ("tiny", [0, 1]),
-        ("tiny · language model alone", [0, 1]),
-        ("tiny · prior alone", [0, 1]),
+        ("tiny · language model", [0, 1]),
+        ("tiny · linear model", [0, 1]),
         ("popularity", [0]),
         ("ease", [0]),
     ]
@@ -76,7 +76,7 @@ def test_every_cell_has_its_rows_and_files(folder, whole):
         assert (out / name).stat().st_size > 500
     cell = out / "cells" / "planted" / "tiny" / "0"
     names = {"begun.json", "cell.json", "config.toml", "metrics.jsonl", "topk.parquet"}
-    halves = {"topk-language-model-alone.parquet", "topk-prior-alone.parquet"}
+    halves = {"topk-language-model.parquet", "topk-linear-model.parquet"}
     assert {path.name for path in cell.iterdir()} == names | halves
     assert pq.read_table(cell / "topk.parquet")["rank"].to_pylist()[:3] == [1, 2, 3]
     record = json.loads((cell / "cell.json").read_text())

@@ -17,7 +17,7 @@ BOOTSTRAP = 60
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("cells")
-    halves = {"": 0.3, "language model alone": 0.2, "prior alone": 0.1}
+    halves = {"": 0.3, "language model": 0.2, "linear model": 0.1}
     return [
         finished_cell(folder, data, "mine", 0, skills=halves),
         finished_cell(folder, data, "mine", 1, skills=halves, resumed=True),
@@ -47,7 +47,7 @@ def values(data, cell, metric: str, half: str = "") -> np.ndarray:
 
 def test_rows_keep_the_order_and_name_halves(rows):
     assert list(rows) == [
-        *("mine", "mine · language model alone", "mine · prior alone"),
+        *("mine", "mine · language model", "mine · linear model"),
         *("popularity", "ease"),
     ]
     kinds = [row["kind"] for row in rows.values()]
@@ -84,8 +84,8 @@ def test_p_compares_the_seeds_mean_with_the_best_baseline(data, cells, rows, met
 
 
 def test_a_half_is_measured_from_its_own_lists(data, cells, rows):
-    halves = [values(data, cell, "recall@20", "prior alone").mean() for cell in cells[:2]]
-    found = rows["mine · prior alone"]
+    halves = [values(data, cell, "recall@20", "linear model").mean() for cell in cells[:2]]
+    found = rows["mine · linear model"]
     assert found["metrics"]["recall@20"]["mean"] == pytest.approx(mean(halves))
     assert (found["seconds"], found["peak_mb"]) == (None, None)
 

@@ -10,8 +10,8 @@ from support.toy_bench import finished_cell
 def table(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("cells")
     cells = [
-        finished_cell(folder, data, "mine", 0, skills={"": 0.3, "prior alone": 0.1}, resumed=True),
-        finished_cell(folder, data, "mine", 1, skills={"": 0.3, "prior alone": 0.1}),
+        finished_cell(folder, data, "mine", 0, skills={"": 0.3, "linear model": 0.1}, resumed=True),
+        finished_cell(folder, data, "mine", 1, skills={"": 0.3, "linear model": 0.1}),
         finished_cell(folder, data, "ease", 0, skills={"": 0.2}, baseline=True),
     ]
     failed = {"dataset": "world", "model": "bro|ken", "seed": 0, "reason": "no backbone | at x"}

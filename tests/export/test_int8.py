@@ -14,7 +14,6 @@ from cllm4rec.export.int8 import write_int8
 from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.page import page
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.batch_scorer import BatchScorer
 from reference.metrics import ndcg_at, recall_at, top_k
 
 
@@ -34,10 +33,10 @@ def said(both):
 def lists_of(path, recommender, users, known):
     """Lists of 100 by the model in ``path``, user by user and score by score."""
     session = onnxruntime.InferenceSession(path)
-    model = recommender.model
-    items, bias = model.embedding.items.detach().numpy(), model.head.bias.detach().numpy()
+    model = recommender.scorer.model
+    items, bias = model.embedding.items.all().detach().numpy(), model.head.bias.detach().numpy()
     lists = [[]] * len(users)
-    for rows, batch in BatchScorer(recommender.scorer).documents(users, known):
+    for rows, batch in recommender.scorer.batches(users, known):
         for row, tokens, length in zip(rows, batch.tokens, batch.lengths, strict=True):
             given = {"tokens": tokens[None, :length].numpy(), "lengths": length[None].numpy()}
             vector = session.run(None, given)[0][0]
@@ -47,7 +46,7 @@ def lists_of(path, recommender, users, known):
 
 
 def test_what_it_costs_is_what_loops_find(both, said, recommender):
-    dataset = recommender.assembly.dataset
+    dataset = recommender.dataset
     test, known = dataset.part("test"), dataset.known("test")
     users = np.flatnonzero(test.counts()).astype(np.int32)
     assert said["part"] == "test"
@@ -74,8 +73,8 @@ def test_the_lists_compared_are_of_both_models(both, recommender, tmp_path, monk
     monkeypatch.setattr(int8, "DEPTH", 8)
     source = both / "user_vector.onnx"
     with progress.quiet():
-        said = write_int8(BatchScorer(recommender.scorer), source, tmp_path / "m8.onnx")
-    dataset = recommender.assembly.dataset
+        said = write_int8(recommender.scorer, recommender.dataset, source, tmp_path / "m8.onnx")
+    dataset = recommender.dataset
     users = np.flatnonzero(dataset.part("test").counts()).astype(np.int32)
     known = dataset.known("test").rows(users)
     whole, eight = (
@@ -95,13 +94,13 @@ def test_products_are_of_eight_bits_and_tables_are_not(both):
 
 
 def test_its_vectors_are_near_and_no_copies(both, recommender):
-    scorer = BatchScorer(recommender.scorer)
-    audience = Audience.of_run(recommender.assembly.dataset)
+    scorer = recommender.scorer
+    audience = Audience.of_run(recommender.dataset)
     sessions = [
         onnxruntime.InferenceSession(both / name)
         for name in ("user_vector.onnx", "user_vector.int8.onnx")
     ]
-    for batch in scorer.batches(audience.numbers, audience.histories):
+    for _, batch in scorer.batches(audience.numbers, audience.histories):
         given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}
         whole, eight = (session.run(None, given)[0] for session in sessions)
         apart = np.linalg.norm(eight - whole) / np.linalg.norm(whole)
@@ -110,11 +109,11 @@ def test_its_vectors_are_near_and_no_copies(both, recommender):
 
 def test_weights_that_stand_in_a_file_of_their_own_do_so_again(recommender, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_model, "ONE_FILE_BYTES", 0)
-    scorer = BatchScorer(recommender.scorer)
-    audience = Audience.of_run(recommender.assembly.dataset)
+    scorer = recommender.scorer
+    audience = Audience.of_run(recommender.dataset)
     with progress.quiet():
         write_onnx(scorer, audience, tmp_path / "m.onnx")
-        said = write_int8(scorer, tmp_path / "m.onnx", tmp_path / "m8.onnx")
+        said = write_int8(scorer, recommender.dataset, tmp_path / "m.onnx", tmp_path / "m8.onnx")
     for name, size in (("m.onnx", said["float32_bytes"]), ("m8.onnx", said["bytes"])):
         files = list(tmp_path.glob(f"{name}*"))
         assert len(files) == 2
@@ -123,11 +122,11 @@ def test_weights_that_stand_in_a_file_of_their_own_do_so_again(recommender, tmp_
 
 
 def test_without_held_out_items_only_the_sizes_are_known(recommender, tmp_path, monkeypatch):
-    scorer = BatchScorer(recommender.scorer)
+    scorer = recommender.scorer
     monkeypatch.setattr("cllm4rec.export.int8.evaluated_users", lambda *_: np.empty(0, np.int32))
     with progress.quiet():
-        write_onnx(scorer, Audience.of_run(recommender.assembly.dataset), tmp_path / "m.onnx")
-        said = write_int8(scorer, tmp_path / "m.onnx", tmp_path / "m8.onnx")
+        write_onnx(scorer, Audience.of_run(recommender.dataset), tmp_path / "m.onnx")
+        said = write_int8(scorer, recommender.dataset, tmp_path / "m.onnx", tmp_path / "m8.onnx")
     assert said["bytes"] > 0
     assert said["part"] is said["overlap"] is said["recall@20"] is None
 

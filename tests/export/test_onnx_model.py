@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from cllm4rec import progress
-from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.export import onnx_model
 from cllm4rec.export.onnx_model import UserVector, in_float32, write_onnx
+from cllm4rec.models.build import collaborative_llm
+from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.batch_scorer import BatchScorer
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
+from cllm4rec.tasks import task_for
 from cllm4rec.tokens.space import ANONYMOUS, NOBODY
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 
@@ -39,20 +40,24 @@ VARIANTS = {
 def scorer_of(recommender: Recommender, tmp_path, name: str) -> ModelScorer:
     """The toy run's data under other settings, every weight drawn at random."""
     write = write_tiny_gpt2 if name == "gpt2" else write_tiny_llama
-    values = recommender.assembly.config.model_dump()
+    values = recommender.config.model_dump()
     for section, changes in VARIANTS[name].items():
         values[section] |= changes
     values["backbone"]["name"] = str(write(tmp_path / "backbone"))
-    assembly = Assembly.load(Config.model_validate(values), recommender.assembly.dataset)
-    space, generator = assembly.space, torch.Generator().manual_seed(1)
+    config, dataset = Config.model_validate(values), recommender.dataset
+    lm = LanguageModel.load(config)
+    task = task_for(config, lm, len(dataset.users), len(dataset.items))
+    space, generator = task.space, torch.Generator().manual_seed(1)
     rows = space.num_users + space.num_items
-    model = assembly.rec_llm(torch.randn(rows, assembly.words.shape[1], generator=generator) * 0.1)
+    table = torch.randn(rows, lm.size, generator=generator) * 0.1
+    model = collaborative_llm(lm, config, table[: space.num_users], table[space.num_users :])
     with torch.no_grad():
         for parameter in (*model.head.parameters(), *model.backbone.parameters()):
             if parameter.requires_grad:
                 noise = torch.randn(parameter.shape, generator=generator) * 0.2
                 parameter.add_(noise.to(parameter.dtype))
-    return ModelScorer(model.eval(), assembly)
+    trained = np.ones(len(dataset.users), bool)
+    return ModelScorer(model=model.eval(), task=task, trained_users=trained)
 
 
 @pytest.mark.slow
@@ -61,9 +66,9 @@ def test_vectors_are_torchs(recommender, tmp_path, name, monkeypatch):
     scorer = scorer_of(recommender, tmp_path, name)
     if name == "gpt2":  # as where protobuf's 2 GB would not do
         monkeypatch.setattr(onnx_model, "ONE_FILE_BYTES", 0)
-    audience = Audience.of_run(scorer.assembly.dataset)
+    audience = Audience.of_run(recommender.dataset)
     with progress.quiet():
-        checked = write_onnx(BatchScorer(scorer), audience, tmp_path / "m.onnx")
+        checked = write_onnx(scorer, audience, tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx.data").exists() == (name == "gpt2")
     assert checked["documents"] == len(audience)
     assert checked["max_abs_difference"] <= checked["tolerance"]
@@ -75,7 +80,7 @@ def test_vectors_are_torchs(recommender, tmp_path, name, monkeypatch):
         ("lengths", ["batch"]),
     ]
     model = UserVector(in_float32(scorer.model))
-    space = scorer.assembly.space
+    space = scorer.task.space
     rng = np.random.default_rng(0)
     for rows, length in ((1, 1), (1, 9), (5, 2), (3, 40)):
         tokens = rng.integers(0, space.size, (rows, length))
@@ -92,10 +97,10 @@ def test_vectors_are_torchs(recommender, tmp_path, name, monkeypatch):
 def test_the_exported_module_is_the_models_query(recommender, tmp_path, name):
     scorer = scorer_of(recommender, tmp_path, name)
     model = UserVector(scorer.model)
-    audience = Audience.of_run(scorer.assembly.dataset)
-    for batch in BatchScorer(scorer).batches(audience.numbers, audience.histories):
+    audience = Audience.of_run(recommender.dataset)
+    for _, batch in scorer.batches(audience.numbers, audience.histories):
         with torch.no_grad():
-            found, wanted = model(batch.tokens, batch.lengths), scorer.model.query(batch)
+            found, wanted = model(batch.tokens, batch.lengths), scorer.model.last_queries(batch)
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
 
 
@@ -104,15 +109,13 @@ def test_a_model_that_computes_something_else_is_refused(recommender, tmp_path, 
     scorer = scorer_of(recommender, tmp_path, "llama")
     monkeypatch.setattr(onnx_model, "TOLERANCE", 1e-12)
     with progress.quiet(), pytest.raises(IntegrityError, match=r"more than .*--no-onnx"):
-        write_onnx(
-            BatchScorer(scorer), Audience.of_run(scorer.assembly.dataset), tmp_path / "m.onnx"
-        )
+        write_onnx(scorer, Audience.of_run(recommender.dataset), tmp_path / "m.onnx")
 
 
 def test_documents_can_be_written_from_the_manifest(exported, recommender):
     """Without this package: tokens of a known user's history, as the manifest tells."""
     prompt = json.loads((exported / "manifest.json").read_text())["prompt"]
-    dataset = recommender.assembly.dataset
+    dataset = recommender.dataset
     session = onnxruntime.InferenceSession(exported / "user_vector.onnx")
     history = dataset.known("recommend").of(4)
     tokens = []
@@ -125,9 +128,10 @@ def test_documents_can_be_written_from_the_manifest(exported, recommender):
     (vector,) = session.run(None, given)
     assert prompt["user_tokens"]
     assert prompt["order"] == "random"
-    exported_vector = BatchScorer(recommender.scorer).queries(Audience.of_run(dataset), 4, 5)
+    user = np.array([4], np.int32)
+    [(_, own)] = recommender.scorer.queries(user, dataset.known("recommend").rows(user))
     # The order of a set is drawn; another order is the same question, not the same document.
-    assert np.corrcoef(vector[0], exported_vector[0])[0, 1] > 0.9
+    assert np.corrcoef(vector[0], own[0].numpy())[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
@@ -135,7 +139,7 @@ def test_a_library_that_is_missing_is_named(recommender, tmp_path, monkeypatch, 
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(InputError, match=rf"needs {library}; pip install 'cllm4rec\[export\]'"):
         write_onnx(
-            BatchScorer(recommender.scorer),
-            Audience.of_run(recommender.assembly.dataset),
+            recommender.scorer,
+            Audience.of_run(recommender.dataset),
             tmp_path / "m.onnx",
         )

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.recommender.scorer import ModelScorer
 
 NO_TORCH = """
 import runpy, sys
@@ -48,10 +47,10 @@ def served(exported: Path, *arguments: str) -> list[tuple[str, float]]:
 
 @pytest.mark.parametrize("k", [4, 1000])
 def test_it_lists_what_the_language_model_lists(exported, recommender, k):
-    scorer, dataset = recommender.scorer, recommender.assembly.dataset
-    alone = ModelScorer(scorer.model, scorer.assembly, anonymous=scorer.anonymous)
+    scorer, dataset = recommender.scorer, recommender.dataset
+    alone = scorer.language_model_alone()
     user_id = dataset.users.id(17)
-    wanted = Recommender(alone).recommend([user_id], k)
+    wanted = Recommender(alone, dataset, recommender.lm).recommend([user_id], k)
     found = served(exported, user_id, str(k))
     listed = wanted.items[0] >= 0
     assert [item for item, _ in found] == dataset.items.ids(wanted.items[0][listed])

@@ -14,7 +14,6 @@ from cllm4rec.export import export_run
 from cllm4rec.export.index import load_faiss, recall, write_exact, write_inverted
 from cllm4rec.export.vectors import overlap
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir, sha256_file
 
 
@@ -25,15 +24,15 @@ def manifest(exported):
 
 def test_products_are_the_models_logits(exported, recommender):
     vectors = load_file(exported / "vectors.safetensors")
-    dataset = recommender.assembly.dataset
+    dataset = recommender.dataset
     users = np.arange(len(dataset.users), dtype=np.int32)
-    wanted = recommender.scorer.llm_logits(users, dataset.known("recommend"))
+    wanted = recommender.scorer.logits(users, dataset.known("recommend"))
     found = vectors["users"] @ vectors["items"].T + vectors["item_biases"]
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
 
 
 def test_ids_and_seen_items_stand_in_the_rows_order(exported, recommender):
-    dataset = recommender.assembly.dataset
+    dataset = recommender.dataset
     for kind in ("user", "item"):
         column = pq.read_table(exported / f"{kind}s.parquet").column(f"{kind}_id")
         assert column.to_pylist() == getattr(dataset, f"{kind}s").external.to_pylist()
@@ -86,14 +85,12 @@ def test_recall_counts_what_was_to_be_found():
     assert recall(np.array([[4, 9, 1, -1], [5, 6, 7, 8]]), wanted) == 0.75
 
 
-def test_the_manifest_says_that_the_prior_is_left_out(exported, manifest, recommender):
-    scorer, dataset = recommender.scorer, recommender.assembly.dataset
-    assert scorer.prior is not None
+def test_the_manifest_says_that_the_linear_model_is_left_out(exported, manifest, recommender):
+    scorer, dataset = recommender.scorer, recommender.dataset
+    assert scorer.linear is not None
     assert manifest["scores"]["of"] == "the language model alone"
-    assert manifest["scores"]["prior_share"] == scorer.share
-    alone = Recommender(
-        ModelScorer(scorer.model, scorer.assembly, anonymous=scorer.anonymous)
-    ).recommend(None, 10)
+    assert manifest["scores"]["blend_weight"] == scorer.weight
+    alone = Recommender(scorer.language_model_alone(), dataset, recommender.lm).recommend(None, 10)
     lists = zip(alone.items.tolist(), recommender.recommend(None, 10).items.tolist(), strict=True)
     overlap = np.mean([len(set(one) & set(other)) / 10 for one, other in lists])
     assert manifest["scores"]["overlap"] == pytest.approx(overlap, abs=2e-3)
@@ -109,10 +106,10 @@ def test_overlap_is_the_share_of_what_was_wanted():
     assert overlap(lists, wanted) == pytest.approx((2 / 3 + 1 + 0 + 0) / 4)
 
 
-def test_without_a_prior_they_are_the_runs_own(exported, manifest):
+def test_without_a_linear_model_they_are_the_runs_own(exported, manifest):
     from cllm4rec.export.page import page
 
-    scores = {"of": "the run", "prior_share": 0.0, "overlap": 1.0, "users": 3}
+    scores = {"of": "the run", "blend_weight": 0.0, "overlap": 1.0, "users": 3}
     assert "The run's own" in page({**manifest, "scores": scores, "onnx": None})
 
 

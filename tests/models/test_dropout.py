@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from cllm4rec.documents.collaborative import history_document
+from cllm4rec.models.randomness import seeded
+from cllm4rec.tasks.language import items_likelihood
 from cllm4rec.tokens.batch import Batch, collate
 from cllm4rec.tokens.space import NOBODY
-from cllm4rec.training.randomness import seeded
 from support import tiny_models as tiny
 
 
@@ -17,10 +18,11 @@ def batch() -> Batch:
 
 
 def losses_and_logits(dropout: float, *, training: bool, seed: int = 0) -> tuple:
-    collaborative = tiny.collaborative_llm(dropout=dropout).train(training)
-    rec = tiny.rec_llm(dropout=dropout).train(training)
+    model = tiny.collaborative_llm(dropout=dropout).train(training)
+    likelihood = items_likelihood(model, tiny.NONE_LEFT_OUT)
     with torch.no_grad(), seeded(seed):
-        return float(collaborative.loss(batch()).total), rec(batch()).tolist()
+        logits = model.logits(model.last_queries(batch()))
+        return float(likelihood(batch()).total), logits.tolist()
 
 
 def test_nothing_is_dropped_outside_training():
@@ -54,7 +56,7 @@ def test_numbers_of_items_alone_are_dropped_and_the_rest_made_up_for():
 
 
 def test_the_query_is_dropped_too():
-    model = tiny.rec_llm(dropout=0.5).train()
+    model = tiny.collaborative_llm(dropout=0.5).train()
     with torch.no_grad(), seeded(0):
-        query = model.query(batch())
-    assert 0.3 < float((query == 0).float().mean()) < 0.7
+        for queries in (model.queries(batch()), model.last_queries(batch())):
+            assert 0.3 < float((queries == 0).float().mean()) < 0.7

@@ -3,7 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.models.embedding import ExtendedEmbedding
+from cllm4rec.models.embedding import TokenEmbedding
+from cllm4rec.models.items import FreeItems
 from cllm4rec.tokens.space import ANONYMOUS, NOBODY, TokenSpace
 
 SPACE = TokenSpace(num_words=5, num_users=2, num_items=3)
@@ -11,8 +12,12 @@ WORDS = torch.arange(20.0).reshape(5, 4)
 ENTITIES = 100 + torch.arange(20.0).reshape(5, 4)
 
 
-def embedding() -> ExtendedEmbedding:
-    return ExtendedEmbedding(WORDS, ENTITIES, SPACE)
+def embedding() -> TokenEmbedding:
+    return TokenEmbedding(WORDS, ENTITIES[:2], FreeItems(ENTITIES[2:]), SPACE)
+
+
+def without_users() -> TokenEmbedding:
+    return TokenEmbedding.of_tables(WORDS, ENTITIES[:0], ENTITIES[2:])
 
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=1, max_size=4))
@@ -27,9 +32,10 @@ def test_every_token_gets_its_own_row(tokens):
 def test_words_are_frozen_and_entities_learn():
     model = embedding()
     model(torch.tensor([[0, 6, 8, 8]])).sum().backward()
-    assert [name for name, p in model.named_parameters() if p.requires_grad] == ["entities"]
-    assert model.entities.grad is not None
-    assert model.entities.grad.sum(1).tolist() == [0, 4, 0, 8, 0]
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert trained == ["users", "items.weight"]
+    assert model.users.grad.sum(1).tolist() == [0, 4]
+    assert model.items.weight.grad.sum(1).tolist() == [0, 8, 0]
 
 
 def test_an_anonymous_user_is_the_mean_of_the_rows_items():
@@ -39,14 +45,57 @@ def test_an_anonymous_user_is_the_mean_of_the_rows_items():
     assert embedded[1, 0].tolist() == [0, 0, 0, 0]
 
 
-def test_items_are_a_view_of_the_table():
-    model = embedding()
-    assert model.items.tolist() == ENTITIES[2:].tolist()
+def test_tables_of_the_wrong_height_are_refused():
+    with pytest.raises(ValueError, match="1 users and 3 items for TokenSpace"):
+        TokenEmbedding(WORDS, ENTITIES[:1], FreeItems(ENTITIES[2:]), SPACE)
+    with pytest.raises(ValueError, match="2 users and 2 items for TokenSpace"):
+        TokenEmbedding(WORDS, ENTITIES[:2], FreeItems(ENTITIES[:2]), SPACE)
 
 
-def test_a_table_of_the_wrong_height_is_refused():
-    with pytest.raises(ValueError, match="4 rows"):
-        ExtendedEmbedding(WORDS, ENTITIES[:4], SPACE)
+def test_the_tables_given_are_copied():
+    users, items = ENTITIES[:2].clone(), ENTITIES[2:].clone()
+    model = TokenEmbedding.of_tables(WORDS, users, items)
+    users.zero_()
+    items.zero_()
+    assert model.users.tolist() == ENTITIES[:2].tolist()
+    assert model.items.all().tolist() == ENTITIES[2:].tolist()
+
+
+def test_the_layout_follows_from_the_tables():
+    assert TokenEmbedding.of_tables(WORDS, ENTITIES[:2], ENTITIES[2:]).space == SPACE
+
+
+@given(st.lists(st.lists(st.integers(-2, 9), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_entity_vectors_are_those_of_all_users_then_of_all_items(tokens):
+    flat = [token for row in tokens for token in row]
+    found = embedding().entity_vectors(torch.tensor(tokens))
+    wanted = [t - 5 for t in flat if 5 <= t < 7] + [t - 5 for t in flat if t >= 7]
+    assert found.tolist() == ENTITIES[wanted].tolist()
+    assert len(found) == SPACE.num_entities(torch.tensor(tokens))
+
+
+def test_without_users_there_is_no_parameter_and_no_user_token():
+    model = without_users()
+    assert model.users is None
+    assert [name for name, _ in model.named_parameters()] == ["items.weight"]
+    assert list(model.state_dict()) == ["items.weight"]
+    with pytest.raises(ValueError, match="user number 0"):
+        model.space.user(0)
+
+
+def test_without_users_items_and_placeholders_are_what_they_are_with_them():
+    items = torch.tensor([[0, 1, 2], [2, 2, 0]])
+    placeholders, words = torch.tensor([[ANONYMOUS], [NOBODY]]), torch.tensor([[3], [1]])
+    alone, beside = without_users(), embedding()
+    found, wanted = (
+        model(torch.cat([placeholders, words, model.space.item(items)], dim=1))
+        for model in (alone, beside)
+    )
+    assert found.tolist() == wanted.tolist()
+    tokens = alone.space.item(items)
+    assert alone.entity_vectors(tokens).tolist() == ENTITIES[2 + items.flatten()].tolist()
+    found.sum().backward()
+    assert alone.items.weight.grad.any()
 
 
 def test_nobody_is_zero_whatever_items_the_row_has():
@@ -61,4 +110,5 @@ def test_nobody_is_zero_whatever_items_the_row_has():
 def test_no_gradient_flows_through_nobody():
     model = embedding()
     model(torch.tensor([[NOBODY, 8]]))[0, 0].sum().backward()
-    assert model.entities.grad is None or not model.entities.grad.any()
+    assert model.users.grad is None or not model.users.grad.any()
+    assert model.items.weight.grad is None or not model.items.weight.grad.any()

@@ -201,12 +201,3 @@ def test_a_family_without_a_kv_cache_says_so_when_a_history_is_to_grow(tmp_path)
     backbone, words = load(folder)
     with torch.no_grad(), pytest.raises(InputError, match="family 'mamba' has no KV cache"):
         backbone.extend(words[TOKENS[0]], backbone.new_cache())
-
-
-def test_lists_of_one_entry_per_layer_are_cut_with_the_depth(folder):
-    """A configuration whose lists and depth disagree cannot be read again."""
-    config = load(folder, depth=1)[0].model.config
-    again = type(config)(**config.to_dict())
-    assert again.num_hidden_layers == 1
-    for name in ("layer_types", "no_rope_layers"):
-        assert len(getattr(config, name, None) or [0]) == 1

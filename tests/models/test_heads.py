@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from cllm4rec.models.heads import ItemHead, WordHead
+from cllm4rec.models.losses import next_token_likelihood
 from reference import losses as reference
 
 HIDDEN = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
@@ -10,7 +11,7 @@ ITEMS = torch.randn(5, 4, generator=torch.Generator().manual_seed(2))
 
 
 def scores(head: ItemHead) -> torch.Tensor:
-    return head(head.query(HIDDEN, MEAN), ITEMS)
+    return head(HIDDEN, MEAN) @ ITEMS.T + head.bias
 
 
 def test_the_plain_head_is_the_papers_tied_product():
@@ -28,13 +29,13 @@ def test_with_a_skip_the_scores_start_from_the_history():
     torch.testing.assert_close(scores(head), MEAN @ ITEMS.T)
 
 
-def test_one_row_has_a_centre_and_no_spread():
+def test_one_row_has_a_mean_and_no_deviation():
     head = ItemHead(5, 4, projection=True, skip=True)
     head.standardise(HIDDEN[:1])
-    assert torch.equal(head.center, HIDDEN[0])
-    assert torch.equal(head.spread, torch.ones(4))
+    assert torch.equal(head.mean, HIDDEN[0])
+    assert torch.equal(head.std, torch.ones(4))
     head.standardise(HIDDEN)
-    torch.testing.assert_close(head.spread, HIDDEN.std(dim=0))
+    torch.testing.assert_close(head.std, HIDDEN.std(dim=0))
 
 
 def test_scale_and_bias_act_on_the_scores():
@@ -49,9 +50,25 @@ def test_scale_and_bias_act_on_the_scores():
 def test_word_head_scores_its_vocabulary_alone(projection):
     words = torch.randn(9, 4, generator=torch.Generator().manual_seed(3))
     vocabulary = torch.tensor([1, 4, 8])
-    head = WordHead(words, vocabulary, projection=projection, half_precision=False)
-    loss = head.loss(HIDDEN, torch.tensor([8, 1, 4]))
+    head = WordHead(words, vocabulary, projection=projection)
+    targets = head.index[torch.tensor([8, 1, 4])]
+    loss = next_token_likelihood(head(HIDDEN), head.candidates, head.bias, targets)
     expected = reference.linear_cross_entropy(
         HIDDEN, words[vocabulary], torch.zeros(3), torch.tensor([2, 0, 1])
     )
     assert float(loss.total.detach()) == pytest.approx(expected, rel=1e-4)
+    assert head.index.tolist() == [-1, 0, -1, -1, 1, -1, -1, -1, 2]
+
+
+def test_without_a_projection_there_is_nothing_to_standardise():
+    head = ItemHead(5, 4, projection=False, skip=False)
+    head.standardise(HIDDEN)
+    assert not head.mean.any()
+    assert torch.equal(head.std, torch.ones(4))
+
+
+def test_states_are_standardised_before_the_projection():
+    head = ItemHead(5, 4, projection=True, skip=False)
+    head.standardise(HIDDEN)
+    wanted = (HIDDEN - HIDDEN.mean(dim=0)) / HIDDEN.std(dim=0)
+    torch.testing.assert_close(scores(head), wanted @ ITEMS.T)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from cllm4rec.documents.collaborative import history_document
 from cllm4rec.documents.document import Document
 from cllm4rec.models.llms import recent_mean, running_mean
-from cllm4rec.tokens.batch import collate, next_tokens
+from cllm4rec.tasks.language import items_likelihood
+from cllm4rec.tokens.batch import collate
 from cllm4rec.tokens.space import NOBODY
 from reference import losses as reference_losses
 from reference import means as reference
@@ -61,11 +62,11 @@ def test_decayed_means_by_hand():
 
 @pytest.mark.parametrize("decay", [1.0, 0.6])
 def test_a_padded_batch_asks_the_same_as_its_documents_alone(decay):
-    model = tiny.rec_llm(skip_decay=decay).eval()
+    model = tiny.collaborative_llm(skip_decay=decay).eval()
     documents = [document(items) for items in ([3, 0, 5, 1, 6], [2], [], [4, 1])]
     with torch.no_grad():
-        together = model(collate(documents))
-        alone = torch.cat([model(collate([each])) for each in documents])
+        together = tiny.asked(model, documents)
+        alone = torch.cat([tiny.asked(model, [each]) for each in documents])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
@@ -74,7 +75,7 @@ def test_the_collaborative_loss_is_the_autoregressive_one_with_decay(decay):
     model = tiny.collaborative_llm(skip_decay=decay).eval()
     documents = [document(row) for row in tiny.HISTORIES]
     with torch.no_grad():
-        loss = model.loss(collate(documents))
+        loss = items_likelihood(model, tiny.NONE_LEFT_OUT)(collate(documents))
         expected = sum(reference_losses.next_item_nll(model, each) for each in documents)
     assert float(loss.total) == pytest.approx(expected, rel=1e-4)
 
@@ -84,12 +85,7 @@ def predictions(items: list[int], decay: float) -> torch.Tensor:
     model = tiny.collaborative_llm(skip_decay=decay).eval()
     batch = collate([document(items)])
     with torch.no_grad():
-        embedded = model.embedded(batch)
-        hidden = model.backbone(embedded)
-        rows, positions, _ = next_tokens(batch)
-        is_item = tiny.SPACE.is_item(batch.tokens)
-        mean = running_mean(embedded, is_item, decay)[rows, positions]
-        return model.head(model.head.query(hidden[rows, positions], mean), model.embedding.items)
+        return model.logits(model.queries(batch))
 
 
 @given(
@@ -107,7 +103,7 @@ def test_training_and_asking_give_the_same_scores_at_the_end_of_a_history():
     """The question of recommendation time is the one that next-item training answers."""
     history, nxt = [3, 0, 5], 1
     trained = predictions([*history, nxt], 0.6)[-1]
-    model = tiny.rec_llm(skip_decay=0.6).eval()
+    model = tiny.collaborative_llm(skip_decay=0.6).eval()
     with torch.no_grad():
-        asked = model(collate([document(history)]))[0]
+        asked = tiny.asked(model, [document(history)])[0]
     torch.testing.assert_close(trained, asked, rtol=1e-4, atol=1e-5)

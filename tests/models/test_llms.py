@@ -2,10 +2,11 @@ import pytest
 import torch
 
 from cllm4rec.documents.collaborative import CollaborativeCorpus
-from cllm4rec.documents.recommendation import prediction_document
 from cllm4rec.models.llms import saved_tensors
-from cllm4rec.tokens.batch import collate
+from cllm4rec.tasks.language import items_likelihood
+from cllm4rec.tokens.batch import collate, next_tokens
 from reference import losses as reference
+from reference.documents import prediction_document
 from support import tiny_models as tiny
 
 
@@ -18,7 +19,7 @@ def test_the_collaborative_loss_is_the_autoregressive_one(skip):
     model = tiny.collaborative_llm(skip=skip)
     documents = [corpus().document(i, 0) for i in range(len(tiny.HISTORIES))]
     with torch.no_grad():
-        loss = model.loss(collate(documents))
+        loss = items_likelihood(model, tiny.NONE_LEFT_OUT)(collate(documents))
         expected = sum(reference.next_item_nll(model, document) for document in documents)
     assert float(loss.total) == pytest.approx(expected, rel=1e-4)
     # The first item counts too: every item of every history is scored.
@@ -26,11 +27,11 @@ def test_the_collaborative_loss_is_the_autoregressive_one(skip):
 
 
 def test_the_item_order_matters_to_the_autoregressive_loss_alone():
-    model = tiny.collaborative_llm()
+    likelihood = items_likelihood(tiny.collaborative_llm(), tiny.NONE_LEFT_OUT)
     documents = [corpus().document(2, epoch) for epoch in range(2)]
     assert documents[0].main.tolist() != documents[1].main.tolist()
     with torch.no_grad():
-        first, second = (float(model.loss(collate([d])).total) for d in documents)
+        first, second = (float(likelihood(collate([d])).total) for d in documents)
     assert first != pytest.approx(second, rel=1e-6)
 
 
@@ -44,34 +45,37 @@ def questions() -> list:
 
 
 def test_a_batch_scores_as_its_rows_do_alone():
-    model = tiny.rec_llm()
+    model = tiny.collaborative_llm()
     with torch.no_grad():
-        together = model(collate(questions()))
-        alone = torch.cat([model(collate([question])) for question in questions()])
+        together = tiny.asked(model, questions())
+        alone = torch.cat([tiny.asked(model, [question]) for question in questions()])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     assert together.shape == (len(tiny.HISTORIES), tiny.NUM_ITEMS)
 
 
-def test_cold_items_are_scored_but_never_learned_against():
-    model = tiny.rec_llm()
-    model.cold[3] = -torch.inf
-    batch = collate(questions())
+def test_states_are_what_the_backbone_says_where_the_head_is_asked():
+    model = tiny.collaborative_llm()
+    documents = [corpus().document(i, 0) for i in range(len(tiny.HISTORIES))]
+    batch = collate(documents)
     with torch.no_grad():
-        assert model(batch).isfinite().all()
-        assert model.training_logits(batch)[:, 3].tolist() == [-torch.inf] * len(tiny.HISTORIES)
-    model.training_logits(batch).logsumexp(1).sum().backward()
-    assert model.head.bias.grad is not None
-    assert model.head.bias.grad[3] == 0
+        hidden = model.backbone(model.embedding(batch.tokens), batch.lengths)
+        rows, positions, _ = next_tokens(batch)
+        torch.testing.assert_close(model.states(batch), hidden[rows, positions])
+        last = torch.cat([model.last_states(collate([d])) for d in documents])
+        wanted = torch.stack([hidden[row, len(d) - 1] for row, d in enumerate(documents)])
+        torch.testing.assert_close(last, wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model.last_states(batch), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_saved_leaves_the_backbone_and_the_words_out():
-    names = set(saved_tensors(tiny.rec_llm()))
+    names = set(saved_tensors(tiny.collaborative_llm()))
     assert names == {
-        "embedding.entities",
+        "embedding.items.weight",
+        "embedding.users",
         "head.bias",
-        "head.center",
         "head.log_scale",
+        "head.mean",
         "head.projection.weight",
         "head.skip.weight",
-        "head.spread",
+        "head.std",
     }

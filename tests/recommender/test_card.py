@@ -1,14 +1,11 @@
 """The model card: YAML for hubs, a page for people, silent about what it cannot know."""
 
 import inspect
-from dataclasses import replace
 
 import pytest
 from huggingface_hub import ModelCard, upload_folder
 
-from cllm4rec import progress
-from cllm4rec.assembly import Assembly
-from cllm4rec.config import Config
+from cllm4rec.config import BackboneConfig
 from cllm4rec.recommender.card import model_card
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
@@ -23,10 +20,8 @@ RESULTS = {
 
 
 @pytest.fixture(scope="module")
-def assembly(tmp_path_factory, planted_dataset) -> Assembly:
-    backbone = write_tiny_llama(tmp_path_factory.mktemp("backbone"))
-    with progress.quiet():
-        return Assembly.load(toy_config(backbone), planted_dataset)
+def backbone(tmp_path_factory) -> BackboneConfig:
+    return toy_config(write_tiny_llama(tmp_path_factory.mktemp("backbone"))).backbone
 
 
 @pytest.fixture(scope="module")
@@ -40,55 +35,57 @@ def planted_dataset(tmp_path_factory):
     return Dataset.load(folder / "source", split=split, folder=folder / "data")
 
 
-def with_backbone(assembly: Assembly, **changes) -> Assembly:
-    values = assembly.config.model_dump()
-    values["backbone"] |= changes
-    return replace(assembly, config=Config.model_validate(values))
+@pytest.fixture(scope="module")
+def card(backbone, planted_dataset):
+    """The card, with some of the backbone's settings changed."""
+
+    def written(blend=None, results=None, **changes) -> str:
+        config = BackboneConfig.model_validate({**backbone.model_dump(), **changes})
+        return model_card(config, planted_dataset, blend=blend, results=results)
+
+    return written
 
 
-def test_a_hub_can_read_it(assembly):
-    known = with_backbone(assembly, name="smollm2-135m")
-    data = ModelCard(model_card(known, blend=0.4, results=RESULTS)).data
+def test_a_hub_can_read_it(card):
+    data = ModelCard(card(blend=0.4, results=RESULTS, name="smollm2-135m")).data
     assert data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert data.license == "apache-2.0"
     assert data.library_name == "cllm4rec"
     assert "recommendation" in data.tags
 
 
-def test_a_backbone_that_is_not_known_has_no_licence_and_no_path(assembly):
-    card = model_card(assembly, blend=None, results=None)
-    data = ModelCard(card).data
+def test_a_backbone_that_is_not_known_has_no_licence_and_no_path(card, backbone):
+    page = card()
+    data = ModelCard(page).data
     assert data.license is None
     assert data.base_model is None
-    assert "licence is not known here" in card
-    assert assembly.config.backbone.name not in card
+    assert "licence is not known here" in page
+    assert backbone.name not in page
 
 
-def test_the_results_are_those_that_were_measured(assembly):
-    card = model_card(assembly, blend=0.4, results=RESULTS)
-    assert "| model | recall@20 |\n|---|---|\n" in card
-    assert "| CLLM4Rec | 0.2500 (0.2000, 0.3000) |" in card
-    assert "| ease | 0.5000 (0.4000, 0.6000) |" in card
-    assert "whose share, 0.4, was chosen" in card
-    assert "Not measured" in model_card(assembly, blend=None, results=None)
+def test_the_results_are_those_that_were_measured(card):
+    page = card(blend=0.4, results=RESULTS)
+    assert "| model | recall@20 |\n|---|---|\n" in page
+    assert "| CLLM4Rec | 0.2500 (0.2000, 0.3000) |" in page
+    assert "| ease | 0.5000 (0.4000, 0.6000) |" in page
+    assert "its blend weight, 0.4, was chosen" in page
+    assert "Not measured" in card()
 
 
 @pytest.mark.parametrize(
     ("mode", "said"),
     [("frozen", "They are not in this folder"), ("lora", "adapters"), ("full", "trained versions")],
 )
-def test_it_says_what_of_the_backbone_is_in_the_folder(assembly, mode, said):
-    card = model_card(with_backbone(assembly, mode=mode), blend=None, results=None)
-    assert said in card
+def test_it_says_what_of_the_backbone_is_in_the_folder(card, mode, said):
+    assert said in card(mode=mode)
 
 
-def test_the_data_are_counted_and_no_id_is_shown(assembly):
-    card = model_card(assembly, blend=None, results=None)
-    counts = assembly.dataset.summary()
-    assert f"{counts['users']:,} users, {counts['items']:,} items" in card
-    assert "Publish this folder only where you may" in card
-    assert assembly.dataset.users.id(3) not in card
-    assert assembly.dataset.items.id(3) not in card
+def test_the_data_are_counted_and_no_id_is_shown(card, planted_dataset):
+    page, counts = card(), planted_dataset.summary()
+    assert f"{counts['users']:,} users, {counts['items']:,} items" in page
+    assert "Publish this folder only where you may" in page
+    assert planted_dataset.users.id(3) not in page
+    assert planted_dataset.items.id(3) not in page
 
 
 def test_the_one_call_that_the_docs_show_exists():

@@ -11,7 +11,6 @@ from cllm4rec import progress
 from cllm4rec.api import CLLM4Rec
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, UnknownId
-from cllm4rec.recommender.incremental import NOBODY
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 from support.tiny_families import write_tiny
 from support.trained import train_toy_run
@@ -29,14 +28,14 @@ VARIANTS = {
 @pytest.fixture(scope="module", params=VARIANTS)
 def model(request, tmp_path_factory):
     write, overrides = VARIANTS[request.param]
-    folder = tmp_path_factory.mktemp("growing")
+    folder = tmp_path_factory.mktemp("incremental")
     run = train_toy_run(folder, write(folder / "backbone"), *ORDERED, *overrides)
     with progress.quiet():
         return CLLM4Rec.load(run.path)
 
 
 def ids_of(model, numbers) -> list[str]:
-    items = model.recommender_.assembly.dataset.items
+    items = model.recommender_.dataset.items
     return [items.id(number) for number in numbers]
 
 
@@ -51,7 +50,7 @@ def test_scores_are_those_of_the_whole_history(model, pieces):
             whole = [other for other in whole if other != item] + [item]
         assert len(growing) == len(whole)
         history = Interactions.from_lists([whole], 80)
-        wanted = model.recommender_.scorer.score(NOBODY, history)[0]
+        wanted = model.recommender_.scorer.score(np.array([-1], np.int32), history)[0]
         np.testing.assert_allclose(growing.scores(), wanted, rtol=1e-4, atol=1e-4)
 
 

@@ -24,12 +24,17 @@ def linear_cross_entropy(hidden, weight, bias, targets) -> float:
     return total
 
 
-def holdout_nll(logits, holdouts: list[list[int]]) -> float:
-    """−Σ_users Σ_j r_j^hold log softmax_j, the multi-hot target written out."""
+def holdout_nll(logits, holdouts: list[list[int]], left_out: frozenset[int] = frozenset()) -> float:
+    """−Σ_users Σ_j r_j^hold log softmax_j, the multi-hot target written out.
+
+    Items of ``left_out`` are no candidates.
+    """
     total = 0.0
     for scores, held in zip(logits.tolist(), holdouts, strict=True):
-        target = [1.0 if item in held else 0.0 for item in range(len(scores))]
-        total += sum(r * softmax_nll(scores, item) for item, r in enumerate(target) if r)
+        candidates = [item for item in range(len(scores)) if item not in left_out]
+        target = [1.0 if item in held else 0.0 for item in candidates]
+        kept = [scores[item] for item in candidates]
+        total += sum(r * softmax_nll(kept, place) for place, r in enumerate(target) if r)
     return total
 
 
@@ -42,10 +47,11 @@ def half_squared_distance(own, other, occurrences: list[int]) -> float:
     return total
 
 
-def next_item_nll(model, document) -> float:
+def next_item_nll(model, document, left_out: frozenset[int] = frozenset()) -> float:
     """Σ −log p(item | everything before it) of one document, one forward pass per predicted item.
 
     The autoregressive definition taken literally: each pass sees the prefix and nothing else.
+    Items of ``left_out`` are no candidates.
     """
     tokens = [*document.prompt.tolist(), *document.main.tolist()]
     start = len(document.prompt)
@@ -59,8 +65,9 @@ def next_item_nll(model, document) -> float:
         if len(shown):
             weights = [model.skip_decay**age for age in reversed(range(len(shown)))]
             mean = sum(w * z for w, z in zip(weights, shown, strict=True)) / sum(weights)
-        query = model.head.query(hidden[None], mean[None])
-        logits = (model.head(query, model.embedding.items) + model.cold)[0]
+        query = model.head(hidden[None], mean[None])[0]
+        logits = model.embedding.items.weight @ query + model.head.bias
         target = model.space.item_number(tokens[position])
-        total += softmax_nll(logits.tolist(), target)
+        candidates = [item for item in range(len(logits)) if item not in left_out]
+        total += softmax_nll(logits[candidates].tolist(), candidates.index(target))
     return total

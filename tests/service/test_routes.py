@@ -121,7 +121,7 @@ def test_comparison_takes_one_at_a_time(client, served):
 
 
 def test_similar_items_are_nearest_by_cosine(client, served, recommender):
-    table = recommender.model.embedding.items.detach().numpy()
+    table = recommender.scorer.model.embedding.items.all().detach().numpy()
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
     cosines = unit @ unit[7]
     cosines[7] = -np.inf

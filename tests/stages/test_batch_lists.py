@@ -1,6 +1,7 @@
 """Shards hold the lists of ``recommend``, for the run's users and for strangers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,10 +11,12 @@ from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.linear import largest
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import RankedItems
-from cllm4rec.recommender import batch_scorer as scoring
+from cllm4rec.ranking import RankedItems, rank_all
+from cllm4rec.recommender import lists as blocks
+from cllm4rec.recommender import scorer as scoring
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.lists import lists
+from cllm4rec.recommender.lists import ranked as ranked_lists
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.stages.batch import recommend_batch
@@ -28,7 +31,7 @@ def recommender(trained) -> Recommender:
 
 @pytest.fixture(scope="module")
 def dataset(recommender) -> Dataset:
-    return recommender.assembly.dataset
+    return recommender.dataset
 
 
 def assert_same_lists(found: RankedItems, wanted: RankedItems) -> None:
@@ -51,43 +54,50 @@ def test_shards_are_the_lists_of_recommend(trained, recommender, dataset, tmp_pa
 @pytest.mark.parametrize("decay", [1.0, 0.6])
 @pytest.mark.parametrize("kept", [10, 1000])  # of a row's weights: sparse and dense
 def test_the_blend_is_the_recommenders(recommender, dataset, share, decay, kept):
-    prior = recommender.scorer.prior
+    prior = recommender.scorer.linear
     weights = largest(prior.weights, kept)
     assert isinstance(weights, np.ndarray) == (kept == 1000)
     aged = type(prior)(weights, {**prior.settings, "decay": decay})
-    scorer = ModelScorer(recommender.model, recommender.assembly, prior=aged, share=share)
-    assert_same_lists(ranked(BatchScorer(scorer), dataset), Recommender(scorer).recommend(None, 7))
+    scorer = replace(recommender.scorer, linear=aged, weight=share)
+    assert_same_lists(ranked(scorer, dataset), one_by_one(scorer, dataset))
 
 
 def test_without_a_prior_scores_are_the_logits(recommender, dataset):
-    scorer = ModelScorer(recommender.model, recommender.assembly, anonymous=True)
-    assert_same_lists(ranked(BatchScorer(scorer), dataset), Recommender(scorer).recommend(None, 7))
+    scorer = replace(recommender.scorer.language_model_alone(), anonymous=True)
+    assert_same_lists(ranked(scorer, dataset), one_by_one(scorer, dataset))
 
 
 def test_neither_batches_nor_blocks_change_the_lists(recommender, dataset, monkeypatch):
-    scorer = BatchScorer(recommender.scorer)
+    scorer = recommender.scorer
     at_once = ranked(scorer, dataset)
     monkeypatch.setattr(scoring, "BATCH_TOKENS", 97)
-    monkeypatch.setattr(scoring, "BLOCK_SCORES", 3 * len(dataset.items))
+    monkeypatch.setattr(blocks, "CACHED_SCORES", len(dataset.items))
+    monkeypatch.setattr(blocks, "BLOCK_SCORES", 3 * len(dataset.items))
     assert_same_lists(ranked(scorer, dataset), at_once)
 
 
-def ranked(scorer: BatchScorer, dataset: Dataset) -> RankedItems:
-    return scorer.ranked(Audience.of_run(dataset), 7)
+def ranked(scorer: ModelScorer, dataset: Dataset) -> RankedItems:
+    return ranked_lists(scorer, Audience.of_run(dataset), 7)
+
+
+def one_by_one(scorer: ModelScorer, dataset: Dataset) -> RankedItems:
+    """Each user scored alone, in a batch of one."""
+    known, users = dataset.known("recommend"), np.arange(len(dataset.users), dtype=np.int32)
+    return rank_all(scorer, users, known, 7, batch_users=1)
 
 
 def test_tokens_are_counted_without_padding(recommender, dataset):
-    scorer = BatchScorer(recommender.scorer)
-    lists = scorer.lists(Audience.of_run(dataset), 0, len(dataset.users), 3)
-    counted = sum(tokens for *_, tokens in lists)
-    batches = list(scorer.batches(*everyone(dataset)))
+    scorer = recommender.scorer
+    found = lists(scorer, Audience.of_run(dataset), 0, len(dataset.users), 3)
+    counted = sum(tokens for *_, tokens in found)
+    batches = [batch for _, batch in scorer.batches(*everyone(dataset))]
     assert counted == sum(int(batch.lengths.sum()) for batch in batches)
     assert counted < sum(batch.tokens.numel() for batch in batches)
 
 
 def test_some_rows_of_an_audience_are_those_users(recommender, dataset):
-    scorer, rows = BatchScorer(recommender.scorer), np.array([7, 3, 11])
-    some = scorer.ranked(Audience.of_run(dataset).rows(rows), 6)
+    scorer, rows = recommender.scorer, np.array([7, 3, 11])
+    some = ranked_lists(scorer, Audience.of_run(dataset).rows(rows), 6)
     assert some.users.tolist() == [7, 3, 11]
     assert_same_lists(some, recommender.recommend(dataset.users.ids(rows), 6))
 
@@ -97,12 +107,14 @@ def everyone(dataset):
 
 
 def test_queries_are_the_models(recommender, dataset):
-    vectors = BatchScorer(recommender.scorer).queries(Audience.of_run(dataset), 5, 25)
-    users = np.arange(5, 25, dtype=np.int32)
-    logits = recommender.scorer.llm_logits(users, dataset.known("recommend").rows(users))
-    items = recommender.model.embedding.items.detach().numpy()
-    bias = recommender.model.head.bias.detach().numpy()
-    np.testing.assert_allclose(vectors @ items.T + bias, logits, rtol=0, atol=1e-4)
+    scorer, users = recommender.scorer, np.arange(5, 25, dtype=np.int32)
+    known = dataset.known("recommend").rows(users)
+    logits = scorer.logits(users, known).numpy()
+    items = scorer.model.embedding.items.all().detach().numpy()
+    bias = scorer.model.head.bias.detach().numpy()
+    for rows, queries in scorer.queries(users, known):
+        found = queries.numpy() @ items.T + bias
+        np.testing.assert_allclose(found, logits[rows], rtol=0, atol=1e-4)
 
 
 def test_strangers_get_what_a_bare_history_gets(trained, recommender, dataset, tmp_path):

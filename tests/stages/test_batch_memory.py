@@ -16,19 +16,18 @@ LISTS_MB = USERS * K * 8 / 1e6
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-from cllm4rec.recommender.batch_scorer import BatchScorer
 from cllm4rec.recommender.shards import ShardFolder
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.stages.batch import audience_of, score_shard
 
 run, histories, out, k = *map(Path, sys.argv[1:4]), int(sys.argv[4])
 peak_mb = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-scorer = BatchScorer(Recommender.load(run).scorer)
-with audience_of(scorer.scorer.assembly, histories, out) as audience:
+recommender = Recommender.load(run)
+with audience_of(recommender, histories, out) as audience:
     folder = ShardFolder(out, "m", "h", k, 500, len(audience))
     folder.open()
     for number, shard in enumerate(folder.shards):
-        for _ in score_shard(scorer, audience, folder, shard):
+        for _ in score_shard(recommender, audience, folder, shard):
             pass
         if number == 1:
             before_mb = peak_mb()

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import ConfigError, InputError, IntegrityError, RunError, UnknownId
 from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import configure
@@ -38,7 +38,7 @@ def test_the_planted_taste_is_recovered(trained):
     # The best any list can do is about .81, cosine between histories .67.
     assert rows["CLLM4Rec"]["recall@20"] > 0.68
     # Not by the closed-form prior alone: a broken language model must not hide behind the blend.
-    assert rows["· language model alone"]["recall@20"] > rows["popularity"]["recall@20"] + 0.2
+    assert rows["· language model"]["recall@20"] > rows["popularity"]["recall@20"] + 0.2
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_content_helps_users_with_two_interactions(trained, without_content):
     def sparse_recall(run: RunDir) -> float:
         recommender = Recommender.load(run.path)
         with progress.quiet():
-            report = evaluate_scorer(recommender.scorer, recommender.assembly.dataset, "test")
+            report = evaluate_scorer(recommender.scorer, recommender.dataset, "test")
         sparse = trained.world.sparse[report.users]
         assert sparse.sum() > 100
         return float(report.per_user["recall@20"][sparse].mean())
@@ -92,8 +92,8 @@ def test_anyones_topk_file_is_scored_like_our_own(trained):
 
 def test_what_is_blended_stands_in_the_table_alone(trained):
     rows = means(trained.run)
-    assert {"· language model alone", "· prior alone"} <= rows.keys()
-    assert rows["· language model alone"] != rows["· prior alone"]
+    assert {"· language model", "· linear model"} <= rows.keys()
+    assert rows["· language model"] != rows["· linear model"]
 
 
 def test_recommending_to_users_and_after_a_history(trained):
@@ -135,7 +135,7 @@ def test_all_users_go_to_a_file(trained, tmp_path):
 
 def test_a_batch_is_scored_as_its_users_are_alone(trained):
     recommender = Recommender.load(trained.run.path)
-    known = recommender.assembly.dataset.known("test")
+    known = recommender.dataset.known("test")
     users = np.array([3, 40, 7], dtype=np.int32)
     together = recommender.scorer.score(users, known.rows(users))
     alone = [
@@ -146,9 +146,8 @@ def test_a_batch_is_scored_as_its_users_are_alone(trained):
 
 def test_a_user_without_training_interactions_is_asked_by_history(trained):
     recommender = Recommender.load(trained.run.path)
-    known = recommender.assembly.dataset.known("test").rows([3])
-    blend = {"prior": recommender.scorer.prior, "share": recommender.scorer.share}
-    anonymous = ModelScorer(recommender.model, recommender.assembly, anonymous=True, **blend)
+    known = recommender.dataset.known("test").rows([3])
+    anonymous = replace(recommender.scorer, anonymous=True)
     nobody = recommender.scorer.score(np.array([-1], dtype=np.int32), known)
     np.testing.assert_array_equal(nobody, anonymous.score(np.array([3], dtype=np.int32), known))
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.assembly import Assembly
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
+from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
@@ -18,6 +18,7 @@ from cllm4rec.stages.batch import recommend_batch
 from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.recommend import recommend
 from cllm4rec.stages.train import train
+from cllm4rec.tasks import task_for
 from support.input_folder import small_log, write_rows
 from support.tiny_backbone import write_tiny_gpt2
 from support.toy_run import toy_config
@@ -77,7 +78,8 @@ def test_documents_longer_than_the_backbone_reads_are_refused(trained, tmp_path,
         train_again(trained, tmp_path / "run", config)
     most = re.search(wanted, str(refused.value))[1]
     dataset = Dataset.open(trained.run.file("data"))
-    Assembly.load(toy_config(backbone, f"corpus.{name}={most}"), dataset)
+    config = toy_config(backbone, f"corpus.{name}={most}")
+    task_for(config, LanguageModel.load(config), len(dataset.users), len(dataset.items))
 
 
 def test_repeated_users_are_asked_for_once(lists, tmp_path):

@@ -100,7 +100,7 @@ def test_the_settings_kept_are_those_of_sequences(run):
     assert config.model.skip_decay == SEQUENCES.model.skip_decay
     assert config.finetune.epochs == 8, "what was given wins over the profile"
     recommender = Recommender.load(run.path)
-    assert recommender.assembly.config == config
+    assert recommender.config == config
     assert recommender.scorer.anonymous
 
 
@@ -113,7 +113,7 @@ def test_the_settings_of_a_prepared_run_are_those_that_were_given(prepared, back
 
 def test_the_planted_order_is_recovered_by_the_language_model_alone(alone):
     means = mrr_of(alone)
-    assert not {"· language model alone", "· prior alone"} & means.keys()
+    assert not {"· language model", "· linear model"} & means.keys()
     # Of some 30 candidates none is more popular, and as a set a history goes on at both ends.
     assert means["popularity"] < 0.3
     assert means["ease"] < 0.85
@@ -125,12 +125,12 @@ def test_the_planted_order_is_recovered_by_the_language_model_alone(alone):
 
 def test_both_halves_stand_in_the_table_with_what_the_prior_was_fitted_with(run):
     means = mrr_of(run)
-    assert {"CLLM4Rec", "· language model alone", "· prior alone"} <= means.keys()
+    assert {"CLLM4Rec", "· language model", "· linear model"} <= means.keys()
     # Windows and ages see what a gram matrix of whole histories cannot.
-    assert means["· prior alone"] > means["ease-text"] + 0.1
+    assert means["· linear model"] > means["ease-text"] + 0.1
     own = json.loads(run.file("results.json").read_text())["rows"][0]
-    assert own["settings"].keys() == {"prior's share", "l2", "alpha", "windows", "decay"}
-    assert own["settings"].items() >= run.info("finetune")["prior"].items()
+    assert own["settings"].keys() == {"blend weight", "l2", "alpha", "windows", "decay"}
+    assert own["settings"].items() >= run.info("finetune")["linear"].items()
 
 
 def test_the_item_after_the_last_one_comes_first_for_a_bare_history(alone, prepared):

@@ -48,23 +48,36 @@ def test_variant(trained, backbone, tmp_path, variant):
     check(trained, tmp_path, config)
 
 
-def test_without_pretraining_no_text_is_tokenised_and_the_content_table_is_where_it_would_start(
+def test_without_pretraining_no_text_is_tokenised_and_z_c_is_where_it_starts(
     trained, backbone, tmp_path
 ):
-    both = {}
-    for name, given in {
-        "off": ["pretrain.enabled=false"],
-        "no rounds": ["pretrain.rounds=0", "pretrain.content_warmup_epochs=0"],
-    }.items():
-        run = RunDir(tmp_path / name).create()
-        shutil.copytree(trained.run.file("data"), run.file("data"))
-        run.finish("prepare", [run.file("data")], 0.0)
-        with progress.quiet():
-            info = pretrain(run, toy_config(backbone, *given))
-        both[name] = load_file(run.file("pretrained", "content.safetensors"))
-        assert run.file("corpus").exists() == ("content" in info["documents"]) == (name != "off")
-    off, started = (tables["embedding.entities"] for tables in both.values())
-    assert torch.equal(off, started)
+    run = RunDir(tmp_path / "run").create()
+    shutil.copytree(trained.run.file("data"), run.file("data"))
+    run.finish("prepare", [run.file("data")], 0.0)
+    off = toy_config(backbone, "pretrain.enabled=false", "finetune.epochs=1")
+    with progress.quiet():
+        assert train(run, off).keys() == {"initialise", "finetune"}
+        assert pretrain(run, off).keys() == {"skipped"}
+        assert not run.file("corpus").exists()
+        initial = load_file(run.file("initial", "start.safetensors"))
+        idle = ["pretrain.rounds=0", "pretrain.content_warmup_epochs=0"]
+        train(run, toy_config(backbone, "finetune.epochs=1", *idle))
+    tables = load_file(run.file("pretrained", "content.safetensors"))
+    assert torch.equal(tables["embedding.items.weight"], initial["content"])
+    assert torch.equal(tables["embedding.users"], initial["content_users"])
+
+
+def test_no_user_table_where_no_user_token_is_read(trained, backbone, tmp_path):
+    run = RunDir(tmp_path / "run").create()
+    shutil.copytree(trained.run.file("data"), run.file("data"))
+    run.finish("prepare", [run.file("data")], 0.0)
+    given = "pretrain.enabled=false", "finetune.user_token_dropout=1.0", "finetune.epochs=1"
+    with progress.quiet():
+        train(run, toy_config(backbone, *given))
+        recommender = Recommender.load(run.path)
+    assert "embedding.users" not in load_file(run.file("model", "model.safetensors"))
+    assert recommender.scorer.task.space.num_users == 0
+    assert (recommender.recommend(None, 5).items >= 0).all()
 
 
 def test_gpt2(trained, tmp_path):

@@ -52,7 +52,7 @@ def test_the_search_finds_that_texts_help_and_keeps_the_best_point(dataset):
     assert without.settings["text_weight"] == 0
 
 
-def test_the_sharpness_makes_the_validation_items_likeliest(dataset):
+def test_the_inverse_temperature_makes_the_validation_items_likeliest(dataset):
     collaborative = item_factors(dataset.part("train"), dimensions=40, seed=0)
     with progress.quiet():
         best = search(dataset, collaborative, np.zeros((120, 0), np.float32), seed=0)
@@ -61,11 +61,13 @@ def test_the_sharpness_makes_the_validation_items_likeliest(dataset):
     scores = best.score(users, known.rows(users))
     relevant = relevant.rows(users)
 
-    def cost(sharpness: float) -> float:
-        logits = sharpness * scores.astype(np.float64)
+    def cost(inverse_temperature: float) -> float:
+        logits = inverse_temperature * scores.astype(np.float64)
         normaliser = np.log(np.exp(logits).sum(axis=1))
         return float(
             (normaliser[relevant.users()] - logits[relevant.users(), relevant.items]).mean()
         )
 
-    assert cost(best.sharpness) < min(cost(best.sharpness * 1.3), cost(best.sharpness / 1.3))
+    assert cost(best.inverse_temperature) < min(
+        cost(best.inverse_temperature * 1.3), cost(best.inverse_temperature / 1.3)
+    )

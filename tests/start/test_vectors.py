@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cllm4rec.start.vectors import history_means, noise, turned, word_means
+from cllm4rec.start.vectors import history_means, noise, random_rotation, word_means
 
 WORDS = torch.randn(50, 16, generator=torch.Generator().manual_seed(0)) * 0.1
 
@@ -22,7 +22,7 @@ def test_word_means_and_noise_where_there_is_no_text():
 
 def test_turning_keeps_every_product_and_takes_the_words_norm():
     factors = np.random.default_rng(0).normal(size=(20, 11)).astype(np.float32)
-    table = turned(factors, WORDS, seed=0)
+    table = random_rotation(factors, WORDS, seed=0)
     torch.testing.assert_close(table.norm(dim=1).mean(), WORDS.norm(dim=1).mean())
     scale = float(table.norm() / np.linalg.norm(factors))
     expected = torch.from_numpy(factors @ factors.T) * scale**2
@@ -31,7 +31,7 @@ def test_turning_keeps_every_product_and_takes_the_words_norm():
 
 def test_more_factors_than_the_width_are_refused():
     with pytest.raises(ValueError, match="17 factors for a width of 16"):
-        turned(np.zeros((3, 17), dtype=np.float32), WORDS, seed=0)
+        random_rotation(np.zeros((3, 17), dtype=np.float32), WORDS, seed=0)
 
 
 def test_a_user_starts_as_the_mean_of_the_history():

@@ -2,6 +2,7 @@
 
 import functools
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import Document
 from cllm4rec.documents.prompts import Prompts
 from cllm4rec.models.backbone import Backbone, load_backbone
-from cllm4rec.models.embedding import ExtendedEmbedding
+from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
-from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, RecLLM
+from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
+from cllm4rec.tokens.batch import collate
 from cllm4rec.tokens.space import TokenSpace
 from support.tiny_backbone import NUM_WORDS, SIZE, tiny_tokenizer, write_tiny_llama
 from support.toy_run import PLAIN
@@ -23,6 +25,8 @@ HISTORIES = [[0, 1, 2, 3], [4, 2], [5, 6, 0, 1, 4, 2], [3], [6, 5, 4], [1, 0, 6,
 NUM_ITEMS = 7
 SPACE = TokenSpace(NUM_WORDS, len(HISTORIES), NUM_ITEMS)
 CORPUS = SETS.corpus
+NONE_LEFT_OUT = torch.zeros(NUM_ITEMS)
+"""Bias of candidates; every item is in some history."""
 
 
 def interactions() -> Interactions:
@@ -41,32 +45,35 @@ def _loaded() -> tuple[Backbone, torch.Tensor]:
         return load_backbone(Path(folder), config, seed=0)
 
 
-def table(seed: int) -> torch.Tensor:
+def embedding(seed: int) -> TokenEmbedding:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(SPACE.num_users + NUM_ITEMS, SIZE, generator=generator) * 0.3
+    table = torch.randn(SPACE.num_users + NUM_ITEMS, SIZE, generator=generator) * 0.3
+    return TokenEmbedding.of_tables(
+        _loaded()[1], table[: SPACE.num_users], table[SPACE.num_users :]
+    )
 
 
-def _parts(seed: int, *, skip: bool) -> tuple[Backbone, ExtendedEmbedding, ItemHead, torch.Tensor]:
-    backbone, words = _loaded()
-    head = ItemHead(NUM_ITEMS, SIZE, projection=True, skip=skip)
-    with torch.no_grad():
-        head.projection.weight.copy_(torch.eye(SIZE))
-    rankable = torch.ones(NUM_ITEMS, dtype=torch.bool)
-    return backbone, ExtendedEmbedding(words, table(seed), SPACE), head, rankable
+def table(embedding: TokenEmbedding) -> torch.Tensor:
+    """Users and items as one table, users first: a copy."""
+    return torch.cat([embedding.users, embedding.items.all()]).detach()
 
 
 def collaborative_llm(seed: int = 0, *, skip: bool = True, **settings: float) -> CollaborativeLLM:
-    return CollaborativeLLM(*_parts(seed, skip=skip), half_precision=False, **settings)
+    head = ItemHead(NUM_ITEMS, SIZE, projection=True, skip=skip)
+    with torch.no_grad():
+        head.projection.weight.copy_(torch.eye(SIZE))
+    return CollaborativeLLM(_loaded()[0], embedding(seed), head, **settings)
 
 
-def rec_llm(seed: int = 0, *, skip: bool = True, **settings: float) -> RecLLM:
-    return RecLLM(*_parts(seed, skip=skip), half_precision=False, **settings)
+def asked(model: CollaborativeLLM, documents: Sequence[Document]) -> torch.Tensor:
+    """Logits of the whole catalogue at each document's end."""
+    return model.logits(model.last_queries(collate(documents)))
 
 
 def content_llm(vocabulary: torch.Tensor, seed: int = 1) -> ContentLLM:
     backbone, words = _loaded()
-    head = WordHead(words, vocabulary, projection=True, half_precision=False)
-    return ContentLLM(backbone, ExtendedEmbedding(words, table(seed), SPACE), head)
+    head = WordHead(words, vocabulary, projection=True)
+    return ContentLLM(backbone, embedding(seed), head)
 
 
 class TextCorpus:

@@ -52,9 +52,19 @@ def test_arrays_and_tensors_are_mapped_number_by_number(kind):
 
 
 @pytest.mark.parametrize("kind", [np.array, torch.tensor])
-def test_the_rows_of_the_entity_table_are_users_then_items(kind):
+def test_entities_are_users_and_items_and_nothing_else(kind):
     tokens = kind([[SPACE.item(2), 0, 1, SPACE.user(0)], [9, ANONYMOUS, NOBODY, SPACE.item(0)]])
-    assert SPACE.entity_rows(tokens).tolist() == [6, 0, 4]
+    assert SPACE.num_entities(tokens) == 3
+    assert SPACE.num_entities(tokens[:, 1:3]) == 0
+
+
+@pytest.mark.parametrize("number", [0, np.array([0]), torch.tensor([0])])
+def test_a_space_without_users_makes_no_user_token(number):
+    space = TokenSpace(num_words=10, num_users=0, num_items=3)
+    assert space.item(0) == 10
+    assert not space.is_user(np.arange(-2, 14)).any()
+    with pytest.raises(ValueError, match=r"user number 0 is not in \[0, 0\)"):
+        space.user(number)
 
 
 def test_an_array_keeps_its_type():

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
+from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
 from cllm4rec.training.checkpoint import Checkpoint
-from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Pass, Position, fit, optimiser_step, schedule
 from cllm4rec.training.optim import adam
 from support import tiny_models as tiny
@@ -40,15 +40,23 @@ class Training:
         settings = {"mutual_weight": 1.0, "batch_tokens": 30, "seed": 0}
         self.objectives = {
             "collaborative": LanguageObjective(
-                collaborative, histories, content.embedding.entities, **settings
+                collaborative,
+                histories,
+                items_likelihood(collaborative, tiny.NONE_LEFT_OUT),
+                content.embedding,
+                **settings,
             ),
             "content": LanguageObjective(
-                content, tiny.TextCorpus(), collaborative.embedding.entities, **settings
+                content,
+                tiny.TextCorpus(),
+                words_likelihood(content),
+                collaborative.embedding,
+                **settings,
             ),
         }
         self.parameters = {name: o.parameters() for name, o in self.objectives.items()}
         self.optimizers = {
-            name: adam(named, learning_rate=1e-2, maps_rate=0.1, weight_decay=0.01)
+            name: adam(named, learning_rate=1e-2, head_scale=0.1, weight_decay=0.01)
             for name, named in self.parameters.items()
         }
         self.checkpoint = Checkpoint(folder, "same", self.parameters, self.optimizers)
@@ -122,6 +130,7 @@ class Drawing:
     """An objective that notes what torch draws in each of its steps; one document per step."""
 
     weights = {"likelihood": 1.0}  # noqa: RUF012
+    corpus = (0,)
 
     def __init__(self) -> None:
         self.value = nn.Parameter(torch.ones(2))
@@ -149,7 +158,7 @@ def draws(seed: int = 0, stage: str = "pretrain", start: Position | None = None)
     fit(
         [Pass("only", 0, 3), Pass("only", 3, 3)],
         {"only": objective},
-        {"only": adam(objective.parameters(), learning_rate=0.1, maps_rate=1.0, weight_decay=0.0)},
+        {"only": adam(objective.parameters(), learning_rate=0.1, head_scale=1.0, weight_decay=0.0)},
         stage=stage,
         seed=seed,
         position=start or Position(),
@@ -204,6 +213,7 @@ class Exploding:
     """An objective whose gradient is infinite."""
 
     weights = {"likelihood": 1.0}  # noqa: RUF012
+    corpus = (0,)
 
     def __init__(self) -> None:
         self.value = nn.Parameter(torch.ones(2))
@@ -226,7 +236,7 @@ class Exploding:
 
 def test_a_gradient_that_is_not_finite_changes_nothing():
     objective = Exploding()
-    optimizer = adam(objective.parameters(), learning_rate=1.0, maps_rate=1.0, weight_decay=0.1)
+    optimizer = adam(objective.parameters(), learning_rate=1.0, head_scale=1.0, weight_decay=0.1)
     with pytest.raises(FloatingPointError, match="learning_rate"):
         optimiser_step(objective, optimizer, [0])
     assert objective.value.tolist() == [1.0, 1.0]
@@ -235,7 +245,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 def test_a_diverged_training_names_the_setting_that_mends_it(stage):
     objective = Exploding()
-    rates = {"learning_rate": 1e30, "maps_rate": 1.0, "weight_decay": 0.1}
+    rates = {"learning_rate": 1e30, "head_scale": 1.0, "weight_decay": 0.1}
     with pytest.raises(ConfigError) as refused:
         fit(
             [Pass("only", 0, 1)],

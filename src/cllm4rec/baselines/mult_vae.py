@@ -35,7 +35,7 @@ class MultVae(NeuralBaseline):
         # Torch is loaded where a network is trained; the other baselines do without it.
         from cllm4rec.baselines.networks.checkpoints import checkpoints
         from cllm4rec.baselines.networks.vae import MultVaeNetwork, MultVaeScorer, training_epoch
-        from cllm4rec.training.randomness import seeded
+        from cllm4rec.models.randomness import seeded
 
         seed = derived_seed(context.seed, self.name, str(settings))
         hidden, latent = int(settings["hidden"]), int(settings["latent"])

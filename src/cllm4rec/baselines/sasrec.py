@@ -36,7 +36,7 @@ class SasRec(NeuralBaseline):
         from cllm4rec.baselines.networks.checkpoints import checkpoints
         from cllm4rec.baselines.networks.sequences import SasRecScorer, training_epoch
         from cllm4rec.baselines.networks.transformer import SasRecNetwork
-        from cllm4rec.training.randomness import seeded
+        from cllm4rec.models.randomness import seeded
 
         seed = derived_seed(context.seed, self.name, str(settings))
         with seeded(seed, "weights"):

@@ -85,10 +85,27 @@ def prepare(
 @run_option
 @settings_options
 @output_option
+def initialise(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Choose where training begins.
+
+    Initial item vectors, and the linear model that the language model is blended with; both are
+    chosen on the validation part.
+    """
+    from cllm4rec.stages.initialise import initialise as stage
+    from cllm4rec.stages.prepare import configure
+
+    return stage(run, configure(run, config, overrides))
+
+
+@cllm4rec.command()
+@run_option
+@settings_options
+@output_option
 def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Pretrain with mutual regularisation.
 
-    The content and the collaborative model take turns; each is pulled towards the other.
+    The content and the collaborative model take turns; each is pulled towards the other. Does
+    nothing where pretrain.enabled is false.
     """
     from cllm4rec.stages.prepare import configure
     from cllm4rec.stages.pretrain import pretrain as stage
@@ -117,7 +134,7 @@ def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 @settings_options
 @output_option
 def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
-    """Pretrain, then finetune.
+    """Initialise, pretrain where that is enabled, finetune.
 
     An interrupted training goes on where it stopped.
     """

@@ -60,10 +60,11 @@ class CollaborativeCorpus:
         rng = None
         if self._config.order == "random":
             rng = seeds.generator(self._seed, "collaborative", epoch, user)
-        token = self._space.user(user)
+        dropped = False
         if self._user_token_dropout > 0:
             dropout = seeds.generator(self._seed, "collaborative", "user token", epoch, user)
-            token = NOBODY if dropout.random() < self._user_token_dropout else token
+            dropped = dropout.random() < self._user_token_dropout
+        token = NOBODY if dropped else self._space.user(user)
         items = shown(self._interactions.of(user), self._config, rng)
         return history_document(token, items, self._space, self._prompts)
 

@@ -1,7 +1,6 @@
-"""Prompts that ask for recommendations: masked histories to learn from, whole ones to predict."""
+"""Prompts that ask for recommendations, with masked histories to learn from."""
 
-import hashlib
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +8,10 @@ from numpy.typing import NDArray
 from cllm4rec import seeds
 from cllm4rec.config import CorpusConfig
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.documents.collaborative import history_document
 from cllm4rec.documents.document import NO_TOKENS, Document
 from cllm4rec.documents.history import shown
 from cllm4rec.documents.prompts import Prompts, entity
-from cllm4rec.tokens.space import ANONYMOUS, NOBODY, TokenSpace
+from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
 
 
 class Example(NamedTuple):
@@ -79,7 +77,7 @@ class RecommendationCorpus:
         is_masked[rng.permutation(len(items))[:num_masked]] = True
         order_rng = rng if self._config.order == "random" else None
         history = shown(items[~is_masked], self._config, order_rng)
-        document = _question(
+        document = question_document(
             ANONYMOUS if is_anonymous else self._space.user(user),
             history,
             self._space,
@@ -88,49 +86,12 @@ class RecommendationCorpus:
         return Example(document, history, items[is_masked])
 
 
-def prediction_document(
-    user: int | None,
-    history: NDArray[np.integer],
-    space: TokenSpace,
-    prompts: Prompts,
-    config: CorpusConfig,
-    seed: int,
-    *,
-    target: Literal["holdout", "next"] = "holdout",
-) -> Document:
-    """The document that asks what a user will interact with next, given all that is known.
-
-    Args:
-        user: the user's number; None for a user without an embedding.
-        history: item numbers, oldest first; may be empty.
-        space: layout of the token ids.
-        prompts: encoded templates.
-        config: order and cap of the history.
-        seed: of the permutation where the order is random. It is then a function of (seed, set of
-            items): the same items in another order, or twice, give the same document.
-        target: what the model was finetuned for: ``holdout`` asks in words after the history,
-            ``next`` by the history alone.
-
-    Raises:
-        ValueError: a user or item number out of range.
-    """
-    items = np.asarray(history, np.int32)
-    rng = None
-    if config.order == "random":
-        items = np.unique(items)
-        content = hashlib.blake2b(items.tobytes(), digest_size=8).hexdigest()
-        rng = seeds.generator(seed, "prediction", content)
-    items = shown(items, config, rng)
-    if target == "next":
-        token = NOBODY if user is None else space.user(user)
-        return history_document(token, items, space, prompts)
-    token = ANONYMOUS if user is None else space.user(user)
-    return _question(token, items, space, prompts)
-
-
-def _question(
+def question_document(
     user_token: int, history: NDArray[np.int32], space: TokenSpace, prompts: Prompts
 ) -> Document:
-    """The history is capped before it is spliced in: a long one never costs the prompt its end."""
+    """``<user> has interacted with <history>, <user> will interact with``; no main text.
+
+    The history is capped before it is spliced in: a long one never costs the prompt its end.
+    """
     prompt = prompts.recommendation.fill(user=entity(user_token), items=space.item(history))
     return Document(prompt, NO_TOKENS)

@@ -8,20 +8,27 @@ long ago an item was (a history's items weigh less with age).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
+from torch import Tensor
+from torch.nn import functional
 
 from cllm4rec import progress
 from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.ensemble.formula import linear_half_
 from cllm4rec.evaluation.protocol import selection_of, validation_sample
 from cllm4rec.linear.ease import Matrix, add_texts, gram_matrix, inverse_gram, weights_of
-from cllm4rec.ranking import standardised
+from cllm4rec.run import atomic_write
 
 WINDOWS = (3, 5, 10)
 """Consecutive items of a history that count as interactions of one more user."""
@@ -39,8 +46,8 @@ Settings = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LinearPrior:
-    """Item-to-item weights over histories, every row of scores divided by its spread.
+class LinearModel:
+    """Item-to-item weights over histories, every row of scores over its standard deviation.
 
     Attributes:
         weights: ``float32 [items, items]``; sparse (CSR) above ``KEPT_WEIGHTS`` items.
@@ -52,18 +59,26 @@ class LinearPrior:
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``, zeros for an empty history; users play no part."""
-        return standardised(self.sums(history))
+        return np.asarray(linear_half_(self.sums(history)).numpy())
 
-    def sums(self, history: Interactions) -> NDArray[np.float32]:
-        """The scores before rows are divided by their spread."""
+    def sums(self, history: Interactions) -> Float[Tensor, "batch items"]:
+        """The scores before rows are divided by their standard deviation."""
+        decay = self.settings["decay"]
+        weights = (decay ** ages(history)).astype(np.float32) if decay < 1 else None
+        if isinstance(self.weights, np.ndarray):
+            return functional.embedding_bag(
+                torch.from_numpy(history.items.astype(np.int64)),
+                torch.from_numpy(self.weights),
+                torch.from_numpy(np.asarray(history.offsets)),
+                mode="sum",
+                per_sample_weights=None if weights is None else torch.from_numpy(weights),
+                include_last_offset=True,
+            )
         matrix = history.matrix()
-        if self.settings["decay"] < 1:
+        if weights is not None:
             # `matrix()` sorts the columns within a row, so the ages are sorted the same way.
-            order = np.lexsort((history.items, history.users()))
-            matrix.data = (self.settings["decay"] ** ages(history))[order].astype(np.float32)
-        scores = matrix @ self.weights
-        dense: NDArray[np.float32] = scores if isinstance(scores, np.ndarray) else scores.toarray()
-        return dense
+            matrix.data = weights[np.lexsort((history.items, history.users()))]
+        return torch.from_numpy((matrix @ self.weights).toarray())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The weights as arrays by name; `from_arrays` undoes it."""
@@ -74,8 +89,8 @@ class LinearPrior:
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]
-    ) -> "LinearPrior":
-        """The prior that `arrays` and ``settings`` were taken from."""
+    ) -> "LinearModel":
+        """The model that `arrays` and ``settings`` were taken from."""
         if "weights" in arrays:
             return cls(arrays["weights"], dict(settings))
         size = len(arrays["indptr"]) - 1
@@ -83,7 +98,18 @@ class LinearPrior:
         return cls(csr_array(parts, shape=(size, size)), dict(settings))
 
 
-def search(dataset: Dataset, seed: int, *, texts: bool = True) -> LinearPrior | None:
+def save_linear(model: LinearModel, path: Path) -> None:
+    """Write its weights as safetensors; the settings are the caller's to keep."""
+    with atomic_write(path) as temporary:
+        save_file(model.arrays(), temporary)
+
+
+def load_linear(path: Path, settings: Mapping[str, Any]) -> LinearModel:
+    """Undo `save_linear`."""
+    return LinearModel.from_arrays(load_file(path), settings)
+
+
+def search(dataset: Dataset, seed: int, *, texts: bool = True) -> LinearModel | None:
     """The best settings on validation, fitted; None where the catalogue is too large for EASE.
 
     Args:
@@ -94,38 +120,38 @@ def search(dataset: Dataset, seed: int, *, texts: bool = True) -> LinearPrior | 
     context = _context(dataset, seed, texts)
     name = "ease" if BASELINES["ease-text"].unavailable(context) else "ease-text"
     if reason := BASELINES[name].unavailable(context):
-        progress.note(f"no linear prior: {reason}")
+        progress.note(f"no linear model: {reason}")
         return None
     tuned = tune(BASELINES[name], dataset, context).settings
     sample = validation_sample(dataset, seed)
-    best: tuple[float, LinearPrior] | None = None
+    best: tuple[float, LinearModel] | None = None
     windows = (False, True) if dataset.ordered else (False,)
     decays = DECAYS if dataset.newest_held_out else (1.0,)
     for with_windows in windows:
         settings = {"alpha": 0.0, **tuned, "windows": with_windows, "decay": 1.0}
         plain = fit(dataset, settings, context)
         for decay in decays:
-            prior = replace(plain, settings={**settings, "decay": decay})
-            selection = selection_of(prior, sample)
+            model = replace(plain, settings={**settings, "decay": decay})
+            selection = selection_of(model, sample)
             if best is None or selection > best[0]:
-                best = selection, prior
+                best = selection, model
     assert best is not None
     return best[1]
 
 
-def fit(dataset: Dataset, settings: Settings, context: Context) -> LinearPrior:
-    """The prior with the settings given.
+def fit(dataset: Dataset, settings: Settings, context: Context) -> LinearModel:
+    """The linear model with the settings given.
 
     With windows it is the mean of the fit of whole histories and of one per length, each scaled to
-    the same spread of scores.
+    the same standard deviation of scores.
     """
     train = dataset.part("train")
     gram = gram_matrix(train)
     if not settings["windows"]:
-        return LinearPrior(largest(_ease(gram, settings, context)), settings)
+        return LinearModel(largest(_ease(gram, settings, context)), settings)
     some = train.rows(np.arange(min(train.num_users, CALIBRATION_USERS))).matrix()
     total = np.zeros((train.num_items, train.num_items), np.float32)
-    with progress.task("Fitting the linear prior", total=1 + len(WINDOWS), unit="fit") as task:
+    with progress.task("Fitting the linear model", total=1 + len(WINDOWS), unit="fit") as task:
         for length in (None, *WINDOWS):
             together = gram
             if length is not None:
@@ -138,7 +164,7 @@ def fit(dataset: Dataset, settings: Settings, context: Context) -> LinearPrior:
             weights /= max(float((some @ weights).std(axis=1).mean()), 1e-9)
             total += weights
             task.advance()
-    return LinearPrior(largest(total), settings)
+    return LinearModel(largest(total), settings)
 
 
 def _context(dataset: Dataset, seed: int, texts: bool) -> Context:

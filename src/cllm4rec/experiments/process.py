@@ -135,11 +135,11 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
     for name in ("config.toml", "metrics.jsonl"):
         shutil.copy(run.file(name), cell.folder / name)
     return {
-        "seconds": round(trained["pretrain"]["seconds"] + trained["finetune"]["seconds"], 3),
+        "seconds": round(sum(stage["seconds"] for stage in trained.values()), 3),
         "chosen": {
             "best_epoch": trained["finetune"]["best_epoch"],
             "blend": trained["finetune"]["blend"],
-            "warm_start": trained["pretrain"]["warm_start"],
+            "start": trained["initialise"]["start"],
         },
         "lists": lists,
     }

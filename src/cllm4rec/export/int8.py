@@ -13,7 +13,7 @@ from cllm4rec.evaluation.protocol import DEPTH, HeldOut, evaluate, evaluated_use
 from cllm4rec.export.onnx_model import quiet
 from cllm4rec.export.vectors import overlap, sample_of
 from cllm4rec.ranking import RankedItems, top_k
-from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.scorer import ModelScorer
 
 QUALITY = ("recall@20", "ndcg@100")
 
@@ -27,7 +27,7 @@ class Asked(NamedTuple):
     relevant: Interactions
 
 
-def write_int8(scorer: BatchScorer, source: Path, path: Path) -> dict[str, Any]:
+def write_int8(scorer: ModelScorer, dataset: Dataset, source: Path, path: Path) -> dict[str, Any]:
     """Weights of all products as eight-bit integers, one scale per column; tables stay float32.
 
     Activations are rounded to eight bits at run time, one scale per product. Of the weights' 256
@@ -35,8 +35,9 @@ def write_int8(scorer: BatchScorer, source: Path, path: Path) -> dict[str, Any]:
     overflow in them.
 
     Args:
-        scorer: of the run, whose test users, or validation users where there is no test part, are
-            ranked by both models.
+        scorer: of the run.
+        dataset: its test users, or validation users where there is no test part, are ranked by
+            both models.
         source: the float32 model.
         path: the file to write.
 
@@ -58,7 +59,7 @@ def write_int8(scorer: BatchScorer, source: Path, path: Path) -> dict[str, Any]:
             use_external_data_format=_beside(source).exists(),
         )
     sizes = {"bytes": _bytes(path), "float32_bytes": _bytes(source)}
-    asked = _asked(scorer.scorer.assembly.dataset, scorer.scorer.assembly.config.seed)
+    asked = _asked(dataset, scorer.task.config.seed)
     if asked is None:
         return {**sizes, "part": None, "users": 0, "overlap": None, **dict.fromkeys(QUALITY)}
     sessions = [
@@ -100,12 +101,12 @@ def _asked(dataset: Dataset, seed: int) -> Asked | None:
     return None
 
 
-def _lists(scorer: BatchScorer, session: Any, asked: Asked, task: Any) -> RankedItems:
+def _lists(scorer: ModelScorer, session: Any, asked: Asked, task: Any) -> RankedItems:
     """The best :data:`DEPTH` by the session's vectors, users numbered by their place."""
-    model = scorer.scorer.model
-    items, bias = model.embedding.items.detach().numpy(), model.head.bias.detach().numpy()
+    model = scorer.model
+    items, bias = model.embedding.items.all().detach().numpy(), model.head.bias.detach().numpy()
     ranked = RankedItems.empty(np.arange(len(asked.users), dtype=np.int32), DEPTH)
-    for rows, batch in scorer.documents(asked.users, asked.known):
+    for rows, batch in scorer.batches(asked.users, asked.known):
         given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}
         (vectors,) = session.run(None, given)
         best = top_k(vectors @ items.T + bias, asked.known.rows(rows), DEPTH)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from cllm4rec import progress
 from cllm4rec.errors import InputError, IntegrityError
-from cllm4rec.models.llms import RecLLM, recent_mean
+from cllm4rec.models.llms import CollaborativeLLM, recent_mean
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.tokens.batch import Batch
 from cllm4rec.tokens.space import ANONYMOUS
 
@@ -29,20 +29,23 @@ ONE_FILE_BYTES = 1_500_000_000
 
 
 class UserVector(nn.Module):
-    """``RecLLM.query`` without a shape that depends on what the tokens are.
+    """``CollaborativeLLM.last_queries`` without a shape that depends on what the tokens are.
 
     Args:
         model: in float32; its parts are shared.
     """
 
-    def __init__(self, model: RecLLM) -> None:
+    def __init__(self, model: CollaborativeLLM) -> None:
         super().__init__()
         self.backbone = model.backbone.model
         self.head = model.head
         self.space = model.space
         self.decay = model.skip_decay
         self.register_buffer("words", model.embedding.words)
-        self.register_buffer("entities", model.embedding.entities.detach())
+        embedding = model.embedding
+        users = model.embedding.words[:0] if embedding.users is None else embedding.users
+        tables = torch.cat([users, embedding.items.all()]).detach()
+        self.register_buffer("entities", tables)
 
     words: Tensor
     entities: Tensor
@@ -65,11 +68,11 @@ class UserVector(nn.Module):
         hidden = self.backbone(inputs_embeds=embedded, use_cache=False).last_hidden_state
         last = (lengths - 1).reshape(-1, 1, 1).expand(-1, 1, hidden.shape[2])
         history = recent_mean(embedded, is_item, self.decay)
-        query: Tensor = self.head.query(hidden.gather(1, last).squeeze(1), history)
+        query: Tensor = self.head(hidden.gather(1, last).squeeze(1), history)
         return query
 
 
-def write_onnx(scorer: BatchScorer, audience: Audience, path: Path) -> dict[str, Any]:
+def write_onnx(scorer: ModelScorer, audience: Audience, path: Path) -> dict[str, Any]:
     """Export, run both sides on real documents, and refuse what differs.
 
     Args:
@@ -87,8 +90,9 @@ def write_onnx(scorer: BatchScorer, audience: Audience, path: Path) -> dict[str,
     """
     runtime = _load_runtime()
     histories = audience.histories.rows(np.arange(min(len(audience), DOCUMENTS)))
-    batches = list(scorer.batches(audience.numbers[:DOCUMENTS], histories))
-    reference = in_float32(scorer.scorer.model)
+    asked = scorer.batches(audience.numbers[:DOCUMENTS], histories)
+    batches = [batch for _, batch in asked]
+    reference = in_float32(scorer.model)
     with progress.task("Exporting ONNX"):
         _export(UserVector(reference).eval(), batches[0], path)
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -97,10 +101,10 @@ def write_onnx(scorer: BatchScorer, audience: Audience, path: Path) -> dict[str,
         for batch in batches:
             given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}
             (found,) = session.run(None, given)
-            wanted = reference.query(batch).numpy()
+            wanted = reference.last_queries(batch).numpy()
             apart = max(apart, float(np.abs(found - wanted).max()))
             largest = max(largest, float(np.abs(wanted).max()))
-            own = scorer.scorer.model.query(batch).numpy()
+            own = scorer.model.last_queries(batch).numpy()
             apart_from_run = max(apart_from_run, float(np.abs(found - own).max()))
     tolerance = TOLERANCE * largest
     if not apart <= tolerance:
@@ -116,7 +120,7 @@ def write_onnx(scorer: BatchScorer, audience: Audience, path: Path) -> dict[str,
     }
 
 
-def in_float32(model: RecLLM) -> RecLLM:
+def in_float32(model: CollaborativeLLM) -> CollaborativeLLM:
     """A copy that computes in float32 throughout, LoRA adapters merged into the weights."""
     model = copy.deepcopy(model).eval().requires_grad_(False)
     backbone: Any = model.backbone.model

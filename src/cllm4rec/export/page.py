@@ -75,8 +75,9 @@ def _what(manifest: Mapping[str, Any]) -> str:
         return "The run's own: it blends nothing in."
     return (
         f"**The language model's alone.** The run recommends by a blend, in which a linear model "
-        f"of interactions has a share of {scores['prior_share']:g}; that part is no product of two "
-        f"vectors and is not in this folder. Of the run's own best {manifest['k']} items, lists of "
-        f"these vectors have {scores['overlap']:.1%} ({scores['users']:,} users). Where the run's "
+        f"of interactions has a blend weight of {scores['blend_weight']:g}; that part is no "
+        f"product of two vectors and is not in this folder. Of the run's own best "
+        f"{manifest['k']} items, lists of these vectors have {scores['overlap']:.1%} "
+        f"({scores['users']:,} users). Where the run's "
         f"lists are wanted, use `cllm4rec recommend`, or these vectors to find candidates only."
     )

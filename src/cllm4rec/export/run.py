@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
-from cllm4rec.assembly import Assembly
 from cllm4rec.errors import InputError
 from cllm4rec.export.index import load_faiss, write_exact, write_inverted
 from cllm4rec.export.int8 import write_int8
@@ -14,7 +13,6 @@ from cllm4rec.export.page import page
 from cllm4rec.export.vectors import overlap_with_blend, sample_of, vectors_of, write_vectors
 from cllm4rec.ranking import list_length
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.batch_scorer import BatchScorer
 from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
@@ -28,7 +26,7 @@ from cllm4rec.run import (
     write_json,
 )
 from cllm4rec.stages.recommend import require_trained
-from cllm4rec.tokens.space import ANONYMOUS, NOBODY
+from cllm4rec.tasks import Task
 
 FORMAT = 1
 """Number of the export's format."""
@@ -67,39 +65,39 @@ def export_run(
     refuse_another(to)
     load_faiss()
     recommender = Recommender.load(run.path)
-    scorer, assembly = recommender.scorer, recommender.assembly
-    k = list_length(k, assembly.space.num_items)
-    users = sample_of(assembly.space.num_users, assembly.config.seed)
+    scorer, dataset = recommender.scorer, recommender.dataset
+    k = list_length(k, len(dataset.items))
+    users = sample_of(len(dataset.users), recommender.config.seed)
     clear_leftovers(to.resolve().parent, to.resolve().name)
     with atomic_folder(to) as folder:
-        vectors = vectors_of(scorer)
-        write_vectors(vectors, assembly.dataset, folder)
+        vectors = vectors_of(scorer, dataset)
+        write_vectors(vectors, dataset, folder)
         with progress.task("Building indexes"):
             exact = write_exact(vectors.candidates, folder / "exact.faiss")
             inverted = write_inverted(
                 vectors.candidates, vectors.queries[users], exact, k, folder / "inverted.faiss"
             )
-        audience = Audience.of_run(assembly.dataset).rows(users)
+        audience = Audience.of_run(dataset).rows(users)
         checked = eight_bits = None
-        batch, path = BatchScorer(scorer), folder / "user_vector.onnx"
+        path = folder / "user_vector.onnx"
         if onnx:
-            checked = write_onnx(batch, audience, path)
+            checked = write_onnx(scorer, audience, path)
         if int8:
-            eight_bits = write_int8(batch, path, folder / "user_vector.int8.onnx")
+            eight_bits = write_int8(scorer, dataset, path, folder / "user_vector.int8.onnx")
         manifest = {
             "format": FORMAT,
             "kind": KIND,
             "model_sha256": model_fingerprint(run.path),
-            "backbone_sha256": assembly.backbone_fingerprint,
-            "users": assembly.space.num_users,
-            "items": assembly.space.num_items,
+            "backbone_sha256": recommender.lm.sha256,
+            "users": len(dataset.users),
+            "items": len(dataset.items),
             "size": vectors.items.shape[1],
             "k": k,
             "scores": _scores(scorer, audience, k),
             "inverted": inverted._asdict(),
             "onnx": checked,
             "int8": eight_bits,
-            "prompt": prompt_of(assembly),
+            "prompt": prompt_of(scorer.task),
         }
         shutil.copyfile(EXAMPLE, folder / EXAMPLE.name)
         (folder / "README.md").write_text(page(manifest), encoding="utf-8")
@@ -126,7 +124,7 @@ def refuse_another(to: Path) -> None:
             raise InputError(f"--to {to} holds something that is no export; choose another folder")
 
 
-def prompt_of(assembly: Assembly) -> dict[str, Any]:
+def prompt_of(task: Task) -> dict[str, Any]:
     """How the tokens of a document are made: for callers of the ONNX model.
 
     Returns:
@@ -134,17 +132,15 @@ def prompt_of(assembly: Assembly) -> dict[str, Any]:
         and ``first_item``: what is added to a number; ``unknown_user``: the token of a user whose
         own is not to be used; ``order`` and ``max_items`` of the history; ``padding``.
     """
-    config, space, prompts = assembly.config, assembly.space, assembly.prompts
-    is_next = config.finetune.target == "next"
-    parts = [*prompts.history.parts, "items"] if is_next else prompts.recommendation.parts
+    config, space = task.config, task.space
     template: list[Any] = []
-    for part in parts:
+    for part in task.question.parts:
         template += [part] if isinstance(part, str) else part.tolist()
     return {
         "template": template,
         "first_user": space.num_words,
         "first_item": space.num_words + space.num_users,
-        "unknown_user": NOBODY if is_next else ANONYMOUS,
+        "unknown_user": task.placeholder,
         "user_tokens": config.finetune.user_token_dropout < 1,
         "order": config.corpus.order,
         "max_items": config.corpus.max_items,
@@ -154,13 +150,13 @@ def prompt_of(assembly: Assembly) -> dict[str, Any]:
 
 def _scores(scorer: ModelScorer, audience: Audience, k: int) -> dict[str, Any]:
     """What the exported vectors score, and how near the run's own lists that is."""
-    if scorer.prior is None:
-        return {"of": "the run", "prior_share": 0.0, "overlap": 1.0, "users": len(audience)}
+    if scorer.linear is None:
+        return {"of": "the run", "blend_weight": 0.0, "overlap": 1.0, "users": len(audience)}
     with progress.task("Comparing lists"):
         overlap = overlap_with_blend(scorer, audience, k)
     return {
         "of": "the language model alone",
-        "prior_share": scorer.share,
+        "blend_weight": scorer.weight,
         "overlap": round(overlap, 4),
         "users": len(audience),
     }

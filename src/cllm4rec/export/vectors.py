@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from cllm4rec import progress, seeds
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.batch_scorer import BatchScorer
+from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.scorer import ModelScorer
 
 BLOCK_USERS = 10_000
@@ -44,17 +44,18 @@ class Vectors(NamedTuple):
         return np.hstack([self.items, self.biases[:, None]])
 
 
-def vectors_of(scorer: ModelScorer) -> Vectors:
+def vectors_of(scorer: ModelScorer, dataset: Dataset) -> Vectors:
     """Vectors of all users, from all that is known of them, and of all items."""
-    batch, dataset = BatchScorer(scorer), scorer.assembly.dataset
     audience = Audience.of_run(dataset)
-    users = np.empty((len(audience), scorer.assembly.words.shape[1]), np.float32)
+    users = np.empty((len(audience), scorer.model.embedding.size), np.float32)
     with progress.task("User vectors", total=len(audience), unit="user") as task:
         for start in range(0, len(audience), BLOCK_USERS):
             end = min(start + BLOCK_USERS, len(audience))
-            users[start:end] = batch.queries(audience, start, end)
+            histories = audience.histories.rows(np.arange(start, end))
+            for rows, queries in scorer.queries(audience.numbers[start:end], histories):
+                users[start + rows] = queries.numpy()
             task.advance(end - start)
-    items, biases = scorer.model.embedding.items, scorer.model.head.bias
+    items, biases = scorer.model.embedding.items.all(), scorer.model.head.bias
     return Vectors(
         users,
         np.ascontiguousarray(items.detach().float().numpy()),
@@ -87,8 +88,8 @@ def sample_of(size: int, seed: int) -> NDArray[np.int64]:
 
 def overlap_with_blend(scorer: ModelScorer, audience: Audience, k: int) -> float:
     """Mean share of the run's own ``k`` items that the language model alone lists too."""
-    alone = ModelScorer(scorer.model, scorer.assembly, anonymous=scorer.anonymous)
-    lists = [BatchScorer(each).ranked(audience, k).items for each in (alone, scorer)]
+    alone = scorer.language_model_alone()
+    lists = [ranked(each, audience, k).items for each in (alone, scorer)]
     return overlap(*lists)
 
 

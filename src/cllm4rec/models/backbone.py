@@ -48,7 +48,7 @@ class Backbone(nn.Module):
 
     @property
     def positions(self) -> int | None:
-        """Longest document, in tokens, where positions are a table; None elsewhere."""
+        """Longest document, in tokens, where positions are a table; None where rotations."""
         # The word embeddings' place is held by a table of one row; OPT's table begins with a few
         # rows that no position takes.
         tables: list[Any] = [m for m in self.model.modules() if isinstance(m, nn.Embedding)]

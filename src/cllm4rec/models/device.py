@@ -1,5 +1,6 @@
 """Where the models compute: a processor or a GPU, and in which arithmetic."""
 
+import os
 from typing import Any
 
 import torch
@@ -45,3 +46,13 @@ def arithmetic(name: str, device: torch.device = PROCESSOR) -> torch.dtype:
             fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if fast else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def serving_threads() -> int:
+    """Torch threads of a process that answers requests: a core is left to those who ask.
+
+    With a thread on every core each product ends when the last of them gets its turn, and that one
+    waits for whatever else runs.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(torch.get_num_threads(), (cores or 2) - 1))

@@ -3,17 +3,26 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
+from cllm4rec.models.items import FreeItems, ItemEncoder
 from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
 
 
-class ExtendedEmbedding(nn.Module):
-    """Word rows are shared and frozen; user and item rows are one trained float32 table.
+class TokenEmbedding(nn.Module):
+    """Words are shared and frozen; users are one float32 table; items have their encoder.
 
-    Paper section 3.1.
+    Paper section 3.1. A negative token stands for a user without a vector: `ANONYMOUS` becomes the
+    mean of the row's item vectors, zero where there are none; `NOBODY` becomes zero.
 
-    A negative token stands for a user without a row: `ANONYMOUS` becomes the mean of the row's item
-    embeddings, zero where there are none; `NOBODY` becomes zero.
+    Args:
+        words: the backbone's word embeddings.
+        users: initial user vectors ``[space.num_users, size]``; copied. No rows, no parameter.
+        items: of ``space.num_items`` items.
+        space: layout of the token ids.
+
+    Raises:
+        ValueError: tables and layout do not go together.
     """
 
     words: Tensor
@@ -21,39 +30,63 @@ class ExtendedEmbedding(nn.Module):
     def __init__(
         self,
         words: Float[Tensor, "words size"],
-        entities: Float[Tensor, "entities size"],
+        users: Float[Tensor, "users size"],
+        items: ItemEncoder,
         space: TokenSpace,
     ) -> None:
         super().__init__()
-        if entities.shape[0] != space.num_users + space.num_items:
-            raise ValueError(f"{entities.shape[0]} rows for {space}")
+        if (users.shape[0], items.num_items) != (space.num_users, space.num_items):
+            raise ValueError(f"{users.shape[0]} users and {items.num_items} items for {space}")
         self.space = space
         self.register_buffer("words", words, persistent=False)
-        self.entities = nn.Parameter(entities.clone())
+        self.users = nn.Parameter(users.clone()) if len(users) else None
+        self.items = items
+
+    @classmethod
+    def of_tables(cls, words: Tensor, users: Tensor, items: Tensor) -> "TokenEmbedding":
+        """Free vectors for users and items."""
+        space = TokenSpace(words.shape[0], users.shape[0], items.shape[0])
+        return cls(words, users, FreeItems(items), space)
 
     @property
-    def items(self) -> Float[Tensor, "items size"]:
-        """Rows of the items (a view)."""
-        return self.entities[self.space.num_users :]
+    def size(self) -> int:
+        """Width of every vector."""
+        return self.words.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tables are."""
+        return self.words.device
 
     def forward(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length size"]:
-        """Embeddings, float32; the gradient reaches user and item rows only."""
-        is_word = self.space.is_word(tokens)
-        entities = self.entities[self.space.entity_rows(tokens)]
+        """Embeddings, float32; the gradient reaches users and items only."""
+        is_word, is_item = self.space.is_word(tokens), self.space.is_item(tokens)
         embedded = self.words[tokens.where(is_word, 0)].masked_fill((tokens < 0).unsqueeze(-1), 0.0)
-        embedded = embedded.index_put((tokens >= self.space.num_words,), entities)
+        vectors = self.items.vectors(self.space.item_number(tokens[is_item]))
+        embedded = embedded.index_put((is_item,), vectors)
+        if self.users is not None:
+            is_user = self.space.is_user(tokens)
+            embedded = embedded.index_put((is_user,), self.user_vectors(tokens[is_user]))
         anonymous = tokens == ANONYMOUS
         if anonymous.any():
-            mean = self.history_mean(tokens)
+            mean = _row_means(vectors, is_item)
             embedded = torch.where(anonymous.unsqueeze(-1), mean.unsqueeze(1), embedded)
         return embedded
 
-    def history_mean(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch size"]:
-        """Mean embedding of each row's item tokens; zero for a row without items."""
-        row, position = self.space.is_item(tokens).nonzero(as_tuple=True)
-        items = self.space.entity_rows(tokens[row, position])
-        total = torch.zeros(tokens.shape[0], self.entities.shape[1], device=tokens.device)
-        total = total.index_add(0, row, self.entities[items])
-        count = torch.zeros(tokens.shape[0], device=tokens.device)
-        count = count.index_add(0, row, torch.ones_like(row, dtype=count.dtype))
-        return total / count.clamp_min(1).unsqueeze(-1)
+    def user_vectors(self, tokens: Int[Tensor, " n"]) -> Float[Tensor, "n size"]:
+        """Vectors of user tokens."""
+        if self.users is None:
+            return self.words.new_zeros(len(tokens), self.size)
+        return functional.embedding(self.space.user_number(tokens), self.users)
+
+    def entity_vectors(self, tokens: Int[Tensor, "..."]) -> Float[Tensor, "entities size"]:
+        """Vectors of all user and all item tokens among ``tokens``: users first, then items."""
+        items = self.items.vectors(self.space.item_number(tokens[self.space.is_item(tokens)]))
+        return torch.cat([self.user_vectors(tokens[self.space.is_user(tokens)]), items])
+
+
+def _row_means(vectors: Tensor, is_item: Tensor) -> Tensor:
+    """Mean of each row's item vectors ``[batch, size]``; zero for a row without items."""
+    row = is_item.nonzero(as_tuple=True)[0]
+    total = vectors.new_zeros(is_item.shape[0], vectors.shape[1]).index_add(0, row, vectors)
+    return total / is_item.sum(dim=1, keepdim=True).clamp_min(1)

@@ -1,10 +1,8 @@
-"""From hidden states to scores: the heads of items and of words, tied to their tables."""
+"""From hidden states to queries: the heads of items and of words, tied to their vectors."""
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-
-from cllm4rec.models.losses import Loss, token_likelihood
 
 
 class ItemHead(nn.Module):
@@ -15,15 +13,15 @@ class ItemHead(nn.Module):
     is the paper's tied head.
     """
 
-    center: Tensor
-    spread: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, num_items: int, size: int, *, projection: bool, skip: bool) -> None:
         super().__init__()
         self.projection = nn.Linear(size, size, bias=False) if projection else None
         self.skip = nn.Linear(size, size, bias=False) if skip else None
-        self.register_buffer("center", torch.zeros(size))
-        self.register_buffer("spread", torch.ones(size))
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
         self.bias = nn.Parameter(torch.zeros(num_items))
         self.log_scale = nn.Parameter(torch.zeros(()))
         with torch.no_grad():
@@ -36,44 +34,43 @@ class ItemHead(nn.Module):
                 self.projection.weight.copy_(start)
 
     def standardise(self, hidden: Float[Tensor, "rows size"]) -> None:
-        """Take the projection's centre and spread from a sample of hidden states.
+        """Take the projection's mean and standard deviation from a sample of hidden states.
 
         A frozen backbone's hidden states share a mean far larger than what tells them apart, and a
         few coordinates are outliers: learned on them raw, the projection learns those first. With
         no projection there is nothing to set.
         """
         if self.projection is not None:
-            self.center.copy_(hidden.mean(dim=0))
-            if len(hidden) > 1:  # one row has no spread, and NaN would be learned on
-                self.spread.copy_(hidden.std(dim=0).clamp_min(1e-3))
+            self.mean.copy_(hidden.mean(dim=0))
+            if len(hidden) > 1:  # one row has no deviation, and NaN would be learned on
+                self.std.copy_(hidden.std(dim=0).clamp_min(1e-3))
 
-    def query(
+    def forward(
         self, hidden: Float[Tensor, "rows size"], history_mean: Float[Tensor, "rows size"]
     ) -> Float[Tensor, "rows size"]:
-        """The vector whose product with an item's embedding is its score, less the bias."""
+        """The vector whose product with an item's is its score, less the bias."""
         query = hidden
         if self.projection is not None:
-            query = self.projection((hidden - self.center) / self.spread)
+            query = self.projection((hidden - self.mean) / self.std)
         if self.skip is not None:
             query = query + self.skip(history_mean)
         return query * self.log_scale.exp()
 
-    def forward(
-        self, query: Float[Tensor, "rows size"], items: Float[Tensor, "items size"]
-    ) -> Float[Tensor, "rows items"]:
-        """Logits over the whole catalogue."""
-        return query @ items.T + self.bias
-
 
 class WordHead(nn.Module):
-    """Next-word likelihood over a fixed set of words, tied to the frozen word embeddings.
+    """Query and candidates of the next word, tied to the frozen word embeddings.
 
-    Scoring the corpus's own words instead of all of them changes the softmax's normaliser, not
-    the order of the words in it: mass that a truncated model wastes on words that never occur is
-    not learned away.
+    The candidates may be the corpus's own words instead of all. That changes the softmax's
+    normaliser, not the order of the words in it: mass that a truncated model wastes on words that
+    never occur is not learned away.
+
+    Args:
+        words: all word embeddings.
+        vocabulary: token ids of the candidates.
+        projection: whether hidden states pass a trained square map.
     """
 
-    words: Tensor
+    candidates: Tensor
     index: Tensor
 
     def __init__(
@@ -82,24 +79,20 @@ class WordHead(nn.Module):
         vocabulary: Int[Tensor, " vocabulary"],
         *,
         projection: bool,
-        half_precision: bool,
     ) -> None:
         super().__init__()
         size = words.shape[1]
-        self.register_buffer("words", words[vocabulary], persistent=False)
+        self.register_buffer("candidates", words[vocabulary], persistent=False)
         index = torch.full((words.shape[0],), -1)
         index[vocabulary] = torch.arange(len(vocabulary))
         self.register_buffer("index", index, persistent=False)
-        self.half_precision = half_precision
         self.projection = nn.Linear(size, size, bias=False) if projection else None
         self.bias = nn.Parameter(torch.zeros(len(vocabulary)))
         if self.projection is not None:
             with torch.no_grad():
                 self.projection.weight.copy_(torch.eye(size))
 
-    def loss(self, hidden: Float[Tensor, "scored size"], targets: Int[Tensor, " scored"]) -> Loss:
-        """Summed negative log likelihood of the target words (token ids)."""
-        query = hidden if self.projection is None else self.projection(hidden)
-        return token_likelihood(
-            query, self.words, self.bias, self.index[targets], half_precision=self.half_precision
-        )
+    def forward(self, hidden: Float[Tensor, "scored size"]) -> Float[Tensor, "scored size"]:
+        """The query of each hidden state."""
+        query: Tensor = hidden if self.projection is None else self.projection(hidden)
+        return query

@@ -1,4 +1,4 @@
-"""The method's three models: backbone, token table and head composed.
+"""The method's models: backbone, token embedding and head composed; they return states, no losses.
 
 Paper sections 3.2 to 3.4.
 """
@@ -9,79 +9,84 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cllm4rec.models.backbone import Backbone
-from cllm4rec.models.embedding import ExtendedEmbedding
+from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
-from cllm4rec.models.losses import Loss, token_likelihood
 from cllm4rec.tokens.batch import Batch, next_tokens
 from cllm4rec.tokens.space import TokenSpace
 
 
 class ContentLLM(nn.Module):
-    """Models the words of reviews and features after soft+hard prompts; its table is z^c."""
-
-    def __init__(self, backbone: Backbone, embedding: ExtendedEmbedding, head: WordHead) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.embedding = embedding
-        self.head = head
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes, and where its batches have to be."""
-        return self.embedding.entities.device
-
-    def loss(self, batch: Batch) -> Loss:
-        """Summed negative log likelihood of the main text's words."""
-        hidden = self.backbone(self.embedding(batch.tokens), batch.lengths)
-        rows, positions, targets = next_tokens(batch)
-        return self.head.loss(hidden[rows, positions], targets)
-
-
-class CollaborativeLLM(nn.Module):
-    """Models the item sequences of histories; its table is z^l, its head tied to it."""
+    """Models the words of reviews and features after soft+hard prompts; its vectors are z^c."""
 
     def __init__(
         self,
         backbone: Backbone,
-        embedding: ExtendedEmbedding,
-        head: ItemHead,
-        rankable: Tensor,
+        embedding: TokenEmbedding,
+        head: WordHead,
         *,
-        half_precision: bool,
-        skip_decay: float = 1.0,
-        dropout: float = 0.0,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.embedding = embedding
         self.head = head
-        self.half_precision = half_precision
-        self.skip_decay = skip_decay
-        self.dropout = dropout
-        self.register_buffer("cold", torch.where(rankable, 0.0, -torch.inf), persistent=False)
-
-    cold: Tensor
-    """0, or minus infinity for an item without a training interaction.
-
-    Such an item is no alternative that was passed over, and learning to score it down would only
-    spoil what its texts say.
-    """
+        self.dtype = dtype
 
     @property
     def device(self) -> torch.device:
         """Where it computes, and where its batches have to be."""
-        return self.embedding.entities.device
+        return self.embedding.device
+
+    def queries(self, batch: Batch) -> Float[Tensor, "scored size"]:
+        """The head's query at every position that predicts a word of a main text."""
+        hidden = self.backbone(self.embedding(batch.tokens), batch.lengths)
+        rows, positions, _ = next_tokens(batch)
+        query: Tensor = self.head(hidden[rows, positions])
+        return query
+
+
+class CollaborativeLLM(nn.Module):
+    """Models item sequences; its item vectors are z^l, its head is tied to them.
+
+    The L-steps ask it before every item of a document; finetuned and asked at each document's end
+    alone it is the paper's recommendation-oriented LLM (section 3.4).
+
+    Args:
+        backbone: of the pretrained language model.
+        embedding: words, users and items.
+        head: maps hidden states to queries.
+        skip_decay: weight of an item in the history mean relative to the item after it.
+        dropout: probability, in training, for every number of an item vector read and of a query.
+        dtype: compute dtype of products with the whole catalogue.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        embedding: TokenEmbedding,
+        head: ItemHead,
+        *,
+        skip_decay: float = 1.0,
+        dropout: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.embedding = embedding
+        self.head = head
+        self.skip_decay = skip_decay
+        self.dropout = dropout
+        self.dtype = dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes, and where its batches have to be."""
+        return self.embedding.device
 
     @property
     def space(self) -> TokenSpace:
         """Layout of the token ids."""
         return self.embedding.space
-
-    def asked(self, batch: Batch) -> Float[Tensor, "asked size"]:
-        """Hidden states that the head is asked about: before every main-text item."""
-        rows, positions, _ = next_tokens(batch)
-        states: Tensor = self.backbone(self.embedding(batch.tokens), batch.lengths)[rows, positions]
-        return states
 
     def embedded(self, batch: Batch) -> Float[Tensor, "batch length size"]:
         """Embeddings of all tokens, in training with dropout on the items'."""
@@ -91,47 +96,38 @@ class CollaborativeLLM(nn.Module):
         is_item = self.space.is_item(batch.tokens).unsqueeze(-1)
         return torch.where(is_item, functional.dropout(embedded, self.dropout), embedded)
 
-    def loss(self, batch: Batch) -> Loss:
-        """Summed negative log likelihood of every main-text item, the first included."""
-        embedded = self.embedded(batch)
-        hidden = self.backbone(embedded, batch.lengths)
-        rows, positions, targets = next_tokens(batch)
-        is_item = self.space.is_item(batch.tokens)
-        mean = running_mean(embedded, is_item, self.skip_decay)[rows, positions]
-        query = self.head.query(hidden[rows, positions], mean)
-        return token_likelihood(
-            functional.dropout(query, self.dropout, self.training),
-            self.embedding.items,
-            self.head.bias + self.cold,
-            self.space.item_number(targets),
-            half_precision=self.half_precision,
-        )
+    def states(self, batch: Batch) -> Float[Tensor, "scored size"]:
+        """Hidden states before every main-text item, as the head gets them."""
+        rows, positions, _ = next_tokens(batch)
+        hidden: Tensor = self.backbone(self.embedded(batch), batch.lengths)
+        return hidden[rows, positions]
 
-
-class RecLLM(CollaborativeLLM):
-    """The collaborative LLM's parts, asked once, at each document's last position."""
-
-    def asked(self, batch: Batch) -> Float[Tensor, "batch size"]:
-        """Hidden states that the head is asked about: at each document's last position."""
+    def last_states(self, batch: Batch) -> Float[Tensor, "batch size"]:
+        """Hidden states at each document's last position."""
         return self.backbone.last(self.embedded(batch), batch.lengths)
 
-    def query(self, batch: Batch) -> Float[Tensor, "batch size"]:
-        """One vector per document, ``[batch, size]``: all that the item head needs."""
+    def queries(self, batch: Batch) -> Float[Tensor, "scored size"]:
+        """One query before every main-text item, the first included."""
+        embedded = self.embedded(batch)
+        hidden = self.backbone(embedded, batch.lengths)
+        rows, positions, _ = next_tokens(batch)
+        is_item = self.space.is_item(batch.tokens)
+        mean = running_mean(embedded, is_item, self.skip_decay)[rows, positions]
+        return self._dropped(self.head(hidden[rows, positions], mean))
+
+    def last_queries(self, batch: Batch) -> Float[Tensor, "batch size"]:
+        """One query at each document's end: all that scoring the catalogue needs."""
         embedded = self.embedded(batch)
         hidden = self.backbone.last(embedded, batch.lengths)
         mean = recent_mean(embedded, self.space.is_item(batch.tokens), self.skip_decay)
-        query: Tensor = self.head.query(hidden, mean)
+        return self._dropped(self.head(hidden, mean))
+
+    def logits(self, queries: Float[Tensor, "rows size"]) -> Float[Tensor, "rows items"]:
+        """Scores of the whole catalogue, float32."""
+        return torch.addmm(self.head.bias, queries, self.embedding.items.all().T)
+
+    def _dropped(self, query: Tensor) -> Tensor:
         return functional.dropout(query, self.dropout, self.training)
-
-    def forward(self, batch: Batch) -> Float[Tensor, "batch items"]:
-        """Logits of the whole catalogue, cold items included."""
-        logits: Tensor = self.head(self.query(batch), self.embedding.items)
-        return logits
-
-    def training_logits(self, batch: Batch) -> Float[Tensor, "batch items"]:
-        """The same, items without a training interaction left out."""
-        logits: Tensor = self.forward(batch) + self.cold
-        return logits
 
 
 def running_mean(

@@ -22,57 +22,59 @@ class Loss:
     """Scored tokens, held-out items or entity-token occurrences."""
 
 
-def token_likelihood(
-    hidden: Float[Tensor, "scored size"],
-    weight: Float[Tensor, "vocabulary size"],
-    bias: Float[Tensor, " vocabulary"],
-    targets: Int[Tensor, " scored"],
+def item_likelihood(
+    queries: Float[Tensor, "rows size"],
+    candidates: Float[Tensor, "candidates size"],
+    bias: Float[Tensor, " candidates"],
+    rows: Int[Tensor, " targets"],
+    targets: Int[Tensor, " targets"],
     *,
-    half_precision: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> Loss:
-    """−Σ log p(x_k | x_<k, prompt), the softmax over items only or words only (eqs. 4, 7).
+    """Multinomial likelihood −Σ log softmax(queries · candidatesᵀ + bias) of the targets.
+
+    One target per row is the next-token likelihood (paper eqs. 4 and 7); the held-out items of
+    each row's user are the multi-hot target of finetuning (eq. 10).
 
     Args:
-        hidden: query at each scored position.
-        weight: candidates' embeddings, tied.
-        bias: of the candidates; −inf leaves one out.
-        targets: index of each position's true next token.
-        half_precision: multiply in bfloat16.
+        queries: hidden states after the head's map, one per scored position or user.
+        candidates: vectors of the words only, or the items only; tied.
+        bias: of the candidates; −inf leaves one out of the softmax.
+        rows: row of each target, ascending.
+        targets: number of the candidate that each target is.
+        dtype: compute dtype of the products; softmax and sums are float32.
     """
     function: Any = LinearCrossEntropy
-    total = function.apply(hidden, weight, bias, targets, half_precision)
+    total = function.apply(queries, candidates, bias, rows, targets, dtype)
     return Loss(total, targets.numel())
 
 
-def holdout_likelihood(
-    logits: Float[Tensor, "batch items"], rows: Int[Tensor, " held"], items: Int[Tensor, " held"]
+def next_token_likelihood(
+    queries: Float[Tensor, "scored size"],
+    candidates: Float[Tensor, "candidates size"],
+    bias: Float[Tensor, " candidates"],
+    targets: Int[Tensor, " scored"],
+    *,
+    dtype: torch.dtype = torch.float32,
 ) -> Loss:
-    """Multinomial likelihood −Σ_j r_j^hold log softmax_j of the held-out items only (paper eq. 10).
-
-    Args:
-        logits: scores of the whole catalogue; −inf excludes an item.
-        rows: user (row of ``logits``) of each held-out item.
-        items: the held-out items' numbers.
-    """
-    log_normaliser = logits.logsumexp(dim=-1)
-    return Loss((log_normaliser[rows] - logits[rows, items]).sum(), items.numel())
+    """`item_likelihood` of one target per row."""
+    rows = torch.arange(len(targets), device=targets.device)
+    return item_likelihood(queries, candidates, bias, rows, targets, dtype=dtype)
 
 
 def mutual_regularisation(
-    own: Float[Tensor, "entities size"],
-    other: Float[Tensor, "entities size"],
-    occurrences: Int[Tensor, " occurrences"],
+    own: Float[Tensor, "occurrences size"], other: Float[Tensor, "occurrences size"]
 ) -> Loss:
     """½‖z^l − z^c‖² over entity-token occurrences, the other side fixed (eqs. 5 and 8)."""
-    difference = own[occurrences] - other.detach()[occurrences]
-    return Loss(0.5 * difference.square().sum(), occurrences.numel())
+    difference = own - other.detach()
+    return Loss(0.5 * difference.square().sum(), own.shape[0])
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """Σ cross entropy of ``hidden @ weight.T + bias``, in blocks.
+    """Σ over targets of the cross entropy of ``queries @ candidates.T + bias``, in blocks of rows.
 
     The gradient is computed on the way forward, so that no more than one block of logits is ever
-    held. With ``half_precision`` products are bfloat16, softmax and sums float32.
+    held. Products are in ``dtype``, softmax and sums in float32.
     """
 
     BLOCK_LOGITS = 4_000_000
@@ -81,40 +83,45 @@ class LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        hidden: Tensor,
-        weight: Tensor,
+        queries: Tensor,
+        candidates: Tensor,
         bias: Tensor,
+        rows: Tensor,
         targets: Tensor,
-        half_precision: bool,
+        dtype: torch.dtype,
     ) -> Tensor:
-        """Sum of the scored tokens' negative log likelihoods."""
-        need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
-        dtype = torch.bfloat16 if half_precision else hidden.dtype
-        cast_weight, cast_hidden = weight.to(dtype), hidden.to(dtype)
-        grad_hidden = torch.empty_like(hidden) if need_hidden else None
-        grad_weight = torch.zeros_like(weight) if need_weight else None
+        """Sum of the targets' negative log likelihoods."""
+        need_queries, need_candidates, need_bias = ctx.needs_input_grad[:3]
+        cast_candidates, cast_queries = candidates.to(dtype), queries.to(dtype)
+        grad_queries = torch.empty_like(queries) if need_queries else None
+        grad_candidates = torch.zeros_like(candidates) if need_candidates else None
         grad_bias = torch.zeros_like(bias) if need_bias else None
-        total = hidden.new_zeros(())
-        block = max(1, LinearCrossEntropy.BLOCK_LOGITS // weight.shape[0])
-        for start in range(0, hidden.shape[0], block):
-            part, wanted = cast_hidden[start : start + block], targets[start : start + block]
-            log_p = F.log_softmax((part @ cast_weight.T).to(hidden.dtype) + bias, dim=-1)
-            total -= log_p.gather(1, wanted.unsqueeze(1)).sum()
-            if not (need_hidden or need_weight or need_bias):
+        total = queries.new_zeros(())
+        block = max(1, LinearCrossEntropy.BLOCK_LOGITS // candidates.shape[0])
+        starts = list(range(0, queries.shape[0], block))
+        edges = torch.searchsorted(rows, torch.tensor([*starts, queries.shape[0]]).to(rows))
+        for start, low, high in zip(starts, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            part = cast_queries[start : start + block]
+            at, wanted = rows[low:high] - start, targets[low:high]
+            log_p = F.log_softmax((part @ cast_candidates.T).to(queries.dtype) + bias, dim=-1)
+            total -= log_p[at, wanted].sum()
+            if not (need_queries or need_candidates or need_bias):
                 continue
-            gradient = log_p.exp_()
-            gradient[torch.arange(len(wanted), device=wanted.device), wanted] -= 1
+            # A row's gradient is (its number of targets) · softmax − the targets' indicator.
+            counts = torch.bincount(at, minlength=len(part)).to(queries.dtype)
+            gradient = log_p.exp_().mul_(counts.unsqueeze(1))
+            gradient[at, wanted] -= 1  # a row's targets are distinct
             if grad_bias is not None:
                 grad_bias += gradient.sum(0)
             cast_gradient = gradient.to(dtype)
-            if grad_hidden is not None:
-                grad_hidden[start : start + block] = cast_gradient @ cast_weight
-            if grad_weight is not None:
-                grad_weight += cast_gradient.T @ part
+            if grad_queries is not None:
+                grad_queries[start : start + block] = cast_gradient @ cast_candidates
+            if grad_candidates is not None:
+                grad_candidates += cast_gradient.T @ part
         ctx.save_for_backward(
             *(
-                g if g is not None else hidden.new_empty(0)
-                for g in (grad_hidden, grad_weight, grad_bias)
+                g if g is not None else queries.new_empty(0)
+                for g in (grad_queries, grad_candidates, grad_bias)
             )
         )
         return total
@@ -126,4 +133,4 @@ class LinearCrossEntropy(torch.autograd.Function):
             saved * grad_output if needed else None
             for saved, needed in zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
         )
-        return (*grads, None, None)
+        return (*grads, None, None, None)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cllm4rec.assembly import Assembly
+from cllm4rec.config import BackboneConfig
+from cllm4rec.data.dataset import Dataset
 from cllm4rec.models.pretrained import SMOLLM2
 
 _BASES = {SMOLLM2: ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
@@ -33,19 +34,23 @@ _LIMITS = """\
 
 
 def model_card(
-    assembly: Assembly, *, blend: float | None, results: Mapping[str, Any] | None
+    backbone: BackboneConfig,
+    dataset: Dataset,
+    *,
+    blend: float | None,
+    results: Mapping[str, Any] | None,
 ) -> str:
     """Markdown with YAML front matter, as model hubs read it.
 
     Args:
-        assembly: settings, data and backbone of the model.
-        blend: share of the linear prior; None where there is none.
+        backbone: its settings.
+        dataset: what the model was trained on.
+        blend: blend weight of the linear model; None where there is none.
         results: of ``evaluate``, where it was done.
     """
-    space = assembly.space
     parts = [
-        _front_matter(assembly),
-        f"# CLLM4Rec recommender of {space.num_items:,} items",
+        _front_matter(backbone),
+        f"# CLLM4Rec recommender of {len(dataset.items):,} items",
         "A collaborative large language model (Zhu et al., WWW 2024): users and items are tokens "
         "beside the words of a language model, and one forward pass over a history ranks the whole "
         "catalogue." + _blended(blend),
@@ -60,16 +65,16 @@ def model_card(
         "## Limits",
         _LIMITS,
         "## Backbone and licence",
-        _backbone(assembly),
+        _backbone(backbone),
         "## Data",
-        _data(assembly),
+        _data(dataset),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(assembly: Assembly) -> str:
+def _front_matter(backbone: BackboneConfig) -> str:
     lines = ["library_name: cllm4rec"]
-    known = _BASES.get(assembly.config.backbone.name)
+    known = _BASES.get(backbone.name)
     if known is not None:
         lines += [f"base_model: {known[0]}", f"license: {known[1]}"]
     tags = ["cllm4rec", "collaborative-filtering", "recommendation", "recommender-system"]
@@ -81,7 +86,7 @@ def _blended(blend: float | None) -> str:
     if blend is None:
         return ""
     return (
-        f" Its scores are blended with those of a linear model of interactions, whose share, "
+        f" Its scores are blended with those of a linear model of interactions; its blend weight, "
         f"{blend:g}, was chosen on validation."
     )
 
@@ -112,8 +117,7 @@ def _cell(metric: Mapping[str, Any] | None) -> str:
     return f"{metric['mean']:.4f}{interval}"
 
 
-def _backbone(assembly: Assembly) -> str:
-    config = assembly.config.backbone
+def _backbone(config: BackboneConfig) -> str:
     known = _BASES.get(config.name)
     depth = "all layers" if config.depth is None else f"the first {config.depth} layers"
     weights = "random weights in the shape of" if config.weights == "random" else "weights of"
@@ -135,8 +139,7 @@ def _backbone(assembly: Assembly) -> str:
     return f"{depth.capitalize()}, {weights} {name}. {kept} {licence}"
 
 
-def _data(assembly: Assembly) -> str:
-    dataset = assembly.dataset
+def _data(dataset: Dataset) -> str:
     counts = dataset.summary()
     parts = ", ".join(f"{counts[part]:,} {part}" for part in ("train", "valid", "test", "history"))
     held = "each user's newest" if dataset.newest_held_out else "drawn from each user's"

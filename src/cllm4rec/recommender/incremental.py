@@ -1,4 +1,4 @@
-"""A history that grows: what was read of it stays read, and a new item costs its own token alone.
+"""Incremental inference with a KV cache: appending an item to a history costs one token.
 
 Only where order means something: a history of random order is drawn anew when it has grown, and no
 token of it stands where it stood.
@@ -12,17 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cllm4rec.data.interactions import Interactions, newest_once
-from cllm4rec.documents.recommendation import prediction_document
-from cllm4rec.ensemble.formula import blendable, blended
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import list_length, top_k
 from cllm4rec.recommender.arguments import id_list
 from cllm4rec.recommender.saved import Recommender
 
-NOBODY = np.array([-1], np.int32)
 
-
-class GrowingHistory:
+class IncrementalHistory:
     """Recommendations for someone whose history grows while we watch.
 
     Keys and values of the tokens read are kept, in every layer (some 170 kB for 50 items and two
@@ -40,14 +36,14 @@ class GrowingHistory:
     """
 
     def __init__(self, recommender: Recommender, items: Sequence[str] = ()) -> None:
-        config = recommender.assembly.config
-        if config.finetune.target != "next":
+        if not recommender.scorer.task.extends:
             raise InputError(
                 "histories are sets in this run, so that a longer one is read anew; "
                 "use recommend_for_history, or train with corpus.order=time, finetune.target=next"
             )
-        self._recommender = recommender
-        self._model = recommender.model.eval()
+        self._ids = recommender.dataset.items
+        self._scorer = recommender.scorer
+        self._model = self._scorer.model.eval()
         self._items: list[int] = []
         self._forget()
         self.append(items)
@@ -64,20 +60,19 @@ class GrowingHistory:
         Raises:
             UnknownId: an item that is not in the run; nothing is added.
         """
-        ids = id_list("items", items)
-        numbers = self._recommender.assembly.dataset.items.numbers(ids).tolist()
+        numbers = self._ids.numbers(id_list("items", items)).tolist()
         whole = newest_once([*self._items, *numbers])
         if whole == self._items and self._cache.tokens > 0:
             return
         new = whole[len(self._items) :]
         moved = whole[: len(self._items)] != self._items
         self._items = whole
-        if moved or len(whole) > self._recommender.assembly.config.corpus.max_items:
+        if moved or len(whole) > self._scorer.task.config.corpus.max_items:
             self._forget()
             new = whole
-        document = self._document(new)
+        question = self._question(new)
         # After the first reading, only the items are new.
-        self._read(document if self._cache.tokens == 0 else document[len(document) - len(new) :])
+        self._read(question if self._cache.tokens == 0 else question[len(question) - len(new) :])
 
     def recommend(self, k: int = 10) -> list[tuple[str, float]]:
         """The best ``k`` items that are not in the history, ``[(item_id, score), …]``, best first.
@@ -87,7 +82,7 @@ class GrowingHistory:
         """
         if not self._items:
             raise InputError("the history is empty; append at least one item id")
-        ids = self._recommender.assembly.dataset.items
+        ids = self._ids
         history = self._history(self._items)
         items, scores = top_k(self.scores()[None], history, list_length(k, len(ids)))
         pairs = zip(items[0], scores[0], strict=True)
@@ -95,23 +90,19 @@ class GrowingHistory:
 
     @torch.inference_mode()
     def scores(self) -> NDArray[np.float32]:
-        """Scores ``float32 [items]``: logits, or where there is a prior their blend."""
-        query = self._model.head.query(self._state[None], (self._sum / self._weight)[None])
-        logits = self._model.head(query, self._model.embedding.items).numpy()
-        scorer = self._recommender.scorer
-        if scorer.prior is None:
-            return np.asarray(logits[0], np.float32)
-        prior = scorer.prior.score(NOBODY, self._history(self._items))
-        both: NDArray[np.float32] = blended(blendable(logits), prior, scorer.share)[0]
-        return both
+        """Scores ``float32 [items]``: logits, or where there is a linear model the blend."""
+        query = self._model.head(self._state[None], (self._sum / self._weight)[None])
+        logits = self._model.logits(query)
+        scores = self._scorer.blended(logits, self._history(self._items))
+        return np.asarray(scores[0].numpy(), np.float32)
 
     def _forget(self) -> None:
-        size = self._model.embedding.entities.shape[1]
+        size = self._model.embedding.size
         self._cache = self._model.backbone.new_cache()
         self._state = torch.zeros(size)
         """Hidden state at the end of what was read."""
         self._sum, self._weight = torch.zeros(size), torch.tensor(1e-9)
-        """Weighted sum of the items' embeddings and the sum of the weights, as `recent_mean`'s."""
+        """Weighted sum of the items' vectors and the sum of the weights, as `recent_mean`'s."""
 
     def _read(self, tokens: Tensor) -> None:
         embedded = self._model.embedding(tokens[None])[0]
@@ -120,19 +111,12 @@ class GrowingHistory:
         for vector in embedded[self._model.space.is_item(tokens)]:
             self._sum, self._weight = decay * self._sum + vector, decay * self._weight + 1
 
-    def _document(self, items: list[int]) -> Tensor:
-        assembly = self._recommender.assembly
-        document = prediction_document(
-            None,
-            np.array(items, np.int32),
-            assembly.space,
-            assembly.prompts,
-            assembly.config.corpus,
-            0,
-            target="next",
+    def _question(self, items: list[int]) -> Tensor:
+        task = self._scorer.task
+        tokens = np.array([task.placeholder], np.int32)
+        return torch.from_numpy(
+            task.questions(tokens, self._history(items)).tokens.astype(np.int64)
         )
-        tokens = np.concatenate([document.prompt, document.main])
-        return torch.from_numpy(tokens.astype(np.int64))
 
     def _history(self, items: list[int]) -> Interactions:
-        return Interactions.from_lists([items], self._recommender.assembly.space.num_items)
+        return Interactions.from_lists([items], self._scorer.num_items)

@@ -6,35 +6,42 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from safetensors.numpy import load_file as load_numpy
-from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import load_file, save_file
 
-from cllm4rec.assembly import Assembly
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.ensemble.linear import LinearPrior
+from cllm4rec.ensemble.linear import load_linear, save_linear
 from cllm4rec.errors import IntegrityError
-from cllm4rec.models.llms import RecLLM, saved_tensors
+from cllm4rec.models.build import collaborative_llm
+from cllm4rec.models.language_model import LanguageModel
+from cllm4rec.models.llms import CollaborativeLLM, saved_tensors
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import atomic_folder, write_json
+from cllm4rec.tasks import task_for
 
 
 class Recommender:
     """A trained run that answers questions.
 
     Args:
-        scorer: the recommendation-oriented LLM and what it is blended with.
+        scorer: the trained model and what it is blended with.
+        dataset: of the run.
+        lm: the language model that the trained one is built on.
     """
 
-    def __init__(self, scorer: ModelScorer) -> None:
+    def __init__(self, scorer: ModelScorer, dataset: Dataset, lm: LanguageModel) -> None:
         self.scorer = scorer
-        self.model = scorer.model
-        self.assembly = scorer.assembly
+        self.dataset = dataset
+        self.lm = lm
+
+    @property
+    def config(self) -> Config:
+        """Settings that the model was trained with."""
+        return self.scorer.task.config
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> "Recommender":
@@ -60,25 +67,33 @@ class Recommender:
             ) from None
         config = config.model_copy(update={"device": device})
         dataset = Dataset.open(folder / "data")
-        assembly = Assembly.load(config, dataset)
-        if assembly.backbone_fingerprint != record["backbone_sha256"]:
+        lm = LanguageModel.load(config)
+        if lm.sha256 != record["backbone_sha256"]:
             raise IntegrityError(
                 f"{folder / 'model'} was trained on another {config.backbone.name!r} than the one "
-                f"found in {assembly.backbone_folder}; restore that backbone or train again"
+                f"found in {lm.folder}; restore that backbone or train again"
             )
-        space = assembly.space
-        model = assembly.rec_llm(torch.zeros(space.num_users + space.num_items, record["size"]))
+        task = task_for(config, lm, len(dataset.users), len(dataset.items))
+        tables = (torch.zeros(n, lm.size) for n in (task.space.num_users, task.space.num_items))
+        model = collaborative_llm(lm, config, *tables)
         load_tensors(model, load_file(folder / "model" / "model.safetensors"))
-        prior = None
-        if record["prior"] is not None:
-            arrays = load_numpy(folder / "model" / "prior.safetensors")
-            prior = LinearPrior.from_arrays(arrays, record["prior"])
-        return cls(ModelScorer(model, assembly, prior=prior, share=record["blend"]))
+        linear = None
+        if record["linear"] is not None:
+            linear = load_linear(folder / "model" / "linear.safetensors", record["linear"])
+        trained_users = dataset.part("train").counts() > 0
+        scorer = ModelScorer(
+            model=model,
+            task=task,
+            trained_users=trained_users,
+            linear=linear,
+            weight=record["blend"],
+        )
+        return cls(scorer, dataset, lm)
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """Of the run's items: titles, attributes, filters."""
-        return Catalogue(self.assembly.dataset)
+        return Catalogue(self.dataset)
 
     def recommend(
         self, user_ids: Sequence[str] | None, k: int, filters: Filters = NO_FILTERS
@@ -94,7 +109,7 @@ class Recommender:
             UnknownId: a user or an item that is not in the run.
             InputError: a filter names a column that is not there, or ``k`` is not positive.
         """
-        known = self.assembly.dataset.known("recommend")
+        known = self.dataset.known("recommend")
         request = ListRequest.for_users(self.catalogue, known, user_ids, k, filters)
         return request.answered_by(self.scorer)
 
@@ -114,32 +129,30 @@ class Recommender:
         return request.answered_by(self.scorer)
 
 
-def save_model(folder: Path, scorer: ModelScorer) -> None:
+def save_model(folder: Path, scorer: ModelScorer, dataset: Dataset, backbone_sha256: str) -> None:
     """Write what was trained and what it depends on: safetensors and JSON, replaced as a whole."""
-    model, assembly = scorer.model, scorer.assembly
     with atomic_folder(folder) as temporary:
-        tensors = saved_tensors(model)
+        tensors = saved_tensors(scorer.model)
         save_file({n: t.contiguous() for n, t in tensors.items()}, temporary / "model.safetensors")
-        if scorer.prior is not None:
-            save_numpy(scorer.prior.arrays(), temporary / "prior.safetensors")
+        if scorer.linear is not None:
+            save_linear(scorer.linear, temporary / "linear.safetensors")
         write_json(
             temporary / "model.json",
             {
                 "format": FORMAT,
-                "config": assembly.config.model_dump(),
-                "backbone_sha256": assembly.backbone_fingerprint,
-                "data": data_hashes(assembly.dataset.folder),
-                "size": assembly.words.shape[1],
-                "prior": None if scorer.prior is None else scorer.prior.settings,
-                "blend": scorer.share,
-                "users": assembly.space.num_users,
-                "items": assembly.space.num_items,
+                "config": scorer.task.config.model_dump(),
+                "backbone_sha256": backbone_sha256,
+                "data": data_hashes(dataset.folder),
+                "linear": None if scorer.linear is None else scorer.linear.settings,
+                "blend": scorer.weight,
+                "users": len(dataset.users),
+                "items": len(dataset.items),
             },
         )
         seal_model(temporary)
 
 
-def load_tensors(model: RecLLM, tensors: Mapping[str, torch.Tensor]) -> None:
+def load_tensors(model: CollaborativeLLM, tensors: Mapping[str, torch.Tensor]) -> None:
     """Copy saved tensors in by name.
 
     Raises:

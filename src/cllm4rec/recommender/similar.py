@@ -1,4 +1,4 @@
-"""Items whose embeddings point the same way; read from the saved tensors, without torch."""
+"""Items whose vectors point the same way; read from the saved tensors, without torch."""
 
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,9 @@ from safetensors import safe_open
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ranking import top_k
+
+ITEM_VECTORS = "embedding.items.weight"
+"""Name of the saved table of `cllm4rec.models.items.FreeItems`."""
 
 
 class SimilarItems:
@@ -22,15 +25,10 @@ class SimilarItems:
         self.embeddings = embeddings
 
     @classmethod
-    def of_model(cls, folder: Path, num_users: int) -> "SimilarItems":
-        """Read the item embeddings of a trained model.
-
-        Args:
-            folder: the run's, or a saved one.
-            num_users: rows of the saved table that stand before the items'.
-        """
+    def of_model(cls, folder: Path) -> "SimilarItems":
+        """Read the item vectors of a trained model: a run's folder, or a saved one."""
         with safe_open(folder / "model" / "model.safetensors", "numpy") as file:
-            return cls(file.get_slice("embedding.entities")[num_users:])
+            return cls(file.get_tensor(ITEM_VECTORS))
 
     def to(self, item: int, k: int) -> tuple[list[int], list[float]]:
         """The ``k`` items nearest to ``item``, nearest first, and their cosines with it."""

@@ -28,7 +28,16 @@ from cllm4rec.run.seal import is_sealed
 FORMAT = 2
 """Number of the manifest's format; another number is refused, never guessed at."""
 
-REPLACED = ("data", "corpus", "checkpoints", "pretrained", "model", "topk", "config.toml")
+REPLACED = (
+    "data",
+    "corpus",
+    "checkpoints",
+    "initial",
+    "pretrained",
+    "model",
+    "topk",
+    "config.toml",
+)
 """What stages write under these names replaces what is there."""
 
 _WRITTEN_IN = ("", "checkpoints", "pretrained", "topk", "source")
@@ -36,6 +45,7 @@ _WRITTEN_IN = ("", "checkpoints", "pretrained", "topk", "source")
 
 _COMMANDS = {
     "prepare": "cllm4rec prepare --data DATA --run {run}",
+    "initialise": "cllm4rec initialise --run {run}",
     "pretrain": "cllm4rec pretrain --run {run}",
     "finetune": "cllm4rec finetune --run {run}",
     "evaluate": "cllm4rec evaluate --run {run}",

@@ -158,7 +158,7 @@ def main() -> None:
 def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
     import torch
 
-    from cllm4rec.assembly import serving_threads
+    from cllm4rec.models.device import serving_threads
     from cllm4rec.recommender.saved import Recommender
 
     try:
@@ -171,7 +171,7 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
         reason = f"the model in {run} cannot be loaded: {type(error).__name__}"
         _answer(going, json.dumps({"error": reason}).encode())
         return
-    space = recommender.assembly.space
+    space = recommender.scorer.task.space
     torch.set_num_threads(serving_threads())
     # A full collection looks at every object of torch: a tenth of a second, in some request's time.
     gc.collect()
@@ -213,7 +213,7 @@ def _give_back() -> None:
 
 def frame_of(recommender: Any) -> int:
     """Tokens of a document besides its items."""
-    prompts = recommender.assembly.prompts
+    prompts = recommender.scorer.task.prompts
     nothing = np.empty(0, np.int32)
     return len(prompts.recommendation.fill(user=np.zeros(1, np.int32), items=nothing))
 

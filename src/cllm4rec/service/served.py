@@ -95,7 +95,7 @@ class Served:
             catalogue,
             TypeAhead(catalogue),
             dataset.known("recommend"),
-            SimilarItems.of_model(run, len(dataset.users)),
+            SimilarItems.of_model(run),
             version,
         )
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
-from cllm4rec.assembly import Assembly
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.batch_scorer import BatchScorer, Counts
 from cllm4rec.recommender.intact import model_fingerprint
+from cllm4rec.recommender.lists import Counts, lists
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, place_among_processes, usable
 from cllm4rec.run import RunDir, refuse_inside_run, sha256_file
@@ -63,8 +62,8 @@ def recommend_batch(
     rank, world_size = place_among_processes()
     with progress.quiet() if rank else nullcontext():
         recommender = Recommender.load(run.path)
-        k = list_length(k, len(recommender.assembly.dataset.items))
-        with audience_of(recommender.assembly, histories, out) as audience:
+        k = list_length(k, len(recommender.dataset.items))
+        with audience_of(recommender, histories, out) as audience:
             folder = ShardFolder(
                 out,
                 model_fingerprint(run.path),
@@ -97,18 +96,18 @@ def recommend_batch(
 
 
 @contextmanager
-def audience_of(assembly: Assembly, histories: Path | None, out: Path) -> Iterator[Audience]:
+def audience_of(recommender: Recommender, histories: Path | None, out: Path) -> Iterator[Audience]:
     """The users of the run, or of a file, whose sorted histories lie in ``out`` meanwhile."""
     if histories is None:
-        yield Audience.of_run(assembly.dataset)
+        yield Audience.of_run(recommender.dataset)
         return
     usable(out)
     # A folder of its own, since another process may be at the same file.
     scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=out))
-    memory_limit = assembly.config.data.memory_limit
+    memory_limit = recommender.config.data.memory_limit
     try:
         with progress.task("Sorting histories"):
-            audience = Audience.of_file(histories, assembly.dataset, scratch, memory_limit)
+            audience = Audience.of_file(histories, recommender.dataset, scratch, memory_limit)
         yield audience
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -117,15 +116,15 @@ def audience_of(assembly: Assembly, histories: Path | None, out: Path) -> Iterat
 
 
 def score_shard(
-    scorer: BatchScorer, audience: Audience, folder: ShardFolder, shard: Shard
+    recommender: Recommender, audience: Audience, folder: ShardFolder, shard: Shard
 ) -> Iterator[Counts]:
     """Score one shard and write it; yields what was done, batch by batch."""
-    lists = RankedItems.empty(audience.numbers[shard.start : shard.end], folder.k)
-    for rows, items, scores, tokens in scorer.lists(audience, shard.start, shard.end, folder.k):
-        lists.items[rows], lists.scores[rows] = items, scores
+    scorer = recommender.scorer
+    found = RankedItems.empty(audience.numbers[shard.start : shard.end], folder.k)
+    for rows, items, scores, tokens in lists(scorer, audience, shard.start, shard.end, folder.k):
+        found.items[rows], found.scores[rows] = items, scores
         yield Counts(len(rows), tokens)
-    catalogue = scorer.scorer.assembly.dataset.items
-    folder.write(shard, ids_of(audience.ids, shard), lists, catalogue)
+    folder.write(shard, ids_of(audience.ids, shard), found, recommender.dataset.items)
 
 
 def _open_shards(folder: ShardFolder, rank: int, world_size: int) -> list[Shard]:
@@ -144,13 +143,12 @@ def _score(
     recommender: Recommender, audience: Audience, folder: ShardFolder, shards: list[Shard]
 ) -> tuple[Counts, float]:
     """Score the shards; what was done, and in how many seconds."""
-    scorer = BatchScorer(recommender.scorer)
     users = tokens = 0
     total = sum(shard.end - shard.start for shard in shards)
     started_at_s = time.perf_counter()
     with progress.task("Scoring", total=total, unit="user") as task:
         for shard in shards:
-            for counts in score_shard(scorer, audience, folder, shard):
+            for counts in score_shard(recommender, audience, folder, shard):
                 users, tokens = users + counts.users, tokens + counts.tokens
                 seconds = time.perf_counter() - started_at_s
                 speeds = {"users/s": users / seconds, "tokens/s": tokens / seconds}

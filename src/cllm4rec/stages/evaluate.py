@@ -13,7 +13,7 @@ from cllm4rec.baselines import BASELINES, Context
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config, read_config
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.ensemble.weight import ranked_under
+from cllm4rec.ensemble.weight import ranked_by_weight
 from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.protocol import (
     DEPTH,
@@ -27,6 +27,9 @@ from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, alone, atomic_write, write_json
 from cllm4rec.seeds import derived_seed
+
+TRAINING = ("initialise", "pretrain", "finetune")
+"""Stages whose seconds are a model's training."""
 
 
 def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
@@ -83,18 +86,18 @@ def model_rankings(
         dataset: the run's data.
 
     Yields:
-        (``""``, ``"language model alone"`` or ``"prior alone"``; the prior's share in it; the lists
+        (``""``, ``"language model"`` or ``"linear model"``; the blend weight in it; the lists
         of :data:`DEPTH` items of every user of the test part); the model itself first.
     """
     scorer = recommender.scorer
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
     named = {"": 0.0}
-    if scorer.prior is not None:
-        named = {"": scorer.share, "language model alone": 0.0, "prior alone": 1.0}
-    shares = sorted(set(named.values()))
-    ranked = ranked_under(shares, scorer, users, known.rows(users), "Ranking")
-    for name, share in named.items():
-        yield name, share, ranked[share]
+    if scorer.linear is not None:
+        named = {"": scorer.weight, "language model": 0.0, "linear model": 1.0}
+    weights = sorted(set(named.values()))
+    ranked = ranked_by_weight(weights, scorer, users, known.rows(users), "Ranking")
+    for name, weight in named.items():
+        yield name, weight, ranked[weight]
 
 
 def _device_here(name: str) -> str:
@@ -110,17 +113,18 @@ def _device_here(name: str) -> str:
 def _own_rows(run: RunDir, dataset: Dataset, config: Config, device: str) -> list[dict[str, Any]]:
     """The model's row, and where it blends: the rows of what is blended, each alone."""
     recommender = Recommender.load(run.path, device)
-    trained_s = run.info("pretrain")["seconds"] + run.info("finetune")["seconds"]
+    stages = [stage for stage in TRAINING if run.is_done(stage)]
+    trained_s = sum(run.info(stage)["seconds"] for stage in stages)
     rows = []
-    for name, share, ranked in model_rankings(recommender, dataset):
+    for name, weight, ranked in model_rankings(recommender, dataset):
         report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
         if name:
-            rows.append(_row(f"· {name}", {}, report, trained_s if share == 0.0 else 0.0))
+            rows.append(_row(f"· {name}", {}, report, trained_s if weight == 0.0 else 0.0))
             continue
         ranked.write(run.file("topk", "test.parquet"), dataset.users, dataset.items)
         _write_per_user(run.file("topk", "test-per-user.parquet"), report)
-        prior = recommender.scorer.prior
-        settings = {} if prior is None else {"prior's share": share, **prior.settings}
+        linear = recommender.scorer.linear
+        settings = {} if linear is None else {"blend weight": weight, **linear.settings}
         rows.append(_row("CLLM4Rec", settings, report, trained_s))
     return rows
 

@@ -38,7 +38,7 @@ def adopt(run: RunDir, dataset: Dataset, config: Given) -> Config:
     files = {f"data/{name}": hashed for name, hashed in sha256_files(dataset.folder, ".").items()}
     if run.is_done("prepare") and run.info("prepare")["files"] == files:
         return configure(run, request)
-    run.forget("prepare", "pretrain", "finetune", "evaluate")
+    run.forget("prepare", "initialise", "pretrain", "finetune", "evaluate")
     with atomic_folder(run.file("data")) as folder:
         shutil.copytree(dataset.folder, folder, dirs_exist_ok=True)
     write_split(dataset, run.file("split.parquet"))
@@ -137,7 +137,7 @@ def _prepare(
         ingest.prepare(
             data, fresh, split=split, protocol=protocol, config=reading.data, seed=reading.seed
         )
-        run.forget("prepare", "pretrain", "finetune", "evaluate")
+        run.forget("prepare", "initialise", "pretrain", "finetune", "evaluate")
         shutil.rmtree(run.file("data"), ignore_errors=True)
         fresh.rename(run.file("data"))
     dataset = Dataset.open(run.file("data"))

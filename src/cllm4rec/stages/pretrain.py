@@ -1,79 +1,75 @@
 """pretrain: content warm-up, then L-steps and C-steps in turns (paper section 3.3)."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from cllm4rec.assembly import SAMPLE, Assembly, standardise
+from cllm4rec import progress
 from cllm4rec.config import Config, PretrainConfig
-from cllm4rec.data.dataset import Dataset
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.content import ContentCorpus, build_content_corpus
+from cllm4rec.models.build import content_llm
+from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, saved_tensors
 from cllm4rec.run import RunDir, alone, atomic_write
 from cllm4rec.seeds import derived_seed
-from cllm4rec.stages.prepare import keep_settings
+from cllm4rec.stages.initialise import Initial
+from cllm4rec.stages.setup import Setup
+from cllm4rec.tasks import NextItem
+from cllm4rec.tasks.base import without_training_items
+from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
 from cllm4rec.training.checkpoint import Checkpoint
-from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Objective, Pass, Position, fit
 from cllm4rec.training.optim import adam
 
 SECTIONS = {"backbone", "corpus", "model", "pretrain"}
-"""Sections of the configuration that the result depends on."""
+"""Sections of the configuration that the result depends on, besides the initial values' files."""
 
 
 @alone
 def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
-    """Train both token tables; resumes where an interrupted call stood, skips what is already done.
+    """Train both sides' token vectors; resumes where an interrupted call stood, skips what is done.
 
     Returns:
-        The stage's record: passes, documents, seconds.
+        The stage's record: passes, documents, seconds; ``{"skipped": …}`` where
+        ``pretrain.enabled`` is false.
 
     Raises:
-        RunError: the run is not prepared.
+        RunError: the run is not initialised.
     """
+    return pretrain_with(Setup.of(run, config))
+
+
+def pretrain_with(setup: Setup) -> dict[str, Any]:
+    """The stage with what has been loaded."""
     started_at_s = time.perf_counter()
-    run.require("prepare")
-    dataset = Dataset.open(run.file("data"))
-    assembly = Assembly.load(config, dataset)
-    keep_settings(run, config)
-    identity = assembly.identity(SECTIONS, run.info("prepare")["files"])
+    run, config = setup.run, setup.config
+    if not config.pretrain.enabled:
+        run.forget("pretrain")
+        progress.note("pretrain.enabled = false: finetuning begins from the initial values")
+        return {"skipped": "pretrain.enabled = false"}
+    initial = Initial.read(run)
+    identity = setup.identity(SECTIONS, run.info("initialise")["files"])
     if run.is_done("pretrain") and run.info("pretrain")["identity"] == identity:
         run.require("pretrain")
         return dict(run.info("pretrain"))
-    start = assembly.warm_start()
-    collaborative = assembly.collaborative_llm(start)
-    histories = _collaborative_corpus(assembly)
-    sample = range(min(len(histories), SAMPLE))
-    standardise(collaborative, [histories.document(index, 0) for index in sample])
-    corpora: dict[str, CollaborativeCorpus | ContentCorpus] = {"collaborative": histories}
-    models: dict[str, CollaborativeLLM | ContentLLM] = {"collaborative": collaborative}
-    # Without training, the table z^c is all that finetuning asks for: no text need be tokenised.
-    untrained: dict[str, Tensor] = {}
-    if config.model.content and config.pretrain.enabled:
-        content_corpus = _content_corpus(assembly, run)
-        if len(content_corpus) > 0:
-            corpora["content"] = content_corpus
-            models["content"] = assembly.content_llm(start.content, content_corpus.vocabulary())
-    elif config.model.content and dataset.texts.any():
-        untrained = {"embedding.entities": start.content}
-    plan = schedule_of_passes(config.pretrain, {name: len(c) for name, c in corpora.items()})
-    checkpoint = _train(run, assembly, identity, models, corpora, plan)
-    tables = {name: saved_tensors(model) for name, model in models.items()}
-    files = _save(run, {**tables, "content": untrained} if untrained else tables)
-    documents = {name: len(corpus) for name, corpus in corpora.items()}
-    seconds = time.perf_counter() - started_at_s
+    objectives = pretraining_objectives(setup, initial)
+    sizes = {name: len(objective.corpus) for name, objective in objectives.items()}
+    plan = schedule_of_passes(config.pretrain, sizes)
+    checkpoint = _train(setup, identity, objectives, plan)
+    files = _save(run, {name: saved_tensors(o.model) for name, o in objectives.items()})
     run.finish(
         "pretrain",
         files,
-        seconds,
+        time.perf_counter() - started_at_s,
         identity=identity,
         passes=len(plan),
-        documents=documents,
-        warm_start=start.settings,
+        documents=sizes,
     )
     checkpoint.remove()
     return dict(run.info("pretrain"))
@@ -83,11 +79,9 @@ def schedule_of_passes(config: PretrainConfig, sizes: dict[str, int]) -> list[Pa
     """Content warm-up; then rounds of one pass over histories and a share of the texts.
 
     Args:
-        config: rounds and epochs; nothing at all if not enabled.
+        config: rounds and epochs.
         sizes: documents of each corpus; ``content`` may be absent.
     """
-    if not config.enabled:
-        return []
     num_content, content_start = sizes.get("content", 0), 0
     plan: list[Pass] = []
 
@@ -105,63 +99,81 @@ def schedule_of_passes(config: PretrainConfig, sizes: dict[str, int]) -> list[Pa
     return plan
 
 
-def _collaborative_corpus(assembly: Assembly) -> CollaborativeCorpus:
-    return CollaborativeCorpus(
-        assembly.dataset.part("train"),
-        assembly.space,
-        assembly.prompts,
-        assembly.config.corpus,
-        derived_seed(assembly.config.seed, "pretrain"),
+def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, LanguageObjective]:
+    """``collaborative``: L-steps; ``content``, where there are texts: C-steps.
+
+    Each is regularised by the other's vectors. The documents of texts are written into the run.
+    """
+    config, task, train = setup.config, setup.task, setup.dataset.part("train")
+    seed = derived_seed(config.seed, "pretrain")
+    collaborative = initial.collaborative_llm(setup)
+    NextItem(config, task.space, task.prompts).standardise(collaborative, train)
+    histories = CollaborativeCorpus(train, task.space, task.prompts, config.corpus, seed)
+    content = _content(setup, initial)
+
+    def objective(
+        model: CollaborativeLLM | ContentLLM,
+        corpus: CollaborativeCorpus | ContentCorpus,
+        likelihood: Any,
+        other: TokenEmbedding | None,
+    ) -> LanguageObjective:
+        return LanguageObjective(
+            model,
+            corpus,
+            likelihood,
+            other,
+            mutual_weight=config.pretrain.mutual_weight,
+            batch_tokens=config.pretrain.batch_tokens,
+            seed=seed,
+        )
+
+    other = None if content is None else content[0].embedding
+    left_out = without_training_items(train, setup.lm.device)
+    likelihood = items_likelihood(collaborative, left_out)
+    objectives = {"collaborative": objective(collaborative, histories, likelihood, other)}
+    if content is not None:
+        model, corpus = content
+        objectives["content"] = objective(
+            model, corpus, words_likelihood(model), collaborative.embedding
+        )
+    return objectives
+
+
+def pretraining_optimizer(
+    config: PretrainConfig, parameters: Mapping[str, nn.Parameter]
+) -> torch.optim.Optimizer:
+    """Adam as the settings say."""
+    return adam(
+        parameters,
+        learning_rate=config.learning_rate,
+        head_scale=config.head_learning_rate_scale,
+        weight_decay=config.weight_decay,
     )
 
 
-def _content_corpus(assembly: Assembly, run: RunDir) -> ContentCorpus:
-    return build_content_corpus(
-        assembly.dataset.texts,
-        assembly.space,
-        assembly.tokenizer,
-        assembly.prompts,
-        assembly.config.corpus,
-        run.file("corpus"),
+def _content(setup: Setup, initial: Initial) -> tuple[ContentLLM, ContentCorpus] | None:
+    """The content LLM and its documents; None where there are none."""
+    if initial.content is None:
+        return None
+    corpus = build_content_corpus(
+        setup.dataset.texts,
+        setup.task.space,
+        setup.lm.tokenizer,
+        setup.task.prompts,
+        setup.config.corpus,
+        setup.run.file("corpus"),
     )
+    if not len(corpus):
+        return None
+    return content_llm(setup.lm, setup.config, *initial.content, corpus.vocabulary()), corpus
 
 
 def _train(
-    run: RunDir,
-    assembly: Assembly,
-    identity: str,
-    models: dict[str, CollaborativeLLM | ContentLLM],
-    corpora: dict[str, CollaborativeCorpus | ContentCorpus],
-    plan: list[Pass],
+    setup: Setup, identity: str, objectives: dict[str, LanguageObjective], plan: list[Pass]
 ) -> Checkpoint:
-    config = assembly.config.pretrain
-    others = {"collaborative": "content", "content": "collaborative"}
-
-    def other_table(name: str) -> nn.Parameter | None:
-        other = models.get(others[name])
-        return None if other is None else other.embedding.entities
-
-    objectives: dict[str, Objective] = {
-        name: LanguageObjective(
-            model,
-            corpora[name],
-            other_table(name),
-            mutual_weight=config.mutual_weight,
-            batch_tokens=config.batch_tokens,
-            seed=derived_seed(assembly.config.seed, "pretrain"),
-        )
-        for name, model in models.items()
-    }
+    run, config = setup.run, setup.config.pretrain
     parameters = {name: objective.parameters() for name, objective in objectives.items()}
-    optimizers = {
-        name: adam(
-            named,
-            learning_rate=config.learning_rate,
-            maps_rate=config.head_learning_rate_scale,
-            weight_decay=config.weight_decay,
-        )
-        for name, named in parameters.items()
-    }
+    optimizers = {name: pretraining_optimizer(config, named) for name, named in parameters.items()}
     checkpoint = Checkpoint(run.file("checkpoints", "pretrain"), identity, parameters, optimizers)
     position = Position()
     resumed = checkpoint.resume()
@@ -170,12 +182,13 @@ def _train(
         run.cut_log(resumed[1]["logged"])
     else:
         run.forget("pretrain", "finetune", "evaluate")
+    steps: dict[str, Objective] = dict(objectives)
     fit(
         plan,
-        objectives,
+        steps,
         optimizers,
         stage="pretrain",
-        seed=derived_seed(assembly.config.seed, "pretrain"),
+        seed=derived_seed(setup.config.seed, "pretrain"),
         position=position,
         log=run.log_metrics,
         after_pass=lambda _: False,

@@ -8,8 +8,8 @@ import pyarrow as pa
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length, write_lists
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.batch_scorer import BatchScorer
 from cllm4rec.recommender.catalogue import Filters
+from cllm4rec.recommender.lists import ranked as ranked_lists
 from cllm4rec.recommender.requests import NO_FILTERS
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, is_sealed, refuse_inside_run
@@ -53,16 +53,16 @@ def recommend(
     if out is not None and out.is_dir():
         raise InputError(f"--out {out} is a folder; choose a file, such as {out / 'lists.parquet'}")
     recommender = Recommender.load(run.path)
-    k = list_length(k, len(recommender.assembly.dataset.items))
+    k = list_length(k, len(recommender.dataset.items))
     if history is not None:
         ranked = recommender.recommend_for_history(history, k, filters)
         return {"k": k, "recommendations": _lists(recommender, ranked, ["history"])}
-    dataset = recommender.assembly.dataset
+    dataset = recommender.dataset
     if users is None:
         if out is None:
             raise InputError("lists for every user need a file; give --out FILE.parquet")
         if filters == NO_FILTERS:
-            ranked = BatchScorer(recommender.scorer).ranked(Audience.of_run(dataset), k)
+            ranked = ranked_lists(recommender.scorer, Audience.of_run(dataset), k)
         else:
             ranked = recommender.recommend(None, k, filters)
     else:
@@ -92,7 +92,7 @@ def require_trained(run: RunDir) -> None:
 def _lists(
     recommender: Recommender, ranked: RankedItems, names: list[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    dataset = recommender.assembly.dataset
+    dataset = recommender.dataset
     titles = dataset.texts.item_titles
     return {
         name: [

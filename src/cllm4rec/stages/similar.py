@@ -35,7 +35,7 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10) -> dict[str, Any]
     catalogue = Catalogue(dataset)
     k = list_length(k, len(dataset.items))
     wanted = dict(zip(items, catalogue.item_numbers(items), strict=True))
-    neighbours = SimilarItems.of_model(run.path, len(dataset.users))
+    neighbours = SimilarItems.of_model(run.path)
     found = {}
     for item_id, number in wanted.items():
         nearest = zip(*neighbours.to(number, k), strict=True)

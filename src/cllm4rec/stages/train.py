@@ -1,21 +1,28 @@
-"""train: pretrain, then finetune; what is already done with the same settings is not done again."""
+"""train: initialise, pretrain, finetune; what is done with the same settings is not done again."""
 
 from typing import Any
 
 from cllm4rec.config import Config
 from cllm4rec.run import RunDir, alone
-from cllm4rec.stages.finetune import finetune
-from cllm4rec.stages.pretrain import pretrain
+from cllm4rec.stages.finetune import finetune_with
+from cllm4rec.stages.initialise import initialise_with
+from cllm4rec.stages.pretrain import pretrain_with
+from cllm4rec.stages.setup import Setup
 
 
 @alone
 def train(run: RunDir, config: Config) -> dict[str, Any]:
-    """Both training stages.
+    """All training stages; data and language model are loaded once.
 
     Returns:
-        Each stage's result under its name.
+        Each stage's result under its name; without ``pretrain`` where that is not enabled.
 
     Raises:
         RunError: the run is not prepared.
     """
-    return {"pretrain": pretrain(run, config), "finetune": finetune(run, config)}
+    setup = Setup.of(run, config)
+    results = {"initialise": initialise_with(setup)}
+    if setup.config.pretrain.enabled:
+        results["pretrain"] = pretrain_with(setup)
+    results["finetune"] = finetune_with(setup)
+    return results

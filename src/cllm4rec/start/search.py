@@ -2,7 +2,7 @@
 
 Item vectors are the interactions' factors and the texts' factors side by side; a history's score
 for an item is the product of its mean vector with the item's. How steep the spectrum is, how much
-the texts count, how much popularity adds and how sharp the softmax should be differ from data set
+the texts count, how much popularity adds and the softmax's temperature differ from data set
 to data set. Nothing here is learned by gradient and no language model takes part, so the result is
 also what a trained model has to beat.
 """
@@ -30,19 +30,19 @@ POPULARITY_WEIGHTS = (0.0, 0.03, 0.1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FactorStart:
-    """Item vectors, item biases and the softmax's sharpness that did best on validation.
+    """Item vectors, item biases and the softmax's inverse temperature that did best on validation.
 
     Attributes:
         vectors: ``float32 [items, d]``, mean length one.
         bias: ``float32 [items]``, added to the products of vectors.
-        sharpness: factor of products and bias in the softmax (an inverse temperature).
+        inverse_temperature: factor of products and bias in the softmax.
         settings: the chosen point of the grid.
         selection: its validation Recall@20 + Recall@40 + NDCG@100.
     """
 
     vectors: NDArray[np.float32]
     bias: NDArray[np.float32]
-    sharpness: float
+    inverse_temperature: float
     settings: dict[str, float]
     selection: float
 
@@ -90,8 +90,8 @@ def search(
                 best = FactorStart(start.vectors, start.bias, 1.0, start.settings, selection)
             task.advance(selection=best.selection)
     assert best is not None
-    sharpness = _sharpest(best, sample.known, sample.relevant)
-    return FactorStart(best.vectors, best.bias, sharpness, best.settings, best.selection)
+    inverse_temperature = _best_inverse_temperature(best, sample.known, sample.relevant)
+    return FactorStart(best.vectors, best.bias, inverse_temperature, best.settings, best.selection)
 
 
 def side_by_side(
@@ -114,14 +114,16 @@ def _mean_length_one(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return (vectors / mean).astype(np.float32) if mean > 0 else vectors
 
 
-def _sharpest(start: FactorStart, known: Interactions, relevant: Interactions) -> float:
+def _best_inverse_temperature(
+    start: FactorStart, known: Interactions, relevant: Interactions
+) -> float:
     """The inverse temperature under which the validation items are likeliest."""
     rows = np.arange(min(known.num_users, 1000))
     scores = start.score(rows.astype(np.int32), known.rows(rows))
     row_of, items = relevant.rows(rows).users(), relevant.rows(rows).items
 
-    def cost(log_sharpness: float) -> float:
-        logits = np.exp(log_sharpness) * scores
+    def cost(log_temperature: float) -> float:
+        logits = np.exp(log_temperature) * scores
         return float((logsumexp(logits, axis=1)[row_of] - logits[row_of, items]).mean())
 
     return float(np.exp(minimize_scalar(cost, bounds=(-3, 6), method="bounded").x))

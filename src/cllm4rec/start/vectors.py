@@ -29,10 +29,10 @@ def word_means(
     return table
 
 
-def turned(
+def random_rotation(
     factors: np.ndarray, words: Float[Tensor, "words size"], seed: int
 ) -> Float[Tensor, "items size"]:
-    """Item factors, turned at random into the backbone's width, at the words' mean norm.
+    """Item factors, rotated at random into the backbone's width, at the words' mean norm.
 
     A rotation keeps every product. It spreads the factors over the backbone's coordinates, a few of
     which are outliers that would otherwise swallow whichever factors come first.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 @runtime_checkable
 class TokenDocument(Protocol):
-    """What a batch needs of a document: `corpora.document.Document` has it."""
+    """What a batch needs of a document: `documents.document.Document` has it."""
 
     @property
     def prompt(self) -> NDArray[np.int32]:
@@ -55,6 +55,22 @@ def collate(documents: Sequence[TokenDocument]) -> Batch:
         torch.from_numpy(lengths),
         torch.from_numpy(sizes[:, 0].copy()),
     )
+
+
+def collate_rows(
+    tokens: NDArray[np.int32], offsets: NDArray[np.int64], main_starts: NDArray[np.int64]
+) -> Batch:
+    """Consecutive documents of one run of tokens as a batch.
+
+    Args:
+        tokens: of all documents of the run.
+        offsets: ``[rows + 1]``; row r is ``tokens[offsets[r]:offsets[r + 1]]``.
+        main_starts: ``[rows]``: where each main text begins.
+    """
+    lengths = np.diff(offsets)
+    padded = np.zeros((len(lengths), int(lengths.max(initial=0))), np.int64)
+    padded[np.arange(padded.shape[1]) < lengths[:, None]] = tokens[offsets[0] : offsets[-1]]
+    return Batch(*map(torch.from_numpy, (padded, lengths, main_starts.copy())))
 
 
 def next_tokens(

@@ -7,11 +7,10 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 ANONYMOUS: Final = -1
-"""Token of a user without an embedding; the model puts the mean of the row's items there."""
+"""Placeholder user of a document that ends in a question. Embedded as the mean of its items."""
 
 NOBODY: Final = -2
-"""Token of a user without an embedding whose items are still to be predicted; the model puts zeros
-there, since a mean of the row's items would tell what comes."""
+"""Placeholder user of an autoregressive document. Embedded as zeros: a mean would leak targets."""
 
 Numbers = TypeVar("Numbers")
 """An int, or a numpy array or a tensor of integers; what comes back is of the same kind."""
@@ -77,12 +76,12 @@ class TokenSpace:
         first = self.num_words + self.num_users
         return _shifted(token, first, self.num_items, -first, "item token")
 
-    def entity_rows(self, tokens: Any) -> Any:
-        """Rows of the joint ``[users | items]`` table of an array's user and item tokens, flat.
+    def num_entities(self, tokens: Any) -> int:
+        """How many of an array's tokens are users or items.
 
-        Words, padding (a word), ``ANONYMOUS`` and ``NOBODY`` have none and are left out.
+        Words, padding (a word), ``ANONYMOUS`` and ``NOBODY`` are neither.
         """
-        return tokens[tokens >= self.num_words] - self.num_words
+        return int((tokens >= self.num_words).sum())
 
     def is_word(self, token: Any) -> Any:
         """Whether each token is a word's, as a bool or an array of them."""

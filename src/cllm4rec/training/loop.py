@@ -8,7 +8,7 @@ and why a resumed run is the same run.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +18,7 @@ from torch import nn
 from cllm4rec import progress
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
-from cllm4rec.training.randomness import seeded
+from cllm4rec.models.randomness import seeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ class Pass:
 @runtime_checkable
 class Objective(Protocol):
     """What is minimised over one kind of document."""
+
+    @property
+    def corpus(self) -> Sized:
+        """Its documents."""
+        ...
 
     @property
     def weights(self) -> Mapping[str, float]:

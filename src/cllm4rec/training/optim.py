@@ -10,31 +10,31 @@ def adam(
     parameters: Mapping[str, nn.Parameter],
     *,
     learning_rate: float,
-    maps_rate: float,
+    head_scale: float,
     weight_decay: float,
-    backbone_rate: float | None = None,
+    backbone_scale: float | None = None,
 ) -> torch.optim.Optimizer:
     """An optimiser over named parameters.
 
     Args:
-        parameters: by name; names that end in ``entities`` are token tables.
+        parameters: by name; names that begin with ``embedding.`` are token vectors.
         learning_rate: peak rate of the token tables.
-        maps_rate: peak rate of everything else as a share of ``learning_rate``: a step on a
+        head_scale: peak rate of everything else as a share of ``learning_rate``: a step on a
             square map moves every score by the sum over its whole width, a step on a row only
             that row's.
         weight_decay: decoupled decay of everything but the token tables.
-        backbone_rate: the same share for a trained backbone, whose names begin with ``backbone.``;
+        backbone_scale: the same share for a trained backbone, whose names begin with ``backbone.``;
             None for that of the maps.
     """
-    tables = [p for name, p in parameters.items() if name.endswith("entities")]
+    tables = [p for name, p in parameters.items() if name.startswith("embedding.")]
     backbone = [p for name, p in parameters.items() if name.startswith("backbone.")]
     others = {id(p) for p in [*tables, *backbone]}
     maps = [p for p in parameters.values() if id(p) not in others]
-    backbone_rate = maps_rate if backbone_rate is None else backbone_rate
+    backbone_scale = head_scale if backbone_scale is None else backbone_scale
     groups = [
         {"params": tables, "peak": learning_rate, "weight_decay": 0.0},
-        {"params": maps, "peak": learning_rate * maps_rate, "weight_decay": weight_decay},
-        {"params": backbone, "peak": learning_rate * backbone_rate, "weight_decay": weight_decay},
+        {"params": maps, "peak": learning_rate * head_scale, "weight_decay": weight_decay},
+        {"params": backbone, "peak": learning_rate * backbone_scale, "weight_decay": weight_decay},
     ]
     # One pass over each table and its moments instead of ten, and no temporary copies of it.
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, fused=True)

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from cllm4rec import seeds
-from cllm4rec.documents.document import Document
+from cllm4rec.tokens.batch import TokenDocument
 from cllm4rec.training.loop import Pass
 
 
@@ -20,7 +20,7 @@ class Corpus(Protocol):
         """Tokens of each document."""
         ...
 
-    def document(self, index: int, epoch: int) -> Document:
+    def document(self, index: int, epoch: int) -> TokenDocument:
         """One document as it is written in one epoch."""
         ...
 

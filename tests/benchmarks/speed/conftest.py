@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.speed.building import build
 from benchmarks.speed.check import SlowBackbone
-from benchmarks.speed.scoring_stages import fitted_prior
+from benchmarks.speed.scoring_stages import fitted_linear
 from cllm4rec import progress
 from support.planted import planted
 from support.tiny_backbone import write_tiny_llama
@@ -37,8 +37,8 @@ def built(planted, overrides, tmp_path):
 
     def make(stages):
         with progress.quiet():
-            prior = fitted_prior(planted.dataset)
-            return list(build(stages, planted.dataset, 2, overrides, tmp_path, prior))
+            linear = fitted_linear(planted.dataset)
+            return list(build(stages, planted.dataset, 2, overrides, tmp_path, linear))
 
     return make
 

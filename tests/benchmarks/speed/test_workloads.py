@@ -10,8 +10,8 @@ from benchmarks.speed.measuring import Measured
 from benchmarks.speed.settings import SCORING, STAGES, TRAINING, profile_config
 from benchmarks.speed.stopwatch import Stopwatch
 from cllm4rec.errors import ConfigError
-from cllm4rec.models.embedding import ExtendedEmbedding
-from cllm4rec.training.language import LanguageObjective
+from cllm4rec.models.embedding import TokenEmbedding
+from cllm4rec.tasks.language import LanguageObjective
 
 each_stage = pytest.mark.parametrize("stage", STAGES)
 
@@ -27,13 +27,13 @@ def test_a_stage_equals_the_slow_path(built, slow, stage):
 @each_stage
 def test_a_broken_embedding_is_found(built, slow, stage, monkeypatch):
     [workload] = built([stage])
-    right = ExtendedEmbedding.forward
+    right = TokenEmbedding.forward
 
     def wrong(self, tokens):
         embedded = right(self, tokens)
         return torch.cat([embedded[:, :2], embedded[:, 2:] * 1.05], dim=1)
 
-    monkeypatch.setattr(ExtendedEmbedding, "forward", wrong)
+    monkeypatch.setattr(TokenEmbedding, "forward", wrong)
     assert Measured(workload, workload.errors(slow)).wrong(torch.float32)
 
 
@@ -78,20 +78,20 @@ def test_real_tokens_are_counted_without_padding(built, stage):
 
 
 def test_the_documents_that_are_counted_are_those_that_are_scored(built, monkeypatch):
-    from cllm4rec.recommender import scorer
+    from cllm4rec.models.llms import CollaborativeLLM
 
     for workload in built(SCORING):
         seen = []
 
-        def collate(documents, seen=seen, right=scorer.collate):
-            seen.extend(documents)
-            return right(documents)
+        def last_queries(model, batch, seen=seen, right=CollaborativeLLM.last_queries):
+            rows = zip(batch.tokens.tolist(), batch.lengths.tolist(), strict=True)
+            seen.extend(row[:length] for row, length in rows)
+            return right(model, batch)
 
         with monkeypatch.context() as patch:
-            patch.setattr(scorer, "collate", collate)
+            patch.setattr(CollaborativeLLM, "last_queries", last_queries)
             workload.run()
-        found = sorted(document.prompt.tolist() for document in seen)
-        assert found == sorted(document.prompt.tolist() for document in workload.documents)
+        assert sorted(seen) == sorted(document.prompt.tolist() for document in workload.documents)
 
 
 def test_a_language_step_is_of_middling_length_and_its_users_are_of_mean_length(built):

@@ -9,7 +9,7 @@ from torch import nn
 
 from cllm4rec import progress
 from cllm4rec.errors import RunError
-from cllm4rec.training.randomness import seeded
+from cllm4rec.models.randomness import seeded
 
 Network = TypeVar("Network", bound=nn.Module)
 

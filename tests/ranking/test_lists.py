@@ -2,23 +2,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from cllm4rec import ranking
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.errors import InputError, RunError, UnknownId
-from cllm4rec.ranking import (
-    RankedItems,
-    list_length,
-    rank_all,
-    root_likelihood,
-    standardised,
-    top_k,
-)
-from reference import metrics as slow
+from cllm4rec.errors import InputError, UnknownId
+from cllm4rec.ranking import RankedItems, rank_all
+from cllm4rec.ranking import lists as ranked_lists
 
 INF = float("inf")
 USERS = IdMap.from_ids(["007", "a user", "😀\n'\""], "user")
@@ -27,71 +16,6 @@ ITEMS = IdMap.from_ids(["7", "B00", "x" * 10_000, "ü"], "item")
 
 def nothing(rows: int, num_items: int) -> Interactions:
     return Interactions.from_lists([[]] * rows, num_items)
-
-
-# Few distinct values, so that ties are everywhere; zeros of both signs are equal.
-tied_scores = st.sampled_from([-INF, -1.5, -0.0, 0.0, 0.25, 0.5, 3e38])
-
-
-@st.composite
-def scored_rows(draw):
-    num_items = draw(st.integers(1, 12))
-    row = st.lists(tied_scores, min_size=num_items, max_size=num_items)
-    scores = draw(st.lists(row, min_size=1, max_size=4))
-    one = st.lists(st.integers(0, num_items - 1), unique=True)
-    known = [draw(one) for _ in scores]
-    return scores, known, num_items
-
-
-@given(scored_rows(), st.integers(1, 15))
-def test_top_k_equals_a_full_sort(rows, k):
-    scores, known, num_items = rows
-    found, best = top_k(np.array(scores), Interactions.from_lists(known, num_items), k)
-    assert found.dtype == np.int32
-    assert best.dtype == np.float32
-    for row, items in enumerate(found.tolist()):
-        assert items == slow.top_k(scores[row], set(known[row]), k)
-        wanted = [scores[row][item] if item >= 0 else -INF for item in items]
-        assert best[row].tolist() == pytest.approx(wanted, rel=1e-6)
-
-
-@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
-def test_scores_come_back_as_they_were(scores):
-    found, best = top_k(np.array([scores], np.float32), nothing(1, len(scores)), len(scores))
-    assert best[0].tolist() == [scores[item] for item in found[0]]
-    assert best[0].tolist() == sorted(scores, reverse=True)
-
-
-def test_top_k_leaves_its_input_alone():
-    scores = np.array([[1.0, 2.0]], np.float32)
-    top_k(scores, Interactions.from_lists([[1]], 2), 2, allowed=np.array([False, True]))
-    assert scores.tolist() == [[1.0, 2.0]]
-
-
-def test_only_allowed_items_are_listed():
-    scores = np.array([[1.0, 2.0, 3.0, 4.0]])
-    known = Interactions.from_lists([[3]], 4)
-    allowed = np.array([True, False, True, True])
-    items, best = top_k(scores, known, 3, allowed=allowed)
-    assert items.tolist() == [[2, 0, -1]]
-    assert best.tolist() == [[3.0, 1.0, -INF]]
-
-
-@pytest.mark.parametrize("bad", [float("nan"), -float("nan"), INF])
-def test_a_diverged_model_is_not_ranked(bad):
-    with pytest.raises(RunError, match=r"row 1 of the scores .* lower learning_rate"):
-        top_k(np.array([[0.0, 1.0], [0.0, bad]]), nothing(2, 2), 1)
-
-
-@pytest.mark.parametrize(("k", "length"), [(1, 1), (3, 3), (10**12, 3)])
-def test_a_list_is_no_longer_than_the_catalogue(k, length):
-    assert list_length(k, 3) == length
-
-
-@pytest.mark.parametrize("k", [0, -1])
-def test_a_list_of_nothing_is_refused(k):
-    with pytest.raises(InputError, match=f"k = {k} asks for no item; give a k of at least 1"):
-        list_length(k, 3)
 
 
 class Remembering:
@@ -146,7 +70,7 @@ def test_top_k_file_has_external_ids_and_no_fillers(lists, tmp_path):
 def test_what_was_written_is_read_back_in_order_of_the_users(
     lists, tmp_path, monkeypatch, row_group
 ):
-    monkeypatch.setattr(ranking, "ROW_GROUP", row_group)
+    monkeypatch.setattr(ranked_lists, "ROW_GROUP", row_group)
     lists.write(tmp_path / "top.parquet", USERS, ITEMS)
     again = RankedItems.read(tmp_path / "top.parquet", USERS, ITEMS, 2)
     assert again.users.tolist() == [0, 2]
@@ -251,38 +175,3 @@ def test_a_long_user_id_is_cut_in_the_message(tmp_path):
     with pytest.raises(InputError) as refused:
         RankedItems.read(tmp_path / "f.parquet", users, ITEMS, 1)
     assert len(str(refused.value)) < 200 + len(str(tmp_path))
-
-
-@given(st.lists(st.lists(st.integers(-50, 50), min_size=4, max_size=4), min_size=1, max_size=4))
-def test_standardised_rows_have_spread_one_and_constant_rows_stay(rows):
-    scores = np.array(rows, np.float32)
-    found = standardised(scores)
-    assert found.dtype == np.float32
-    for before, after in zip(rows, found.tolist(), strict=True):
-        if len(set(before)) == 1:
-            assert after == before
-        else:
-            assert np.std(after) == pytest.approx(1, rel=1e-5)
-            # The mean moves no item past another and is left alone: only the unit changes.
-            spread = np.std(before)
-            assert after == pytest.approx([score / spread for score in before], rel=1e-5)
-
-
-def test_standardised_by_hand():
-    # The spread of (1, 3) is 1 and that of (0, 4) is 2.
-    assert standardised(np.array([[1.0, 3.0], [0.0, 4.0]])).tolist() == [[1, 3], [0, 2]]
-
-
-@given(st.lists(st.lists(st.floats(-40, 40, width=32), min_size=4, max_size=4), min_size=1))
-def test_root_likelihoods_are_the_roots_of_the_softmax_in_units_of_the_likeliest(rows):
-    logits = np.array(rows, np.float32)
-    found = root_likelihood(logits)
-    assert found.dtype == np.float32
-    roots = torch.from_numpy(logits).double().softmax(dim=1).sqrt()
-    assert found == pytest.approx((roots / roots.amax(dim=1, keepdim=True)).numpy(), rel=1e-4)
-
-
-def test_a_logit_that_is_no_number_spoils_its_row_and_no_other():
-    found = root_likelihood(np.array([[0.0, np.inf], [0.0, np.nan], [0.0, 2 * np.log(2)]]))
-    assert np.isnan(found[:2]).any(axis=1).all()
-    assert found[2].tolist() == [0.5, 1.0]

@@ -1,6 +1,6 @@
 import torch
 
-from cllm4rec.training.randomness import seeded
+from cllm4rec.models.randomness import seeded
 
 
 def draws(*names) -> list[float]:

@@ -1,13 +1,9 @@
-"""Ranked lists: the best items of every user, known ones left out, and the top-k file.
-
-Ties go to the smaller item number, so that a ranking is a pure function of the scores. External ids
-come back here and nowhere earlier.
-"""
+"""Ranked lists and the top-k file; external ids come back here and nowhere earlier."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,15 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cllm4rec import progress
 from cllm4rec.data.ids import IdMap
-from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.topk_files import topk_files
-from cllm4rec.errors import InputError, RunError, UnknownId
+from cllm4rec.errors import InputError, UnknownId
+from cllm4rec.ranking.topk import NO_ITEM
 from cllm4rec.run import atomic_write
 
-NO_ITEM = -1
-"""Stands in a list where there was no further candidate."""
 ROW_GROUP = 1 << 16
 """Rows of a top-k file that are held as text at once."""
 
@@ -35,20 +28,6 @@ _SCHEMA = pa.schema([
 ])
 _REPEATED = ["user_id", "item_id", "rank"]
 """Columns in which values come again; a dictionary of the scores would take time and room."""
-_LOW_BITS = np.int64(0xFFFFFFFF)
-
-
-class Scorer(Protocol):
-    """Whatever can score the catalogue for users: baselines, the model, an ensemble."""
-
-    def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
-        """Scores ``[batch, items]``, higher is better, finite; −inf means never.
-
-        Args:
-            users: user numbers, ``[batch]``.
-            history: the items known of them, one row per entry of ``users``.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,129 +130,6 @@ def write_lists(path: Path, user_ids: Any, ranked: RankedItems, items: IdMap) ->
             writer.write_table(pa.table(listed, schema=_SCHEMA))
             written += len(rows)
     return written
-
-
-def list_length(k: int, num_items: int) -> int:
-    """``k``, but no more than the catalogue holds: every place of a list takes memory.
-
-    Raises:
-        InputError: ``k`` is no whole number, or not positive.
-    """
-    if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise InputError(f"k = {k!r} is no whole number; give a k of at least 1")
-    if k < 1:
-        raise InputError(f"k = {k} asks for no item; give a k of at least 1")
-    return min(int(k), num_items)
-
-
-def top_k(
-    scores: NDArray[np.floating[Any]],
-    known: Interactions,
-    k: int,
-    *,
-    allowed: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The ``k`` best items of every row, best first; ties go to the smaller item number.
-
-    Args:
-        scores: ``[batch, items]``, compared as float32; −inf means never.
-        known: items to leave out, one row per row of ``scores``.
-        k: length of the lists.
-        allowed: ``bool [items]``; where given, nothing else is listed.
-
-    Returns:
-        Items ``int32 [batch, k]`` and scores ``float32 [batch, k]``; a list that ran out of
-        candidates ends in item −1 with score −inf.
-
-    Raises:
-        RunError: a score is NaN or +inf.
-    """
-    # Adding zero makes −0 a +0: they compare equal, but their bits do not.
-    masked = np.add(scores, np.float32(0), dtype=np.float32)
-    if not (masked < np.inf).all():
-        row = int(np.flatnonzero(~(masked < np.inf).all(axis=1))[0])
-        raise RunError(
-            f"row {row} of the scores holds a NaN or +inf: the model has diverged; "
-            f"train again with a lower learning_rate (finetune.learning_rate for a run's model)"
-        )
-    masked[known.users(), known.items] = -np.inf
-    if allowed is not None:
-        masked[:, ~allowed] = -np.inf
-    num_items = masked.shape[1]
-    taken = min(k, num_items)
-    # One integer per candidate, score above and item below, sorts both ways in one partition.
-    keys = _ordered(masked.view(np.int32)).astype(np.int64) << 32
-    keys |= _LOW_BITS - np.arange(num_items, dtype=np.int64)
-    if taken < num_items:
-        keys = np.partition(keys, num_items - taken, axis=1)[:, num_items - taken :]
-    keys = np.sort(keys, axis=1)[:, ::-1]
-    items = np.full((len(masked), k), NO_ITEM, dtype=np.int32)
-    best = np.full((len(masked), k), -np.inf, dtype=np.float32)
-    best[:, :taken] = _ordered((keys >> 32).astype(np.int32)).view(np.float32)
-    items[:, :taken] = _LOW_BITS - (keys & _LOW_BITS)
-    items[best == -np.inf] = NO_ITEM
-    return items, best
-
-
-def standardised(scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Every row divided by its standard deviation, so that two models' scores can be added.
-
-    A row of equal scores stays as it is.
-    """
-    spread = scores.std(axis=1, keepdims=True)
-    return np.asarray(scores / np.where(spread > 0, spread, 1), dtype=np.float32)
-
-
-def root_likelihood(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Square roots of the items' softmax probabilities, relative to each row's likeliest item.
-
-    The order of the logits stays; what is far below the best is drawn together. Regression scores
-    are of this kind, and logits added to them would weigh differences among unlikely items that
-    say nothing (docs/decisions/0014).
-    """
-    with np.errstate(invalid="ignore"):  # what is no number stays none, and `top_k` refuses it
-        return np.asarray(np.exp((logits - logits.max(axis=1, keepdims=True)) / 2), np.float32)
-
-
-def rank_all(
-    scorer: Scorer,
-    users: NDArray[np.int32],
-    known: Interactions,
-    k: int,
-    *,
-    batch_users: int = 256,
-    allowed: NDArray[np.bool_] | None = None,
-    progress_label: str = "Ranking",
-) -> RankedItems:
-    """Rank the catalogue for many users, a batch at a time: no users × items matrix exists.
-
-    Args:
-        scorer: scores a batch of users from their known items.
-        users: user numbers ``[U]``.
-        known: what is known of every user of the data; it is the scorer's input and is left out of
-            the lists.
-        k: length of the lists.
-        batch_users: users scored at once.
-        allowed: ``bool [items]``; where given, nothing else is listed.
-        progress_label: what the progress line says.
-    """
-    users = np.asarray(users, dtype=np.int32)
-    items = np.empty((len(users), k), dtype=np.int32)
-    scores = np.empty((len(users), k), dtype=np.float32)
-    with progress.task(progress_label, total=len(users), unit="user") as task:
-        for start in range(0, len(users), batch_users):
-            block = slice(start, start + batch_users)
-            history = known.rows(users[block])
-            found = top_k(scorer.score(users[block], history), history, k, allowed=allowed)
-            items[block], scores[block] = found
-            task.advance(history.num_users)
-    return RankedItems(users, items, scores)
-
-
-def _ordered(bits: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Float32 bits as integers that sort like the floats; its own inverse."""
-    ordered: NDArray[np.int32] = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
-    return ordered
 
 
 def _read_columns(path: Path, users: IdMap, items: IdMap) -> Iterator[tuple[NDArray[Any], ...]]:

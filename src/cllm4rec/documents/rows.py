@@ -1,23 +1,19 @@
-"""The prompts of many users as one run of tokens: ``prediction_document`` without the objects.
+"""The prompts of many users as one run of tokens, without a Python object for each.
 
-What is asked is word for word what `corpora.recommendation.prediction_document` asks; the tests
-hold the two against each other. A Python object, four arrays and a dozen calls for every user would
-take as long as the backbone does.
+What they say is what `Prompt.fill` writes one by one; the tests hold the two against each other.
+Objects, four arrays and a dozen calls for every user would take as long as the backbone does.
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cllm4rec import seeds
-from cllm4rec.config import Config, CorpusConfig
+from cllm4rec.config import CorpusConfig
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.documents.prompts import Prompt, Prompts
-from cllm4rec.tokens.batch import Batch, length_buckets
+from cllm4rec.documents.prompts import Prompt
 from cllm4rec.tokens.space import TokenSpace
 
 
@@ -42,54 +38,23 @@ class TokenRows:
         places = _places(self.offsets[:-1][order], counts)
         return TokenRows(self.tokens[places], _offsets(counts), self.main_starts[order])
 
-    def batch(self, start: int, end: int) -> Batch:
-        """Rows ``start`` to ``end``, padded on the right to the longest of them."""
-        lengths = np.diff(self.offsets[start : end + 1])
-        tokens = np.zeros((end - start, int(lengths.max(initial=0))), np.int64)
-        is_token = np.arange(tokens.shape[1]) < lengths[:, None]
-        tokens[is_token] = self.tokens[self.offsets[start] : self.offsets[end]]
-        main_starts = self.main_starts[start:end].copy()
-        return Batch(*map(torch.from_numpy, (tokens, lengths, main_starts)))
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each document."""
+        return np.diff(self.offsets)
 
 
-def question_rows(
-    user_tokens: NDArray[np.int32],
-    histories: Interactions,
-    space: TokenSpace,
-    prompts: Prompts,
-    config: Config,
-) -> TokenRows:
-    """What is asked of every user, in the order given.
+def prediction_histories(histories: Interactions, config: CorpusConfig, seed: int) -> Interactions:
+    """The items that each prediction prompt shows, in its order.
+
+    Where order is random the permutation is a function of (seed, set of items): the same items in
+    another order, or twice, give the same prompt.
 
     Args:
-        user_tokens: ``[rows]``; ``ANONYMOUS`` or ``NOBODY`` for a user without an embedding.
-        histories: known items, one row per user; may be empty.
-        space: layout of the token ids.
-        prompts: encoded templates.
-        config: of the run: order and cap of histories, target, seed.
-
-    Raises:
-        ValueError: an item number out of range.
+        histories: known items, one row per user, oldest first.
+        config: order and cap.
+        seed: of the permutations.
     """
-    seed = seeds.derived_seed(config.seed, "prediction")
-    items = shown_histories(histories, config.corpus, seed)
-    after = config.finetune.target == "next"
-    parts = [*prompts.history.parts, "items"] if after else prompts.recommendation.parts
-    rows = _filled(Prompt(tuple(parts)), user_tokens, items, space)
-    if not after:
-        return rows
-    return TokenRows(rows.tokens, rows.offsets, np.diff(rows.offsets) - items.counts())
-
-
-def buckets(lengths: NDArray[np.int64], max_tokens: int) -> Iterator[tuple[int, int]]:
-    """Batches of rows that stand longest first, as (start, end); see `length_buckets`."""
-    assert (np.diff(lengths) <= 0).all()
-    for bucket in length_buckets(lengths, max_tokens=max_tokens, max_rows=None, rng=None):
-        yield int(bucket[0]), int(bucket[-1]) + 1
-
-
-def shown_histories(histories: Interactions, config: CorpusConfig, seed: int) -> Interactions:
-    """The items that each prompt shows, in its order; see `corpora.history.shown`."""
     counts = histories.counts()
     kept = np.minimum(counts, config.max_items)
     if config.order != "random":
@@ -109,15 +74,25 @@ def shown_histories(histories: Interactions, config: CorpusConfig, seed: int) ->
 
 
 def _drawn(items: NDArray[np.int32], most: int, seed: int) -> NDArray[np.int32]:
-    """The permutation that `prediction_document` draws for this set of items."""
+    """The permutation of this set of items."""
     content = hashlib.blake2b(items.tobytes(), digest_size=8).hexdigest()
     return seeds.generator(seed, "prediction", content).permutation(items)[:most]
 
 
-def _filled(
+def filled_rows(
     prompt: Prompt, user_tokens: NDArray[np.int32], items: Interactions, space: TokenSpace
 ) -> TokenRows:
-    """The template of every user at once, part by part."""
+    """A template with slots ``user`` and ``items``, filled for every user at once.
+
+    Args:
+        prompt: the template; where it ends in ``items``, those are the main text.
+        user_tokens: ``[rows]``.
+        items: of each row; may be empty.
+        space: layout of the token ids.
+
+    Raises:
+        ValueError: an item number out of range.
+    """
     counts = items.counts()
     fixed = sum(
         (1 if part == "user" else 0) if isinstance(part, str) else len(part)
@@ -137,7 +112,8 @@ def _filled(
         else:
             tokens[_places(at, counts)] = space.item(items.items)
             at += counts
-    return TokenRows(tokens, offsets, lengths)
+    ends_in_items = isinstance(prompt.parts[-1], str) and prompt.parts[-1] == "items"
+    return TokenRows(tokens, offsets, lengths - counts if ends_in_items else lengths)
 
 
 def _taken(

@@ -1,47 +1,50 @@
-"""One network's training: epochs, each validated, of which the best is kept."""
+"""Finetuning: epochs, each validated, of which the best is kept."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from cllm4rec.ensemble.weight import blend_reports, settled_share
+from cllm4rec.config import FinetuneConfig
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.ensemble.weight import chosen_weight, reports_by_weight
 from cllm4rec.evaluation.protocol import validation_sample
 from cllm4rec.models.llms import saved_tensors
 from cllm4rec.recommender.saved import load_tensors
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir
 from cllm4rec.seeds import derived_seed
-from cllm4rec.stages.objectives import finetune_seed
 from cllm4rec.training.average import Average
 from cllm4rec.training.checkpoint import Checkpoint, under
-from cllm4rec.training.language import LanguageObjective
-from cllm4rec.training.loop import Pass, Position, fit
+from cllm4rec.training.loop import Objective, Pass, Position, fit
 from cllm4rec.training.optim import adam
-from cllm4rec.training.recommendation import FinetuneObjective
 
 
 class Best:
-    """The best epoch so far and the prior's share in it; epoch 0 is before finetuning.
+    """The best epoch so far and the blend weight in it; epoch 0 is before finetuning.
 
     Judged by validation Recall@20 + Recall@40 + NDCG@100.
 
     Args:
-        scorer: of the network that is trained.
+        scorer: of the model that is trained.
+        dataset: its validation part judges.
         run: whose log of metrics takes what is found.
     """
 
-    def __init__(self, scorer: ModelScorer, run: RunDir) -> None:
+    def __init__(self, scorer: ModelScorer, dataset: Dataset, run: RunDir) -> None:
         self.scorer, self.run = scorer, run
-        self.patience = scorer.assembly.config.finetune.patience
-        self.seed = derived_seed(scorer.assembly.config.seed, "validation")
-        self.sample = validation_sample(scorer.assembly.dataset, self.seed)
+        config = scorer.task.config
+        self.patience = config.finetune.patience
+        self.seed = derived_seed(config.seed, "validation")
+        self.sample = validation_sample(dataset, self.seed)
         self.notes: dict[str, Any] = {"epochs": 0, "epoch": 0, "selection": -1.0}
         self.tensors: dict[str, Tensor] = {}
 
     def validate(self, epoch: int) -> bool:
         """Score the validation part, keep the best parameters; true when out of patience."""
-        reports = blend_reports(self.scorer, self.sample)
-        blend = settled_share(reports, self.seed)
+        reports = reports_by_weight(self.scorer, self.sample)
+        blend = chosen_weight(reports, self.seed)
         report, alone = reports[blend], reports[0.0].mean
         self.notes["epochs"] = epoch
         self.run.log_metrics(
@@ -58,13 +61,26 @@ class Best:
         """Put the best epoch's parameters and blend back into the model; keep no second copy."""
         load_tensors(self.scorer.model, self.tensors)
         self.tensors = {}
-        self.scorer.share = self.notes["blend"]
+        self.scorer.weight = self.notes["blend"]
 
 
-def train_network(
+def finetuning_optimizer(
+    config: FinetuneConfig, parameters: Mapping[str, nn.Parameter]
+) -> torch.optim.Optimizer:
+    """Adam as the settings say."""
+    return adam(
+        parameters,
+        learning_rate=config.learning_rate,
+        head_scale=config.head_learning_rate_scale,
+        backbone_scale=config.backbone_learning_rate_scale,
+        weight_decay=config.weight_decay,
+    )
+
+
+def train_epochs(
     run: RunDir,
     identity: str,
-    objective: FinetuneObjective | LanguageObjective,
+    objective: Objective,
     best: Best,
 ) -> Checkpoint:
     """Train; resumes, and does nothing where the checkpoint says that it is done.
@@ -78,18 +94,10 @@ def train_network(
     Returns:
         The checkpoint, for the caller to remove when its result is safe.
     """
-    assembly = best.scorer.assembly
-    config = assembly.config.finetune
+    task = best.scorer.task
+    config = task.config.finetune
     parameters = {"finetune": objective.parameters()}
-    optimizers = {
-        "finetune": adam(
-            parameters["finetune"],
-            learning_rate=config.learning_rate,
-            maps_rate=config.head_learning_rate_scale,
-            backbone_rate=config.backbone_learning_rate_scale,
-            weight_decay=config.weight_decay,
-        )
-    }
+    optimizers = {"finetune": finetuning_optimizer(config, parameters["finetune"])}
     size = len(objective.corpus)
     plan = [Pass("finetune", epoch * size, size) for epoch in range(config.epochs)]
     steps = config.average * len(objective.steps(plan[0]))
@@ -120,7 +128,7 @@ def train_network(
         {"finetune": objective},
         optimizers,
         stage="finetune",
-        seed=finetune_seed(assembly),
+        seed=task.seed,
         position=position,
         log=run.log_metrics,
         after_pass=validate,

@@ -1,4 +1,4 @@
-"""Slow, independent versions of the linear prior: one history, item, window at a time, dense."""
+"""Slow, independent versions of the linear model: one history, item, window at a time, dense."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def ease(indicators: list[tuple[float, list[int]]], num_items: int, l2: float, t
 
 
 def averaged(histories: list[list[int]], num_items: int, lengths, l2: float, texts, alpha):
-    """The sum of one fit of whole histories and one per window length, each over its spread."""
+    """One fit of whole histories plus one per window length, each over its deviation."""
     whole = [(1.0, history) for history in histories]
     total = np.zeros((num_items, num_items))
     for length in (None, *lengths):
@@ -36,17 +36,17 @@ def averaged(histories: list[list[int]], num_items: int, lengths, l2: float, tex
         if length is not None:
             rows += [(2 / length, w) for history in histories for w in windows(history, length)]
         weights = ease(rows, num_items, l2, texts, alpha)
-        spreads = [np.std(sum((weights[i] for i in h), np.zeros(num_items))) for h in histories]
-        total += weights / np.mean(spreads)
+        stds = [np.std(sum((weights[i] for i in h), np.zeros(num_items))) for h in histories]
+        total += weights / np.mean(stds)
     return total
 
 
 def scores(history: list[int], weights, decay: float) -> np.ndarray:
-    """Each item's weights times ``decay`` per item after it, summed; over their spread if any."""
+    """Each item's weights times ``decay`` per item after it, summed; over their std if any."""
     total = np.zeros(len(weights))
     factor = 1.0
     for item in reversed(history):
         total += factor * weights[item].astype(float)
         factor *= decay
-    spread = np.sqrt(np.mean((total - total.mean()) ** 2))
-    return total / spread if spread > 0 else total
+    std = np.sqrt(np.mean((total - total.mean()) ** 2))
+    return total / std if std > 0 else total

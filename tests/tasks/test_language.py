@@ -2,16 +2,16 @@ import pytest
 import torch
 
 from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.models.randomness import seeded
+from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
 from cllm4rec.tokens.batch import collate
-from cllm4rec.training.language import LanguageObjective
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
-from cllm4rec.training.randomness import seeded
 from reference import losses as reference
 from support import tiny_models as tiny
 
-SPACE_ROWS = {"user 0": 0, "user 1": 1, "item 2": 6 + 2, "item 4": 6 + 4}
-"""Rows of the joint table: six users, then the items."""
+TABLE_ROWS = {"user 0": 0, "user 1": 1, "item 2": 6 + 2, "item 4": 6 + 4}
+"""Rows of `tiny.table`: six users, then the items."""
 
 
 def histories() -> CollaborativeCorpus:
@@ -25,7 +25,8 @@ def both_llms(weight: float) -> dict[str, LanguageObjective]:
         "collaborative": LanguageObjective(
             collaborative,
             histories(),
-            content.embedding.entities,
+            items_likelihood(collaborative, tiny.NONE_LEFT_OUT),
+            content.embedding,
             mutual_weight=weight,
             batch_tokens=40,
             seed=0,
@@ -33,7 +34,8 @@ def both_llms(weight: float) -> dict[str, LanguageObjective]:
         "content": LanguageObjective(
             content,
             tiny.TextCorpus(),
-            collaborative.embedding.entities,
+            words_likelihood(content),
+            collaborative.embedding,
             mutual_weight=weight,
             batch_tokens=40,
             seed=0,
@@ -44,7 +46,7 @@ def both_llms(weight: float) -> dict[str, LanguageObjective]:
 def train(objectives: dict[str, LanguageObjective], names: list[str], epochs: int = 3) -> None:
     optimizers = {
         name: adam(
-            objectives[name].parameters(), learning_rate=1e-2, maps_rate=0.1, weight_decay=0.0
+            objectives[name].parameters(), learning_rate=1e-2, head_scale=0.1, weight_decay=0.0
         )
         for name in names
     }
@@ -57,8 +59,8 @@ def train(objectives: dict[str, LanguageObjective], names: list[str], epochs: in
 
 
 def distance(objectives: dict[str, LanguageObjective]) -> float:
-    tables = [objectives[name].model.embedding.entities for name in ("collaborative", "content")]
-    return float((tables[0] - tables[1]).norm().detach())
+    both = (tiny.table(objectives[name].model.embedding) for name in ("collaborative", "content"))
+    return float(torch.dist(*both))
 
 
 def test_weight_zero_is_two_independent_llms():
@@ -113,8 +115,25 @@ def test_the_weight_means_the_same_whatever_the_batch():
     mean = float(small.total.detach()) / small.count
     assert float(large.total.detach()) / large.count == pytest.approx(mean, rel=1e-5)
     by_hand = reference.half_squared_distance(
-        objective.model.embedding.entities.detach(),
-        objective.other.detach(),
-        [SPACE_ROWS[name] for name in ("item 2", "user 1", "item 4", "user 0")],
+        tiny.table(objective.model.embedding),
+        tiny.table(objective.mutual.other),
+        [TABLE_ROWS[name] for name in ("item 2", "user 1", "item 4", "user 0")],
     )
     assert float(small.total.detach()) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_the_words_loss_equals_the_slow_version():
+    model = tiny.content_llm(tiny.TextCorpus.vocabulary())
+    documents = tiny.TextCorpus().documents
+    with torch.no_grad():
+        loss = words_likelihood(model)(collate(documents))
+        expected = 0.0
+        for document in documents:
+            tokens = torch.tensor([[*document.prompt.tolist(), *document.main.tolist()]])
+            states = model.backbone(model.embedding(tokens))[0, len(document.prompt) - 1 : -1]
+            queries = states @ model.head.projection.weight.T
+            words = model.embedding.words[tiny.TextCorpus.vocabulary()]
+            targets = torch.tensor([[5, 6, 7, 8, 9].index(word) for word in document.main])
+            expected += reference.linear_cross_entropy(queries, words, torch.zeros(5), targets)
+    assert float(loss.total) == pytest.approx(expected, rel=1e-4)
+    assert loss.count == 9

@@ -2,15 +2,16 @@ import pytest
 import torch
 
 from cllm4rec.documents.recommendation import RecommendationCorpus
+from cllm4rec.models.randomness import seeded
+from cllm4rec.tasks.base import without_training_items
+from cllm4rec.tasks.held_out import HeldOutObjective
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
-from cllm4rec.training.randomness import seeded
-from cllm4rec.training.recommendation import FinetuneObjective
 from reference import losses as reference
 from support import tiny_models as tiny
 
 
-def objective(batch_tokens: int = 10_000, weight: float = 0.5) -> FinetuneObjective:
+def objective(batch_tokens: int = 10_000, weight: float = 0.5) -> HeldOutObjective:
     corpus = RecommendationCorpus(
         tiny.interactions(),
         tiny.SPACE,
@@ -20,10 +21,11 @@ def objective(batch_tokens: int = 10_000, weight: float = 0.5) -> FinetuneObject
         holdout=0.6,
         user_token_dropout=0.3,
     )
-    return FinetuneObjective(
-        tiny.rec_llm(),
+    return HeldOutObjective(
+        tiny.collaborative_llm(),
         corpus,
-        tiny.table(9),
+        without_training_items(tiny.interactions(), torch.device("cpu")),
+        tiny.embedding(9),
         mutual_weight=weight,
         batch_users=3,
         batch_tokens=batch_tokens,
@@ -31,7 +33,7 @@ def objective(batch_tokens: int = 10_000, weight: float = 0.5) -> FinetuneObject
     )
 
 
-def whole(model: FinetuneObjective) -> Pass:
+def whole(model: HeldOutObjective) -> Pass:
     return Pass("finetune", 0, len(model.corpus))
 
 
@@ -55,7 +57,7 @@ def test_losses_equal_the_slow_versions():
     model = objective()
     [batch] = model.batches(model.steps(whole(model))[0])
     losses = model.losses(batch)
-    logits = model.model(batch.prompts).detach()
+    logits = model.model.logits(model.model.last_queries(batch.prompts)).detach()
     held = [batch.items[batch.rows == row].tolist() for row in range(len(logits))]
     assert float(losses["likelihood"].total.detach()) == pytest.approx(
         reference.holdout_nll(logits, held), rel=1e-4
@@ -65,7 +67,7 @@ def test_losses_equal_the_slow_versions():
     rows = [token - first for token in tokens if token >= first]
     rows += [tiny.SPACE.num_users + item for item in batch.items.tolist()]
     expected = reference.half_squared_distance(
-        model.model.embedding.entities.detach(), tiny.table(9), rows
+        tiny.table(model.model.embedding), tiny.table(tiny.embedding(9)), rows
     )
     assert float(losses["mutual"].total.detach()) == pytest.approx(expected, rel=1e-4)
     assert model.counts(batch) == {name: loss.count for name, loss in losses.items()}
@@ -75,7 +77,7 @@ def test_accumulated_micro_batches_equal_the_whole_batch():
     results = []
     for batch_tokens in (10_000, 1):
         model = objective(batch_tokens)
-        optimizer = adam(model.parameters(), learning_rate=1e-2, maps_rate=0.1, weight_decay=0.0)
+        optimizer = adam(model.parameters(), learning_rate=1e-2, head_scale=0.1, weight_decay=0.0)
         steps = model.steps(whole(model))
         assert len(model.batches(steps[0])) == (1 if batch_tokens > 1 else 3)
         values = [optimiser_step(model, optimizer, step)["loss"] for step in steps]

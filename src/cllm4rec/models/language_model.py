@@ -1,0 +1,66 @@
+"""A pretrained language model as a command has it: found, verified, loaded and hashed once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cllm4rec.config import Config
+from cllm4rec.models.backbone import Backbone, load_backbone
+from cllm4rec.models.device import arithmetic, device_of
+from cllm4rec.models.pretrained import find_backbone, fingerprint
+from cllm4rec.seeds import derived_seed
+from cllm4rec.tokens.tokenizer import WordTokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """Backbone, word embeddings and tokenizer that belong together.
+
+    Attributes:
+        folder: where the files are.
+        backbone: the kept layers; trained in place where its mode says so.
+        words: word embeddings ``float32 [words, size]``, frozen.
+        tokenizer: of texts.
+        device: where models built on it compute.
+        dtype: compute dtype of products with words and items.
+    """
+
+    folder: Path
+    backbone: Backbone
+    words: Float[Tensor, "words size"]
+    tokenizer: WordTokenizer
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def load(cls, config: Config) -> "LanguageModel":
+        """Find, verify and load ``config.backbone``; sets torch's threads.
+
+        Raises:
+            InputError: the backbone cannot be had or does not fit its tokenizer.
+            ConfigError: there is no such device, or not so many layers.
+            IntegrityError: a file of it has a wrong sha256.
+        """
+        torch.set_num_threads(config.threads or torch.get_num_threads())
+        device = device_of(config.device)
+        folder = find_backbone(config.backbone.name)
+        backbone, words = load_backbone(
+            folder, config.backbone, derived_seed(config.seed, "backbone"), device
+        )
+        tokenizer = WordTokenizer.from_folder(folder, num_words=words.shape[0])
+        dtype = arithmetic(config.backbone.dtype, device)
+        return cls(folder, backbone, words, tokenizer, device, dtype)
+
+    @cached_property
+    def sha256(self) -> str:
+        """sha256 over the files: configuration, weights and tokenizer."""
+        return fingerprint(self.folder)
+
+    @property
+    def size(self) -> int:
+        """Width of token vectors."""
+        return self.words.shape[1]

@@ -1,0 +1,141 @@
+"""initialise: where training begins, and the linear model; both chosen on validation."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cllm4rec.config import Config
+from cllm4rec.ensemble.linear import LinearModel, load_linear, save_linear, search
+from cllm4rec.models.build import collaborative_llm
+from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.run import RunDir, alone, atomic_write
+from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.setup import Setup
+from cllm4rec.start.initial import initial_values
+
+SECTIONS = {"backbone", "model"}
+"""Sections of the configuration that the result depends on."""
+
+
+@dataclass(frozen=True)
+class Initial:
+    """What the stage left.
+
+    Attributes:
+        tensors: of `cllm4rec.start.initial.Start`, by name; z^c only where there are texts.
+        linear: the linear model; None where there is none.
+        settings: what the search for initial vectors chose.
+    """
+
+    tensors: dict[str, Tensor]
+    linear: LinearModel | None
+    settings: dict[str, float]
+
+    @classmethod
+    def of(cls, setup: Setup, *, linear: bool = True) -> "Initial":
+        """Choose both.
+
+        Args:
+            setup: data, settings and language model.
+            linear: whether a linear model is wanted; it is what takes time.
+        """
+        dataset, config = setup.dataset, setup.config
+        start = initial_values(dataset, config, setup.lm, setup.task.space.num_users)
+        tensors = {
+            "collaborative": start.collaborative,
+            "collaborative_users": start.collaborative_users,
+            "bias": start.bias,
+            "log_scale": torch.tensor(start.log_scale),
+        }
+        if config.model.content and dataset.texts.any():
+            tensors |= {"content": start.content, "content_users": start.content_users}
+        found = None
+        if linear:
+            seed = derived_seed(config.seed, "linear prior")
+            found = search(dataset, seed, texts=config.model.content)
+        return cls(tensors, found, start.settings)
+
+    @classmethod
+    def read(cls, run: RunDir) -> "Initial":
+        """Read and verify it.
+
+        Raises:
+            RunError: the stage is not done.
+            IntegrityError: a file is missing or changed.
+        """
+        run.require("initialise")
+        record = run.info("initialise")
+        linear = record["linear"]
+        return cls(
+            load_file(run.file("initial", "start.safetensors")),
+            None if linear is None else load_linear(run.file(*LINEAR), linear),
+            record["start"],
+        )
+
+    @property
+    def content(self) -> tuple[Tensor, Tensor] | None:
+        """Initial z^c of users and items; None where texts are not used."""
+        if "content" not in self.tensors:
+            return None
+        return self.tensors["content_users"], self.tensors["content"]
+
+    def collaborative_llm(self, setup: Setup, *, dropout: float = 0.0) -> CollaborativeLLM:
+        """The collaborative LLM before any training."""
+        tensors = self.tensors
+        users, items = tensors["collaborative_users"], tensors["collaborative"]
+        model = collaborative_llm(setup.lm, setup.config, users, items, dropout=dropout)
+        with torch.no_grad():
+            model.head.bias.copy_(tensors["bias"])
+            model.head.log_scale.copy_(tensors["log_scale"])
+        return model
+
+
+LINEAR = ("initial", "linear.safetensors")
+
+
+@alone
+def initialise(run: RunDir, config: Config) -> dict[str, Any]:
+    """Choose initial vectors and the linear model; skips what is already done.
+
+    Returns:
+        The stage's record: settings of both, seconds.
+
+    Raises:
+        RunError: the run is not prepared.
+    """
+    return initialise_with(Setup.of(run, config))
+
+
+def initialise_with(setup: Setup) -> dict[str, Any]:
+    """The stage with what has been loaded."""
+    started_at_s = time.perf_counter()
+    run, config = setup.run, setup.config
+    identity = setup.identity(
+        SECTIONS, run.info("prepare")["files"], users=setup.task.space.num_users
+    )
+    if run.is_done("initialise") and run.info("initialise")["identity"] == identity:
+        run.require("initialise")
+        return dict(run.info("initialise"))
+    initial = Initial.of(setup, linear=config.model.linear)
+    path = run.file("initial", "start.safetensors")
+    with atomic_write(path) as temporary:
+        tensors = {name: tensor.contiguous().clone() for name, tensor in initial.tensors.items()}
+        save_file(tensors, temporary)
+    files = [path]
+    if initial.linear is not None:
+        files.append(run.file(*LINEAR))
+        save_linear(initial.linear, run.file(*LINEAR))
+    run.forget("initialise", "pretrain", "finetune", "evaluate")
+    run.finish(
+        "initialise",
+        files,
+        time.perf_counter() - started_at_s,
+        identity=identity,
+        start=initial.settings,
+        linear=None if initial.linear is None else initial.linear.settings,
+    )
+    return dict(run.info("initialise"))

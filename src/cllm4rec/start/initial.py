@@ -1,0 +1,106 @@
+"""Initial values of both sides' token vectors and of the item head (``model.warm_start``)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cllm4rec.baselines import Context
+from cllm4rec.config import Config
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.linear.factors import item_factors
+from cllm4rec.linear.text_vectors import item_text_vectors
+from cllm4rec.models.language_model import LanguageModel
+from cllm4rec.seeds import derived_seed
+from cllm4rec.start.search import FactorStart, search
+from cllm4rec.start.vectors import history_means, noise, random_rotation, word_means
+
+
+@dataclass(frozen=True)
+class Start:
+    """Initial values.
+
+    Attributes:
+        collaborative: z^l of the items, ``[items, size]``.
+        content: z^c of the items, ``[items, size]``.
+        collaborative_users: z^l of the users, ``[users, size]``; no rows where no user is read.
+        content_users: z^c of the users, of the same shape.
+        bias: of the item head, ``[items]``.
+        log_scale: of the item head.
+        settings: what a search chose, for the record.
+    """
+
+    collaborative: Tensor
+    content: Tensor
+    collaborative_users: Tensor
+    content_users: Tensor
+    bias: Tensor
+    log_scale: float
+    settings: dict[str, float]
+
+
+def initial_values(dataset: Dataset, config: Config, lm: LanguageModel, num_users: int) -> Start:
+    """Where training begins.
+
+    Args:
+        dataset: its training part gives factors, its validation part chooses among them.
+        config: of the run.
+        lm: word embeddings give scale and width.
+        num_users: users with a vector, all or none.
+    """
+    num_items, seed = len(dataset.items), config.seed
+    no_bias = torch.zeros(num_items)
+    if config.model.warm_start == "none":
+        own, content = (
+            noise(num_users + num_items, lm.words, derived_seed(seed, "warm start", side))
+            for side in ("collaborative", "content")
+        )
+        users = own[:num_users], content[:num_users]
+        return Start(own[num_users:], content[num_users:], *users, no_bias, 0.0, {})
+    texts = _texts(dataset, config)
+    if config.model.warm_start == "words":
+        encoded = lm.tokenizer.encode(texts)
+        items = word_means(encoded, lm.words, derived_seed(seed, "warm start"))
+        return _same_on_both_sides(dataset, items, num_users, no_bias, 0.0, {})
+    start = _factors(dataset, config, lm.size, texts)
+    items = random_rotation(start.vectors, lm.words, derived_seed(seed, "rotation"))
+    temperature = start.inverse_temperature
+    # Products of the longer vectors are larger by the square; the head's scale takes that back.
+    scale = float(items.norm(dim=1).mean().square().reciprocal() * temperature)
+    settings = {
+        **start.settings,
+        "selection": start.selection,
+        "inverse_temperature": temperature,
+    }
+    bias = torch.from_numpy(start.bias) * temperature
+    return _same_on_both_sides(dataset, items, num_users, bias, math.log(scale), settings)
+
+
+def _same_on_both_sides(
+    dataset: Dataset,
+    items: Tensor,
+    num_users: int,
+    bias: Tensor,
+    log_scale: float,
+    settings: dict[str, float],
+) -> Start:
+    """Equal z^l and z^c, so that regularisation pulls at nothing yet; users are history means."""
+    train = dataset.part("train")
+    users = history_means(items, train.offsets, train.items) if num_users else items[:0]
+    return Start(items, items, users, users, bias, log_scale, settings)
+
+
+def _texts(dataset: Dataset, config: Config) -> Sequence[str]:
+    """One text per item; empty texts where texts are not to be used."""
+    return Context.of(dataset).words if config.model.content else [""] * len(dataset.items)
+
+
+def _factors(dataset: Dataset, config: Config, size: int, texts: Sequence[str]) -> FactorStart:
+    seed = derived_seed(config.seed, "factors")
+    wanted = int(size * config.model.warm_start_content_share)
+    content = item_text_vectors(list(texts), dimensions=wanted, seed=seed)
+    train = dataset.part("train")
+    collaborative = item_factors(train, dimensions=size - content.shape[1], seed=seed)
+    return search(dataset, collaborative, content, seed)

@@ -1,0 +1,174 @@
+"""Recommendation-oriented finetuning: held-out items after masked histories (section 3.4)."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from cllm4rec import seeds
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.documents.document import Document
+from cllm4rec.documents.prompts import Prompt
+from cllm4rec.documents.recommendation import RecommendationCorpus
+from cllm4rec.models.embedding import TokenEmbedding
+from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.models.losses import Loss, item_likelihood
+from cllm4rec.tasks.base import SAMPLE, Task, without_training_items
+from cllm4rec.tasks.mutual import Mutual
+from cllm4rec.tokens.batch import Batch, collate, length_buckets
+from cllm4rec.tokens.space import ANONYMOUS
+from cllm4rec.training.loop import Pass
+from cllm4rec.training.optim import trained_parameters
+from cllm4rec.training.stream import Drawn, stream
+
+
+class HeldOut(Task):
+    """Some of a history's items, masked, are the target of one question at its end.
+
+    ``<user> has interacted with <items left>, <user> will interact with``.
+    """
+
+    placeholder = ANONYMOUS
+    extends = False
+
+    @property
+    def question(self) -> Prompt:
+        """The recommendation prompt; nothing follows."""
+        return self.prompts.recommendation
+
+    def corpus(self, histories: Interactions) -> RecommendationCorpus:
+        """One example per user with two items."""
+        config = self.config.finetune
+        return RecommendationCorpus(
+            histories,
+            self.space,
+            self.prompts,
+            self.config.corpus,
+            self.seed,
+            holdout=config.holdout,
+            user_token_dropout=config.user_token_dropout,
+        )
+
+    def objective(
+        self, model: CollaborativeLLM, histories: Interactions, content: TokenEmbedding | None
+    ) -> "HeldOutObjective":
+        """Multinomial likelihood of the held-out items, mutually regularised."""
+        config = self.config.finetune
+        return HeldOutObjective(
+            model,
+            self.corpus(histories),
+            without_training_items(histories, model.device),
+            content,
+            mutual_weight=config.mutual_weight,
+            batch_users=config.batch_users,
+            batch_tokens=config.batch_tokens,
+            seed=self.seed,
+        )
+
+    def sample(self, histories: Interactions) -> list[Document]:
+        """Questions about the first users."""
+        corpus = self.corpus(histories)
+        return [corpus.example(index, 0).document for index in range(min(len(corpus), SAMPLE))]
+
+    def sample_states(
+        self, model: CollaborativeLLM, documents: Sequence[Document]
+    ) -> Float[Tensor, "scored size"]:
+        """Hidden states at the questions' ends."""
+        return model.last_states(collate(documents).to(model.device))
+
+
+class HeldOutBatch(NamedTuple):
+    """Questions after masked histories, and the held-out items that are their only target."""
+
+    prompts: Batch
+    rows: Int[Tensor, " held"]
+    items: Int[Tensor, " held"]
+
+    def to(self, device: torch.device) -> "HeldOutBatch":
+        """The same batch on ``device``."""
+        return HeldOutBatch(self.prompts.to(device), self.rows.to(device), self.items.to(device))
+
+
+class HeldOutObjective:
+    """Likelihood of held-out items after masked histories (eq. 10) + λ · mutual regularisation.
+
+    Args:
+        model: the recommendation-oriented LLM.
+        corpus: users with at least two training items.
+        left_out: bias ``[items]``, −inf for items that are no candidates in training.
+        content: z^c, fixed; None for no regularisation.
+        mutual_weight: λ.
+        batch_users: users of one step.
+        batch_tokens: tokens of one micro-batch, padding included.
+        seed: of order and batches.
+    """
+
+    def __init__(
+        self,
+        model: CollaborativeLLM,
+        corpus: RecommendationCorpus,
+        left_out: Float[Tensor, " items"],
+        content: TokenEmbedding | None,
+        *,
+        mutual_weight: float,
+        batch_users: int,
+        batch_tokens: int,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.corpus = corpus
+        self.left_out = left_out
+        self.mutual = Mutual(model.embedding, content, mutual_weight)
+        self.weights = {"likelihood": 1.0, "mutual": mutual_weight}
+        self.batch_users = batch_users
+        self.batch_tokens = batch_tokens
+        self.seed = seed
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """Trained parameters of the model, the backbone's included where it is trained."""
+        return trained_parameters(self.model)
+
+    def steps(self, part: Pass) -> Sequence[Sequence[Drawn]]:
+        """Random groups of users."""
+        drawn = stream(len(self.corpus), part, self.seed)
+        return [drawn[i : i + self.batch_users] for i in range(0, len(drawn), self.batch_users)]
+
+    def batches(self, step: Sequence[Drawn]) -> list[HeldOutBatch]:
+        """Micro-batches of similar length, on the processor."""
+        examples = [self.corpus.example(d.index, d.epoch) for d in step]
+        lengths = np.array([len(example.document) for example in examples])
+        rng = seeds.generator(self.seed, "finetune", "batches", step[0].epoch, step[0].index)
+        buckets = length_buckets(lengths, max_tokens=self.batch_tokens, max_rows=None, rng=rng)
+        return [
+            HeldOutBatch(
+                collate([examples[i].document for i in bucket]),
+                torch.from_numpy(
+                    np.repeat(np.arange(len(bucket)), [len(examples[i].holdout) for i in bucket])
+                ),
+                torch.from_numpy(np.concatenate([examples[i].holdout for i in bucket])).long(),
+            )
+            for bucket in buckets
+        ]
+
+    def counts(self, batch: HeldOutBatch) -> dict[str, int]:
+        """Held-out items, and entity-token occurrences in prompts and targets."""
+        tokens = self.model.space.item(batch.items)
+        return {"likelihood": len(batch.items), **self.mutual.counts(batch.prompts.tokens, tokens)}
+
+    def losses(self, batch: HeldOutBatch) -> dict[str, Loss]:
+        """Both losses of one micro-batch."""
+        self.model.train()
+        batch = batch.to(self.model.device)
+        model = self.model
+        likelihood = item_likelihood(
+            model.last_queries(batch.prompts),
+            model.embedding.items.all(),
+            model.head.bias + self.left_out,
+            batch.rows,
+            batch.items,
+        )
+        targets = model.space.item(batch.items)
+        return {"likelihood": likelihood, **self.mutual.losses(batch.prompts.tokens, targets)}

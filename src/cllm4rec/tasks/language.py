@@ -1,0 +1,110 @@
+"""Next-token likelihood of main texts: L-steps over items, C-steps over words (section 3.3)."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cllm4rec import seeds
+from cllm4rec.models.embedding import TokenEmbedding
+from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
+from cllm4rec.models.losses import Loss, next_token_likelihood
+from cllm4rec.tasks.mutual import Mutual
+from cllm4rec.tokens.batch import Batch, collate, length_buckets, next_tokens
+from cllm4rec.training.loop import Pass
+from cllm4rec.training.optim import trained_parameters
+from cllm4rec.training.stream import Corpus, Drawn, stream
+
+
+class LanguageObjective:
+    """Next-token likelihood + λ · mutual regularisation (paper eqs. 5 and 8).
+
+    Args:
+        model: whose token vectors are trained.
+        corpus: its documents.
+        likelihood: of one batch's main texts.
+        other: the other side's token vectors, fixed; None for no regularisation.
+        mutual_weight: λ.
+        batch_tokens: tokens of one step, padding included.
+        seed: of order and batches.
+    """
+
+    def __init__(
+        self,
+        model: ContentLLM | CollaborativeLLM,
+        corpus: Corpus,
+        likelihood: Callable[[Batch], Loss],
+        other: TokenEmbedding | None,
+        *,
+        mutual_weight: float,
+        batch_tokens: int,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.corpus = corpus
+        self.likelihood = likelihood
+        self.mutual = Mutual(model.embedding, other, mutual_weight)
+        self.weights = {"likelihood": 1.0, "mutual": mutual_weight}
+        self.batch_tokens = batch_tokens
+        self.seed = seed
+        self._lengths = corpus.lengths()
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """Trained parameters of the model, the backbone's included where it is trained."""
+        return trained_parameters(self.model)
+
+    def steps(self, part: Pass) -> Sequence[Sequence[Drawn]]:
+        """Batches of similar length in random order."""
+        drawn = stream(len(self.corpus), part, self.seed)
+        lengths = self._lengths[[d.index for d in drawn]]
+        rng = seeds.generator(self.seed, part.objective, "batches", part.start)
+        buckets = length_buckets(lengths, max_tokens=self.batch_tokens, max_rows=None, rng=rng)
+        return [[drawn[i] for i in bucket] for bucket in buckets]
+
+    def batches(self, step: Sequence[Drawn]) -> list[Batch]:
+        """The step's one batch, on the processor."""
+        return [collate([self.corpus.document(d.index, d.epoch) for d in step])]
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Scored tokens, and entity-token occurrences."""
+        scored = int((batch.lengths - batch.main_starts).sum())
+        return {"likelihood": scored, **self.mutual.counts(batch.tokens)}
+
+    def losses(self, batch: Batch) -> dict[str, Loss]:
+        """Both losses of one batch."""
+        self.model.train()
+        batch = batch.to(self.model.device)
+        return {"likelihood": self.likelihood(batch), **self.mutual.losses(batch.tokens)}
+
+
+def items_likelihood(
+    model: CollaborativeLLM, left_out: Float[Tensor, " items"]
+) -> Callable[[Batch], Loss]:
+    """Every main-text item, the first included, among the candidates (eq. 4).
+
+    Args:
+        model: asked before every item.
+        left_out: bias, −inf for items that are no candidates in training.
+    """
+
+    def likelihood(batch: Batch) -> Loss:
+        targets = model.space.item_number(next_tokens(batch)[2])
+        queries, bias = model.queries(batch), model.head.bias + left_out
+        items = model.embedding.items.all()
+        return next_token_likelihood(queries, items, bias, targets, dtype=model.dtype)
+
+    return likelihood
+
+
+def words_likelihood(model: ContentLLM) -> Callable[[Batch], Loss]:
+    """Every main-text word among the head's candidates (eq. 7)."""
+    head = model.head
+
+    def likelihood(batch: Batch) -> Loss:
+        targets: Tensor = head.index[next_tokens(batch)[2]]
+        queries = model.queries(batch)
+        return next_token_likelihood(
+            queries, head.candidates, head.bias, targets, dtype=model.dtype
+        )
+
+    return likelihood

@@ -1,0 +1,69 @@
+"""The next item at every position of a history in time order."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.document import Document
+from cllm4rec.documents.prompts import Prompt
+from cllm4rec.models.embedding import TokenEmbedding
+from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.tasks.base import SAMPLE, Task, without_training_items
+from cllm4rec.tasks.language import LanguageObjective, items_likelihood
+from cllm4rec.tokens.batch import collate
+from cllm4rec.tokens.space import NOBODY
+
+
+class NextItem(Task):
+    """The L-step's loss: a history of n items is n predictions, and the question is the last one.
+
+    ``<user> has interacted with <item> <item> …``; the next item is what would follow.
+    """
+
+    placeholder = NOBODY
+    extends = True
+
+    @property
+    def question(self) -> Prompt:
+        """The history prompt with the history as its main text."""
+        return Prompt((*self.prompts.history.parts, "items"))
+
+    def corpus(self, histories: Interactions) -> CollaborativeCorpus:
+        """One document per user with an item."""
+        return CollaborativeCorpus(
+            histories,
+            self.space,
+            self.prompts,
+            self.config.corpus,
+            self.seed,
+            user_token_dropout=self.config.finetune.user_token_dropout,
+        )
+
+    def objective(
+        self, model: CollaborativeLLM, histories: Interactions, content: TokenEmbedding | None
+    ) -> LanguageObjective:
+        """Likelihood of every item after those before it, mutually regularised."""
+        config = self.config.finetune
+        return LanguageObjective(
+            model,
+            self.corpus(histories),
+            items_likelihood(model, without_training_items(histories, model.device)),
+            content,
+            mutual_weight=config.mutual_weight,
+            batch_tokens=config.batch_tokens,
+            seed=self.seed,
+        )
+
+    def sample(self, histories: Interactions) -> list[Document]:
+        """Histories of the first users."""
+        corpus = self.corpus(histories)
+        return [corpus.document(index, 0) for index in range(min(len(corpus), SAMPLE))]
+
+    def sample_states(
+        self, model: CollaborativeLLM, documents: Sequence[Document]
+    ) -> Float[Tensor, "scored size"]:
+        """Hidden states before every item."""
+        return model.states(collate(documents).to(model.device))

@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from cllm4rec.models.items import FreeItems
+
+WEIGHT = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_vectors_are_rows_of_the_table_and_the_table_is_a_copy():
+    given = WEIGHT.clone()
+    items = FreeItems(given)
+    given.zero_()
+    assert items.num_items == 6
+    assert items.all().tolist() == WEIGHT.tolist()
+    assert items.vectors(torch.tensor([4, 0, 4])).tolist() == WEIGHT[[4, 0, 4]].tolist()
+    assert items.vectors(torch.tensor([], dtype=torch.long)).shape == (0, 4)
+
+
+def test_the_gradient_counts_every_repeat():
+    items = FreeItems(WEIGHT)
+    items.vectors(torch.tensor([4, 0, 4])).sum().backward()
+    assert items.weight.grad.sum(1).tolist() == [4, 0, 0, 0, 8, 0]
+
+
+def test_some_items_can_begin_elsewhere():
+    items = FreeItems(WEIGHT)
+    items.replace_(torch.tensor([5, 1]), torch.tensor([[1.0] * 4, [2.0] * 4]))
+    wanted = WEIGHT.clone()
+    wanted[5], wanted[1] = 1, 2
+    assert items.all().tolist() == wanted.tolist()
+    assert items.weight.requires_grad
+
+
+def test_the_gradient_is_bitwise_the_same_whenever_threads_arrive(two_threads):
+    generator = torch.Generator().manual_seed(1)
+    numbers = torch.randint(0, 5, (20_000,), generator=generator)
+    above = torch.randn(len(numbers), 32, generator=generator)
+    gradients = []
+    for _ in range(20):
+        items = FreeItems(torch.zeros(5, 32))
+        (items.vectors(numbers) * above).sum().backward()
+        gradients.append(items.weight.grad)
+    assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)

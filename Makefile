@@ -13,7 +13,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 COVERAGE_FLOOR := 95
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test coverage test-demo lint type architecture docs check clean
+.PHONY: help setup demo quick test coverage test-demo lint type architecture docs site check clean
 
 help:
 	@echo "make demo          the whole path on MovieLens-100K (sets itself up)"
@@ -21,7 +21,8 @@ help:
 	@echo "make test          every test but the demo (sets itself up)"
 	@echo "make coverage      make test, with the lines that no test reaches; what CI runs"
 	@echo "make test-demo     the demo, as a test"
-	@echo "make check         lint, types, architecture, tests"
+	@echo "make check         lint, types, architecture, site, tests"
+	@echo "make site          the documentation as a web site, in site/; any warning fails"
 	@echo "make lint | type | architecture | docs | setup | clean"
 
 $(BIN)/python:
@@ -71,7 +72,11 @@ architecture: setup
 docs: setup
 	$(BIN)/python docs/generate.py
 
-check: lint type architecture test
+# Nothing is fetched, here or by the pages; the cache is cleaned, since a page that is not built anew is silent.
+site: setup
+	$(BIN)/zensical build --clean --strict
+
+check: lint type architecture site test
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage site .cache

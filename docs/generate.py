@@ -66,12 +66,26 @@ def backbones_page() -> str:
     return f"{before}{start}{note}-->\n\n{table}\n\n{end}{after}"
 
 
+def decisions_page() -> str:
+    """Every decision by its title, the newest first."""
+    lines = ["| | |", "|---|---|"]
+    for path in sorted((DOCS / "decisions").glob("0*.md"), reverse=True):
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        number, _dot, name = title.partition(". ")
+        lines.append(f"| {number} | [{name}]({path.name}) |")
+    return "\n\n".join(["# Decisions", NOTE, _DECISIONS_INTRODUCTION, "\n".join(lines)]) + "\n"
+
+
 PAGES = {
     "architecture.md": architecture_page,
     "backbones.md": backbones_page,
     "cli.md": cli_page,
     "configuration.md": configuration_page,
+    "decisions/index.md": decisions_page,
 }
+
+_DECISIONS_INTRODUCTION = """\
+What was tried, what was measured, what was decided and why; also what did not work."""
 
 _CLI_INTRODUCTION = """\
 Progress and messages go to standard error; a command's result goes to standard output, as tables

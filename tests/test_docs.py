@@ -17,6 +17,11 @@ SOURCE = ROOT / "src" / "cllm4rec"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+# Still to be wrapped.
+LONG_LINES = {ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/performance.md"}
+SHORT_LINES = sorted(set(PAGES) - LONG_LINES)
+
+
 def load_generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     assert spec is not None
@@ -45,6 +50,19 @@ def test_every_setting_is_on_its_page():
             keys = [f"{section}.{key}" for key in type(value).model_fields]
         for key in keys:
             assert f"| `{key}` |" in page
+
+
+def test_every_page_is_in_the_site():
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = re.findall(r"^ +- (?:[^:\n]+: )?(\S+\.md)$", site.partition("\nnav:")[2], re.M)
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert set(named) == pages | {"decisions/index.md"}
+
+
+@pytest.mark.parametrize("page", SHORT_LINES, ids=lambda page: page.name)
+def test_lines_are_short_outside_tables(page):
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
 
 
 @each_page

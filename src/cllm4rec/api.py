@@ -46,7 +46,7 @@ RESULTS = "results.json"
 class CLLM4Rec:
     """Collaborative large language model for recommendation (Zhu et al., WWW 2024).
 
-    Example:
+    Examples:
         >>> dataset = Dataset.load("data/movielens")          # doctest: +SKIP
         >>> model = CLLM4Rec().fit(dataset)                   # doctest: +SKIP
         >>> model.recommend(["196"], k=10)                    # doctest: +SKIP
@@ -54,7 +54,7 @@ class CLLM4Rec:
     Args:
         config: a preset's name (``"auto"``, ``"sets"``, ``"sequences"``, ``"paper"``), a TOML
             file, a dictionary such as ``{"finetune": {"epochs": 5}}``, or a complete
-            :class:`Config`; ``"auto"`` if not given.
+            `Config`; ``"auto"`` if not given.
         run: folder to train in, for resuming and reports; a temporary one if not given.
 
     Attributes:
@@ -127,7 +127,7 @@ class CLLM4Rec:
     ) -> list[tuple[str, float]]:
         """The best ``k`` items after a bare history, oldest first, as ``[(item_id, score), …]``.
 
-        Of a repeated item the newest place counts. Filters as of :meth:`recommend`.
+        Of a repeated item the newest place counts. Filters as of `recommend`.
 
         Raises:
             UnknownId: an item that is not in the data.
@@ -153,7 +153,7 @@ class CLLM4Rec:
     def follow(self, items: Sequence[str] = ()) -> IncrementalHistory:
         """A history that goes on growing: each new item is read alone, on top of what was read.
 
-        Example:
+        Examples:
             >>> visit = model.follow(["50"])                  # doctest: +SKIP
             >>> visit.append(["181"])                         # doctest: +SKIP
             >>> visit.recommend(k=10)                         # doctest: +SKIP
@@ -195,21 +195,21 @@ class CLLM4Rec:
         where: Mapping[str, str] | None = None,
         seen: bool = False,
     ) -> pa.Table:
-        """As :meth:`recommend`, as an Arrow table ``user_id, item_id, rank, score``.
+        """As `recommend`, as an Arrow table ``user_id, item_id, rank, score``.
 
         pandas, polars and DuckDB read it: ``table.to_pandas()``, ``polars.from_arrow(table)``.
 
         Args:
             users: whom to recommend for; None for every user of the data.
             k: length of each list.
-            include: as of :meth:`recommend`, and so are the other filters.
+            include: as of `recommend`, and so are the other filters.
             exclude: items that may not be listed.
             where: values that attributes must have.
             seen: whether items of the user's history may be listed.
 
         Raises:
             UnknownId: a user or an item that is not in the data.
-            InputError: as of :meth:`recommend`.
+            InputError: as of `recommend`.
         """
         recommender = self._fitted()
         dataset = recommender.dataset
@@ -257,7 +257,7 @@ class CLLM4Rec:
         """Write model, data tables and a model card to a folder, as a whole.
 
         Safetensors, Parquet and JSON; ``README.md`` for people and model hubs; ``sha256.json`` over
-        the rest, which :meth:`load` verifies.
+        the rest, which `load` verifies.
 
         Raises:
             InputError: the folder lies in a run, or holds something that is no saved model.

@@ -49,7 +49,7 @@ class Settings(BaseModel):
     def changed(self, **changes: Any) -> Self:
         """The same settings with other values, checked; of a section only the keys given change.
 
-        Example:
+        Examples:
             >>> SETS.changed(seed=1, finetune={"epochs": 3})          # doctest: +SKIP
 
         Raises:

@@ -35,7 +35,7 @@ _KNOWN: dict[Asked, tuple[Part, ...]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Numbered users, items, interactions in parts, and texts; see :meth:`load`, :meth:`open`.
+    """Numbered users, items, interactions in parts, and texts; see `load`, `open`.
 
     Attributes:
         users: user ids ↔ numbers.
@@ -130,12 +130,12 @@ class Dataset:
         seed: int = 0,
         folder: str | Path | None = None,
     ) -> "Dataset":
-        """Prepare data frames as :meth:`load` does files, with the same columns and checks.
+        """Prepare data frames as `load` does files, with the same columns and checks.
 
         Each may be a frame of pandas, of polars, an Arrow table or reader, or anything else with
         ``__arrow_c_stream__``; a reader is streamed. The index of a pandas frame is left out.
 
-        Example:
+        Examples:
             >>> log = pandas.read_csv("log.csv")              # doctest: +SKIP
             >>> dataset = Dataset.from_frames(log)            # doctest: +SKIP
 
@@ -145,7 +145,7 @@ class Dataset:
             users: ``user_id`` and features.
             reviews: ``user_id, item_id, text``.
             split: a frame ``user_id, item_id, part``, or a split file.
-            protocol: as of :meth:`load`, and so are the others.
+            protocol: as of `load`, and so are the others.
             config: how the columns are read.
             seed: of the protocol's random draws.
             folder: where the prepared files go; None takes a folder that is removed at exit.

@@ -29,7 +29,7 @@ REAL = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device 
         pytest.param("cuda", 1e-2, marks=REAL, id="cuda"),
     ],
 )
-def test_training_and_evaluation_on_a_device_are_those_on_the_processor(
+def test_training_evaluation_and_every_door_on_a_device_are_those_on_the_processor(
     tmp_path, device, tolerance
 ):
     done = subprocess.run(
@@ -49,10 +49,31 @@ def test_training_and_evaluation_on_a_device_are_those_on_the_processor(
         for measured in ("valid", "test"):
             assert there[measured] == pytest.approx(here[measured], abs=0.02)
         assert there["evaluated on"] == [device]
-        assert there["devices"] == {"cpu": "cpu", device: device}
+        refuse_other_answers(places["doors"], device, tolerance)
+    refuse_another_service(found["sets"], device, tolerance)
     resumed, whole = found["sets"]["interrupted"], found["sets"][device]
     assert resumed["valid"] == pytest.approx(whole["valid"], abs=1e-6)
     assert resumed["test"] == pytest.approx(whole["test"], abs=1e-6)
+
+
+def refuse_other_answers(doors, device, tolerance):
+    here, there = doors["cpu"], doors[device]
+    assert [here["device"], there["device"]] == ["cpu", device]
+    apart = there["numbers"].pop("onnx", [0.0, 0.0, 0.0])
+    assert apart == pytest.approx([0, apart[1], apart[1]], abs=0.05)
+    assert there["numbers"].keys() == here["numbers"].keys()
+    for door, numbers in here["numbers"].items():
+        close = pytest.approx(numbers, rel=tolerance, abs=tolerance)
+        assert there["numbers"][door] == close, door
+    assert there["items"] == here["items"]
+
+
+def refuse_another_service(places, device, tolerance):
+    here, served = places["doors"]["cpu"], places["served"]
+    assert served["device"] == device
+    assert served["items"] == here["items"]["recommend"][0]
+    scores = here["numbers"]["recommend"][: len(served["items"])]
+    assert served["scores"] == pytest.approx(scores, rel=tolerance, abs=tolerance)
 
 
 def test_the_processor_and_auto_are_always_there():

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._contextlib import _DecoratorContextManager
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 NAME = "pretend"
@@ -48,6 +49,26 @@ class _Module:
         return [torch.bfloat16]
 
 
+class _NoGradient(_DecoratorContextManager):
+    """Instead of inference mode: a stand-in is no inference tensor."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        self.before = torch.is_grad_enabled()
+        torch.set_grad_enabled(not self.mode)
+
+    def __exit__(self, *error: object) -> None:
+        torch.set_grad_enabled(self.before)
+
+    def clone(self) -> "_NoGradient":
+        return _NoGradient(self.mode)
+
+
 def install() -> None:
     """Make ``torch.device("pretend")`` known."""
     from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
@@ -56,7 +77,7 @@ def install() -> None:
     every = torch.library.Library("_", "IMPL")
     every.fallback(_compute, "PrivateUse1")
     _libraries.append(every)  # gone with the object otherwise
-    torch.inference_mode = torch.no_grad  # a stand-in is no inference tensor
+    torch.inference_mode = _NoGradient
     for kind in (Tensor, torch.nn.Parameter):
         kind.__deepcopy__ = _copying(kind.__deepcopy__)
 

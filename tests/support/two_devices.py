@@ -20,7 +20,7 @@ from cllm4rec.run import RunDir
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.train import train
-from support import pretend_device
+from support import doors, pretend_device
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 from support.toy_run import toy_config
 
@@ -49,27 +49,32 @@ class Stopping(RunDir):
 
 
 def outcome(source: Path, run: RunDir, config: Config, device: str) -> dict[str, Any]:
-    """Losses of every step, validation, test measures, and where the models are."""
+    """Losses of every step, validation, test measures, and where those were computed."""
     config = config.model_copy(update={"device": device})
     prepare(source, run, split=source / "split.parquet", protocol="paper", config=config)
     try:
         train(run, config)
     except KeyboardInterrupt:
         train(run, config)
-    with patch.object(Recommender, "load", wraps=Recommender.load) as load:
+    loaded: list[Recommender] = []
+    load = Recommender.load
+    with patch.object(
+        Recommender, "load", lambda *given: loaded.append(load(*given)) or loaded[-1]
+    ):
         results = evaluate(run)
-    loaded = {name: Recommender.load(run.path, name) for name in ("cpu", device)}
     return {
         "losses": [row["loss"] for row in run.metrics() if "loss" in row],
         "valid": run.info("finetune")["valid"],
         "test": {name: value["mean"] for name, value in results["rows"][0]["metrics"].items()},
-        "evaluated on": [call.args[1] for call in load.call_args_list],
-        "devices": {name: one.scorer.model.device.type for name, one in loaded.items()},
+        "evaluated on": [one.scorer.model.device.type for one in loaded],
     }
 
 
 def main(folder: Path, device: str) -> None:
-    """Every variant on both; the first is also interrupted on the device."""
+    """Every variant on both; the first is also interrupted on the device.
+
+    ``doors``: what each door answers for the run that was trained on the device, on either.
+    """
     if device == pretend_device.NAME:
         pretend_device.install()
     source = folder / "source"
@@ -85,7 +90,13 @@ def main(folder: Path, device: str) -> None:
             found[name] = {
                 place: outcome(source, run, config, place) for place, run in runs.items()
             }
+            on_device, onnx = runs[device], folder if name == "sequences" else None
+            found[name]["doors"] = {
+                "cpu": doors.answers(on_device, "cpu"),
+                device: doors.answers(on_device, None, onnx=onnx),
+            }
             if name == "sets":
+                found[name]["served"] = doors.served(on_device, folder / "feedback")
                 stopping = Stopping(folder / "stopping")
                 found[name]["interrupted"] = outcome(source, stopping, config, device)
                 assert stopping.stopped

@@ -32,9 +32,9 @@ class Config(Settings):
     threads: Annotated[int, Field(ge=0, le=1024)]
     """Torch threads; 0 takes the processor's cores."""
     device: str
-    """Where models are trained and evaluated, a device of torch: ``cpu``, ``cuda``, ``cuda:1``;
-    ``auto``: CUDA where there is one. What is saved runs on any; `recommend` and the service use
-    the processor."""
+    """Where models compute, in training and ever after, a device of torch: ``cpu``, ``cuda``,
+    ``cuda:1``; ``auto``: CUDA where there is one. What is saved runs on any: where the device is
+    not there, the processor answers."""
     data: DataConfig
     backbone: BackboneConfig
     corpus: CorpusConfig

@@ -103,8 +103,8 @@ def _asked(dataset: Dataset, seed: int) -> Asked | None:
 
 def _lists(scorer: ModelScorer, session: Any, asked: Asked, task: Any) -> RankedItems:
     """The best :data:`DEPTH` by the session's vectors, users numbered by their place."""
-    model = scorer.model
-    items, bias = model.embedding.items.all().detach().numpy(), model.head.bias.detach().numpy()
+    tables = scorer.model.embedding.items.all(), scorer.model.head.bias
+    items, bias = (table.detach().cpu().numpy() for table in tables)
     ranked = RankedItems.empty(np.arange(len(asked.users), dtype=np.int32), DEPTH)
     for rows, batch in scorer.batches(asked.users, asked.known):
         given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}

@@ -104,7 +104,7 @@ def write_onnx(scorer: ModelScorer, audience: Audience, path: Path) -> dict[str,
             wanted = reference.last_queries(batch).numpy()
             apart = max(apart, float(np.abs(found - wanted).max()))
             largest = max(largest, float(np.abs(wanted).max()))
-            own = scorer.model.last_queries(batch).numpy()
+            own = scorer.model.last_queries(batch.to(scorer.model.device)).cpu().numpy()
             apart_from_run = max(apart_from_run, float(np.abs(found - own).max()))
     tolerance = TOLERANCE * largest
     if not apart <= tolerance:
@@ -121,8 +121,8 @@ def write_onnx(scorer: ModelScorer, audience: Audience, path: Path) -> dict[str,
 
 
 def in_float32(model: CollaborativeLLM) -> CollaborativeLLM:
-    """A copy that computes in float32 throughout, LoRA adapters merged into the weights."""
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    """A copy on the processor, in float32 throughout, LoRA adapters merged into the weights."""
+    model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     backbone: Any = model.backbone.model
     if hasattr(backbone, "merge_and_unload"):
         model.backbone.model = backbone.merge_and_unload()

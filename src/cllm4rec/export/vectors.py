@@ -53,13 +53,13 @@ def vectors_of(scorer: ModelScorer, dataset: Dataset) -> Vectors:
             end = min(start + BLOCK_USERS, len(audience))
             histories = audience.histories.rows(np.arange(start, end))
             for rows, queries in scorer.queries(audience.numbers[start:end], histories):
-                users[start + rows] = queries.numpy()
+                users[start + rows] = queries.cpu().numpy()
             task.advance(end - start)
     items, biases = scorer.model.embedding.items.all(), scorer.model.head.bias
     return Vectors(
         users,
-        np.ascontiguousarray(items.detach().float().numpy()),
-        np.ascontiguousarray(biases.detach().float().numpy()),
+        np.ascontiguousarray(items.detach().float().cpu().numpy()),
+        np.ascontiguousarray(biases.detach().float().cpu().numpy()),
     )
 
 

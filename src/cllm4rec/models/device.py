@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from cllm4rec import progress
 from cllm4rec.errors import ConfigError
 
 AUTO = "auto"
@@ -30,6 +31,16 @@ def device_of(name: str) -> torch.device:
             f"set device to cpu or auto, or install torch for your GPU"
         )
     return device
+
+
+def device_here(name: str) -> str:
+    """The device of a saved setting where it is there; elsewhere the processor, with a note."""
+    try:
+        device_of(name)
+    except ConfigError:
+        progress.note(f"there is no device {name!r} here: the processor computes instead")
+        return PROCESSOR.type
+    return name
 
 
 def _count(device: torch.device) -> int:

@@ -92,19 +92,20 @@ class IncrementalHistory:
     def scores(self) -> NDArray[np.float32]:
         """Scores ``float32 [items]``: logits, or where there is a linear model the blend."""
         query = self._model.head(self._state[None], (self._sum / self._weight)[None])
-        logits = self._model.logits(query)
+        logits = self._model.logits(query).cpu()
         scores = self._scorer.blended(logits, self._history(self._items))
         return np.asarray(scores[0].numpy(), np.float32)
 
     def _forget(self) -> None:
-        size = self._model.embedding.size
+        size, device = self._model.embedding.size, self._model.device
         self._cache = self._model.backbone.new_cache()
-        self._state = torch.zeros(size)
+        self._state = torch.zeros(size, device=device)
         """Hidden state at the end of what was read."""
-        self._sum, self._weight = torch.zeros(size), torch.tensor(1e-9)
+        self._sum, self._weight = torch.zeros(size, device=device), torch.tensor(1e-9)
         """Weighted sum of the items' vectors and the sum of the weights, as `recent_mean`'s."""
 
     def _read(self, tokens: Tensor) -> None:
+        tokens = tokens.to(self._model.device)
         embedded = self._model.embedding(tokens[None])[0]
         self._state = self._model.backbone.extend(embedded, self._cache)
         decay = self._model.skip_decay

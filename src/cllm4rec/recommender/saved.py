@@ -13,6 +13,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.linear import load_linear, save_linear
 from cllm4rec.errors import IntegrityError
 from cllm4rec.models.build import collaborative_llm
+from cllm4rec.models.device import device_here
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.llms import CollaborativeLLM, saved_tensors
 from cllm4rec.ranking import RankedItems
@@ -44,15 +45,16 @@ class Recommender:
         return self.scorer.task.config
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> "Recommender":
+    def load(cls, folder: Path, device: str | None = None) -> "Recommender":
         """Load a run, or a folder written by ``CLLM4Rec.save``.
 
         Args:
             folder: of either.
-            device: as of the setting; wherever it was trained.
+            device: as of the setting ``device``. None: the one that the model was trained with,
+                and the processor, with a note, where that one is not there.
 
         Raises:
-            ConfigError: there is no such device.
+            ConfigError: there is no device of the name that is given.
             InputError: there is no trained model in ``folder``.
             IntegrityError: a file of the model or of its data is not what was written, and is
                 named; the model was made with another backbone, or by another format.
@@ -65,9 +67,9 @@ class Recommender:
                 f"the settings in {folder / 'model' / 'model.json'} are not this version's; "
                 f"train again"
             ) from None
-        config = config.model_copy(update={"device": device})
+        device = device_here(config.device) if device is None else device
         dataset = Dataset.open(folder / "data")
-        lm = LanguageModel.load(config)
+        lm = LanguageModel.load(config.model_copy(update={"device": device}))
         if lm.sha256 != record["backbone_sha256"]:
             raise IntegrityError(
                 f"{folder / 'model'} was trained on another {config.backbone.name!r} than the one "

@@ -196,7 +196,8 @@ def _values(field: FieldInfo) -> str:
     if get_origin(annotation) is list:
         return "list of " + _values(FieldInfo(annotation=get_args(annotation)[0]))
     if get_origin(annotation) is dict:
-        return "table of texts"
+        texts = get_args(annotation)[1] is str
+        return "table of texts" if texts else "table of tables"
     if annotation not in _KINDS:
         return 'whole number > 0 or `"all"`'
     limits = {

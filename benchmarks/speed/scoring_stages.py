@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.speed.flops import Cost, backbone
 from benchmarks.speed.parts import Parts
 from benchmarks.speed.workloads import Amount, Scoring, Workload
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import NO_TOKENS, Document
@@ -100,7 +100,7 @@ class ScoringStages:
 def fitted_linear(dataset: Dataset) -> LinearModel | None:
     """A linear model of fixed settings; None where the catalogue is too large for one."""
     context = Context.of(dataset, 0)
-    if BASELINES["ease"].unavailable(context):
+    if baseline_named("ease").unavailable(context):
         return None
     return fit(dataset, LINEAR_SETTINGS, context)
 

@@ -7,7 +7,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.evaluation.protocol import evaluate_ranking, evaluate_scorer, evaluated_users
@@ -62,7 +62,7 @@ def opened(request, tmp_path_factory):
 @pytest.mark.parametrize(("data_set", "name"), ANCHORS)
 def test_a_baseline_reaches_its_anchor(shared_data, opened, data_set, name):
     dataset = opened(shared_data / data_set)
-    tuned = tune(BASELINES[name], dataset, Context.of(dataset))
+    tuned = tune(baseline_named(name), dataset, Context.of(dataset))
     asked = TrainOnly(tuned.scorer, dataset.part("train"))
     mean = evaluate_scorer(asked, dataset, "test").mean
     found = (mean["recall@20"], mean["recall@40"], mean["ndcg@100"])
@@ -76,7 +76,9 @@ def test_an_outside_script_reads_our_file_and_gives_the_same_figures(shared_data
         pytest.skip("no shared/tools/check_topk.py")
     folder = shared_data / GIFT_CARDS
     dataset = opened(folder)
-    [(_, scorer)] = BASELINES["popularity"].candidates(dataset.part("train"), Context.of(dataset))
+    [(_, scorer)] = baseline_named("popularity").candidates(
+        dataset.part("train"), Context.of(dataset)
+    )
     users = evaluated_users(dataset, "test")
     ranked = rank_all(scorer, users, dataset.known("test"), 100)
     path = tmp_path / "topk.parquet"

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
-from cllm4rec.config import EvaluateConfig
+from cllm4rec.config import BUILT_IN, EvaluateConfig
 from cllm4rec.evaluation.protocol import evaluate_scorer
 from support.conformance import ScorerConformance
 
@@ -20,11 +20,11 @@ EPOCHS = {"mult-vae": (10, 20), "sasrec": (5, 15)}
 def _short_trainings():
     with pytest.MonkeyPatch.context() as patch:
         for name, epochs in EPOCHS.items():
-            patch.setattr(type(BASELINES[name]), "epochs", epochs)
+            patch.setattr(type(baseline_named(name)), "epochs", epochs)
         yield
 
 
-@pytest.fixture(scope="module", params=list(BASELINES))
+@pytest.fixture(scope="module", params=list(BUILT_IN))
 def name(request):
     if request.param == "ials":
         pytest.importorskip("implicit")
@@ -38,7 +38,7 @@ def context(planted):
 
 @pytest.fixture(scope="module")
 def tuned(name, planted, context):
-    return tune(BASELINES[name], planted.dataset, context)
+    return tune(baseline_named(name), planted.dataset, context)
 
 
 class TestBaselines(ScorerConformance):
@@ -51,7 +51,7 @@ class TestBaselines(ScorerConformance):
         return planted.dataset.known("test").rows([0, 1, 2, 3, 4, 5])
 
     def test_candidates_are_the_grid_in_its_order(self, name, planted, context):
-        baseline = BASELINES[name]
+        baseline = baseline_named(name)
         found = baseline.candidates(planted.dataset.part("train"), context)
         grid = baseline.grid(context.num_items)
         assert [settings for settings, _ in found] == grid
@@ -60,7 +60,7 @@ class TestBaselines(ScorerConformance):
     def test_fitting_again_gives_the_same_scores(self, name, planted, context, known):
         users = np.arange(known.num_users, dtype=np.int32)
         first, second = (
-            next(iter(BASELINES[name].candidates(planted.dataset.part("train"), context)))[1]
+            next(iter(baseline_named(name).candidates(planted.dataset.part("train"), context)))[1]
             for _ in range(2)
         )
         assert first.score(users, known).tobytes() == second.score(users, known).tobytes()
@@ -68,15 +68,15 @@ class TestBaselines(ScorerConformance):
     def test_recovers_the_planted_taste(self, name, planted, tuned):
         """Taste is what popularity does not know: the genre most listed is one the user likes."""
         report = evaluate_scorer(tuned.scorer, planted.dataset, "test")
-        popular = tune(BASELINES["popularity"], planted.dataset)
+        popular = tune(baseline_named("popularity"), planted.dataset)
         floor = evaluate_scorer(popular.scorer, planted.dataset, "test")
         if name != "popularity":
             assert report.mean["ndcg@10"] > floor.mean["ndcg@10"] + 0.05
 
 
 def test_those_that_take_minutes_are_not_asked_for_by_default():
-    assert EvaluateConfig().baselines == [name for name in BASELINES if name not in EPOCHS]
-    assert all(name == baseline.name for name, baseline in BASELINES.items())
+    assert EvaluateConfig().baselines == [name for name in BUILT_IN if name not in EPOCHS]
+    assert all(name == baseline_named(name).name for name in BUILT_IN)
 
 
 def test_torch_is_loaded_by_those_that_train_a_network_alone():
@@ -90,7 +90,7 @@ def test_torch_is_loaded_by_those_that_train_a_network_alone():
 @pytest.mark.parametrize("name", ["ease", "ease-text"])
 def test_a_catalogue_too_large_for_a_square_matrix_is_no_candidate(name):
     context = Context(26_000, ["guitar"] * 26_000)
-    assert "26,000 items are more than" in BASELINES[name].unavailable(context)
+    assert "26,000 items are more than" in baseline_named(name).unavailable(context)
 
 
 class SomeTexts:

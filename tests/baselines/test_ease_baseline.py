@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.linear.ease import ease_weights
 
 
@@ -11,7 +11,7 @@ def test_each_points_weights_are_those_of_its_l2(planted):
     train = planted.dataset.part("train")
     context = Context(train.num_items, [""] * train.num_items)
     found = dict(
-        (s["l2"], scorer.weights) for s, scorer in BASELINES["ease"].candidates(train, context)
+        (s["l2"], scorer.weights) for s, scorer in baseline_named("ease").candidates(train, context)
     )
     assert list(found) == [20, 100, 300, 1000]
     for l2, weights in found.items():
@@ -21,7 +21,7 @@ def test_each_points_weights_are_those_of_its_l2(planted):
 def test_each_points_weights_are_those_of_its_l2_and_alpha(planted):
     train, context = planted.dataset.part("train"), Context.of(planted.dataset)
     count = 0
-    for settings, scorer in BASELINES["ease-text"].candidates(train, context):
+    for settings, scorer in baseline_named("ease-text").candidates(train, context):
         wanted = ease_weights(train, text_vectors=context.text_vectors, **settings)
         np.testing.assert_allclose(scorer.weights, wanted, atol=1e-6)
         count += 1
@@ -30,4 +30,4 @@ def test_each_points_weights_are_those_of_its_l2_and_alpha(planted):
 
 @pytest.mark.parametrize(("items", "points"), [(6_000, 20), (6_001, 3)])
 def test_a_large_catalogue_gets_the_short_grid(items, points):
-    assert len(BASELINES["ease-text"].grid(items)) == points
+    assert len(baseline_named("ease-text").grid(items)) == points

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cllm4rec.baselines import BASELINES, Context, ials
+from cllm4rec.baselines import Context, baseline_named, ials
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.errors import InputError
 
@@ -21,7 +21,7 @@ def implicit_utils():
 def fitted(implicit_utils, planted):
     train = planted.dataset.part("train")
     context = Context(train.num_items, [""] * train.num_items)
-    return next(iter(BASELINES["ials"].candidates(train, context)))
+    return next(iter(baseline_named("ials").candidates(train, context)))
 
 
 def test_implicit_has_nothing_to_warn_about_and_blas_gets_its_threads_back(
@@ -32,7 +32,7 @@ def test_implicit_has_nothing_to_warn_about_and_blas_gets_its_threads_back(
     context = Context(train.num_items, [""] * train.num_items)
     with threadpool_limits(2, "blas"), warnings.catch_warnings(action="error"):
         before = [library["num_threads"] for library in threadpool_info()]
-        next(iter(BASELINES["ials"].candidates(train, context)))
+        next(iter(baseline_named("ials").candidates(train, context)))
         assert [library["num_threads"] for library in threadpool_info()] == before
     assert implicit_utils._checked_blas_config
 
@@ -52,4 +52,4 @@ def test_folding_in_solves_the_users_weighted_regression(fitted, planted):
 def test_without_the_package_the_mend_is_named(planted, monkeypatch):
     monkeypatch.setattr(ials, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'cllm4rec\[ials\]'"):
-        tune(BASELINES["ials"], planted.dataset)
+        tune(baseline_named("ials"), planted.dataset)

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.sasrec import SasRec
 from cllm4rec.data.interactions import Interactions
 
@@ -18,7 +18,7 @@ def circle():
 def test_learns_what_follows_what(circle, monkeypatch):
     monkeypatch.setattr(SasRec, "epochs", (40,))
     context = Context(10, [""] * 10, ordered=True)
-    _, scorer = next(iter(BASELINES["sasrec"].candidates(circle, context)))
+    _, scorer = next(iter(baseline_named("sasrec").candidates(circle, context)))
     histories = Interactions.from_lists([[3, 4], [4, 3], [8, 9, 0, 1], [1, 0, 9, 8]], 10)
     scores = scorer.score(np.arange(4, dtype=np.int32), histories)
     assert scores.argmax(axis=1).tolist() == [5, 2, 2, 7]
@@ -27,7 +27,9 @@ def test_learns_what_follows_what(circle, monkeypatch):
 def test_another_seed_gives_another_network(circle, monkeypatch):
     monkeypatch.setattr(SasRec, "epochs", (1,))
     found = [
-        next(iter(BASELINES["sasrec"].candidates(circle, Context(10, [""] * 10, seed, True))))[1]
+        next(iter(baseline_named("sasrec").candidates(circle, Context(10, [""] * 10, seed, True))))[
+            1
+        ]
         for seed in (0, 0, 1)
     ]
     first, again, other = (
@@ -37,19 +39,19 @@ def test_another_seed_gives_another_network(circle, monkeypatch):
 
 
 def test_a_large_catalogue_gets_the_short_grid():
-    small, large = (BASELINES["sasrec"].networks(items) for items in (6_000, 6_001))
+    small, large = (baseline_named("sasrec").networks(items) for items in (6_000, 6_001))
     assert large == small[: len(large)]
     assert len(large) < len(small)
 
 
 def test_without_an_order_the_mend_is_named():
-    assert BASELINES["sasrec"].unavailable(Context(10, [""] * 10, ordered=True)) is None
-    reason = BASELINES["sasrec"].unavailable(Context(10, [""] * 10))
+    assert baseline_named("sasrec").unavailable(Context(10, [""] * 10, ordered=True)) is None
+    reason = baseline_named("sasrec").unavailable(Context(10, [""] * 10))
     assert "no order; add a column timestamp or position" in reason
 
 
 def test_all_points_of_a_training_differ_in_epochs_alone():
     for name in ("mult-vae", "sasrec"):
-        grid = BASELINES[name].grid(100)
+        grid = baseline_named(name).grid(100)
         for _, points in itertools.groupby(grid, lambda p: {**p, "epochs": None}):
-            assert [point["epochs"] for point in points] == list(BASELINES[name].epochs)
+            assert [point["epochs"] for point in points] == list(baseline_named(name).epochs)

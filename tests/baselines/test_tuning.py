@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.base import Baseline
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.errors import InputError
@@ -98,4 +98,4 @@ def test_a_training_that_gets_no_better_is_not_carried_on(planted):
 def test_a_baseline_that_cannot_be_had_says_why(planted, name):
     nothing = Context(len(planted.dataset.items), [""] * len(planted.dataset.items))
     with pytest.raises(InputError, match=f"no baseline {name}: no two items share a word"):
-        tune(BASELINES[name], planted.dataset, nothing)
+        tune(baseline_named(name), planted.dataset, nothing)

@@ -1,20 +1,17 @@
 """Settings: one place, two ways to change them, every mistake named."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 import cllm4rec.config as config_module
-from cllm4rec.baselines import BASELINES
 from cllm4rec.config import (
     PAPER,
     PRESETS,
     SEQUENCES,
     SETS,
-    BaselineName,
     Config,
     read_config,
     request_of,
@@ -85,7 +82,13 @@ def test_overrides_are_toml_or_plain_text(override, section, key, value):
         ("data.minimum_rating=nan", r"minimum_rating = nan: .*finite number"),
         ("data.memory_limit=lots", r"memory_limit = 'lots': .*match pattern"),
         ("data.columns.userid=x", r"'userid' is no standard column; there are user_id, item_id"),
-        ('evaluate.baselines=["eas"]', r"evaluate\.baselines\.0 = 'eas': .*'ease'"),
+        (
+            'evaluate.baselines=["eas"]',
+            r"evaluate\.baselines: no baseline 'eas'; there are .*ease, ",
+        ),
+        ("evaluate.baseline_settings.eas.x=1", r"baseline_settings: no baseline 'eas'; there are"),
+        ("evaluate.baseline_settings.ease.x=nan", r"ease\.x is nan; give numbers, texts"),
+        ("evaluate.baseline_settings.ease.x=1999-01-02", r"ease\.x is datetime.*give numbers"),
         ("backbone.depth=0", r"setting backbone\.depth = 0: .*greater than 0"),
         ("backbone.depth=none", r"setting backbone\.depth = 'none': .*integer"),
         ("preset=papers", r"setting preset = 'papers': there are auto, sets, sequences, paper"),
@@ -186,8 +189,21 @@ def test_every_setting_is_read_somewhere():
     assert [name for name in settings(Config) if f".{name}" not in program] == ["preset"]
 
 
-def test_the_baselines_that_can_be_named_are_those_there_are():
-    assert set(get_args(BaselineName)) == set(BASELINES)
+def test_settings_of_baselines_are_what_both_toml_and_json_can_hold(tmp_path):
+    given = {"ease": {"n": 3, "on": True, "each": [0.5, "a", {"deep": [1]}], "name": "x"}}
+    config = load({"evaluate": {"baseline_settings": given}})
+    assert config.evaluate.baseline_settings == given
+    (tmp_path / "config.toml").write_text(to_toml(config), encoding="utf-8")
+    assert read_config(tmp_path / "config.toml") == config
+
+
+def test_a_run_is_read_where_the_package_of_its_baseline_is_not_installed(tmp_path):
+    config = SETS.changed(evaluate={"baselines": ["elsewhere"]})
+    (tmp_path / "config.toml").write_text(to_toml(config), encoding="utf-8")
+    assert read_config(tmp_path / "config.toml") == config
+    assert load(config, "seed=1").evaluate == config.evaluate
+    with pytest.raises(ConfigError, match=r"evaluate\.baselines: no baseline 'elsewhere'"):
+        load(None, "evaluate.baselines=['elsewhere']")
 
 
 def test_more_threads_than_any_machine_has_are_refused():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec import progress
-from cllm4rec.baselines import BASELINES, Context, ease
+from cllm4rec.baselines import Context, baseline_named, ease
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
@@ -153,7 +153,7 @@ def test_sparse_weights_score_as_the_same_dense_ones_and_survive_as_arrays(rows,
 
 def test_the_search_keeps_the_best_of_all_it_may_try(sequences, found):
     with progress.quiet():
-        chosen = tune(BASELINES["ease-text"], sequences, Context.of(sequences, 3)).settings
+        chosen = tune(baseline_named("ease-text"), sequences, Context.of(sequences, 3)).settings
         best = evaluate_scorer(found, sequences, "valid").selection
         for windows in (False, True):
             for decay in linear.DECAYS:
@@ -221,6 +221,6 @@ def test_without_texts_the_linear_model_is_plain_ease(tmp_path):
 def test_the_linear_model_is_as_good_as_the_best_baseline_it_contains(planted):
     with progress.quiet():
         model = search(planted.dataset, 0)
-        tuned = tune(BASELINES["ease-text"], planted.dataset)
+        tuned = tune(baseline_named("ease-text"), planted.dataset)
         selection = evaluate_scorer(model, planted.dataset, "valid").selection
     assert selection >= tuned.valid.selection - 0.01

@@ -75,7 +75,7 @@ def test_a_models_settings_lie_over_the_data_sets_and_the_seed_over_all(folder):
         (POP + "seeds = []\n" + DATA, "seeds = []: List should have at least 1 item"),
         (POP + "seeds = [1, 1]\n" + DATA, "seed 1 is given twice"),
         (POP + "seeds = [-1]\n" + DATA, "seeds.0 = -1: Input should be greater"),
-        ('baselines = ["x"]\n' + DATA, "baselines.0 = 'x': Input should be 'popularity'"),
+        ('baselines = ["x"]\n' + DATA, "baselines: no baseline 'x'; there are popularity"),
         (POP + DATA + "[models.popularity]", "'popularity' is a model and a baseline"),
         (POP + DATA + "[models.m]\nset=['seed=1']", "'seed=1' is no matter of a model: `seeds`"),
         (POP + DATA + "[models.m]\nset=['data.x=1']", "`set` of [datasets.NAME]"),

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.ids import IdMap
 from cllm4rec.ranking import top_k
@@ -106,7 +106,7 @@ def test_comparison_is_the_tuned_ease(client, served):
     user = 4
     body = {"users": [served.dataset.users.id(user)], "k": 6, "explain": True}
     response = client.post("/v1/compare", json=body).json()
-    scorer = tune(BASELINES["ease"], served.dataset, Context.of(served.dataset)).scorer
+    scorer = tune(baseline_named("ease"), served.dataset, Context.of(served.dataset)).scorer
     history = served.known.rows([user])
     items, _ = top_k(scorer.score(np.array([user]), history), history, 6)
     assert ids(response["results"][0]) == served.dataset.items.ids(items[0])

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from cllm4rec.config import Config, Settings
+from cllm4rec.config import BUILT_IN, Config, Settings
 from cllm4rec.config.sections import COLUMNS
 from cllm4rec.documents.document import Document
 from cllm4rec.tokens.space import TokenSpace
@@ -103,6 +103,14 @@ def _of_a_kind(values: dict[str, Any]) -> dict[str, Any]:
 
 
 _LINES = st.text(st.characters(exclude_categories=["Cs"]))
+_PLAIN = st.recursive(
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _LINES,
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(_LINES, values, max_size=3),
+    max_leaves=5,
+)
 _SPECIAL = {
     "columns": st.dictionaries(st.sampled_from(COLUMNS), _LINES),
     "memory_limit": st.from_regex(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", fullmatch=True),
@@ -110,4 +118,8 @@ _SPECIAL = {
     | st.characters(exclude_categories=["Cs"], exclude_characters='"\r\n'),
     "csv_encoding": st.sampled_from(["auto", "utf-8", "cp1252", "gbk"]),
     "depth": st.just("all") | st.integers(1, 99),
+    "baselines": st.lists(st.sampled_from(list(BUILT_IN))),
+    "baseline_settings": st.dictionaries(
+        st.sampled_from(list(BUILT_IN)), st.dictionaries(_LINES, _PLAIN, max_size=3), max_size=2
+    ),
 }

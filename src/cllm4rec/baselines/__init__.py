@@ -1,28 +1,52 @@
 """Baselines that stand in every results table, by name; each tuned on validation."""
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 from cllm4rec.baselines.base import Baseline, Context, Settings
-from cllm4rec.baselines.ease import Ease
-from cllm4rec.baselines.ease_text import EaseText
-from cllm4rec.baselines.ials import IAls
-from cllm4rec.baselines.item_knn import ItemKnn
-from cllm4rec.baselines.mult_vae import MultVae
-from cllm4rec.baselines.popularity import Popularity
-from cllm4rec.baselines.sasrec import SasRec
-from cllm4rec.baselines.text_knn import TextKnn
+from cllm4rec.config import baseline_entry
+from cllm4rec.errors import ConfigError, InputError
 
-__all__ = ["BASELINES", "Baseline", "Context", "Settings"]
+__all__ = ["Baseline", "Context", "Settings", "baseline_named"]
 
-BASELINES: dict[str, Baseline] = {
-    baseline.name: baseline
-    for baseline in (
-        Popularity(),
-        ItemKnn(),
-        Ease(),
-        TextKnn(),
-        EaseText(),
-        IAls(),
-        MultVae(),
-        SasRec(),
-    )
-}
-"""Name in ``evaluate.baselines`` → baseline."""
+
+def baseline_named(name: str, settings: Mapping[str, Any] | None = None) -> Baseline:
+    """A baseline of ours, or one that an installed package brings.
+
+    Args:
+        name: in ``evaluate.baselines``.
+        settings: keyword arguments of its class: ``evaluate.baseline_settings.NAME``.
+
+    Raises:
+        ConfigError: there is none of this name, or it does not take these settings.
+        InputError: its package cannot be imported, or brings something else than a baseline.
+    """
+    entry = baseline_entry(name)
+    try:
+        kind = entry.load()
+    except Exception as error:
+        raise InputError(
+            f"baseline {name!r} ({entry.value}) cannot be imported: {type(error).__name__}: "
+            f"{_one_line(error)}; mend its package, or leave it out of evaluate.baselines"
+        ) from error
+    if not (isinstance(kind, type) and issubclass(kind, Baseline)):
+        raise InputError(
+            f"baseline {name!r}: {entry.value} is no subclass of cllm4rec.baselines.Baseline; "
+            f"mend its package, or leave it out of evaluate.baselines"
+        )
+    given, takes = dict(settings or {}), inspect.signature(kind)
+    try:
+        takes.bind(**given)
+        baseline = kind(**given)
+    except (TypeError, ValueError) as error:
+        known = ", ".join(takes.parameters) or "none"
+        raise ConfigError(
+            f"setting evaluate.baseline_settings.{name}: {_one_line(error)}; its settings: {known}"
+        ) from None
+    baseline.name = name
+    return baseline
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

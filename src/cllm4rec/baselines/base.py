@@ -1,4 +1,24 @@
-"""What a baseline is: a grid of settings and a fitted scorer for each of them."""
+"""What a baseline is: a grid of settings and a fitted scorer for each of them.
+
+A package of your own brings one without a change here. It declares an entry point, whose name is
+the baseline's::
+
+    [project.entry-points."cllm4rec.baselines"]
+    recency = "my_package.recency:Recency"
+
+and once it is installed, the name may stand in the settings, with keyword arguments of the class::
+
+    [evaluate]
+    baselines = ["popularity", "ease", "recency"]
+
+    [evaluate.baseline_settings.recency]
+    decays = [0.5, 0.9]
+
+`Recency` is a subclass of `Baseline`. Values in ``baseline_settings`` are numbers, texts, truth
+values, lists and tables of them; what the class refuses with ``ValueError`` is said in one line.
+The class is imported by ``evaluate`` and ``bench quality``, not when settings are read. A name of
+ours cannot be replaced.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -49,8 +69,8 @@ class Context:
 class Baseline(ABC):
     """A family of scorers and the settings to try."""
 
-    name: ClassVar[str]
-    """Its name in ``evaluate.baselines`` and in the results table."""
+    name: str = "baseline"
+    """That in ``evaluate.baselines`` and in the results table; `baseline_named` sets it."""
     draws_at_random: ClassVar[bool] = False
     """Whether another seed gives another scorer, beyond rounding; a bench then runs every seed."""
     patience: ClassVar[int | None] = None

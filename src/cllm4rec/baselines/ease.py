@@ -1,7 +1,6 @@
 """EASE: the closed-form linear autoencoder (Steck, WWW 2019)."""
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from cllm4rec.baselines.base import Baseline, Context, Settings
 from cllm4rec.data.interactions import Interactions
@@ -18,8 +17,6 @@ def too_many_items(num_items: int) -> str | None:
 
 class Ease(Baseline):
     """Item-to-item weights by ridge regression without a diagonal."""
-
-    name: ClassVar[str] = "ease"
 
     def grid(self, num_items: int) -> list[Settings]:
         """``l2`` in 20, 100, 300, 1000."""

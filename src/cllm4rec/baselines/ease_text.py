@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import product
-from typing import ClassVar
 
 from cllm4rec.baselines.base import Baseline, Context, Settings
 from cllm4rec.baselines.ease import too_many_items
@@ -17,8 +16,6 @@ LARGE_ITEMS = 6_000
 
 class EaseText(Baseline):
     """EASE on ``XᵀX + α·AAᵀ``, ``A`` the items' text vectors."""
-
-    name: ClassVar[str] = "ease-text"
 
     def grid(self, num_items: int) -> list[Settings]:
         """``l2`` × ``alpha``; a few points only for a large catalogue."""

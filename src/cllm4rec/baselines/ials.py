@@ -37,7 +37,6 @@ class FactorsScorer:
 class IAls(Baseline):
     """A small grid: a floor, better settings exist (Rendle et al., RecSys 2022)."""
 
-    name: ClassVar[str] = "ials"
     draws_at_random: ClassVar[bool] = True
 
     def grid(self, num_items: int) -> list[Settings]:

@@ -1,7 +1,6 @@
 """ItemKNN: cosine neighbours of the history's items (Sarwar et al., WWW 2001)."""
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,6 @@ DENSE_ITEMS = 10_000
 
 class ItemKnn(Baseline):
     """Cosine between items' users, ``shrink`` added to the denominator, ``k`` neighbours kept."""
-
-    name: ClassVar[str] = "item-knn"
 
     def grid(self, num_items: int) -> list[Settings]:
         """Every ``k`` with every ``shrink``."""

@@ -16,7 +16,6 @@ LARGE_ITEMS = 6_000
 class MultVae(NeuralBaseline):
     """Histories as bags of items, through a narrow normal code, back to the whole catalogue."""
 
-    name: ClassVar[str] = "mult-vae"
     epochs: ClassVar[tuple[int, ...]] = (20, 50, 100, 150, 200)
 
     def networks(self, num_items: int) -> list[Settings]:

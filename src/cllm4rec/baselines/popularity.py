@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +28,6 @@ class PopularityScorer:
 
 class Popularity(Baseline):
     """Training interactions of each item; nothing to tune."""
-
-    name: ClassVar[str] = "popularity"
 
     def grid(self, num_items: int) -> list[Settings]:
         """One point without settings."""

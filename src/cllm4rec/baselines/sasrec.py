@@ -18,7 +18,6 @@ MAX_LENGTH = 50
 class SasRec(NeuralBaseline):
     """What comes next, from the order of what came before."""
 
-    name: ClassVar[str] = "sasrec"
     epochs: ClassVar[tuple[int, ...]] = (5, 10, 15, 20, 30, 40, 60, 80, 120, 160)
 
     def networks(self, num_items: int) -> list[Settings]:

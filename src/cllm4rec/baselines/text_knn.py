@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +37,6 @@ class TextScorer:
 
 class TextKnn(Baseline):
     """Cosine in the space of the texts' singular vectors; nothing to tune."""
-
-    name: ClassVar[str] = "text-knn"
 
     def grid(self, num_items: int) -> list[Settings]:
         """One point without settings."""

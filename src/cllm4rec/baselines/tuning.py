@@ -34,7 +34,7 @@ def tune(baseline: Baseline, dataset: Dataset, context: Context | None = None) -
     A training that has not got better for the baseline's patience is not carried on.
 
     Args:
-        baseline: one of ``BASELINES``.
+        baseline: of `baseline_named`, say.
         dataset: its training part is fitted, its validation part decides.
         context: what baselines share, such as text vectors; handed in by who tunes several.
 

@@ -6,6 +6,7 @@ values of all of them. What is given (a preset, a TOML file, ``--set stage.key=v
 it in the run. A key that does not exist is refused.
 """
 
+from cllm4rec.config.baselines import BUILT_IN, baseline_entry, refuse_unknown_baselines
 from cllm4rec.config.complete import Config
 from cllm4rec.config.presets import PAPER, PRESETS, SEQUENCES, SETS
 from cllm4rec.config.request import (
@@ -18,7 +19,6 @@ from cllm4rec.config.request import (
 )
 from cllm4rec.config.sections import (
     BackboneConfig,
-    BaselineName,
     CorpusConfig,
     DataConfig,
     EvaluateConfig,
@@ -31,12 +31,12 @@ from cllm4rec.config.sections import (
 from cllm4rec.config.toml import read_config, to_toml
 
 __all__ = [
+    "BUILT_IN",
     "PAPER",
     "PRESETS",
     "SEQUENCES",
     "SETS",
     "BackboneConfig",
-    "BaselineName",
     "Config",
     "CorpusConfig",
     "DataConfig",
@@ -49,8 +49,10 @@ __all__ = [
     "Request",
     "Settings",
     "backbone_in_force",
+    "baseline_entry",
     "possible",
     "read_config",
+    "refuse_unknown_baselines",
     "request_of",
     "resolve",
     "to_toml",

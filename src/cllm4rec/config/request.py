@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cllm4rec.config.baselines import refuse_unknown_baselines
 from cllm4rec.config.complete import Config, checked
 from cllm4rec.config.presets import PRESETS, SEQUENCES, SETS
 from cllm4rec.config.sections import merged
@@ -90,7 +91,10 @@ def resolve(request: Request, *, newest_held_out: bool) -> Config:
     given = _section(request, "backbone")
     if _has_presets_weights(start) and {"name", "depth"} & given.keys() and "weights" not in given:
         values["backbone"]["weights"] = "pretrained"
-    return checked(values)
+    config = checked(values)
+    # Only what is given: a run is read where a package that it names is not installed.
+    refuse_unknown_baselines(config.evaluate, _section(request, "evaluate"))
+    return config
 
 
 def possible(request: Request) -> Config:

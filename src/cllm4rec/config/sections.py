@@ -5,6 +5,7 @@ What a model is trained with has no default here: its values stand in `presets`,
 
 import copy
 from collections.abc import Mapping
+from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -21,9 +22,6 @@ from pydantic import (
 )
 
 Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
-BaselineName = Literal[
-    "popularity", "item-knn", "ease", "text-knn", "ease-text", "ials", "mult-vae", "sasrec"
-]
 Share = Annotated[float, Field(ge=0, le=1)]
 Depth = Annotated[
     PositiveInt | None,
@@ -242,7 +240,7 @@ class FinetuneConfig(Settings):
 class EvaluateConfig(Settings):
     """The results table."""
 
-    baselines: list[BaselineName] = [
+    baselines: list[str] = [
         "popularity",
         "item-knn",
         "ease",
@@ -251,6 +249,29 @@ class EvaluateConfig(Settings):
         "ials",
     ]
     """Baselines in the same table, tuned on the validation part; ``mult-vae`` and ``sasrec`` are
-    trained networks and take minutes."""
+    trained networks and take minutes. Installed packages may bring others."""
+    baseline_settings: dict[str, dict[str, Any]] = {}
+    """Baseline → its settings, e.g. ``recency = {decays = [0.5, 0.9]}``; ours have none."""
     bootstrap: PositiveInt = 1000
     """Resamples of users behind each 95 % interval."""
+
+    @field_validator("baseline_settings")
+    @classmethod
+    def _plain(cls, given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, settings in given.items():
+            for key, value in settings.items():
+                if not is_plain(value):
+                    raise ValueError(
+                        f"{name}.{key} is {value!r}; give numbers, texts, true, false, or lists "
+                        f"and tables of them"
+                    )
+        return given
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is the same in TOML and in JSON: no date, no null, no infinite number."""
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_plain(each) for key, each in value.items())
+    return isinstance(value, bool | int | str) or (isinstance(value, float) and isfinite(value))

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cllm4rec import progress
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
@@ -118,11 +118,13 @@ def search(dataset: Dataset, seed: int, *, texts: bool = True) -> LinearModel | 
         texts: whether the items' texts may be used.
     """
     context = _context(dataset, seed, texts)
-    name = "ease" if BASELINES["ease-text"].unavailable(context) else "ease-text"
-    if reason := BASELINES[name].unavailable(context):
+    baseline = baseline_named("ease-text")
+    if baseline.unavailable(context):
+        baseline = baseline_named("ease")
+    if reason := baseline.unavailable(context):
         progress.note(f"no linear model: {reason}")
         return None
-    tuned = tune(BASELINES[name], dataset, context).settings
+    tuned = tune(baseline, dataset, context).settings
     sample = validation_sample(dataset, seed)
     best: tuple[float, LinearModel] | None = None
     windows = (False, True) if dataset.ordered else (False,)

@@ -11,14 +11,14 @@ DIR/cells/<data set>/<model>/<seed>/
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from cllm4rec import progress
-from cllm4rec.baselines import BASELINES
+from cllm4rec.baselines import Baseline, baseline_named
 from cllm4rec.config import Config, resolve
 from cllm4rec.errors import IntegrityError
 from cllm4rec.experiments.data import PreparedData, identity_of
@@ -46,6 +46,7 @@ class Cell:
         data: folder of the prepared data.
         data_sha256: over the prepared files.
         keep_run: whether a model's run directory stays.
+        given: a baseline's settings.
     """
 
     dataset: str
@@ -56,6 +57,12 @@ class Cell:
     data: Path
     data_sha256: str
     keep_run: bool = False
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def baseline(self) -> Baseline:
+        """What is fitted where there is no ``config``."""
+        return baseline_named(self.model, self.given)
 
     @property
     def label(self) -> str:
@@ -70,7 +77,8 @@ class Cell:
         """
         if self.config is not None:
             return self.config.model_dump(mode="json", exclude=NOT_A_MODELS)
-        return {"seed": self.seed, "grid": BASELINES[self.model].grid(num_items)}
+        given = {"given": dict(self.given)} if self.given else {}
+        return {"seed": self.seed, "grid": self.baseline.grid(num_items), **given}
 
     def identity(self, num_items: int) -> str:
         """sha256 of everything the lists depend on."""
@@ -84,7 +92,8 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
         names = [
             name
             for name in plan.baselines
-            if seed == plan.seeds[0] or BASELINES[name].draws_at_random
+            if seed == plan.seeds[0]
+            or baseline_named(name, plan.baseline_settings.get(name)).draws_at_random
         ]
         for name in [*names, *plan.models]:
             config = None
@@ -103,6 +112,7 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
                     data.folder.absolute(),
                     data.sha256,
                     plan.keep_runs,
+                    plan.baseline_settings.get(name, {}),
                 )
             )
     return cells

@@ -19,12 +19,12 @@ from pydantic_core import ErrorDetails
 
 from cllm4rec.config import (
     PRESETS,
-    BaselineName,
     Config,
     Protocol,
     Request,
     Settings,
     possible,
+    refuse_unknown_baselines,
     request_of,
 )
 from cllm4rec.data.sources import SOURCES
@@ -36,7 +36,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+=-]*$", max_length=10
 _ELSEWHERE = {
     "seed": "`seeds` of the plan",
     "data": "`set` of [datasets.NAME]",
-    "evaluate": "`baselines` and `bootstrap` of the plan",
+    "evaluate": "`baselines`, `baseline_settings` and `bootstrap` of the plan",
 }
 """Sections of the settings that a model must not change here → where they are decided."""
 
@@ -94,7 +94,9 @@ class Plan(Settings):
     """Keep each model's run directory too: its data, tables and heads, many megabytes."""
     datasets: Annotated[dict[Name, DatasetPlan], Field(min_length=1)]
     models: dict[Name, ModelPlan] = Field(default={})
-    baselines: list[BaselineName] = Field(default=[])
+    baselines: list[Name] = Field(default=[])
+    baseline_settings: dict[Name, dict[str, Any]] = Field(default={})
+    """Baseline → its settings, as in ``evaluate.baseline_settings``."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Plan":
@@ -146,6 +148,7 @@ def load_plan(path: Path) -> Plan:
         raise ConfigError(f"{path}: {_in_one_line(error.errors()[0])}") from None
     plan = _with_places(plan, path)
     try:
+        refuse_unknown_baselines(plan, prefix="")
         for dataset in plan.datasets:
             plan.data_config(dataset)
             for model in plan.models:

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
@@ -69,7 +69,7 @@ def compute(cell: Cell) -> Outcome:
     resumed = begin(cell, num_items)
     if cell.config is None:
         context = Context.of(dataset, derived_seed(cell.seed, "baselines"))
-        if reason := BASELINES[cell.model].unavailable(context):
+        if reason := cell.baseline.unavailable(context):
             shutil.rmtree(cell.folder)
             return Outcome("left out", " ".join(reason.split()))
         result = _baseline(cell, dataset, context)
@@ -107,7 +107,7 @@ def peak_mb() -> float:
 
 def _baseline(cell: Cell, dataset: Dataset, context: Context) -> dict[str, Any]:
     started_at_s = time.perf_counter()
-    tuned = tune(BASELINES[cell.model], dataset, context)
+    tuned = tune(cell.baseline, dataset, context)
     seconds = time.perf_counter() - started_at_s
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
     ranked = rank_all(tuned.scorer, users, known, DEPTH)

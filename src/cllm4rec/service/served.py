@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec import progress
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
@@ -129,9 +129,10 @@ class Served:
     @cached_property
     def _ease(self) -> Scorer:
         context = Context.of(self.dataset, derived_seed(self.config.seed, "baselines"))
-        if reason := BASELINES["ease"].unavailable(context):
+        ease = baseline_named("ease")
+        if reason := ease.unavailable(context):
             raise InputError(f"there is no EASE to compare with: {reason}")
-        return tune(BASELINES["ease"], self.dataset, context).scorer
+        return tune(ease, self.dataset, context).scorer
 
 
 def _apart(run: Path) -> tuple[Scorer, int]:

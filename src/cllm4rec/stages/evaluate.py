@@ -1,20 +1,18 @@
 """evaluate: the test part for the model and for tuned baselines, in one table."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cllm4rec import progress
-from cllm4rec.baselines import BASELINES, Context
+from cllm4rec.baselines import Baseline, Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config, read_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.weight import ranked_by_weight
-from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.protocol import (
     DEPTH,
     Report,
@@ -22,7 +20,6 @@ from cllm4rec.evaluation.protocol import (
     evaluate_scorer,
     evaluated_users,
 )
-from cllm4rec.models.device import device_of
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, alone, atomic_write, write_json
@@ -62,9 +59,11 @@ def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
     """Everything measured, kept in the run, and its report."""
     started_at_s = time.perf_counter()
     run.require("finetune")
-    device = _device_here(config.device)
-    rows, left_out = _baseline_rows(dataset, config)
-    rows = [*_own_rows(run, dataset, config, device), *rows]
+    settings = config.evaluate.baseline_settings
+    # All of them before the first is fitted: a wrong setting is said at once.
+    baselines = [baseline_named(name, settings.get(name)) for name in config.evaluate.baselines]
+    rows, left_out = _baseline_rows(baselines, dataset, config)
+    rows = [*_own_rows(run, dataset, config), *rows]
     results = {"part": "test", "rows": rows, "left_out": left_out}
     write_json(run.file("results.json"), results)
     seconds = time.perf_counter() - started_at_s
@@ -100,19 +99,9 @@ def model_rankings(
         yield name, weight, ranked[weight]
 
 
-def _device_here(name: str) -> str:
-    """The device that the run was trained on; the processor where that one is not there."""
-    try:
-        device_of(name)
-    except ConfigError:
-        progress.note(f"there is no device {name!r} here: the processor evaluates")
-        return "cpu"
-    return name
-
-
-def _own_rows(run: RunDir, dataset: Dataset, config: Config, device: str) -> list[dict[str, Any]]:
+def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, Any]]:
     """The model's row, and where it blends: the rows of what is blended, each alone."""
-    recommender = Recommender.load(run.path, device)
+    recommender = Recommender.load(run.path)
     stages = [stage for stage in TRAINING if run.is_done(stage)]
     trained_s = sum(run.info(stage)["seconds"] for stage in stages)
     rows = []
@@ -129,20 +118,21 @@ def _own_rows(run: RunDir, dataset: Dataset, config: Config, device: str) -> lis
     return rows
 
 
-def _baseline_rows(dataset: Dataset, config: Config) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _baseline_rows(
+    baselines: Sequence[Baseline], dataset: Dataset, config: Config
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Rows of the baselines that can be had here, and why the others cannot, by name."""
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     context = Context.of(dataset, derived_seed(config.seed, "baselines"))
-    for name in config.evaluate.baselines:
+    for baseline in baselines:
         started_at_s = time.perf_counter()
-        baseline = BASELINES[name]
         if reason := baseline.unavailable(context):
-            left_out[name] = reason
+            left_out[baseline.name] = reason
             continue
         tuned = tune(baseline, dataset, context)
         report = evaluate_scorer(tuned.scorer, dataset, "test", bootstrap=config.evaluate.bootstrap)
-        rows.append(_row(name, tuned.settings, report, time.perf_counter() - started_at_s))
+        rows.append(_row(baseline.name, tuned.settings, report, time.perf_counter() - started_at_s))
     return rows, left_out
 
 

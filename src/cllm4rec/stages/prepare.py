@@ -15,6 +15,7 @@ from cllm4rec.config import (
     backbone_in_force,
     possible,
     read_config,
+    refuse_unknown_baselines,
     request_of,
     resolve,
     to_toml,
@@ -85,6 +86,7 @@ def keep_settings(run: RunDir, config: Config) -> None:
 def _resolved(dataset: Dataset, request: Request) -> Config:
     """The complete configuration for these data; a backbone's folder is found from anywhere."""
     config = resolve(request, newest_held_out=dataset.newest_held_out)
+    refuse_unknown_baselines(config.evaluate)
     progress.note(backbone_in_force(config))
     folder = Path(config.backbone.name)
     return config.changed(backbone={"name": str(folder.resolve())}) if folder.is_dir() else config

@@ -17,7 +17,8 @@ from cllm4rec.data import sources
 from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.run import RunDir
 
-STAGES = ("prepare", "pretrain", "finetune", "train", "evaluate", "recommend", "demo")
+TRAINING = ("initialise", "pretrain", "finetune", "train")
+STAGES = ("prepare", *TRAINING, "evaluate", "recommend", "demo")
 
 
 class Stages:
@@ -88,7 +89,7 @@ class TestTranslation:
         assert code_of("prepare", "--data", "D", "--run", tmp_path, *given) == 0
         assert the_call(stages)[2].items() >= expected.items()
 
-    @pytest.mark.parametrize("command", ["pretrain", "finetune", "train"])
+    @pytest.mark.parametrize("command", TRAINING)
     def test_training(self, stages, tmp_path, command):
         assert code_of(command, "--run", tmp_path, "--config", "paper", "--set", "seed=2") == 0
         assert the_call(stages) == (command, (tmp_path, Request("paper", {"seed": 2})), {})

@@ -16,6 +16,7 @@ LOG = pa.schema([
     ("item_id", pa.string()),
     ("timestamp", pa.float64()),
     ("position", pa.float64()),
+    ("positive", pa.bool_()),
     ("reason", pa.string()),
 ])
 
@@ -25,7 +26,7 @@ def split_pairs(
 ) -> dict[tuple[str, str], str]:
     """Part of every (user id, item id) that the protocol keeps; a pair kept twice fails."""
     numbered = [
-        {name: row.get(name) for name in LOG.names} | {"row": place}
+        {name: row.get(name) for name in LOG.names} | {"row": place, "positive": True}
         for place, row in enumerate(rows)
     ]
     with duckdb.connect(config={"threads": 1}) as connection:

@@ -19,7 +19,7 @@ from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder
 from cllm4rec.run import sha256_file
-from cllm4rec.stages.batch import audience_of, score_shard
+from cllm4rec.stages.recommend_all import audience_of, score_shard
 
 SHARD_USERS = 1_000
 

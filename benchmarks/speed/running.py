@@ -24,7 +24,7 @@ from cllm4rec.data.sources import SOURCES
 from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.errors import InputError
 from cllm4rec.experiments.process import peak_mb
-from cllm4rec.models.device import arithmetic
+from cllm4rec.models.device import compute_dtype
 from cllm4rec.models.pretrained import find_backbone
 
 DEFAULT_DATA = "movielens-100k"
@@ -72,7 +72,7 @@ def measure_speed(
     end_s = time.monotonic() + (LIMIT_S if depths is None else float("inf"))
     depths = DEFAULT_DEPTHS if depths is None else depths
     config = profile_config("holdout", depths[0], overrides)
-    dtype = arithmetic(config.backbone.dtype)
+    dtype = compute_dtype(config.backbone.dtype)
     with tempfile.TemporaryDirectory(prefix="cllm4rec-speed-") as folder:
         scratch = Path(folder)
         dataset = _dataset(data, split, scratch, config.seed)
@@ -125,7 +125,7 @@ def _built(
     measured: list[Measured] = []
     config = profile_config("frozen", depths[0], overrides)
     folder = find_backbone(config.backbone.name)
-    rounds = arithmetic(config.backbone.dtype) != torch.float32
+    rounds = compute_dtype(config.backbone.dtype) != torch.float32
     total = (len(depths) + rounds) * len(stages)
     with progress.task("Checking against the slow path", total=total, unit="stage") as task:
 

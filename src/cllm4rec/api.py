@@ -33,9 +33,9 @@ from cllm4rec.run import (
     verify_seal,
     write_json,
 )
-from cllm4rec.stages.batch import recommend_batch
 from cllm4rec.stages.evaluate import evaluate
-from cllm4rec.stages.prepare import adopt
+from cllm4rec.stages.prepare import import_dataset
+from cllm4rec.stages.recommend_all import recommend_all
 from cllm4rec.stages.train import train
 
 __all__ = ["CLLM4Rec", "Config", "Dataset"]
@@ -78,7 +78,7 @@ class CLLM4Rec:
             self.run = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
             weakref.finalize(self, shutil.rmtree, self.run, ignore_errors=True)
         run = RunDir(self.run).create()
-        self.config_ = adopt(run, dataset, self.request)
+        self.config_ = import_dataset(run, dataset, self.request)
         train(run, self.config_)
         self._folder = self.run
         self.recommender_ = Recommender.load(self.run)
@@ -241,7 +241,7 @@ class CLLM4Rec:
             RunDir(self._folder),
             None if histories is None else path_of("histories", histories),
         )
-        return recommend_batch(run, out=out, k=k, histories=strangers)
+        return recommend_all(run, out=out, k=k, histories=strangers)
 
     def evaluate(self) -> dict[str, Any]:
         """The results table on the test part, baselines included.

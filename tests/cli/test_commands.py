@@ -47,7 +47,7 @@ def stages(monkeypatch) -> Stages:
     stages = Stages()
     for module, name in {
         **{name: name for name in (*STAGES, "similar")},
-        "batch": "recommend_batch",
+        "batch": "recommend_all",
     }.items():
         stand_in = SimpleNamespace(**{name: stages.named(name)})
         stand_in.configure = stages.configure
@@ -163,7 +163,7 @@ class TestTranslation:
     def test_recommend_into_a_folder(self, stages, tmp_path, given, expected):
         assert code_of("recommend", "--run", tmp_path, *given, "--out", "D") == 0
         expected = {"out": Path("D"), **expected}
-        assert the_call(stages) == ("recommend_batch", (tmp_path,), expected)
+        assert the_call(stages) == ("recommend_all", (tmp_path,), expected)
 
     @pytest.mark.parametrize(
         ("given", "expected"),

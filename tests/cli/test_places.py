@@ -86,9 +86,9 @@ def test_a_full_disk_is_blamed_on_what_is_written(capsys, monkeypatch, option):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     module = ModuleType("a stage")
-    for name in ("recommend", "recommend_batch", "export_run", "evaluate"):
+    for name in ("recommend", "recommend_all", "export_run", "evaluate"):
         monkeypatch.setattr(module, name, full, raising=False)
-    for name in ("stages.recommend", "stages.batch", "export", "stages.evaluate"):
+    for name in ("stages.recommend", "stages.recommend_all", "export", "stages.evaluate"):
         monkeypatch.setitem(sys.modules, f"cllm4rec.{name}", module)
     given = {
         "--out": ["recommend", "--run", "R", "--users", "u", "--out", "full/F.parquet"],

@@ -10,7 +10,7 @@ from cllm4rec.baselines.ials import IAls
 from cllm4rec.experiments.cells import Cell, cells_of
 from cllm4rec.experiments.data import prepare_data
 from cllm4rec.experiments.plan import load_plan
-from cllm4rec.experiments.process import Outcome, _death, compute, compute_apart, peak_mb
+from cllm4rec.experiments.process import Outcome, _death, compute, compute_in_subprocess, peak_mb
 from cllm4rec.run import RunDir, read_json
 from support.toy_bench import write_toy_plan
 
@@ -69,7 +69,7 @@ def test_the_peak_is_that_of_this_process_and_never_falls():
 
 def test_another_processes_memory_is_its_own(cells):
     used = np.ones(100_000_000)
-    assert compute_apart(cells["popularity"]) == Outcome("done")
+    assert compute_in_subprocess(cells["popularity"]) == Outcome("done")
     assert read_json(cells["popularity"].folder / "cell.json")["peak_mb"] < used.nbytes / 1e6
 
 
@@ -78,7 +78,7 @@ def test_what_goes_wrong_is_one_line(cells, tmp_path, fault, capfd):
     cell = replace(cells["popularity"], folder=tmp_path / "cells" / "0", data=tmp_path)
     if fault == "no such baseline":
         cell = replace(cell, model=fault, data=cells["popularity"].data)
-    state, reason = compute_apart(cell)
+    state, reason = compute_in_subprocess(cell)
     assert state == "failed"
     assert "\n" not in reason
     out, err = capfd.readouterr()

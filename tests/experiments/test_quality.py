@@ -91,7 +91,7 @@ def test_every_cell_has_its_rows_and_files(folder, whole):
 @pytest.mark.slow
 def test_a_second_call_computes_nothing_and_says_the_same(folder, whole, plan_file, monkeypatch):
     before = stamps(folder / "whole")
-    monkeypatch.setattr(MODULE, "compute_apart", None)
+    monkeypatch.setattr(MODULE, "compute_in_subprocess", None)
     assert quality(load_plan(plan_file), folder / "whole") == whole
     assert stamps(folder / "whole") == before
 
@@ -182,7 +182,7 @@ def test_a_baseline_that_cannot_be_had_is_left_out(tmp_path, backbone, monkeypat
     path = write_toy_plan(tmp_path, backbone)
     path.write_text(path.read_text().replace('"ease"', '"ials"'))
     outcome = Outcome("left out", "not installed")
-    monkeypatch.setattr(MODULE, "compute_apart", lambda cell: outcome)
+    monkeypatch.setattr(MODULE, "compute_in_subprocess", lambda cell: outcome)
     table = quality(load_plan(path), tmp_path / "out", only_models=["ials"])
     assert [(entry["model"], entry["seed"]) for entry in table["left_out"]] == [
         *(("ials", 0), ("ials", 1))

@@ -11,7 +11,7 @@ import torch
 from torch.utils import backend_registration
 
 from cllm4rec.errors import ConfigError
-from cllm4rec.models.device import arithmetic, device_of
+from cllm4rec.models.device import compute_dtype, device_of
 
 SCRIPT = Path(__file__).parents[1] / "support" / "two_devices.py"
 PRETENDED = pytest.mark.skipif(
@@ -88,8 +88,8 @@ def test_a_device_that_is_not_there_is_refused_with_the_mend(name):
 
 
 def test_arithmetic_is_the_devices():
-    assert arithmetic("float32") == torch.float32
-    assert arithmetic("bfloat16", torch.device("meta")) == torch.bfloat16
-    assert arithmetic("auto", torch.device("meta")) == torch.float32
+    assert compute_dtype("float32") == torch.float32
+    assert compute_dtype("bfloat16", torch.device("meta")) == torch.bfloat16
+    assert compute_dtype("auto", torch.device("meta")) == torch.float32
     fast = torch.cpu._is_avx512_bf16_supported()
-    assert arithmetic("auto") == (torch.bfloat16 if fast else torch.float32)
+    assert compute_dtype("auto") == (torch.bfloat16 if fast else torch.float32)

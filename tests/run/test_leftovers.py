@@ -96,7 +96,7 @@ def test_a_stage_cleans_its_run_first_and_only_once(tmp_path):
     for place in ("", "checkpoints", "pretrained", "topk"):
         killed(run.file(place, "finetune"), "folder")
     killed(run.file("page", "map"), "file")  # the service's, which may be at work elsewhere
-    with run.held(), atomic_folder(run.file("model")) as own, run.held():
+    with run.lock(), atomic_folder(run.file("model")) as own, run.lock():
         assert own.is_dir()
     left = [path.parent.name for path in run.path.rglob("*.tmp-*")]
     assert left == ["page"]

@@ -61,7 +61,7 @@ def test_an_empty_path_is_not_the_current_folder():
 
 def test_a_lock_that_is_no_file_is_one_line(run):
     run.file(".lock").symlink_to(run.file("nowhere"))
-    with pytest.raises(InputError, match=r"\.lock cannot be locked .*; remove it"), run.held():
+    with pytest.raises(InputError, match=r"\.lock cannot be locked .*; remove it"), run.lock():
         pass
 
 

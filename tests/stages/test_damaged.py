@@ -13,10 +13,10 @@ from cllm4rec import CLLM4Rec, progress
 from cllm4rec.errors import CLLM4RecError, IntegrityError
 from cllm4rec.run import RunDir
 from cllm4rec.service import ModelHolder
-from cllm4rec.stages.batch import recommend_batch
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.finetune import finetune
 from cllm4rec.stages.recommend import recommend
+from cllm4rec.stages.recommend_all import recommend_all
 
 MODEL = ("model.json", "model.safetensors", "prior.safetensors", "sha256.json")
 DATA = (
@@ -44,7 +44,7 @@ def _export(run: RunDir) -> None:
 READERS = {
     "CLLM4Rec.load": lambda run: CLLM4Rec.load(run.path),
     "recommend": lambda run: recommend(run, users=["u0"]),
-    "recommend --all": lambda run: recommend_batch(run, out=run.path.with_name("lists")),
+    "recommend --all": lambda run: recommend_all(run, out=run.path.with_name("lists")),
     "evaluate": evaluate,
     "export": _export,
     "serve": lambda run: ModelHolder(run.path).load(),
@@ -121,7 +121,7 @@ def test_nothing_damaged_is_sealed_as_right(own, tmp_path):
 
 
 def test_a_service_goes_on_with_what_it_has(own):
-    holder = ModelHolder(own.path, apart=True)
+    holder = ModelHolder(own.path, subprocess=True)
     with progress.quiet():
         first = holder.load()
     try:

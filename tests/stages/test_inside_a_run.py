@@ -6,8 +6,8 @@ from cllm4rec import CLLM4Rec, Dataset
 from cllm4rec.errors import InputError
 from cllm4rec.export import export_run
 from cllm4rec.run import sha256_files
-from cllm4rec.stages.batch import recommend_batch
 from cllm4rec.stages.recommend import recommend
+from cllm4rec.stages.recommend_all import recommend_all
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def model(trained) -> CLLM4Rec:
 WRITERS = {
     "recommend": lambda given, to: recommend(given.run, out=to, users=["u0"]),
     "recommend --all": lambda given, to: recommend(given.run, out=to),
-    "shards": lambda given, to: recommend_batch(given.run, out=to),
+    "shards": lambda given, to: recommend_all(given.run, out=to),
     "export": lambda given, to: export_run(given.run, to, onnx=False),
     "prepare": lambda given, to: Dataset.load(given.source, folder=to),
 }

@@ -9,7 +9,7 @@ from cllm4rec.config import read_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.run import RunDir
-from cllm4rec.stages.prepare import adopt, configure, prepare
+from cllm4rec.stages.prepare import configure, import_dataset, prepare
 from cllm4rec.stages.train import train
 from support.input_folder import small_log, write_rows
 
@@ -182,7 +182,7 @@ def test_a_dataset_of_the_same_counts_is_another_dataset(source, run, tmp_path):
     )
     assert same.report() == other.report()
     with progress.quiet():
-        adopt(run, same, None)
+        import_dataset(run, same, None)
         assert kept(run)
-        adopt(run, other, None)
+        import_dataset(run, other, None)
     assert not kept(run)

@@ -14,9 +14,9 @@ from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
-from cllm4rec.stages.batch import recommend_batch
 from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.recommend import recommend
+from cllm4rec.stages.recommend_all import recommend_all
 from cllm4rec.stages.train import train
 from cllm4rec.tasks import task_for
 from support.input_folder import small_log, write_rows
@@ -101,7 +101,7 @@ def test_a_list_is_no_longer_than_the_catalogue(lists, tmp_path):
     history = recommend(run, history=dataset.items.ids([1]), k=k)["recommendations"]
     assert len(history["history"]) == len(dataset.items) - 1
     with progress.quiet():
-        assert recommend_batch(run, out=tmp_path / "lists", k=k)["k"] == len(dataset.items)
+        assert recommend_all(run, out=tmp_path / "lists", k=k)["k"] == len(dataset.items)
     with pytest.raises(InputError, match="k = 0 asks for no item"):
         recommend(run, users=[user], k=0)
 

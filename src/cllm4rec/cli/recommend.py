@@ -139,11 +139,11 @@ def recommend(
     wanted = filters_given(**filters)
     if many and out is not None and out.suffix != ".parquet" and any(filters.values()):
         raise click.UsageError("filters go into one file or the terminal; give --out FILE.parquet")
-    from cllm4rec.stages.batch import recommend_batch
     from cllm4rec.stages.recommend import recommend as stage
+    from cllm4rec.stages.recommend_all import recommend_all
 
     if many and out is not None and out.suffix != ".parquet":
-        return recommend_batch(run, out=out, k=k, histories=histories, shard_users=shard_users)
+        return recommend_all(run, out=out, k=k, histories=histories, shard_users=shard_users)
     given = list(ids)
     return stage(
         run,

@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
     reason: str = ""
 
 
-def compute_apart(cell: Cell) -> Outcome:
+def compute_in_subprocess(cell: Cell) -> Outcome:
     """Compute a cell in a new process and wait for it.
 
     Returns:
@@ -123,11 +123,11 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
     # Torch is loaded here and not above: a baseline's peak memory is without it.
     from cllm4rec.recommender.saved import Recommender
     from cllm4rec.stages.evaluate import model_rankings
-    from cllm4rec.stages.prepare import adopt
+    from cllm4rec.stages.prepare import import_dataset
     from cllm4rec.stages.train import train
 
     run = RunDir(cell.folder / "run").create()
-    trained = train(run, adopt(run, dataset, config))
+    trained = train(run, import_dataset(run, dataset, config))
     lists = {}
     for name, _share, ranked in model_rankings(Recommender.load(run.path), dataset):
         lists[name] = f"topk{name and '-'}{name.replace(' ', '-')}.parquet"

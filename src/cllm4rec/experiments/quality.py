@@ -10,7 +10,7 @@ from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.experiments.cells import Cell, cells_of, finished
 from cllm4rec.experiments.data import PreparedData, prepare_data
 from cllm4rec.experiments.plan import Plan
-from cllm4rec.experiments.process import compute_apart
+from cllm4rec.experiments.process import compute_in_subprocess
 from cllm4rec.experiments.table import rows_of
 from cllm4rec.experiments.writing import slices_page, table_page
 from cllm4rec.run import atomic_write, write_json
@@ -107,7 +107,7 @@ def _compute(cells: list[tuple[PreparedData, Cell]]) -> dict[Path, tuple[str, st
                 shutil.rmtree(cell.folder / "run", ignore_errors=True)
             continue
         progress.note(f"cell {number} of {len(cells)}: {cell.label}")
-        state, reason = compute_apart(cell)
+        state, reason = compute_in_subprocess(cell)
         if state != "done":
             progress.note(f"{cell.label}: {state}: {reason}")
             ended[cell.folder] = (state.replace(" ", "_"), reason)

@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.models.cpu_layers import LONGEST, KVCache, accelerate
-from cllm4rec.models.device import PROCESSOR, arithmetic
+from cllm4rec.models.device import PROCESSOR, compute_dtype
 from cllm4rec.models.families import check, text_config, truncate
 from cllm4rec.models.library_cache import LibraryCache
 
@@ -151,7 +151,7 @@ def load_backbone(
     if depth > layers:
         raise ConfigError(f"setting backbone.depth = {depth}: {folder.name} has {layers} layers")
     truncate(hf_config, depth)
-    dtype = torch.float32 if config.mode == "full" else arithmetic(config.dtype, device)
+    dtype = torch.float32 if config.mode == "full" else compute_dtype(config.dtype, device)
     model = _load_weights(folder, hf_config, dtype, inside=hf_config is not whole)
     words = _word_vectors(model)
     if config.weights == "random":
@@ -164,7 +164,7 @@ def load_backbone(
     _drop_word_embeddings(model, words.shape[1])
     if config.mode == "lora":
         model = _with_adapters(model, config.lora_rank, seed)
-    fast = config.mode == "full" and arithmetic(config.dtype, device) == torch.bfloat16
+    fast = config.mode == "full" and compute_dtype(config.dtype, device) == torch.bfloat16
     return Backbone(model, trained=config.mode != "frozen", autocast=fast), words
 
 

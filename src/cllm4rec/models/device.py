@@ -1,4 +1,4 @@
-"""Where the models compute: a processor or a GPU, and in which arithmetic."""
+"""Device and compute dtype of the models."""
 
 import os
 from typing import Any
@@ -48,8 +48,8 @@ def _count(device: torch.device) -> int:
     return int(module.device_count()) if module.is_available() else 0
 
 
-def arithmetic(name: str, device: torch.device = PROCESSOR) -> torch.dtype:
-    """Type of products: ``auto`` is bfloat16 where the device multiplies it natively."""
+def compute_dtype(name: str, device: torch.device = PROCESSOR) -> torch.dtype:
+    """Dtype of matrix products: ``auto`` is bfloat16 where the hardware supports it natively."""
     if name == AUTO:
         if device.type == "cpu":
             fast = torch.cpu._is_avx512_bf16_supported()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cllm4rec.config import Config
 from cllm4rec.models.backbone import Backbone, load_backbone
-from cllm4rec.models.device import arithmetic, device_of
+from cllm4rec.models.device import compute_dtype, device_of
 from cllm4rec.models.pretrained import find_backbone, fingerprint
 from cllm4rec.seeds import derived_seed
 from cllm4rec.tokens.tokenizer import WordTokenizer
@@ -52,7 +52,7 @@ class LanguageModel:
             folder, config.backbone, derived_seed(config.seed, "backbone"), device
         )
         tokenizer = WordTokenizer.from_folder(folder, num_words=words.shape[0])
-        dtype = arithmetic(config.backbone.dtype, device)
+        dtype = compute_dtype(config.backbone.dtype, device)
         return cls(folder, backbone, words, tokenizer, device, dtype)
 
     @cached_property

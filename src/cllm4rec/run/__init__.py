@@ -17,7 +17,7 @@ so, and the manifest is written last. Stages that change a run hold ``.lock`` me
 system takes back when their process ends, however it does.
 """
 
-from cllm4rec.run.alone import alone
+from cllm4rec.run.exclusive import exclusive
 from cllm4rec.run.files import (
     atomic_folder,
     atomic_write,
@@ -35,10 +35,10 @@ from cllm4rec.run.seal import is_sealed, seal, sealed_files, verify_seal
 __all__ = [
     "FORMAT",
     "RunDir",
-    "alone",
     "atomic_folder",
     "atomic_write",
     "clear_leftovers",
+    "exclusive",
     "is_sealed",
     "make_folder",
     "package_version",

@@ -107,14 +107,14 @@ class RunDir:
         return self.path.joinpath(*parts)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes' stages out until the block ends, or this process; may be nested.
+    def lock(self) -> Iterator[None]:
+        """Lock the run against other processes until the block ends; may be nested.
 
-        What killed stages left is cleaned first.
+        Leftovers of killed stages are removed first. The lock ends with the process.
 
         Raises:
-            RunError: a stage of another process has it.
-            InputError: ``.lock`` is no file that can be locked.
+            RunError: another process holds the lock.
+            InputError: ``.lock`` cannot be locked.
         """
         if not self.file("manifest.json").is_file():  # no run yet: what is missing, the stage says
             yield

@@ -1,7 +1,7 @@
 """The HTTP service: a run's model behind JSON routes; micro-batched, bounded, reloadable.
 
-``settings`` says how, ``app`` puts the parts together, ``routes`` translates, ``batching`` is where
-requests meet and wait, ``served`` holds the model, ``apart`` gives it a process of its own,
+``settings`` says how, ``app`` builds the application, ``routes`` translates, in ``batching``
+requests wait, ``served`` holds the model, ``subprocess_scorer`` runs it in a subprocess and
 ``server`` runs it all.
 """
 

@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from cllm4rec import progress
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.service.answers import error_body
-from cllm4rec.service.apart import ScorerGone
 from cllm4rec.service.auth import KeyCheck
 from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
 from cllm4rec.service.feedback import FeedbackLog, FeedbackUnavailable
@@ -25,6 +24,7 @@ from cllm4rec.service.parts import ClientGone, Parts
 from cllm4rec.service.routes import health, routes
 from cllm4rec.service.served import ModelHolder, NotReady
 from cllm4rec.service.settings import MAX_BODY_BYTES, ServiceSettings
+from cllm4rec.service.subprocess_scorer import ScorerGone
 
 SHOWN_ERRORS = 3
 """Faults of one request that its error names."""

@@ -23,7 +23,7 @@ from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.similar import SimilarItems
 from cllm4rec.run import read_json
 from cllm4rec.seeds import derived_seed
-from cllm4rec.service.apart import ScorerGone, ScoringProcess, frame_of
+from cllm4rec.service.subprocess_scorer import ScorerGone, ScoringProcess, frame_of
 from cllm4rec.service.type_ahead import TypeAhead
 
 LOADS = 3
@@ -57,12 +57,12 @@ class Served:
     version: str
 
     @classmethod
-    def load(cls, run: Path, *, apart: bool = False) -> "Served":
+    def load(cls, run: Path, *, subprocess: bool = False) -> "Served":
         """Load a run, or a saved folder.
 
         Args:
             run: what to load.
-            apart: whether the model goes into a process of its own.
+            subprocess: whether the model runs in a subprocess.
 
         Raises:
             InputError: there is no trained model in ``run``, or it cannot be loaded.
@@ -72,7 +72,7 @@ class Served:
         for _ in range(LOADS):
             version = model_version(run)
             try:
-                served = cls._load(run, version, apart=apart)
+                served = cls._load(run, version, subprocess=subprocess)
             except CLLM4RecError:
                 if _is_still(run, version):
                     raise
@@ -82,8 +82,10 @@ class Served:
         raise InputError(f"the model in {run} is being replaced; load it when that is done")
 
     @classmethod
-    def _load(cls, run: Path, version: str, *, apart: bool) -> "Served":
-        scorer, frame = (_apart if apart else _here)(run)  # verifies what is read below
+    def _load(cls, run: Path, version: str, *, subprocess: bool) -> "Served":
+        scorer, frame = (_in_subprocess if subprocess else _here)(
+            run
+        )  # verifies what is read below
         dataset = Dataset.open(run / "data")
         catalogue = Catalogue(dataset)
         catalogue.warm()
@@ -105,7 +107,7 @@ class Served:
         return not isinstance(self.scorer, ScoringProcess) or self.scorer.alive
 
     def close(self) -> None:
-        """End the process of a model that lives apart."""
+        """End the subprocess of the model, if it has one."""
         if isinstance(self.scorer, ScoringProcess):
             self.scorer.close()
 
@@ -135,7 +137,7 @@ class Served:
         return tune(ease, self.dataset, context).scorer
 
 
-def _apart(run: Path) -> tuple[Scorer, int]:
+def _in_subprocess(run: Path) -> tuple[Scorer, int]:
     scorer = ScoringProcess(run)
     return scorer, scorer.frame
 
@@ -156,13 +158,13 @@ class ModelHolder:
 
     Args:
         run: folder to load from.
-        apart: whether models go into processes of their own, so that scoring does not slow the
+        subprocess: whether models run in subprocesses, so that scoring does not slow the
             requests' bookkeeping, and the other way round.
     """
 
-    def __init__(self, run: Path, *, apart: bool = False) -> None:
+    def __init__(self, run: Path, *, subprocess: bool = False) -> None:
         self.run = run
-        self._apart = apart
+        self._subprocess = subprocess
         self.on_load: Callable[[bool], None] = lambda _worked: None
         """Told after every load whether it worked."""
         self.on_pass: Callable[[int, float], None] = lambda _tokens, _seconds: None
@@ -194,7 +196,7 @@ class ModelHolder:
         """
         with self._loading:
             try:
-                served = Served.load(self.run, apart=self._apart)
+                served = Served.load(self.run, subprocess=self._subprocess)
                 try:
                     self._warm_up(served)
                 except BaseException:

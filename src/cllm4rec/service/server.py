@@ -38,7 +38,7 @@ def serve(settings: ServiceSettings) -> int:
     model_version(settings.run)
     listening = _listening_socket(settings.host, settings.port)
     settings = settings.model_copy(update={"local_hosts_only": not settings.keys})
-    app = create_app(settings, ModelHolder(settings.run, apart=True))
+    app = create_app(settings, ModelHolder(settings.run, subprocess=True))
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -22,7 +22,7 @@ from cllm4rec.evaluation.protocol import (
 )
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.run import RunDir, alone, atomic_write, write_json
+from cllm4rec.run import RunDir, atomic_write, exclusive, write_json
 from cllm4rec.seeds import derived_seed
 
 TRAINING = ("initialise", "pretrain", "finetune")
@@ -54,7 +54,7 @@ def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
     return _table(run, dataset, config)
 
 
-@alone
+@exclusive
 def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
     """Everything measured, kept in the run, and its report."""
     started_at_s = time.perf_counter()

@@ -11,7 +11,7 @@ from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.recommender.saved import load_tensors, save_model
 from cllm4rec.recommender.scorer import ModelScorer
-from cllm4rec.run import RunDir, alone
+from cllm4rec.run import RunDir, exclusive
 from cllm4rec.stages.epochs import Best, train_epochs
 from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.setup import Setup
@@ -20,7 +20,7 @@ SECTIONS = {"backbone", "corpus", "model", "finetune"}
 """Sections of the configuration that the result depends on, besides the files it begins from."""
 
 
-@alone
+@exclusive
 def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     """Train the recommendation-oriented LLM; resumes, and skips what is already done.
 

@@ -12,7 +12,7 @@ from cllm4rec.config import Config
 from cllm4rec.ensemble.linear import LinearModel, load_linear, save_linear, search
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.llms import CollaborativeLLM
-from cllm4rec.run import RunDir, alone, atomic_write
+from cllm4rec.run import RunDir, atomic_write, exclusive
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.setup import Setup
 from cllm4rec.start.initial import initial_values
@@ -97,7 +97,7 @@ class Initial:
 LINEAR = ("initial", "linear.safetensors")
 
 
-@alone
+@exclusive
 def initialise(run: RunDir, config: Config) -> dict[str, Any]:
     """Choose initial vectors and the linear model; skips what is already done.
 

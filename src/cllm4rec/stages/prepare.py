@@ -25,11 +25,11 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.recipe import recipe
 from cllm4rec.data.split_file import write_split
 from cllm4rec.errors import ConfigError, IntegrityError
-from cllm4rec.run import RunDir, alone, atomic_folder, atomic_write, sha256_files
+from cllm4rec.run import RunDir, atomic_folder, atomic_write, exclusive, sha256_files
 
 
-@alone
-def adopt(run: RunDir, dataset: Dataset, config: Given) -> Config:
+@exclusive
+def import_dataset(run: RunDir, dataset: Dataset, config: Given) -> Config:
     """Make a prepared dataset the run's own, as ``prepare`` would have left it.
 
     Returns:
@@ -117,7 +117,7 @@ def prepare(
     return _prepare(data, run, split=split, protocol=protocol, config=config)
 
 
-@alone
+@exclusive
 def _prepare(
     data: Path, run: RunDir, *, split: Path | None, protocol: str, config: Given
 ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cllm4rec.documents.content import ContentCorpus, build_content_corpus
 from cllm4rec.models.build import content_llm
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, saved_tensors
-from cllm4rec.run import RunDir, alone, atomic_write
+from cllm4rec.run import RunDir, atomic_write, exclusive
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.setup import Setup
@@ -31,7 +31,7 @@ SECTIONS = {"backbone", "corpus", "model", "pretrain"}
 """Sections of the configuration that the result depends on, besides the initial values' files."""
 
 
-@alone
+@exclusive
 def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
     """Train both sides' token vectors; resumes where an interrupted call stood, skips what is done.
 

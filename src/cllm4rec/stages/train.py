@@ -3,14 +3,14 @@
 from typing import Any
 
 from cllm4rec.config import Config
-from cllm4rec.run import RunDir, alone
+from cllm4rec.run import RunDir, exclusive
 from cllm4rec.stages.finetune import finetune_with
 from cllm4rec.stages.initialise import initialise_with
 from cllm4rec.stages.pretrain import pretrain_with
 from cllm4rec.stages.setup import Setup
 
 
-@alone
+@exclusive
 def train(run: RunDir, config: Config) -> dict[str, Any]:
     """All training stages; data and language model are loaded once.
 

@@ -18,7 +18,7 @@ from cllm4rec.service.served import Served
 def served(page_run, tmp_path_factory) -> Served:
     run = tmp_path_factory.mktemp("map") / "run"
     shutil.copytree(page_run.path, run)
-    return Served.load(run, apart=False)
+    return Served.load(run, subprocess=False)
 
 
 @pytest.fixture

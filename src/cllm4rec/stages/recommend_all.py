@@ -25,7 +25,7 @@ SHARD_USERS = 10_000
 """Users of one shard: what a killed process loses at most."""
 
 
-def recommend_batch(
+def recommend_all(
     run: RunDir,
     *,
     out: Path,

@@ -19,8 +19,8 @@ from cllm4rec.recommender.lists import lists
 from cllm4rec.recommender.lists import ranked as ranked_lists
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
-from cllm4rec.stages.batch import recommend_batch
 from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.recommend_all import recommend_all
 from support.input_folder import write_rows
 
 
@@ -40,7 +40,7 @@ def assert_same_lists(found: RankedItems, wanted: RankedItems) -> None:
 
 
 def test_shards_are_the_lists_of_recommend(trained, recommender, dataset, tmp_path):
-    result = recommend_batch(trained.run, k=8, out=tmp_path / "out", shard_users=150)
+    result = recommend_all(trained.run, k=8, out=tmp_path / "out", shard_users=150)
     assert (result["users"], result["shards"], result["scored_shards"]) == (400, 3, 3)
     assert result["finished"]
     assert result["left_out"] == {}
@@ -132,7 +132,7 @@ def test_strangers_get_what_a_bare_history_gets(trained, recommender, dataset, t
     rows.append({"user_id": "stranger 00", "item_id": "nothing we sell", "position": 1})
     histories = write_rows(tmp_path, "histories", rows)
     out = tmp_path / "out"
-    result = recommend_batch(trained.run, histories=histories, k=4, out=out, shard_users=8)
+    result = recommend_all(trained.run, histories=histories, k=4, out=out, shard_users=8)
     assert result["left_out"] == {"unknown item": 1}
     table = pq.read_table(out / "part-00001.parquet").to_pylist()
     assert [row["user_id"] for row in table[::4]] == [f"stranger {n:02}" for n in range(8, 16)]
@@ -145,18 +145,18 @@ def test_strangers_get_what_a_bare_history_gets(trained, recommender, dataset, t
         )
     assert not list(out.glob(".*"))
     with pytest.raises(InputError, match="of other histories"):
-        recommend_batch(trained.run, k=4, out=out, shard_users=8)
+        recommend_all(trained.run, k=4, out=out, shard_users=8)
 
 
 def test_a_finished_folder_is_not_scored_again(trained, tmp_path):
     out = tmp_path / "out"
-    recommend_batch(trained.run, k=3, out=out, shard_users=200)
+    recommend_all(trained.run, k=3, out=out, shard_users=200)
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
-    again = recommend_batch(trained.run, k=3, out=out, shard_users=200)
+    again = recommend_all(trained.run, k=3, out=out, shard_users=200)
     assert (again["scored_shards"], again["scored_users"], again["finished"]) == (0, 0, True)
     assert {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")} == before
     with pytest.raises(InputError, match="of another k"):
-        recommend_batch(trained.run, k=4, out=out, shard_users=200)
+        recommend_all(trained.run, k=4, out=out, shard_users=200)
 
 
 def test_a_folder_that_is_not_ours_is_left_as_it_is(trained, tmp_path):
@@ -166,7 +166,7 @@ def test_a_folder_that_is_not_ours_is_left_as_it_is(trained, tmp_path):
         (foreign / name).write_text("mine")
     histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
     with pytest.raises(InputError, match=r"not empty and holds no batch\.json"):
-        recommend_batch(trained.run, out=foreign, histories=histories)
+        recommend_all(trained.run, out=foreign, histories=histories)
     assert (foreign / ".histories-0" / "precious").read_text() == "mine"
     assert sorted(x.name for x in foreign.iterdir()) == [".histories-0", "mine.txt"]
 
@@ -174,7 +174,7 @@ def test_a_folder_that_is_not_ours_is_left_as_it_is(trained, tmp_path):
 def test_histories_that_cannot_be_used_leave_no_folder(trained, tmp_path):
     histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "nothing"}])
     with pytest.raises(InputError):
-        recommend_batch(trained.run, out=tmp_path / "out", histories=histories)
+        recommend_all(trained.run, out=tmp_path / "out", histories=histories)
     assert not (tmp_path / "out").exists()
 
 
@@ -182,7 +182,7 @@ def test_what_a_killed_process_left_goes_with_the_last_shard(trained, tmp_path):
     left = tmp_path / "out" / ".histories-killed"
     left.mkdir(parents=True)
     histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
-    result = recommend_batch(trained.run, out=left.parent, histories=histories)
+    result = recommend_all(trained.run, out=left.parent, histories=histories)
     assert result["finished"]
     assert not left.exists()
 
@@ -192,13 +192,13 @@ def test_a_file_in_the_folders_place_is_refused(trained, tmp_path):
     histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
     for given in (None, histories):
         with pytest.raises(InputError, match=r"lists\.csv is a file; choose a folder"):
-            recommend_batch(trained.run, out=tmp_path / "lists.csv", histories=given)
+            recommend_all(trained.run, out=tmp_path / "lists.csv", histories=given)
 
 
 def test_the_folder_is_evaluated_like_a_file(trained, dataset, tmp_path):
     """What is recommended knows the test part; so its lists hit nothing of it."""
     out = tmp_path / "out"
-    recommend_batch(trained.run, k=20, out=out, shard_users=300)
+    recommend_all(trained.run, k=20, out=out, shard_users=300)
     (row,) = evaluate(trained.run, topk=out)["rows"]
     assert row["model"] == "out"
     assert row["metrics"]["recall@20"]["mean"] == 0.0
@@ -219,7 +219,7 @@ def test_each_of_two_processes_does_its_shards(trained, tmp_path, monkeypatch):
     for rank, numbers, finished in (("1", [1, 3], False), ("0", [0, 1, 2, 3], True)):
         monkeypatch.setenv("RANK", rank)
         with progress.quiet():
-            result = recommend_batch(trained.run, k=3, out=out, shard_users=100)
+            result = recommend_all(trained.run, k=3, out=out, shard_users=100)
         assert result["process"] == f"{rank} of 2"
         assert result["finished"] is finished
         assert sorted(out.glob("*.parquet")) == [out / f"part-0000{n}.parquet" for n in numbers]

@@ -1,9 +1,9 @@
-"""The model in a process of its own: scoring and the requests' bookkeeping need not take turns.
+"""A scorer in a subprocess, so that scoring and the event loop do not compete for the interpreter.
 
-In one process they would: a forward pass is hundreds of short calls, and after each of them the
-scoring thread has to get the interpreter back from the event loop. Under many requests that made a
-pass several times as long. The two processes speak through pipes, in lengths and plain arrays; the
-scoring one ends when its pipe does, however the other one went.
+A forward pass is hundreds of short calls. In one process the scoring thread would wait for the
+interpreter lock after each of them; under many requests a pass took several times as long. The
+processes exchange length-prefixed plain arrays through pipes. The scoring process ends when its
+pipe closes, even if the service was killed.
 """
 
 import ctypes
@@ -28,13 +28,13 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
 
 _LENGTH = struct.Struct("<Q")
-_PROGRAM = "from cllm4rec.service.apart import main; main()"
+_PROGRAM = "from cllm4rec.service.subprocess_scorer import main; main()"
 _END_S = 10.0
 _PREPARED = "128"
-"""Products that the library keeps prepared: more than in training (``cli``), for requests come in
-all lengths. With 64 a pass of up to sixteen histories took 21 ms, with 128 it takes 17."""
+"""oneDNN primitives kept in its cache: more than in training (``cli``), since requests come in all
+lengths. A pass of up to sixteen histories took 21 ms with 64, and takes 17 ms with 128."""
 _IDLE_S, _BUSY_S = 1.0, 60.0
-"""Free memory goes back to the machine after so long without a request, or so long at work."""
+"""Free memory is returned to the system after so long without a request, or so long at work."""
 
 
 class ScorerGone(Exception):
@@ -42,7 +42,7 @@ class ScorerGone(Exception):
 
 
 class ScoringProcess:
-    """A :class:`cllm4rec.ranking.Scorer` whose model lives elsewhere.
+    """A :class:`cllm4rec.ranking.Scorer` whose model runs in a subprocess.
 
     Args:
         run: the run, or saved folder, to load.
@@ -80,7 +80,7 @@ class ScoringProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return not self._gone and self._process.poll() is None
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
@@ -110,17 +110,17 @@ class ScoringProcess:
         return np.frombuffer(scores, np.float32).reshape(len(users), history.num_items)
 
     def close(self) -> None:
-        """End the process when what it does now is done."""
+        """End the process once its current request is done."""
         with self._lock:
             _end(self._process)
 
     def __del__(self) -> None:
-        # The last request that asked this model is done; nobody has to wait for its end.
+        # The last request to this model is done; do not block on the end of its process.
         process = getattr(self, "_process", None)
         if process is None or self._from.closed:
             return
         if sys.is_finalizing():
-            _close(process)  # no thread can begin any more, and the process ends with its pipe
+            _close(process)  # no new thread can start now; the process ends with its pipe
         else:
             threading.Thread(target=_end, args=(process,), daemon=True).start()
 
@@ -128,7 +128,7 @@ class ScoringProcess:
 def _close(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with suppress(OSError):  # what it did not take before it ended by itself
+            with suppress(OSError):  # unsent data, if it ended by itself
                 pipe.close()
 
 
@@ -142,8 +142,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """The scoring process: load the run that is named, then score what comes in."""
-    # Whoever ends the service ends its process group too; this one goes when its pipe is closed.
+    """The scoring process: load the run given as argument, then answer requests."""
+    # Signals to the service may reach its whole group; this process ends when its pipe is closed.
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     coming, going = sys.stdin.buffer, sys.stdout.buffer
@@ -151,7 +151,7 @@ def main() -> None:
     try:
         _serve(Path(sys.argv[1]), coming, going)
     except (ScorerGone, BrokenPipeError):
-        # Nobody is left to tell anything; flushing the broken pipe would only complain.
+        # The service is gone; flushing the broken pipe at exit would only print an error.
         os._exit(0)
 
 
@@ -167,13 +167,13 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
         _answer(going, json.dumps({"error": " ".join(str(error).split())}).encode())
         return
     except Exception as error:
-        # A library's word for a broken file; the service says it in its answer, not in a traceback.
+        # A library's error about a broken file: the service reports it in one line, no traceback.
         reason = f"the model in {run} cannot be loaded: {type(error).__name__}"
         _answer(going, json.dumps({"error": reason}).encode())
         return
     space = recommender.scorer.task.space
     torch.set_num_threads(serving_threads())
-    # A full collection looks at every object of torch: a tenth of a second, in some request's time.
+    # A full garbage collection visits every object of torch: 0.1 s in the middle of some request.
     gc.collect()
     gc.freeze()
     _answer(going, json.dumps({"frame": frame_of(recommender)}).encode())
@@ -196,15 +196,15 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
 
 
 def _comes(source: IO[bytes], within_s: float) -> bool:
-    """Whether a request begins; the one before was read to its end, so that no buffer hides it."""
+    """Whether a request arrives; the previous one was read to its end, so none sits in a buffer."""
     return bool(select.select([source], [], [], within_s)[0])
 
 
 def _give_back() -> None:
-    """Return free memory to the machine: 20 ms.
+    """Return free memory to the system; takes 20 ms.
 
-    What passes of all sizes leave between each other is free and still counts as the process's:
-    without this a loaded service grew by a tenth in ten minutes.
+    Passes of all sizes fragment the heap: without this a loaded service grew by a tenth in ten
+    minutes.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # the GNU library has it
     if trim is not None:

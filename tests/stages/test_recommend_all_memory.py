@@ -18,7 +18,7 @@ import resource, sys
 from pathlib import Path
 from cllm4rec.recommender.shards import ShardFolder
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.stages.batch import audience_of, score_shard
+from cllm4rec.stages.recommend_all import audience_of, score_shard
 
 run, histories, out, k = *map(Path, sys.argv[1:4]), int(sys.argv[4])
 peak_mb = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -17,8 +17,9 @@ import pytest
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
-from cllm4rec.service import apart as apart_module
-from cllm4rec.service.apart import (
+from cllm4rec.service import subprocess_scorer
+from cllm4rec.service.served import ModelHolder
+from cllm4rec.service.subprocess_scorer import (
     ScorerGone,
     ScoringProcess,
     _give_back,
@@ -26,7 +27,6 @@ from cllm4rec.service.apart import (
     _serve,
     _write,
 )
-from cllm4rec.service.served import ModelHolder
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,9 @@ def test_memory_is_given_back_when_idle_and_when_long_at_work(
     run, holder, monkeypatch, idle_s, busy_s
 ):
     given = threading.Semaphore(0)
-    monkeypatch.setattr(apart_module, "_give_back", given.release)
-    monkeypatch.setattr(apart_module, "_IDLE_S", idle_s)
-    monkeypatch.setattr(apart_module, "_BUSY_S", busy_s)
+    monkeypatch.setattr(subprocess_scorer, "_give_back", given.release)
+    monkeypatch.setattr(subprocess_scorer, "_IDLE_S", idle_s)
+    monkeypatch.setattr(subprocess_scorer, "_BUSY_S", busy_s)
     monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr("torch.set_num_threads", lambda _: None)
     with served_here(run) as (to, answers):
@@ -134,16 +134,16 @@ def test_a_model_that_cannot_be_loaded_is_named(run, tmp_path):
     with pytest.raises(InputError, match="cannot be loaded"):
         ModelHolder(broken).load()
     with pytest.raises(InputError, match="cannot be loaded"):
-        ModelHolder(broken, apart=True).load()
+        ModelHolder(broken, subprocess=True).load()
     with pytest.raises(InputError, match="cannot be loaded: SafetensorError"):
         ScoringProcess(broken)
     (broken / "model" / "model.json").unlink()
     with pytest.raises(InputError, match="no trained model"):
-        ModelHolder(broken, apart=True).load()
+        ModelHolder(broken, subprocess=True).load()
 
 
 def test_a_process_that_ends_while_it_warms_up_leaves_the_old_model(run, monkeypatch):
-    holder = ModelHolder(run, apart=True)
+    holder = ModelHolder(run, subprocess=True)
     before = holder.load()
     warm_up = holder._warm_up
 

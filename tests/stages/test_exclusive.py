@@ -20,7 +20,7 @@ from support.toy_run import toy_config
 HOLD = """
 import sys, time
 from cllm4rec.run import RunDir
-with RunDir(sys.argv[1]).held():
+with RunDir(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(600)
 """
@@ -81,8 +81,8 @@ def test_a_stage_within_a_stage_leaves_the_run_held(tmp_path):
         assert done.returncode == 0 or "another process is at work" in done.stderr
         return done.returncode == 0
 
-    with run.held():
-        with RunDir(tmp_path / "run").held():
+    with run.lock():
+        with RunDir(tmp_path / "run").lock():
             pass
         assert not free()
     assert free()

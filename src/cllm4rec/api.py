@@ -17,7 +17,7 @@ from cllm4rec.errors import InputError, RunError
 from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender.arguments import filters_of, id_list, one_of, path_of
 from cllm4rec.recommender.card import model_card
-from cllm4rec.recommender.explain import reasons
+from cllm4rec.recommender.explain import explain
 from cllm4rec.recommender.incremental import IncrementalHistory
 from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.saved import Recommender
@@ -176,7 +176,7 @@ class CLLM4Rec:
         recommender = self._fitted()
         dataset = recommender.dataset
         number = dataset.users.number(user)
-        found = reasons(
+        found = explain(
             recommender.scorer,
             number,
             dataset.known("recommend").of(number),

@@ -77,4 +77,4 @@ def test_who_leaves_is_not_scored_and_who_stays_is(gated, holder):
         assert sent[0]["status"] == 200
         assert json.loads(sent[1]["body"])["results"]
     assert scorer.users == [0, 2]
-    assert 'dropped_total{reason="client left"} 1.0' in app.state.parts.metrics.page().decode()
+    assert 'dropped_total{reason="client left"} 1.0' in app.state.components.metrics.page().decode()

@@ -133,7 +133,7 @@ def test_a_body_that_does_not_arrive_is_given_up(client, monkeypatch):
     import asyncio
 
     monkeypatch.setattr(limits, "READ_S", 0.05)
-    parts, sent = client.app.state.parts, []
+    parts, sent = client.app.state.components, []
 
     async def receive():
         await asyncio.sleep(30)

@@ -10,7 +10,7 @@ from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.ids import IdMap
 from cllm4rec.ranking import top_k
-from cllm4rec.recommender.explain import reasons
+from cllm4rec.recommender.explain import explain
 from cllm4rec.recommender.saved import Recommender
 
 
@@ -85,7 +85,7 @@ def test_reasons_are_the_measured_ones(client, served):
     result = recommended(client, users=[served.dataset.users.id(user)], k=3, explain=True)[0]
     items = served.catalogue.item_numbers(ids(result))
     history = served.known.of(user)
-    expected = reasons(served.scorer, user, history, np.array(items), len(served.dataset.items))
+    expected = explain(served.scorer, user, history, np.array(items), len(served.dataset.items))
     for item, found in zip(result["items"], expected, strict=True):
         given = [(reason["item_id"], reason["effect"]) for reason in item["reasons"]]
         assert [each for each, _ in given] == [served.catalogue.ids[r.item] for r in found]
@@ -93,7 +93,7 @@ def test_reasons_are_the_measured_ones(client, served):
 
 
 def test_reasons_that_would_take_too_long_are_refused_at_once(client, served, monkeypatch):
-    speed = client.app.state.parts.batcher.speed
+    speed = client.app.state.components.batcher.speed
     monkeypatch.setattr(speed, "seconds", lambda tokens, _largest: 0.0 if tokens < 100 else 99.0)
     body = {"users": served.dataset.users.ids([1]), "explain": True}
     response = client.post("/v1/recommend", json=body)
@@ -196,7 +196,7 @@ def test_feedback_is_on_the_disk_when_it_is_accepted(client, served):
     rows = [{"user_id": "new", "item_id": item}, {"user_id": "é", "item_id": item, "timestamp": 9}]
     response = client.post("/v1/feedback", json={"interactions": rows})
     assert (response.status_code, response.json()) == (202, {"accepted": 2})
-    log = client.app.state.parts.feedback.path.read_text().splitlines()
+    log = client.app.state.components.feedback.path.read_text().splitlines()
     first, second = (json.loads(line) for line in log[-2:])
     assert first["user_id"] == "new"
     assert first["timestamp"] > 1_600_000_000
@@ -204,13 +204,13 @@ def test_feedback_is_on_the_disk_when_it_is_accepted(client, served):
 
 
 def test_feedback_on_an_unknown_item_is_refused_as_a_whole(client, served):
-    size = client.app.state.parts.feedback.path.stat().st_size
+    size = client.app.state.components.feedback.path.stat().st_size
     known = {"user_id": "u", "item_id": served.catalogue.ids[0]}
     rows = [known, {"user_id": "u", "item_id": "??"}]
     assert client.post("/v1/feedback", json={"interactions": rows}).status_code == 422
     assert client.post("/v1/feedback", json={"interactions": []}).status_code == 422
     assert client.post("/v1/feedback", json={"interactions": [known] * 1001}).status_code == 422
-    assert client.app.state.parts.feedback.path.stat().st_size == size
+    assert client.app.state.components.feedback.path.stat().st_size == size
 
 
 def test_metrics_name_routes_and_never_ids(client, served):

@@ -84,5 +84,5 @@ def _in_one_line(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"setting {key} is missing"
     given = repr(error["input"])
-    shown = given if len(given) <= 80 else given[:79] + "…"
-    return f"setting {key} = {shown}: {message} (docs/configuration.md lists all)"
+    short = given if len(given) <= 80 else given[:79] + "…"
+    return f"setting {key} = {short}: {message} (docs/configuration.md lists all)"

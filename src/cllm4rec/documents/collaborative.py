@@ -7,7 +7,7 @@ from cllm4rec import seeds
 from cllm4rec.config import CorpusConfig
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import Document
-from cllm4rec.documents.history import shown
+from cllm4rec.documents.history import truncated
 from cllm4rec.documents.prompts import Prompts, entity
 from cllm4rec.tokens.space import NOBODY, TokenSpace
 
@@ -65,7 +65,7 @@ class CollaborativeCorpus:
             dropout = seeds.generator(self._seed, "collaborative", "user token", epoch, user)
             dropped = dropout.random() < self._user_token_dropout
         token = NOBODY if dropped else self._space.user(user)
-        items = shown(self._interactions.of(user), self._config, rng)
+        items = truncated(self._interactions.of(user), self._config, rng)
         return history_document(token, items, self._space, self._prompts)
 
 

@@ -1,4 +1,4 @@
-"""Which items of a history a document shows, and in which order."""
+"""Truncation of histories: which items a document contains, and in which order."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from cllm4rec.config import CorpusConfig
 
 
-def shown(
+def truncated(
     items: NDArray[np.int32], config: CorpusConfig, rng: np.random.Generator | None
 ) -> NDArray[np.int32]:
-    """At most ``config.max_items`` items of a history.
+    """Truncate a history to at most ``config.max_items`` items.
 
     Args:
         items: the history, oldest first.

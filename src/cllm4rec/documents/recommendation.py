@@ -9,7 +9,7 @@ from cllm4rec import seeds
 from cllm4rec.config import CorpusConfig
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import NO_TOKENS, Document
-from cllm4rec.documents.history import shown
+from cllm4rec.documents.history import truncated
 from cllm4rec.documents.prompts import Prompts, entity
 from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
 
@@ -76,7 +76,7 @@ class RecommendationCorpus:
         is_masked = np.zeros(len(items), bool)
         is_masked[rng.permutation(len(items))[:num_masked]] = True
         order_rng = rng if self._config.order == "random" else None
-        history = shown(items[~is_masked], self._config, order_rng)
+        history = truncated(items[~is_masked], self._config, order_rng)
         document = question_document(
             ANONYMOUS if is_anonymous else self._space.user(user),
             history,

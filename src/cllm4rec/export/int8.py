@@ -18,7 +18,7 @@ from cllm4rec.recommender.scorer import ModelScorer
 QUALITY = ("recall@20", "ndcg@100")
 
 
-class Asked(NamedTuple):
+class HeldOutSample(NamedTuple):
     """Users of a held-out part who decide what eight bits cost."""
 
     part: HeldOut
@@ -59,23 +59,23 @@ def write_int8(scorer: ModelScorer, dataset: Dataset, source: Path, path: Path) 
             use_external_data_format=_beside(source).exists(),
         )
     sizes = {"bytes": _bytes(path), "float32_bytes": _bytes(source)}
-    asked = _asked(dataset, scorer.task.config.seed)
-    if asked is None:
+    sample = _held_out_sample(dataset, scorer.task.config.seed)
+    if sample is None:
         return {**sizes, "part": None, "users": 0, "overlap": None, **dict.fromkeys(QUALITY)}
     sessions = [
         onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
         for file in (source, path)
     ]
-    with progress.task("Comparing with float32", total=2 * len(asked.users), unit="user") as task:
-        whole, eight = (_lists(scorer, session, asked, task) for session in sessions)
-    num_items = asked.known.num_items
+    with progress.task("Comparing with float32", total=2 * len(sample.users), unit="user") as task:
+        whole, eight = (_lists(scorer, session, sample, task) for session in sessions)
+    num_items = sample.known.num_items
     reports = [
-        evaluate(lists, asked.relevant, num_items=num_items).mean for lists in (whole, eight)
+        evaluate(lists, sample.relevant, num_items=num_items).mean for lists in (whole, eight)
     ]
     return {
         **sizes,
-        "part": asked.part,
-        "users": len(asked.users),
+        "part": sample.part,
+        "users": len(sample.users),
         "overlap": overlap(eight.items, whole.items),
         **{name: [report[name] for report in reports] for name in QUALITY},
     }
@@ -90,26 +90,26 @@ def _bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in (path, _beside(path)) if file.exists())
 
 
-def _asked(dataset: Dataset, seed: int) -> Asked | None:
+def _held_out_sample(dataset: Dataset, seed: int) -> HeldOutSample | None:
     parts: tuple[HeldOut, ...] = ("test", "valid")
     for part in parts:
         users = evaluated_users(dataset, part)
         if len(users):
             users = users[sample_of(len(users), seed)]
             known, relevant = dataset.known(part).rows(users), dataset.part(part).rows(users)
-            return Asked(part, users, known, relevant)
+            return HeldOutSample(part, users, known, relevant)
     return None
 
 
-def _lists(scorer: ModelScorer, session: Any, asked: Asked, task: Any) -> RankedItems:
+def _lists(scorer: ModelScorer, session: Any, sample: HeldOutSample, task: Any) -> RankedItems:
     """The best :data:`DEPTH` by the session's vectors, users numbered by their place."""
     tables = scorer.model.embedding.items.all(), scorer.model.head.bias
     items, bias = (table.detach().cpu().numpy() for table in tables)
-    ranked = RankedItems.empty(np.arange(len(asked.users), dtype=np.int32), DEPTH)
-    for rows, batch in scorer.batches(asked.users, asked.known):
+    ranked = RankedItems.empty(np.arange(len(sample.users), dtype=np.int32), DEPTH)
+    for rows, batch in scorer.batches(sample.users, sample.known):
         given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}
         (vectors,) = session.run(None, given)
-        best = top_k(vectors @ items.T + bias, asked.known.rows(rows), DEPTH)
+        best = top_k(vectors @ items.T + bias, sample.known.rows(rows), DEPTH)
         ranked.items[rows], ranked.scores[rows] = best
         task.advance(len(rows))
     return ranked

@@ -90,33 +90,33 @@ def write_onnx(scorer: ModelScorer, audience: Audience, path: Path) -> dict[str,
     """
     runtime = _load_runtime()
     histories = audience.histories.rows(np.arange(min(len(audience), DOCUMENTS)))
-    asked = scorer.batches(audience.numbers[:DOCUMENTS], histories)
-    batches = [batch for _, batch in asked]
+    scored = scorer.batches(audience.numbers[:DOCUMENTS], histories)
+    batches = [batch for _, batch in scored]
     reference = in_float32(scorer.model)
     with progress.task("Exporting ONNX"):
         _export(UserVector(reference).eval(), batches[0], path)
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    apart = apart_from_run = largest = 0.0
+    difference = difference_from_run = largest = 0.0
     with torch.inference_mode():
         for batch in batches:
             given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}
             (found,) = session.run(None, given)
             wanted = reference.last_queries(batch).numpy()
-            apart = max(apart, float(np.abs(found - wanted).max()))
+            difference = max(difference, float(np.abs(found - wanted).max()))
             largest = max(largest, float(np.abs(wanted).max()))
             own = scorer.model.last_queries(batch.to(scorer.model.device)).cpu().numpy()
-            apart_from_run = max(apart_from_run, float(np.abs(found - own).max()))
+            difference_from_run = max(difference_from_run, float(np.abs(found - own).max()))
     tolerance = TOLERANCE * largest
-    if not apart <= tolerance:
+    if not difference <= tolerance:
         raise IntegrityError(
-            f"the ONNX model's vectors differ from torch's by {apart:.3g}, more than "
+            f"the ONNX model's vectors differ from torch's by {difference:.3g}, more than "
             f"{tolerance:.3g}; nothing is exported; leave it out with --no-onnx"
         )
     return {
         "documents": len(histories.offsets) - 1,
-        "max_abs_difference": apart,
+        "max_abs_difference": difference,
         "tolerance": tolerance,
-        "max_abs_difference_from_run": apart_from_run,
+        "max_abs_difference_from_run": difference_from_run,
     }
 
 

@@ -183,5 +183,5 @@ def _refuse(
 ) -> None:
     if bad.any():
         user_id = repr(users.id(int(user[int(np.argmax(bad))])))
-        shown = user_id if len(user_id) <= 80 else user_id[:79] + "…"
-        raise InputError(f"{path}: user {shown}: {what}")
+        short = user_id if len(user_id) <= 80 else user_id[:79] + "…"
+        raise InputError(f"{path}: user {short}: {what}")

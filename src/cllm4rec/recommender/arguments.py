@@ -81,5 +81,5 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 40 else shown[:39] + "…"
+    short = repr(value)
+    return short if len(short) <= 40 else short[:39] + "…"

@@ -175,5 +175,5 @@ def _names(values: Sequence[str]) -> Iterator[str]:
 
 
 def _short(name: str) -> str:
-    shown = ascii(name)
-    return shown if len(shown) <= 80 else shown[:79] + "…"
+    short = ascii(name)
+    return short if len(short) <= 80 else short[:79] + "…"

@@ -1,7 +1,7 @@
-"""Why an item is recommended, measured: how far its score falls when a history item is left out.
+"""Explanations by leave-one-out: how far an item's score falls without one history item.
 
-The scores are the ones that rank, blended with the prior where there is one; nothing is estimated
-and no text is written. One history of n items costs n + 1 documents, scored as one batch.
+The scores are the ranking scores themselves, blended with the linear model where there is one. A
+history of n items costs n + 1 documents, scored as one batch.
 """
 
 from typing import NamedTuple
@@ -14,12 +14,12 @@ from cllm4rec.ranking import Scorer
 
 
 class Reason(NamedTuple):
-    """An item of the history that speaks for a recommended item."""
+    """A history item and how much it raises a recommended item's score."""
 
     item: int
-    """Number of the history's item."""
+    """Number of the history item."""
     effect: float
-    """Score with it less score without it."""
+    """Score with it minus score without it."""
 
 
 def leave_one_out(
@@ -43,15 +43,15 @@ def leave_one_out(
     return Interactions(offsets, items, num_items)
 
 
-def reasons_from(
+def explanations_from(
     scores: NDArray[np.floating], left_out: NDArray[np.int32], top: int = 3
 ) -> list[list[Reason]]:
-    """The strongest reasons of every recommended item.
+    """The history items that most raise each recommended item's score.
 
     Args:
         scores: ``[1 + n, recommended]``, of the rows of :func:`leave_one_out`.
         left_out: the history's items that the rows lack, ``[n]``.
-        top: how many reasons at most.
+        top: most history items per recommended item.
 
     Returns:
         One list per recommended item, strongest first, of positive effects only; of equal ones the
@@ -68,7 +68,7 @@ def reasons_from(
     return found
 
 
-def reasons(
+def explain(
     scorer: Scorer,
     user: int,
     history: NDArray[np.int32],
@@ -78,7 +78,7 @@ def reasons(
     top: int = 3,
     newest: int | None = None,
 ) -> list[list[Reason]]:
-    """Measure what speaks for each of some recommended items.
+    """Explain recommended items by leaving each history item out in turn.
 
     Args:
         scorer: what ranked them.
@@ -86,10 +86,10 @@ def reasons(
         history: item numbers, oldest first.
         items: recommended item numbers.
         num_items: size of the catalogue.
-        top: how many reasons at most, per item.
+        top: most history items per recommended item.
         newest: measure only this many of the newest items; None for all.
     """
     rows = leave_one_out(history, num_items, newest)
     users = np.full(rows.num_users, user, np.int32)
     scores = scorer.score(users, rows)[:, items]
-    return reasons_from(scores, history[len(history) - (rows.num_users - 1) :], top)
+    return explanations_from(scores, history[len(history) - (rows.num_users - 1) :], top)

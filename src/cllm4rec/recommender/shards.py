@@ -103,13 +103,13 @@ class ShardFolder:
         Raises:
             InputError: it was begun with another model, k or cut, or holds something else.
         """
-        asked = self._asked
+        request = self._request
         if not usable(self.path):
-            write_json(self.path / "batch.json", asked)
+            write_json(self.path / "batch.json", request)
             return
         found = read_json(self.path / "batch.json")
         for key, what in _NAMES.items():
-            if not isinstance(found, dict) or found.get(key) != asked[key]:
+            if not isinstance(found, dict) or found.get(key) != request[key]:
                 raise InputError(
                     f"--out {self.path} holds lists {what} ({key} differs in batch.json); "
                     f"choose another folder or remove this one"
@@ -175,7 +175,7 @@ class ShardFolder:
         write_json(
             self.path / "_SUCCESS",
             {
-                **self._asked,
+                **self._request,
                 "rows": sum(record["rows"] for record in records.values()),
                 "files": {
                     self._lists(shard).name: records[shard.name]["sha256"] for shard in self.shards
@@ -185,7 +185,7 @@ class ShardFolder:
         return True
 
     @property
-    def _asked(self) -> dict[str, Any]:
+    def _request(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "model": self.model,

@@ -1,4 +1,4 @@
-"""The application: parts put together, errors in one line, and what surrounds the routes."""
+"""The application: components put together, errors in one line, and what surrounds the routes."""
 
 import asyncio
 import gc
@@ -16,11 +16,11 @@ from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.service.answers import error_body
 from cllm4rec.service.auth import KeyCheck
 from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
+from cllm4rec.service.components import ClientGone, Components
 from cllm4rec.service.feedback import FeedbackLog, FeedbackUnavailable
 from cllm4rec.service.limits import Counted, Limits
 from cllm4rec.service.metrics import ServiceMetrics
 from cllm4rec.service.page import mount_page
-from cllm4rec.service.parts import ClientGone, Parts
 from cllm4rec.service.routes import health, routes
 from cllm4rec.service.served import ModelHolder, NotReady
 from cllm4rec.service.settings import MAX_BODY_BYTES, ServiceSettings
@@ -40,29 +40,32 @@ def create_app(settings: ServiceSettings, holder: ModelHolder | None = None) -> 
     Raises:
         InputError: the feedback folder cannot be written.
     """
-    parts = _parts(settings, holder or ModelHolder(settings.run))
+    components = _components(settings, holder or ModelHolder(settings.run))
     app = FastAPI(
         title="cllm4rec",
         version=version("cllm4rec"),
         description="Recommendations by a collaborative large language model.",
-        lifespan=_lifespan(parts),
+        lifespan=_lifespan(components),
         separate_input_output_schemas=False,
     )
-    app.state.parts = parts
-    app.include_router(routes(parts))
-    app.include_router(health(parts))
+    app.state.components = components
+    app.include_router(routes(components))
+    app.include_router(health(components))
     _handle_errors(app)
     # The last one added is the outermost: counted, then let in, then read.
     app.add_middleware(
-        Limits, metrics=parts.metrics, batcher=parts.batcher, max_body_bytes=MAX_BODY_BYTES
+        Limits,
+        metrics=components.metrics,
+        batcher=components.batcher,
+        max_body_bytes=MAX_BODY_BYTES,
     )
     app.add_middleware(KeyCheck, keys=settings.keys, local_hosts_only=settings.local_hosts_only)
-    app.add_middleware(Counted, metrics=parts.metrics)
-    mount_page(app, parts.holder)
+    app.add_middleware(Counted, metrics=components.metrics)
+    mount_page(app, components.holder)
     return app
 
 
-def _parts(settings: ServiceSettings, holder: ModelHolder) -> Parts:
+def _components(settings: ServiceSettings, holder: ModelHolder) -> Components:
     metrics = ServiceMetrics()
     batcher = MicroBatcher(
         batch_tokens=settings.batch_tokens,
@@ -81,41 +84,41 @@ def _parts(settings: ServiceSettings, holder: ModelHolder) -> Parts:
         lambda: batcher.speed.tokens_per_s(batcher.batch_tokens),
     )
     metrics.watch("ready", "Whether a model is loaded.", lambda: float(holder.ready))
-    return Parts(settings, holder, batcher, feedback, metrics)
+    return Components(settings, holder, batcher, feedback, metrics)
 
 
-def _lifespan(parts: Parts) -> Any:
+def _lifespan(components: Components) -> Any:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(parts.newcomers.read, parts.feedback.path)
-        parts.batcher.start()
-        parts.feedback.start()
+        await asyncio.to_thread(components.newcomers.read, components.feedback.path)
+        components.batcher.start()
+        components.feedback.start()
         loading = None
-        owned = not parts.holder.ready
+        owned = not components.holder.ready
         if owned:
-            loading = asyncio.create_task(asyncio.to_thread(_first_load, parts))
+            loading = asyncio.create_task(asyncio.to_thread(_first_load, components))
         try:
             yield
         finally:
-            parts.draining = True
+            components.draining = True
             if loading is not None:
                 await loading
-            await asyncio.to_thread(parts.batcher.close)
+            await asyncio.to_thread(components.batcher.close)
             if owned:
-                await asyncio.to_thread(parts.holder.close)
-            await asyncio.to_thread(parts.feedback.close)
+                await asyncio.to_thread(components.holder.close)
+            await asyncio.to_thread(components.feedback.close)
             # Frozen objects outlive the interpreter, and duckdb would list its own among them.
             gc.unfreeze()
 
     return lifespan
 
 
-def _first_load(parts: Parts) -> None:
+def _first_load(components: Components) -> None:
     try:
-        served = parts.holder.load()
+        served = components.holder.load()
     except CLLM4RecError as error:
-        parts.failed = error
-        parts.on_failure()
+        components.failed = error
+        components.on_failure()
     else:
         # Nobody is answered yet. Later, full collections need not look at what stays for good.
         gc.collect()
@@ -151,7 +154,7 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ScorerGone)
     async def scorer_gone(request: Request, _error: ScorerGone) -> Response:
-        request.app.state.parts.holder.revive()
+        request.app.state.components.holder.revive()
         return answer(503, "the model is being loaded again", **{"Retry-After": "5"})
 
     @app.exception_handler(FeedbackUnavailable)

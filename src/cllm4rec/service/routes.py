@@ -9,11 +9,11 @@ from starlette.exceptions import HTTPException
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import newest_once
 from cllm4rec.errors import CLLM4RecError, UnknownId
-from cllm4rec.service import asking, schemas
+from cllm4rec.service import answering, schemas
+from cllm4rec.service.answering import off_loop, request_of
 from cllm4rec.service.answers import encoded
-from cllm4rec.service.asking import off_loop, request_of
+from cllm4rec.service.components import Components, answered_or_gone
 from cllm4rec.service.feedback import rows_of
-from cllm4rec.service.parts import Parts, answered_or_gone
 from cllm4rec.service.schemas import BUSY, ERRORS, NOT_FOUND
 from cllm4rec.service.type_ahead import users_with
 
@@ -38,22 +38,22 @@ register_url_convertor("any", _Anything())
 AnyId = Annotated[str, Path(max_length=512)]
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(components: Components) -> APIRouter:
     """Every route of the service's interface, ``/v1``."""
     router = APIRouter(prefix="/v1", responses=ERRORS)
 
     @router.post("/recommend", response_model=schemas.RecommendResponse, responses=BUSY)
     async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
         """The best items for known users, or after bare histories."""
-        served = parts.holder.current
-        question = request_of(body, served, parts.newcomers)
-        until_s = asking.deadline(parts.settings.deadline_s)
+        served = components.holder.current
+        query = request_of(body, served, components.newcomers)
+        until_s = answering.deadline(components.settings.deadline_s)
 
         async def answer() -> tuple[Any, Any]:
-            rows = await asking.ranked(question, served, parts.batcher, until_s)
+            rows = await answering.ranked(query, served, components.batcher, until_s)
             if not body.explain:
                 return rows, None
-            return rows, await asking.explained(question, rows, served, parts.batcher, until_s)
+            return rows, await answering.explained(query, rows, served, components.batcher, until_s)
 
         rows, reasons = await answered_or_gone(answer(), request)
         return await _lists(body, rows, reasons, served, served.version)
@@ -61,17 +61,17 @@ def routes(parts: Parts) -> APIRouter:
     @router.post("/compare", response_model=schemas.RecommendResponse)
     async def compare(body: schemas.RecommendRequest) -> Response:
         """The same question answered by EASE, the baseline to beat; fitted at the first call."""
-        served = parts.holder.current
-        question = request_of(body, served, parts.newcomers)
-        if len(question.users) != 1:
+        served = components.holder.current
+        query = request_of(body, served, components.newcomers)
+        if len(query.users) != 1:
             raise HTTPException(422, "compare takes one user or one history at a time")
-        rows, reasons = await off_loop(asking.compared, question, served, body.explain)
+        rows, reasons = await off_loop(answering.compared, query, served, body.explain)
         return await _lists(body, rows, reasons, served, f"ease-{served.version}")
 
     @router.get("/similar", response_model=schemas.SimilarResponse, responses=NOT_FOUND)
     def similar(query: Annotated[schemas.SimilarQuery, Query()]) -> dict[str, Any]:
         """Items whose embeddings point the same way."""
-        served = parts.holder.current
+        served = components.holder.current
         items, scores = served.similar.to(_found(served.catalogue.items, query.item_id), query.k)
         return {
             "model": {"version": served.version},
@@ -85,14 +85,14 @@ def routes(parts: Parts) -> APIRouter:
     @router.get("/items", response_model=schemas.ItemsResponse)
     def items(query: Annotated[schemas.ItemsQuery, Query()]) -> dict[str, Any]:
         """Items whose titles hold every word of the query; best known first."""
-        served = parts.holder.current
+        served = components.holder.current
         found = served.type_ahead.search(query.query, query.limit)
         return {"items": [served.catalogue.named(item) for item in found]}
 
     @router.get("/items/{item_id:any}", response_model=schemas.ItemResponse, responses=NOT_FOUND)
     def item(item_id: AnyId) -> dict[str, Any]:
         """All that is known of one item."""
-        served = parts.holder.current
+        served = components.holder.current
         number = _found(served.catalogue.items, item_id)
         return {
             **served.catalogue.named(number),
@@ -104,7 +104,7 @@ def routes(parts: Parts) -> APIRouter:
     @router.get("/users", response_model=schemas.UsersResponse)
     def users(query: Annotated[schemas.UsersQuery, Query()]) -> dict[str, Any]:
         """Known user ids that begin with the query."""
-        users = parts.holder.current.dataset.users
+        users = components.holder.current.dataset.users
         return {"users": users_with(users, query.query, query.limit)}
 
     @router.get(
@@ -114,9 +114,9 @@ def routes(parts: Parts) -> APIRouter:
     )
     def history(user_id: AnyId) -> dict[str, Any]:
         """What a user has had, oldest first: by the data, or by feedback alone."""
-        served = parts.holder.current
+        served = components.holder.current
         users, catalogue = served.dataset.users, served.catalogue
-        given = parts.newcomers.histories([user_id], users, catalogue.items).get(user_id)
+        given = components.newcomers.histories([user_id], users, catalogue.items).get(user_id)
         if given is not None:
             numbers = newest_once(catalogue.item_numbers(given))
         else:
@@ -126,12 +126,12 @@ def routes(parts: Parts) -> APIRouter:
     @router.post("/feedback", status_code=202, response_model=schemas.AcceptedResponse)
     async def feedback(body: schemas.FeedbackRequest) -> dict[str, int]:
         """Keep interactions for the next training; answered when they are on the disk."""
-        catalogue = parts.holder.current.catalogue
+        catalogue = components.holder.current.catalogue
         catalogue.item_numbers([interaction.item_id for interaction in body.interactions])
         rows = rows_of(body.interactions)
-        await parts.feedback.append(rows)
-        parts.newcomers.add(rows)
-        parts.metrics.feedback.inc(len(body.interactions))
+        await components.feedback.append(rows)
+        components.newcomers.add(rows)
+        components.metrics.feedback.inc(len(body.interactions))
         return {"accepted": len(body.interactions)}
 
     @router.post(
@@ -141,9 +141,9 @@ def routes(parts: Parts) -> APIRouter:
     )
     async def reload() -> dict[str, Any]:
         """Load the run's model anew; requests in flight finish on the old one."""
-        before = parts.holder.current.version
+        before = components.holder.current.version
         try:
-            served = await off_loop(parts.holder.load)
+            served = await off_loop(components.holder.load)
         except CLLM4RecError as error:
             raise HTTPException(409, f"{error}; model {before} goes on") from None
         return {"model": {"version": served.version}}
@@ -151,7 +151,7 @@ def routes(parts: Parts) -> APIRouter:
     return router
 
 
-def health(parts: Parts) -> APIRouter:
+def health(components: Components) -> APIRouter:
     """Whether the process lives, whether it can answer, and what it has done so far."""
     router = APIRouter()
 
@@ -163,17 +163,17 @@ def health(parts: Parts) -> APIRouter:
     @router.get("/readyz", response_model=schemas.StatusResponse, responses={503: ERRORS[503]})
     async def readyz() -> dict[str, str]:
         """A model is loaded and requests are taken."""
-        if parts.draining:
+        if components.draining:
             raise HTTPException(503, "shutting down")
-        if not parts.holder.ready:
-            parts.holder.revive()  # whoever asks here may send no requests until it is ready
+        if not components.holder.ready:
+            components.holder.revive()  # whoever asks here may send no requests until it is ready
             raise HTTPException(503, "the model is still being loaded")
         return {"status": "ready"}
 
     @router.get("/metrics", responses={401: ERRORS[401]}, response_class=Response)
     def metrics() -> Response:
         """Counters in Prometheus's text format."""
-        return Response(parts.metrics.page(), media_type="text/plain; version=0.0.4")
+        return Response(components.metrics.page(), media_type="text/plain; version=0.0.4")
 
     return router
 
@@ -182,7 +182,7 @@ async def _lists(
     body: schemas.RecommendRequest, rows: Any, reasons: Any, served: Any, version: str
 ) -> Response:
     def written() -> bytes:
-        results = asking.results(body, rows, reasons, served)
+        results = answering.results(body, rows, reasons, served)
         return encoded({"model": {"version": version}, "results": results})
 
     large = sum(len(items) for items, _ in rows) > LARGE

@@ -13,7 +13,7 @@ import uvicorn
 from cllm4rec import progress
 from cllm4rec.errors import InputError
 from cllm4rec.service.app import create_app
-from cllm4rec.service.parts import Parts
+from cllm4rec.service.components import Components
 from cllm4rec.service.served import ModelHolder, model_version
 from cllm4rec.service.settings import ServiceSettings, is_loopback, refuse_open_door
 
@@ -54,10 +54,10 @@ def serve(settings: ServiceSettings) -> int:
     # While uvicorn runs it handles these; before and after, nobody else would.
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    parts: Parts = app.state.parts
-    _Server(config, parts).run(sockets=[listening])
-    if parts.failed is not None:
-        raise parts.failed
+    components: Components = app.state.components
+    _Server(config, components).run(sockets=[listening])
+    if components.failed is not None:
+        raise components.failed
     progress.note("stopped; everything that was accepted is answered and on the disk")
     return port
 
@@ -65,23 +65,23 @@ def serve(settings: ServiceSettings) -> int:
 class _Server(uvicorn.Server):
     """Tells the readiness route when the end begins, and reloads on SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+    def __init__(self, config: uvicorn.Config, components: Components) -> None:
         super().__init__(config)
-        self._parts = parts
-        parts.on_failure = self._give_up
+        self._components = components
+        components.on_failure = self._give_up
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        self._parts.draining = True
+        self._components.draining = True
         super().handle_exit(sig, frame)
         # What uvicorn keeps here it raises again at the end; the end is then no death by signal.
         self._captured_signals.clear()
 
     def _reload(self) -> None:
-        reload = self._parts.holder.reload_or_say
+        reload = self._components.holder.reload_or_say
         threading.Thread(target=reload, name="reload", daemon=True).start()
 
     def _give_up(self) -> None:

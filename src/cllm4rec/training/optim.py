@@ -29,11 +29,11 @@ def adam(
     tables = [p for name, p in parameters.items() if name.startswith("embedding.")]
     backbone = [p for name, p in parameters.items() if name.startswith("backbone.")]
     others = {id(p) for p in [*tables, *backbone]}
-    maps = [p for p in parameters.values() if id(p) not in others]
+    dense = [p for p in parameters.values() if id(p) not in others]
     backbone_scale = head_scale if backbone_scale is None else backbone_scale
     groups = [
         {"params": tables, "peak": learning_rate, "weight_decay": 0.0},
-        {"params": maps, "peak": learning_rate * head_scale, "weight_decay": weight_decay},
+        {"params": dense, "peak": learning_rate * head_scale, "weight_decay": weight_decay},
         {"params": backbone, "peak": learning_rate * backbone_scale, "weight_decay": weight_decay},
     ]
     # One pass over each table and its moments instead of ten, and no temporary copies of it.

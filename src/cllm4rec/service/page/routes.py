@@ -10,13 +10,13 @@ from starlette.exceptions import HTTPException
 
 from cllm4rec.errors import CLLM4RecError, IntegrityError
 from cllm4rec.run import RunDir
-from cllm4rec.service import asking
-from cllm4rec.service.asking import request_of
+from cllm4rec.service import answering
+from cllm4rec.service.answering import request_of
 from cllm4rec.service.batching import DeadlinePassed, Overloaded
+from cllm4rec.service.components import Components
 from cllm4rec.service.page.catalogue_map import CatalogueMap
 from cllm4rec.service.page.results import Results
 from cllm4rec.service.page.static_files import StaticFiles
-from cllm4rec.service.parts import Parts
 from cllm4rec.service.schemas import RecommendRequest
 from cllm4rec.service.served import ModelHolder, NotReady, Served
 
@@ -43,13 +43,13 @@ def mount_page(app: FastAPI, served: ModelHolder) -> None:
     """Add the web page to a service.
 
     Args:
-        app: the service, with its parts in ``app.state.parts``.
+        app: the service, with its components in ``app.state.components``.
         served: the model that answers; its run's results are shown.
     """
-    app.include_router(page_routes(app.state.parts, served))
+    app.include_router(page_routes(app.state.components, served))
 
 
-def page_routes(parts: Parts, holder: ModelHolder) -> APIRouter:
+def page_routes(components: Components, holder: ModelHolder) -> APIRouter:
     """``/``, ``/results``, ``/page/map.json`` and the static files."""
     router = APIRouter(include_in_schema=False)
     static = StaticFiles.read()
@@ -88,7 +88,7 @@ def page_routes(parts: Parts, holder: ModelHolder) -> APIRouter:
             current = holder.current
         except NotReady:
             return loading()
-        listed, problem = await _listed(user[:512], parts, current) if user else ([], "")
+        listed, problem = await _listed(user[:512], components, current) if user else ([], "")
         return page(
             "lists.html",
             user=user[:512],
@@ -144,19 +144,21 @@ def _starts(served: Served) -> list[dict[str, Any]]:
     return [served.catalogue.named(item) for item in titled[:STARTS]]
 
 
-async def _listed(user: str, parts: Parts, served: Served) -> tuple[list[dict[str, Any]], str]:
+async def _listed(
+    user: str, components: Components, served: Served
+) -> tuple[list[dict[str, Any]], str]:
     """A known user's recommendations for the template, or why there are none."""
     try:
         body = RecommendRequest(users=[user], k=LISTED)
-        question = request_of(body, served, parts.newcomers)
-        until_s = asking.deadline(parts.settings.deadline_s)
-        parts.batcher.refuse_if_full()
-        rows = await asking.ranked(question, served, parts.batcher, until_s)
+        query = request_of(body, served, components.newcomers)
+        until_s = answering.deadline(components.settings.deadline_s)
+        components.batcher.refuse_if_full()
+        rows = await answering.ranked(query, served, components.batcher, until_s)
     except CLLM4RecError as error:
         return [], str(error)
     except (DeadlinePassed, Overloaded):
         return [], "the service is busy just now; try again in a moment"
-    found = asking.results(body, rows, None, served)[0]["items"]
+    found = answering.results(body, rows, None, served)[0]["items"]
     numbers = rows[0][0].tolist()
     for item, number in zip(found, numbers, strict=True):
         item["title"] = item["title"] or item["item_id"]

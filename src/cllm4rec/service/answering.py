@@ -1,4 +1,4 @@
-"""From a checked request to lists: numbers in, one queue, lists with titles out."""
+"""From a validated request to lists: resolve ids, score through the queue, add titles."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import Scorer
 from cllm4rec.recommender.catalogue import Filters
-from cllm4rec.recommender.explain import leave_one_out, reasons_from
+from cllm4rec.recommender.explain import explanations_from, leave_one_out
 from cllm4rec.recommender.requests import ListRequest
 from cllm4rec.service.batching import MicroBatcher
 from cllm4rec.service.newcomers import Newcomers
@@ -22,12 +22,12 @@ from cllm4rec.service.settings import MAX_EXPLAINED
 
 Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 """One list: items and scores, best first."""
-Reasons = list[list[list[dict[str, Any]]]]
-"""Of every item of every list, as they cross the wire."""
+Explanations = list[list[list[dict[str, Any]]]]
+"""JSON explanations, per list, per item."""
 
 
 def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> ListRequest:
-    """Look up what a request names; users known from feedback alone are asked for by that.
+    """Resolve the ids of a request; users known only from feedback are scored by that history.
 
     Raises:
         UnknownId: a user or an item that the run does not know.
@@ -47,42 +47,42 @@ def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> 
 
 
 def lists(request: ListRequest, scores: NDArray[np.float32], rows: slice) -> list[Row]:
-    """The best items of some rows, without places that stayed empty."""
+    """The best items of some rows, without empty places."""
     items, best = request.best(scores, rows)
     return [(row[row >= 0], of[row >= 0]) for row, of in zip(items, best, strict=True)]
 
 
 async def ranked(
-    question: ListRequest, served: Served, batcher: MicroBatcher, deadline_s: float
+    query: ListRequest, served: Served, batcher: MicroBatcher, deadline_s: float
 ) -> list[Row]:
     """Lists by the model, scored together with other requests."""
     kept = await batcher.score(
         served.scorer,
-        question.users,
-        question.histories,
-        served.tokens(question.histories.counts()),
-        partial(lists, question),
+        query.users,
+        query.histories,
+        served.tokens(query.histories.counts()),
+        partial(lists, query),
         deadline_s=deadline_s,
     )
     return [row for block in kept for row in block]
 
 
 async def explained(
-    question: ListRequest, rows: list[Row], served: Served, batcher: MicroBatcher, deadline_s: float
-) -> Reasons:
-    """Measured reasons of every listed item, list by list.
+    query: ListRequest, rows: list[Row], served: Served, batcher: MicroBatcher, deadline_s: float
+) -> Explanations:
+    """Explanations of every listed item, measured by leaving one item out.
 
     Raises:
-        InputError: measuring them would take longer than there is time.
+        InputError: measuring them would take longer than the deadline allows.
     """
-    tried = np.minimum(question.histories.counts(), MAX_EXPLAINED)
-    tokens = int(((tried + 1) * served.tokens(question.histories.counts())).sum())
+    tried = np.minimum(query.histories.counts(), MAX_EXPLAINED)
+    tokens = int(((tried + 1) * served.tokens(query.histories.counts())).sum())
     seconds = batcher.speed.seconds(tokens, batcher.batch_tokens)
     if time.monotonic() + seconds > deadline_s:
         raise InputError(f"explaining this would take {seconds:.0f} s; ask for fewer at a time")
     found = []
     for place, (items, _) in enumerate(rows):
-        users, without = _left_out(question, place)
+        users, without = _left_out(query, place)
 
         def keep(scores: NDArray[np.float32], _rows: slice, items: Any = items) -> Any:
             return scores[:, items]
@@ -95,37 +95,37 @@ async def explained(
             keep,
             deadline_s=deadline_s,
         )
-        found.append(await off_loop(_named, np.concatenate(kept), question, place, served))
+        found.append(await off_loop(_named, np.concatenate(kept), query, place, served))
     return found
 
 
 def compared(
-    question: ListRequest, served: Served, explain: bool
-) -> tuple[list[Row], Reasons | None]:
-    """Lists, and reasons, by the EASE baseline; takes seconds the first time.
+    query: ListRequest, served: Served, explain: bool
+) -> tuple[list[Row], Explanations | None]:
+    """Lists and explanations by the EASE baseline; the first call fits it, which takes seconds.
 
     Raises:
         InputError: the catalogue is too large for EASE.
     """
     scorer: Scorer = served.ease()
-    scores = scorer.score(question.users, question.histories)
-    rows = lists(question, scores, slice(0, len(question)))
+    scores = scorer.score(query.users, query.histories)
+    rows = lists(query, scores, slice(0, len(query)))
     if not explain:
         return rows, None
     found = []
     for place, (items, _) in enumerate(rows):
-        scores = scorer.score(*_left_out(question, place))[:, items]
-        found.append(_named(scores, question, place, served))
+        scores = scorer.score(*_left_out(query, place))[:, items]
+        found.append(_named(scores, query, place, served))
     return rows, found
 
 
 def results(
     request: RecommendRequest,
     rows: list[Row],
-    reasons: Reasons | None,
+    reasons: Explanations | None,
     served: Served,
 ) -> list[dict[str, Any]]:
-    """Lists as they cross the wire."""
+    """Lists as JSON."""
     catalogue = served.catalogue
     found = []
     for place, (items, scores) in enumerate(rows):
@@ -148,27 +148,27 @@ def results(
 
 
 def deadline(seconds: float) -> float:
-    """The moment ``seconds`` from now, by the clock that the batcher goes by."""
+    """The moment ``seconds`` from now, by the batcher's clock."""
     return time.monotonic() + seconds
 
 
 async def off_loop(function: Any, *arguments: Any) -> Any:
-    """Do what takes long in another thread, so that other requests go on."""
+    """Run a slow function in another thread, so that the event loop stays free."""
     return await asyncio.to_thread(function, *arguments)
 
 
-def _left_out(question: ListRequest, place: int) -> tuple[NDArray[np.int32], Interactions]:
-    """Users and histories that measure the reasons of one list."""
-    histories = question.histories
+def _left_out(query: ListRequest, place: int) -> tuple[NDArray[np.int32], Interactions]:
+    """Users and histories to score for the explanations of one list."""
+    histories = query.histories
     without = leave_one_out(histories.of(place), histories.num_items, MAX_EXPLAINED)
-    return np.full(without.num_users, question.users[place], np.int32), without
+    return np.full(without.num_users, query.users[place], np.int32), without
 
 
 def _named(
-    scores: NDArray[np.float32], question: ListRequest, place: int, served: Served
+    scores: NDArray[np.float32], query: ListRequest, place: int, served: Served
 ) -> list[list[dict[str, Any]]]:
-    """Reasons as they cross the wire, of every item of one list."""
-    catalogue, history = served.catalogue, question.histories.of(place)
+    """Explanations of every item of one list, as JSON."""
+    catalogue, history = served.catalogue, query.histories.of(place)
     return [
         [
             {
@@ -178,5 +178,5 @@ def _named(
             }
             for reason in each
         ]
-        for each in reasons_from(scores, history[len(history) - (len(scores) - 1) :])
+        for each in explanations_from(scores, history[len(history) - (len(scores) - 1) :])
     ]

@@ -1,4 +1,4 @@
-"""What the routes of one service share."""
+"""State shared by the routes of one service."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,18 +19,18 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(eq=False)
-class Parts:
-    """The parts of one service.
+class Components:
+    """The components of one service; the routes find them in ``app.state``.
 
     Attributes:
-        settings: how it runs.
+        settings: of the service.
         holder: the model that answers.
-        batcher: where requests meet.
-        feedback: the log of what happened.
-        metrics: the counters.
-        newcomers: whom feedback alone knows.
+        batcher: groups waiting requests into forward passes.
+        feedback: the feedback log on disk.
+        metrics: Prometheus counters and gauges.
+        newcomers: users known from feedback only.
         draining: whether it is shutting down.
-        failed: why there will be no model; None while there may be.
+        failed: the error of the first load; None unless it failed.
         on_failure: called when the first load failed.
     """
 
@@ -46,24 +46,24 @@ class Parts:
 
 
 class ClientGone(Exception):
-    """Nobody waits for the answer any more."""
+    """The client closed the connection before the answer."""
 
 
 async def answered_or_gone(answer: Awaitable[Answer], request: Request) -> Answer:
-    """Await an answer as long as the client waits for it too.
+    """Await an answer; cancel it if the client disconnects.
 
     Raises:
-        ClientGone: the client left; the answer is cancelled.
+        ClientGone: the client disconnected.
     """
-    asking = asyncio.current_task()
-    assert asking is not None
+    task = asyncio.current_task()
+    assert task is not None
     has_left = False
 
     async def watch() -> None:
         nonlocal has_left
         await _left(request)
         has_left = True
-        asking.cancel()
+        task.cancel()
 
     watching = asyncio.ensure_future(watch())
     try:
@@ -71,7 +71,7 @@ async def answered_or_gone(answer: Awaitable[Answer], request: Request) -> Answe
     except asyncio.CancelledError:
         if not has_left:
             raise
-        asking.uncancel()
+        task.uncancel()
         raise ClientGone from None
     finally:
         watching.cancel()

@@ -1,4 +1,4 @@
-"""The causal language model underneath: its first layers and its final norm."""
+"""The backbone: the first layers of a pretrained causal language model and its final norm."""
 
 import copy
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ from cllm4rec.models.families import check, text_config, truncate
 from cllm4rec.models.library_cache import LibraryCache
 
 _TEXT_MODEL = {r"^(model\.language_model|language_model\.model|language_model)\.": ""}
-"""Names of a text model's weights inside a multimodal model's file, and what they are alone."""
+"""Prefixes of the text model's weights in a multimodal checkpoint, mapped to a text model's own."""
 
 
 class Backbone(nn.Module):
     """First ``depth`` layers of a Hugging Face causal LM and its final norm.
 
-    Always in evaluation mode: no dropout, so that a step is a pure function of its batch. Inputs
-    are padded on the right; causal attention lets no real position see the padding, so no
-    attention mask is needed.
+    Always in evaluation mode: without dropout a step is a pure function of its batch. Inputs are
+    padded on the right; under causal attention no real position sees the padding, so no attention
+    mask is needed.
     """
 
     def __init__(self, model: nn.Module, *, trained: bool, autocast: bool) -> None:
@@ -48,15 +48,15 @@ class Backbone(nn.Module):
 
     @property
     def positions(self) -> int | None:
-        """Longest document, in tokens, where positions are a table; None where rotations."""
-        # The word embeddings' place is held by a table of one row; OPT's table begins with a few
-        # rows that no position takes.
+        """Longest document in tokens with learned positions; None with rotary ones."""
+        # A table of one row replaces the word embeddings; OPT's table begins with a few unused
+        # rows.
         tables: list[Any] = [m for m in self.model.modules() if isinstance(m, nn.Embedding)]
         lengths = [m.num_embeddings - getattr(m, "offset", 0) for m in tables]
         return min((length for length in lengths if length > 1), default=None)
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Stay in evaluation mode whatever the surrounding model does."""
+        """Stay in evaluation mode, whatever mode the surrounding model is in."""
         return super().train(False)
 
     def forward(
@@ -68,7 +68,7 @@ class Backbone(nn.Module):
 
         Args:
             embedded: padded on the right.
-            lengths: of the documents; what stands beyond them has no meaning. None: no padding.
+            lengths: of the documents; states beyond them are undefined. None: no padding.
         """
         if self.layers is not None and _own_layers_pay(embedded):
             if lengths is None:
@@ -82,9 +82,9 @@ class Backbone(nn.Module):
     def last(
         self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch size"]:
-        """Hidden states at each document's last position, ``lengths - 1``, alone.
+        """Hidden states at each document's last position, ``lengths - 1``.
 
-        The same numbers as of `forward`, without the last layer's work for the other positions.
+        Equal to those of `forward`, but the last layer skips the other positions.
         """
         if self.layers is not None and _own_layers_pay(embedded):
             return self.layers.last(embedded, lengths)
@@ -92,7 +92,7 @@ class Backbone(nn.Module):
         return self.forward(embedded, lengths)[rows, lengths - 1]
 
     def new_cache(self) -> KVCache | LibraryCache:
-        """The KV cache of a document of which nothing has been read yet."""
+        """An empty KV cache."""
         if self.layers is not None and next(self.model.parameters()).device.type == "cpu":
             return self.layers.new_cache()
         return LibraryCache(self.model.config)
@@ -100,14 +100,14 @@ class Backbone(nn.Module):
     def extend(
         self, embedded: Float[Tensor, "new size"], cache: KVCache | LibraryCache
     ) -> Float[Tensor, " size"]:
-        """Append tokens to a document: the hidden state at its new end, float32.
+        """Append tokens to a document; return the hidden state at its new end, float32.
 
         Args:
-            embedded: the tokens that follow those in the cache, at least one.
-            cache: of `new_cache`; grows by the new tokens.
+            embedded: at least one token, following those in the cache.
+            cache: from `new_cache`; extended in place.
 
         Raises:
-            InputError: a family that the library has no KV cache for.
+            InputError: the library has no KV cache for this family.
         """
         if isinstance(cache, KVCache):
             assert self.layers is not None, "the cache is of other layers"
@@ -120,7 +120,7 @@ class Backbone(nn.Module):
 
 
 def _own_layers_pay(embedded: Tensor) -> bool:
-    """Whether our own layers are the faster ones: a GPU has attention kernels of its own."""
+    """Whether our own layers are faster: on a CPU, for short documents."""
     return embedded.device.type == "cpu" and embedded.shape[1] <= LONGEST
 
 
@@ -133,16 +133,16 @@ def load_backbone(
         folder: ``config.json`` and safetensors weights.
         config: depth, mode, weights and compute dtype.
         seed: of the random weights (control row) and of the adapters.
-        device: that it is meant for, which decides the compute dtype.
+        device: target device; decides the compute dtype.
 
     Returns:
-        The backbone and the frozen word vectors as its first layer takes them (Gemma's are scaled),
-        float32, ``[words, size]``; both on the processor still, where random weights are the same
-        for every device.
+        The backbone, and the frozen word vectors as its first layer takes them (Gemma's are
+        scaled), float32, ``[words, size]``. Both are still on the CPU, so that random weights are
+        the same for every device.
 
     Raises:
-        ConfigError: more layers asked for than there are.
-        InputError: the folder's weights do not fill the model, or its family is not suited.
+        ConfigError: the model has fewer layers than ``config.depth``.
+        InputError: weights are missing, or the family is not supported.
     """
     whole = AutoConfig.from_pretrained(folder)
     hf_config = text_config(whole)
@@ -169,7 +169,7 @@ def load_backbone(
 
 
 def frozen_copy(backbone: Backbone) -> Backbone:
-    """The same backbone where it is frozen, a frozen copy of it where it is trained."""
+    """The backbone itself if it is frozen, otherwise a frozen copy."""
     if not backbone.trained:
         return backbone
     model = copy.deepcopy(backbone.model).requires_grad_(False)
@@ -178,7 +178,7 @@ def frozen_copy(backbone: Backbone) -> Backbone:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No progress bars and no reports of layers that are left in the file on purpose."""
+    """Silence progress bars and warnings about layers that are deliberately not loaded."""
     logging: Any = transformers_logging  # some of its functions have no types
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -192,7 +192,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def _word_vectors(model: Any) -> Tensor:
-    """Every word's vector through the embedding itself: Gemma's multiplies, and only there."""
+    """Word vectors as the embedding module returns them, since Gemma's scales them there."""
     words = model.get_input_embeddings()
     with torch.no_grad():
         vectors: Tensor = words(torch.arange(words.weight.shape[0]))
@@ -200,13 +200,13 @@ def _word_vectors(model: Any) -> Tensor:
 
 
 def _attention(hf_config: Any) -> dict[str, str]:
-    """Torch's attention, but for families that it lacks something for, such as soft capping."""
+    """SDPA, or eager attention for families that need more, such as soft capping."""
     has_sdpa = getattr(MODEL_MAPPING[type(hf_config)], "_supports_sdpa", False)
     return {"attn_implementation": "sdpa" if has_sdpa else "eager"}
 
 
 def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype, *, inside: bool) -> Any:
-    """Args: ``inside``: the weights are part of a multimodal model's."""
+    """``inside``: the checkpoint is a multimodal model's and contains the text model."""
     naming = {"key_mapping": _TEXT_MODEL} if inside else {}
     with quiet_transformers():
         model, report = AutoModel.from_pretrained(
@@ -218,8 +218,7 @@ def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype, *, inside: b
             **_attention(hf_config),
             **naming,
         )
-    # Layers beyond the depth are left in the file on purpose; anything that is not filled would
-    # be random.
+    # Layers beyond the depth are deliberately not loaded; missing weights would stay random.
     wrong = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
     if wrong:
         raise InputError(
@@ -230,7 +229,7 @@ def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype, *, inside: b
 
 
 def _drop_word_embeddings(model: Any, size: int) -> None:
-    """Free the backbone's own copy: words reach it as vectors only."""
+    """Free the backbone's word embeddings: it gets vectors, never token ids."""
     unused = nn.Embedding(1, size, dtype=model.dtype).requires_grad_(False)
     nn.init.zeros_(unused.weight)
     model.set_input_embeddings(unused)

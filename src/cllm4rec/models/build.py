@@ -1,4 +1,4 @@
-"""The method's models from a language model, the settings and initial token vectors."""
+"""Build the models from a language model, the settings and initial token vectors."""
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
 def collaborative_llm(
     lm: LanguageModel, config: Config, users: Tensor, items: Tensor, *, dropout: float = 0.0
 ) -> CollaborativeLLM:
-    """The model of the L-steps, of finetuning and of recommending, on the language model's device.
+    """The model for L-steps, finetuning and recommendation, on the language model's device.
 
     Args:
-        lm: whose backbone is shared, not copied.
-        config: of the head.
+        lm: its backbone is shared, not copied.
+        config: settings of the head.
         users: initial user vectors ``[users, size]``; no rows where the task reads no user token.
         items: initial item vectors ``[items, size]``.
         dropout: see `CollaborativeLLM`.
@@ -44,11 +44,11 @@ def content_llm(
     items: Tensor,
     vocabulary: NDArray[np.integer],
 ) -> ContentLLM:
-    """The model of the C-steps; its backbone is never trained.
+    """The model for C-steps; its backbone is never trained.
 
     Args:
-        lm: whose backbone is shared where it is frozen, copied where it is trained.
-        config: of the head, and whether all words are candidates.
+        lm: its backbone is shared if frozen, copied if trained.
+        config: settings of the head, and whether all words are candidates.
         users: initial z^c of the users, ``[users, size]``.
         items: initial z^c of the items, ``[items, size]``.
         vocabulary: words of the corpus, as token ids.

@@ -13,17 +13,17 @@ PROCESSOR = torch.device("cpu")
 
 
 def device_of(name: str) -> torch.device:
-    """The device of the setting ``device``: ``auto`` is CUDA where there is one.
+    """The device that the setting ``device`` names; ``auto`` prefers CUDA.
 
     Raises:
-        ConfigError: there is no such device here.
+        ConfigError: torch finds no such device.
     """
     if name == AUTO:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         count = 1 if device.type == "cpu" else _count(device)
-    except RuntimeError:  # torch's own message lists devices that nobody has
+    except RuntimeError:  # torch's own message lists every device type it knows
         count = 0
     if not count or (device.index or 0) >= count:
         raise ConfigError(
@@ -60,10 +60,10 @@ def compute_dtype(name: str, device: torch.device = PROCESSOR) -> torch.dtype:
 
 
 def serving_threads() -> int:
-    """Torch threads of a process that answers requests: a core is left to those who ask.
+    """Torch threads of a process that answers requests: all cores but one.
 
-    With a thread on every core each product ends when the last of them gets its turn, and that one
-    waits for whatever else runs.
+    A matrix product ends with its slowest thread. With a thread on every core, that one waits for
+    whatever else runs on the machine.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(torch.get_num_threads(), (cores or 2) - 1))

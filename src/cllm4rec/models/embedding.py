@@ -10,19 +10,20 @@ from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
 
 
 class TokenEmbedding(nn.Module):
-    """Words are shared and frozen; users are one float32 table; items have their encoder.
+    """Frozen word vectors, one float32 user table, and an item encoder.
 
-    Paper section 3.1. A negative token stands for a user without a vector: `ANONYMOUS` becomes the
-    mean of the row's item vectors, zero where there are none; `NOBODY` becomes zero.
+    Paper section 3.1. Negative tokens are placeholder users: `ANONYMOUS` becomes the mean of the
+    row's item vectors (zero without items), `NOBODY` becomes zero.
 
     Args:
         words: the backbone's word embeddings.
-        users: initial user vectors ``[space.num_users, size]``; copied. No rows, no parameter.
+        users: initial user vectors ``[space.num_users, size]``; copied. Without rows there is no
+            user table.
         items: of ``space.num_items`` items.
         space: layout of the token ids.
 
     Raises:
-        ValueError: tables and layout do not go together.
+        ValueError: the tables do not match the layout.
     """
 
     words: Tensor
@@ -55,7 +56,7 @@ class TokenEmbedding(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the tables are."""
+        """Device of the tables."""
         return self.words.device
 
     def forward(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length size"]:

@@ -1,7 +1,7 @@
-"""Families of backbones: which are known to work, and one refusal for those that cannot.
+"""Backbone families: which are tested, and refusals of those that cannot work.
 
-`text_config` looks at a configuration before any weight is read, `check` at the loaded model: an
-earlier state must not depend on a later token, and vectors must do what their tokens do.
+`text_config` checks the configuration before any weight is read. `check` probes the loaded model:
+it must be causal, and must treat word vectors as it treats their tokens.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from cllm4rec.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family whose hidden states, training and incremental inference the tests compare."""
+    """A family whose hidden states, training and incremental inference are tested."""
 
     name: str
     model_types: tuple[str, ...]
     """``model_type`` in ``config.json``."""
     own_layers: str = "no"
-    """Whether `cpu_layers` computes it on a processor, and where it does not."""
+    """Whether `cpu_layers` has layers for it, and their limits."""
     notes: str = ""
 
 
@@ -59,7 +59,7 @@ TESTED = {model_type for family in FAMILIES for model_type in family.model_types
 
 _NOT_SUITED = "set backbone.name to a decoder-only causal language model (docs/backbones.md)"
 _PROBE = 8
-"""Tokens of the probe."""
+"""Tokens in the causality probe."""
 _TOLERANCE = {torch.float32: 1e-4}
 """Largest relative distance of states that should be equal; in half precision 0.02."""
 
@@ -89,25 +89,25 @@ def text_config(config: Any) -> Any:
 
 
 def truncate(config: Any, depth: int) -> None:
-    """Keep the first ``depth`` layers, in the lists of one entry per layer too."""
+    """Keep the first ``depth`` layers, also in lists with one entry per layer."""
     layers = config.num_hidden_layers
     for name, value in list(vars(config).items()):
-        # layer_types, no_rope_layers, …; never a list of tokens that happens to be as long
+        # layer_types, no_rope_layers, …; not a token list of the same length
         if isinstance(value, list | tuple) and "layer" in name and len(value) == layers:
             setattr(config, name, value[:depth])
     config.num_hidden_layers = depth
 
 
 def check(model: Any) -> None:
-    """Ask the loaded model whether it is causal and takes vectors in place of tokens.
+    """Check that the loaded model is causal and accepts vectors in place of tokens.
 
-    A few tokens through the kept layers. A family without a test that passes is noted, not refused.
+    Runs a few tokens through the kept layers. An untested family that passes gets a note.
 
     Args:
-        model: the library's, its word embeddings included.
+        model: the library's, with its word embeddings.
 
     Raises:
-        InputError: it is not suited; names family and reason.
+        InputError: it fails; names family and reason.
     """
     family = model.config.model_type
     words: Any = model.get_input_embeddings()
@@ -118,7 +118,7 @@ def check(model: Any) -> None:
             by_token = _states(model, input_ids=tokens[None])
             by_vector = _states(model, inputs_embeds=words(tokens[None]))
             other = _states(model, inputs_embeds=words(ends_otherwise[None]))
-    except Exception as error:  # whatever a model raises that cannot do it
+    except Exception as error:  # models raise all kinds of errors here
         raise InputError(
             f"backbone family {family!r} cannot read a few tokens, or vectors in their place "
             f"({type(error).__name__}); {_NOT_SUITED}"
@@ -131,10 +131,10 @@ def check(model: Any) -> None:
         )
     if _distance(by_token, by_vector) > tolerance:
         raise InputError(
-            f"backbone family {family!r} reads tokens otherwise than their vectors; {_NOT_SUITED}"
+            f"backbone family {family!r} treats tokens and their vectors differently; {_NOT_SUITED}"
         )
     if family not in TESTED:
-        progress.note(f"backbone family {family!r} is untested: it works by the causality probe")
+        progress.note(f"backbone family {family!r} is untested; it passed the causality probe")
 
 
 def _states(model: Any, **inputs: Tensor) -> Tensor:

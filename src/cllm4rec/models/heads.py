@@ -1,4 +1,4 @@
-"""From hidden states to queries: the heads of items and of words, tied to their vectors."""
+"""Item and word heads: hidden states to queries, scored against tied vectors."""
 
 import torch
 from jaxtyping import Float, Int
@@ -8,9 +8,9 @@ from torch import Tensor, nn
 class ItemHead(nn.Module):
     """Scores every item: ``exp(log_scale) · (P h + S m) · z_j + b_j``, z tied to the table.
 
-    ``P`` is the projection of the hidden state (a truncated backbone's hidden states do not live
-    in embedding space) and ``S`` maps the history's mean item embedding ``m``; without both this
-    is the paper's tied head.
+    ``P`` projects the hidden state ``h`` (a truncated backbone's hidden states do not live in
+    embedding space); ``S`` maps the history's mean item embedding ``m``. Without both this is the
+    paper's tied head.
     """
 
     mean: Tensor
@@ -28,7 +28,7 @@ class ItemHead(nn.Module):
             if self.skip is not None:
                 self.skip.weight.copy_(torch.eye(size))
             if self.projection is not None:
-                # With a skip the scores start from the history alone and the backbone is learned
+                # With a skip, scores start from the history mean; the backbone's part is learned
                 # on top.
                 start = torch.zeros(size, size) if self.skip is not None else torch.eye(size)
                 self.projection.weight.copy_(start)
@@ -36,19 +36,19 @@ class ItemHead(nn.Module):
     def standardise(self, hidden: Float[Tensor, "rows size"]) -> None:
         """Take the projection's mean and standard deviation from a sample of hidden states.
 
-        A frozen backbone's hidden states share a mean far larger than what tells them apart, and a
-        few coordinates are outliers: learned on them raw, the projection learns those first. With
-        no projection there is nothing to set.
+        A frozen backbone's hidden states share a mean far larger than their differences, and a few
+        coordinates are outliers: a projection of raw states would learn those first. Without a
+        projection this does nothing.
         """
         if self.projection is not None:
             self.mean.copy_(hidden.mean(dim=0))
-            if len(hidden) > 1:  # one row has no deviation, and NaN would be learned on
+            if len(hidden) > 1:  # the std of one row is NaN
                 self.std.copy_(hidden.std(dim=0).clamp_min(1e-3))
 
     def forward(
         self, hidden: Float[Tensor, "rows size"], history_mean: Float[Tensor, "rows size"]
     ) -> Float[Tensor, "rows size"]:
-        """The vector whose product with an item's is its score, less the bias."""
+        """The query; its product with an item's vector is the item's score without bias."""
         query = hidden
         if self.projection is not None:
             query = self.projection((hidden - self.mean) / self.std)
@@ -58,11 +58,11 @@ class ItemHead(nn.Module):
 
 
 class WordHead(nn.Module):
-    """Query and candidates of the next word, tied to the frozen word embeddings.
+    """Query and candidates for the next word, tied to the frozen word embeddings.
 
-    The candidates may be the corpus's own words instead of all. That changes the softmax's
-    normaliser, not the order of the words in it: mass that a truncated model wastes on words that
-    never occur is not learned away.
+    The candidates may be only the words of the corpus. That changes the softmax's normaliser, not
+    the ranking: the model need not unlearn the mass that a truncated backbone gives to words that
+    never occur.
 
     Args:
         words: all word embeddings.

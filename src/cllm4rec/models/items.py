@@ -1,4 +1,4 @@
-"""Where item vectors come from: the seam between the catalogue and the language model."""
+"""Item encoders: item number to vector."""
 
 from abc import ABC, abstractmethod
 
@@ -9,10 +9,10 @@ from torch.nn import functional
 
 
 class ItemEncoder(nn.Module, ABC):
-    """Item number → vector: read as the item's token and, tied, scored against by the head.
+    """Item number → vector; used as the item's input embedding and, tied, by the item head.
 
-    Another encoder (of texts, say) is a subclass; nothing else in the program knows how a vector
-    is made.
+    To add an encoder (of texts, say), write a subclass; no other code depends on how the vectors
+    are made.
     """
 
     @property
@@ -22,11 +22,11 @@ class ItemEncoder(nn.Module, ABC):
 
     @abstractmethod
     def vectors(self, numbers: Int[Tensor, " n"]) -> Float[Tensor, "n size"]:
-        """Vectors of some items, float32; gradients add up in a fixed order."""
+        """Vectors of some items, float32; gradients must be summed in a fixed order."""
 
     @abstractmethod
     def replace_(self, numbers: Int[Tensor, " n"], vectors: Float[Tensor, "n size"]) -> None:
-        """Let some items begin elsewhere; before training."""
+        """Replace the initial vectors of some items, before training."""
 
     @abstractmethod
     def all(self) -> Float[Tensor, "items size"]:
@@ -51,7 +51,7 @@ class FreeItems(ItemEncoder):
 
     def vectors(self, numbers: Int[Tensor, " n"]) -> Float[Tensor, "n size"]:
         """Rows of the table."""
-        # Not `weight[numbers]`: its gradient adds up by atomics, in the order threads arrive.
+        # Not `weight[numbers]`: its gradient uses atomic adds, whose order varies between runs.
         return functional.embedding(numbers, self.weight)
 
     @torch.no_grad()

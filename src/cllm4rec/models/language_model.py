@@ -1,4 +1,4 @@
-"""A pretrained language model as a command has it: found, verified, loaded and hashed once."""
+"""The pretrained language model of a command: found, verified, loaded and hashed once."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,14 +18,14 @@ from cllm4rec.tokens.tokenizer import WordTokenizer
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """Backbone, word embeddings and tokenizer that belong together.
+    """A backbone with its word embeddings and tokenizer.
 
     Attributes:
-        folder: where the files are.
-        backbone: the kept layers; trained in place where its mode says so.
+        folder: of the files.
+        backbone: the kept layers; trained in place if its mode says so.
         words: word embeddings ``float32 [words, size]``, frozen.
-        tokenizer: of texts.
-        device: where models built on it compute.
+        tokenizer: for texts.
+        device: of the models built on it.
         dtype: compute dtype of products with words and items.
     """
 
@@ -41,9 +41,9 @@ class LanguageModel:
         """Find, verify and load ``config.backbone``; sets torch's threads.
 
         Raises:
-            InputError: the backbone cannot be had or does not fit its tokenizer.
-            ConfigError: there is no such device, or not so many layers.
-            IntegrityError: a file of it has a wrong sha256.
+            InputError: the backbone cannot be found, or does not match its tokenizer.
+            ConfigError: the device does not exist, or the model has too few layers.
+            IntegrityError: a file has a wrong sha256.
         """
         torch.set_num_threads(config.threads or torch.get_num_threads())
         device = device_of(config.device)
@@ -57,7 +57,7 @@ class LanguageModel:
 
     @cached_property
     def sha256(self) -> str:
-        """sha256 over the files: configuration, weights and tokenizer."""
+        """sha256 of configuration, weights and tokenizer."""
         return fingerprint(self.folder)
 
     @property

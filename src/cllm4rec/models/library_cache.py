@@ -1,4 +1,4 @@
-"""Incremental inference through the library's own layers: a KV cache for every family."""
+"""Incremental inference with the library's layers: a KV cache for every family."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from cllm4rec.errors import InputError
 
 
 class LibraryCache:
-    """What the library keeps of one document's tokens; sliding windows keep their own width.
+    """The library's KV cache of one document; sliding-window layers keep only their window.
 
     Args:
-        config: the model's, which says what each layer keeps.
+        config: of the model; tells the cache type of each layer.
     """
 
     def __init__(self, config: Any) -> None:
@@ -22,17 +22,17 @@ class LibraryCache:
         self._cache = DynamicCache(config=config)
 
     def extend(self, model: Any, embedded: Float[Tensor, "new size"]) -> Float[Tensor, " size"]:
-        """Append tokens: the hidden state at the document's new end, float32.
+        """Append tokens; return the hidden state at the document's new end, float32.
 
         Args:
             model: the library's.
-            embedded: the tokens that follow, at least one, in the type of the model's weights.
+            embedded: at least one new token, in the dtype of the model's weights.
 
         Raises:
-            InputError: the model keeps nothing that can be gone on from.
+            InputError: the model does not use the cache.
         """
         output = model(inputs_embeds=embedded[None], past_key_values=self._cache, use_cache=True)
-        if self._length() != self.tokens + len(embedded):  # the model passed it over
+        if self._length() != self.tokens + len(embedded):  # the model ignored the cache
             raise InputError(
                 f"backbone family {model.config.model_type!r} has no KV cache in transformers; "
                 f"use recommend_for_history, which reads the whole history"
@@ -44,5 +44,5 @@ class LibraryCache:
     def _length(self) -> int:
         try:
             return int(self._cache.get_seq_length())
-        except ValueError:  # no layer of it attends
+        except ValueError:  # no attention layer
             return 0

@@ -1,4 +1,4 @@
-"""The method's models: backbone, token embedding and head composed; they return states, no losses.
+"""The models: backbone, token embedding and head; they return states, never losses.
 
 Paper sections 3.2 to 3.4.
 """
@@ -16,7 +16,7 @@ from cllm4rec.tokens.space import TokenSpace
 
 
 class ContentLLM(nn.Module):
-    """Models the words of reviews and features after soft+hard prompts; its vectors are z^c."""
+    """Predicts words of reviews and features after soft+hard prompts; its vectors are z^c."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class ContentLLM(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes, and where its batches have to be."""
+        """Device of the model; its batches must be there."""
         return self.embedding.device
 
     def queries(self, batch: Batch) -> Float[Tensor, "scored size"]:
@@ -46,17 +46,17 @@ class ContentLLM(nn.Module):
 
 
 class CollaborativeLLM(nn.Module):
-    """Models item sequences; its item vectors are z^l, its head is tied to them.
+    """Predicts items in sequences; its item vectors are z^l, and its head is tied to them.
 
-    The L-steps ask it before every item of a document; finetuned and asked at each document's end
-    alone it is the paper's recommendation-oriented LLM (section 3.4).
+    L-steps predict every item of a document. Finetuned, and used at each document's end only, it
+    is the paper's recommendation-oriented LLM (section 3.4).
 
     Args:
         backbone: of the pretrained language model.
         embedding: words, users and items.
         head: maps hidden states to queries.
         skip_decay: weight of an item in the history mean relative to the item after it.
-        dropout: probability, in training, for every number of an item vector read and of a query.
+        dropout: probability during training, for each element of item embeddings and queries.
         dtype: compute dtype of products with the whole catalogue.
     """
 
@@ -80,7 +80,7 @@ class CollaborativeLLM(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes, and where its batches have to be."""
+        """Device of the model; its batches must be there."""
         return self.embedding.device
 
     @property
@@ -89,7 +89,7 @@ class CollaborativeLLM(nn.Module):
         return self.embedding.space
 
     def embedded(self, batch: Batch) -> Float[Tensor, "batch length size"]:
-        """Embeddings of all tokens, in training with dropout on the items'."""
+        """Embeddings of all tokens; during training with dropout on the items."""
         embedded: Tensor = self.embedding(batch.tokens)
         if not self.training or self.dropout == 0:
             return embedded
@@ -97,7 +97,7 @@ class CollaborativeLLM(nn.Module):
         return torch.where(is_item, functional.dropout(embedded, self.dropout), embedded)
 
     def states(self, batch: Batch) -> Float[Tensor, "scored size"]:
-        """Hidden states before every main-text item, as the head gets them."""
+        """Hidden states before every main-text item: the head's input."""
         rows, positions, _ = next_tokens(batch)
         hidden: Tensor = self.backbone(self.embedded(batch), batch.lengths)
         return hidden[rows, positions]
@@ -116,7 +116,7 @@ class CollaborativeLLM(nn.Module):
         return self._dropped(self.head(hidden[rows, positions], mean))
 
     def last_queries(self, batch: Batch) -> Float[Tensor, "batch size"]:
-        """One query at each document's end: all that scoring the catalogue needs."""
+        """One query at each document's end, enough to score the whole catalogue."""
         embedded = self.embedded(batch)
         hidden = self.backbone.last(embedded, batch.lengths)
         mean = recent_mean(embedded, self.space.is_item(batch.tokens), self.skip_decay)
@@ -137,7 +137,7 @@ def running_mean(
 ) -> Float[Tensor, "batch length size"]:
     """Weighted mean of the items' embeddings up to and including each position.
 
-    An item weighs ``decay`` times as much as the item after it. Zero before the first item. The
+    An item has ``decay`` times the weight of the item after it. Zero before the first item. The
     autoregressive counterpart of `recent_mean`: position t predicts t + 1 and may look at ≤ t.
     """
     number = is_item.cumsum(dim=1)
@@ -154,7 +154,7 @@ def recent_mean(
     is_item: Bool[Tensor, "batch length"],
     decay: float = 1.0,
 ) -> Float[Tensor, "batch size"]:
-    """Weighted mean of a row's item embeddings; the newest weighs 1, each older one ``decay`` less.
+    """Weighted mean of a row's item embeddings: weight 1 for the newest, ``decay`` per older item.
 
     Zero for a row without items.
     """
@@ -165,7 +165,7 @@ def recent_mean(
 
 
 def saved_tensors(model: CollaborativeLLM | ContentLLM) -> dict[str, Tensor]:
-    """What training changed, by name: trained parameters and the heads' statistics."""
+    """Trained parameters and the heads' statistics, by name."""
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     return {
         name: tensor.detach().clone()

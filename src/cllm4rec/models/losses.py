@@ -1,6 +1,6 @@
-"""The method's losses, each a sum and a count.
+"""The losses, each as a sum and a count.
 
-Accumulation, padding and data-parallel training so cannot change the objective.
+Gradient accumulation, padding and data parallelism therefore cannot change the objective.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A summed loss and what it was summed over."""
+    """A summed loss and the number of its terms."""
 
     total: Float[Tensor, ""]
     """Nats (or squared distance), summed."""
@@ -31,17 +31,17 @@ def item_likelihood(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Loss:
-    """Multinomial likelihood −Σ log softmax(queries · candidatesᵀ + bias) of the targets.
+    """Multinomial negative log likelihood −Σ log softmax(queries · candidatesᵀ + bias).
 
-    One target per row is the next-token likelihood (paper eqs. 4 and 7); the held-out items of
-    each row's user are the multi-hot target of finetuning (eq. 10).
+    With one target per row it is the next-token likelihood (paper eqs. 4 and 7); with a user's
+    held-out items as targets it is the multi-hot likelihood of finetuning (eq. 10).
 
     Args:
-        queries: hidden states after the head's map, one per scored position or user.
-        candidates: vectors of the words only, or the items only; tied.
-        bias: of the candidates; −inf leaves one out of the softmax.
+        queries: the head's output, one row per scored position or user.
+        candidates: tied vectors, of words only or of items only.
+        bias: of the candidates; −inf removes one from the softmax.
         rows: row of each target, ascending.
-        targets: number of the candidate that each target is.
+        targets: candidate number of each target.
         dtype: compute dtype of the products; softmax and sums are float32.
     """
     function: Any = LinearCrossEntropy
@@ -57,7 +57,7 @@ def next_token_likelihood(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> Loss:
-    """`item_likelihood` of one target per row."""
+    """`item_likelihood` with one target per row."""
     rows = torch.arange(len(targets), device=targets.device)
     return item_likelihood(queries, candidates, bias, rows, targets, dtype=dtype)
 
@@ -65,7 +65,7 @@ def next_token_likelihood(
 def mutual_regularisation(
     own: Float[Tensor, "occurrences size"], other: Float[Tensor, "occurrences size"]
 ) -> Loss:
-    """½‖z^l − z^c‖² over entity-token occurrences, the other side fixed (eqs. 5 and 8)."""
+    """½‖z^l − z^c‖² over entity-token occurrences; no gradient to ``other`` (eqs. 5 and 8)."""
     difference = own - other.detach()
     return Loss(0.5 * difference.square().sum(), own.shape[0])
 
@@ -73,12 +73,12 @@ def mutual_regularisation(
 class LinearCrossEntropy(torch.autograd.Function):
     """Σ over targets of the cross entropy of ``queries @ candidates.T + bias``, in blocks of rows.
 
-    The gradient is computed on the way forward, so that no more than one block of logits is ever
-    held. Products are in ``dtype``, softmax and sums in float32.
+    The forward pass also computes the gradient, so only one block of logits is in memory at a
+    time. Products are in ``dtype``, softmax and sums in float32.
     """
 
     BLOCK_LOGITS = 4_000_000
-    """Logits of one block: 16 MB in float32, which stays near the processor's last-level cache."""
+    """Logits of one block: 16 MB in float32, close to the size of a CPU's last-level cache."""
 
     @staticmethod
     def forward(
@@ -128,7 +128,7 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients kept by ``forward``, scaled."""
+        """The gradients from ``forward``, scaled."""
         grads = (
             saved * grad_output if needed else None
             for saved, needed in zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)

@@ -31,7 +31,7 @@ def find_backbone(name: str) -> Path:
             follow (``org/model@revision``: a branch, a tag or a commit).
 
     Raises:
-        InputError: nothing by that name can be had; names what was tried.
+        InputError: no backbone of that name was found; the message names what was tried.
         IntegrityError: a downloaded or cached file has the wrong sha256.
     """
     folder = Path(name)
@@ -58,7 +58,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _sha256(path: Path) -> str:
-    """sha256 of a file, read once per process: again where its size or times have changed."""
+    """sha256 of a file, cached until its size or times change."""
     state = path.stat()
     return _sha256_as_of(path.resolve(), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
@@ -105,7 +105,7 @@ def _dequantise(gguf: Path, folder: Path) -> None:
 
 
 def _from_hub(name: str) -> Path:
-    """A snapshot in the user's Hugging Face cache, which is theirs: nothing in it is removed."""
+    """A snapshot in the user's Hugging Face cache; never removes anything from it."""
     from huggingface_hub import snapshot_download
 
     model, _at, revision = name.partition("@")

@@ -1,4 +1,4 @@
-"""Torch's own draws, such as dropout, as a function of a seed and names."""
+"""Seeding torch's random draws, such as dropout, by a seed and names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from cllm4rec.seeds import derived_seed
 
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Torch's draws within the block depend on the seed and the names alone."""
+    """Within the block, torch's draws depend only on the seed and the names."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, *names))
         yield

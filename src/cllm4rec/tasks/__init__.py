@@ -1,4 +1,4 @@
-"""What is learned from histories and texts, and what is asked of a trained model."""
+"""Training tasks: what a model learns from, its loss, and the prompt it answers."""
 
 from cllm4rec.config import Config
 from cllm4rec.documents.limits import refuse_too_long
@@ -16,12 +16,12 @@ TASKS: dict[str, type[Task]] = {"holdout": HeldOut, "next": NextItem}
 
 
 def task_for(config: Config, lm: LanguageModel, num_users: int, num_items: int) -> Task:
-    """The task that a model is finetuned for and asked, over a token space of its own.
+    """The task for finetuning and recommendation, with its token space.
 
     Args:
         config: of the run.
-        lm: whose words are read.
-        num_users: of the data; they get tokens only where some document reads them.
+        lm: the language model, whose words come first in the token space.
+        num_users: of the data; they get tokens only if some document uses them.
         num_items: of the catalogue.
 
     Raises:
@@ -34,5 +34,5 @@ def task_for(config: Config, lm: LanguageModel, num_users: int, num_items: int) 
 
 
 def reads_users(config: Config) -> bool:
-    """Whether any document ever reads a user token: without one there is no user table."""
+    """Whether any document contains a user token; otherwise there is no user table."""
     return config.pretrain.enabled or config.finetune.user_token_dropout < 1

@@ -1,4 +1,4 @@
-"""A task: the corpus to learn from, the loss, and the question a trained model is asked."""
+"""The base class of tasks: corpus, loss and prompt."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from cllm4rec.tokens.space import TokenSpace
 from cllm4rec.training.loop import Objective
 
 SAMPLE = 128
-"""Documents whose hidden states give the item head's mean and standard deviation."""
+"""Documents from which the item head's mean and standard deviation are estimated."""
 BLOCK = 16
-"""Documents of one forward pass over them."""
+"""Documents per forward pass for that."""
 
 
 class Task(ABC):
-    """One way to learn from histories; the class attributes say what it asks.
+    """One way to learn from histories and to ask for recommendations.
 
     Args:
         config: of the run.
@@ -38,32 +38,32 @@ class Task(ABC):
     """
 
     placeholder: ClassVar[int]
-    """Token of a user without a vector."""
+    """Token for users without a vector."""
     extends: ClassVar[bool]
-    """Whether a longer history's question begins with the shorter's, so that it can be extended."""
+    """Whether appending an item only appends tokens to the prompt, so a KV cache can be used."""
 
     def __init__(self, config: Config, space: TokenSpace, prompts: Prompts) -> None:
         self.config = config
         self.space = space
         self.prompts = prompts
         self.seed = derived_seed(config.seed, "finetune")
-        """Of masks, order, batches and dropout."""
+        """Seed of masks, order, batches and dropout."""
 
     @property
     @abstractmethod
     def question(self) -> Prompt:
-        """Template of what is asked, with slots ``user`` and ``items``."""
+        """The prompt that asks for a recommendation, with slots ``user`` and ``items``."""
 
     @abstractmethod
     def objective(
         self, model: CollaborativeLLM, histories: Interactions, content: TokenEmbedding | None
     ) -> Objective:
-        """What finetuning minimises.
+        """The objective of finetuning.
 
         Args:
-            model: is trained.
+            model: to train.
             histories: training interactions of all users.
-            content: z^c, fixed; None for no mutual regularisation.
+            content: z^c, fixed; None without mutual regularisation.
         """
 
     @abstractmethod
@@ -74,13 +74,13 @@ class Task(ABC):
     def sample_states(
         self, model: CollaborativeLLM, documents: Sequence[Document]
     ) -> Float[Tensor, "scored size"]:
-        """Hidden states that the head is asked about in these documents."""
+        """The hidden states that the head scores in these documents."""
 
     def questions(self, user_tokens: NDArray[np.int32], histories: Interactions) -> TokenRows:
-        """What is asked about every user, in the order given (paper section 3.5).
+        """The recommendation prompts of users, in the order given (paper section 3.5).
 
         Args:
-            user_tokens: ``[rows]``; the placeholder for a user without a vector.
+            user_tokens: ``[rows]``; the placeholder for users without a vector.
             histories: known items, one row per user, oldest first; may be empty.
 
         Raises:
@@ -91,10 +91,10 @@ class Task(ABC):
         return filled_rows(self.question, user_tokens, items, self.space)
 
     def standardise(self, model: CollaborativeLLM, histories: Interactions) -> None:
-        """Set the head's mean and standard deviation from the hidden states of some documents.
+        """Estimate the head's mean and standard deviation from sample documents.
 
         Raises:
-            InputError: there is no document to learn from.
+            InputError: there is no training document.
         """
         documents = self.sample(histories)
         if not documents:
@@ -103,7 +103,7 @@ class Task(ABC):
                 "needs two of one user, 'next' one); give longer histories, or a split that holds "
                 "out less"
             )
-        model.eval()  # dropout would make the statistics a matter of chance
+        model.eval()  # no dropout: the statistics must be deterministic
         with torch.no_grad():
             blocks = [documents[at : at + BLOCK] for at in range(0, len(documents), BLOCK)]
             model.head.standardise(torch.cat([self.sample_states(model, b) for b in blocks]))
@@ -112,8 +112,8 @@ class Task(ABC):
 def without_training_items(histories: Interactions, device: torch.device) -> Tensor:
     """Bias ``float32 [items]``: −inf for an item without a training interaction, else 0.
 
-    Such an item is no alternative that was passed over, and learning to score it down would only
-    spoil what its texts say.
+    A user could not have chosen such an item; learning to score it down would only spoil what its
+    texts say.
     """
     counts = torch.from_numpy(np.asarray(histories.item_counts()))
     return torch.where(counts > 0, 0.0, -torch.inf).to(device)

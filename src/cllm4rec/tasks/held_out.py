@@ -26,7 +26,7 @@ from cllm4rec.training.stream import Drawn, stream
 
 
 class HeldOut(Task):
-    """Some of a history's items, masked, are the target of one question at its end.
+    """Mask a part of each history and predict the masked items at the end of the prompt.
 
     ``<user> has interacted with <items left>, <user> will interact with``.
     """
@@ -36,11 +36,11 @@ class HeldOut(Task):
 
     @property
     def question(self) -> Prompt:
-        """The recommendation prompt; nothing follows."""
+        """The recommendation prompt."""
         return self.prompts.recommendation
 
     def corpus(self, histories: Interactions) -> RecommendationCorpus:
-        """One example per user with two items."""
+        """One example per user with at least two items."""
         config = self.config.finetune
         return RecommendationCorpus(
             histories,
@@ -55,7 +55,7 @@ class HeldOut(Task):
     def objective(
         self, model: CollaborativeLLM, histories: Interactions, content: TokenEmbedding | None
     ) -> "HeldOutObjective":
-        """Multinomial likelihood of the held-out items, mutually regularised."""
+        """Multinomial likelihood of the held-out items, with mutual regularisation."""
         config = self.config.finetune
         return HeldOutObjective(
             model,
@@ -69,19 +69,19 @@ class HeldOut(Task):
         )
 
     def sample(self, histories: Interactions) -> list[Document]:
-        """Questions about the first users."""
+        """Prompts of the first users."""
         corpus = self.corpus(histories)
         return [corpus.example(index, 0).document for index in range(min(len(corpus), SAMPLE))]
 
     def sample_states(
         self, model: CollaborativeLLM, documents: Sequence[Document]
     ) -> Float[Tensor, "scored size"]:
-        """Hidden states at the questions' ends."""
+        """Hidden states at the prompts' ends."""
         return model.last_states(collate(documents).to(model.device))
 
 
 class HeldOutBatch(NamedTuple):
-    """Questions after masked histories, and the held-out items that are their only target."""
+    """Prompts with masked histories, and the masked items as their targets."""
 
     prompts: Batch
     rows: Int[Tensor, " held"]
@@ -98,11 +98,11 @@ class HeldOutObjective:
     Args:
         model: the recommendation-oriented LLM.
         corpus: users with at least two training items.
-        left_out: bias ``[items]``, −inf for items that are no candidates in training.
-        content: z^c, fixed; None for no regularisation.
+        left_out: bias ``[items]``; −inf for items that are not training candidates.
+        content: z^c, fixed; None without regularisation.
         mutual_weight: λ.
-        batch_users: users of one step.
-        batch_tokens: tokens of one micro-batch, padding included.
+        batch_users: users per step.
+        batch_tokens: tokens per micro-batch, with padding.
         seed: of order and batches.
     """
 
@@ -128,7 +128,7 @@ class HeldOutObjective:
         self.seed = seed
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
-        """Trained parameters of the model, the backbone's included where it is trained."""
+        """Trained parameters of the model, with the backbone's if it is trained."""
         return trained_parameters(self.model)
 
     def steps(self, part: Pass) -> Sequence[Sequence[Drawn]]:
@@ -137,7 +137,7 @@ class HeldOutObjective:
         return [drawn[i : i + self.batch_users] for i in range(0, len(drawn), self.batch_users)]
 
     def batches(self, step: Sequence[Drawn]) -> list[HeldOutBatch]:
-        """Micro-batches of similar length, on the processor."""
+        """Micro-batches of similar length, on the CPU."""
         examples = [self.corpus.example(d.index, d.epoch) for d in step]
         lengths = np.array([len(example.document) for example in examples])
         rng = seeds.generator(self.seed, "finetune", "batches", step[0].epoch, step[0].index)

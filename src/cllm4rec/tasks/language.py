@@ -20,12 +20,12 @@ class LanguageObjective:
     """Next-token likelihood + λ · mutual regularisation (paper eqs. 5 and 8).
 
     Args:
-        model: whose token vectors are trained.
-        corpus: its documents.
-        likelihood: of one batch's main texts.
-        other: the other side's token vectors, fixed; None for no regularisation.
+        model: to train.
+        corpus: of its documents.
+        likelihood: loss of a batch's main texts.
+        other: the other model's token vectors, fixed; None without regularisation.
         mutual_weight: λ.
-        batch_tokens: tokens of one step, padding included.
+        batch_tokens: tokens per step, with padding.
         seed: of order and batches.
     """
 
@@ -50,7 +50,7 @@ class LanguageObjective:
         self._lengths = corpus.lengths()
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
-        """Trained parameters of the model, the backbone's included where it is trained."""
+        """Trained parameters of the model, with the backbone's if it is trained."""
         return trained_parameters(self.model)
 
     def steps(self, part: Pass) -> Sequence[Sequence[Drawn]]:
@@ -62,7 +62,7 @@ class LanguageObjective:
         return [[drawn[i] for i in bucket] for bucket in buckets]
 
     def batches(self, step: Sequence[Drawn]) -> list[Batch]:
-        """The step's one batch, on the processor."""
+        """The step's single batch, on the CPU."""
         return [collate([self.corpus.document(d.index, d.epoch) for d in step])]
 
     def counts(self, batch: Batch) -> dict[str, int]:
@@ -80,11 +80,11 @@ class LanguageObjective:
 def items_likelihood(
     model: CollaborativeLLM, left_out: Float[Tensor, " items"]
 ) -> Callable[[Batch], Loss]:
-    """Every main-text item, the first included, among the candidates (eq. 4).
+    """Likelihood of every main-text item, the first included (eq. 4).
 
     Args:
-        model: asked before every item.
-        left_out: bias, −inf for items that are no candidates in training.
+        model: predicts every item from the tokens before it.
+        left_out: bias ``[items]``; −inf for items that are not training candidates.
     """
 
     def likelihood(batch: Batch) -> Loss:
@@ -97,7 +97,7 @@ def items_likelihood(
 
 
 def words_likelihood(model: ContentLLM) -> Callable[[Batch], Loss]:
-    """Every main-text word among the head's candidates (eq. 7)."""
+    """Likelihood of every main-text word among the head's candidates (eq. 7)."""
     head = model.head
 
     def likelihood(batch: Batch) -> Loss:

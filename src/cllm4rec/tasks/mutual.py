@@ -1,4 +1,4 @@
-"""Mutual regularisation of the two sides' token vectors (paper eqs. 5 and 8)."""
+"""Mutual regularisation of collaborative and content vectors (paper eqs. 5 and 8)."""
 
 from torch import Tensor
 
@@ -7,12 +7,12 @@ from cllm4rec.models.losses import Loss, mutual_regularisation
 
 
 class Mutual:
-    """λ · mean ½‖own − other‖² over entity-token occurrences; the other side is fixed.
+    """λ · mean ½‖own − other‖² over entity-token occurrences; ``other`` is fixed.
 
     Args:
-        own: the trained side.
-        other: z^c beside z^l, or z^l beside z^c; None for no regularisation.
-        weight: λ; 0 for no regularisation.
+        own: the embedding being trained.
+        other: z^c if ``own`` is z^l, and vice versa; None without regularisation.
+        weight: λ; 0 without regularisation.
     """
 
     def __init__(self, own: TokenEmbedding, other: TokenEmbedding | None, weight: float) -> None:
@@ -21,21 +21,21 @@ class Mutual:
         self.weight = weight
 
     def counts(self, *tokens: Tensor) -> dict[str, int]:
-        """Occurrences, under the loss's name; nothing where there is no regularisation."""
+        """Occurrences by name of the loss; empty without regularisation."""
         if self.other is None:
             return {}
         return {"mutual": sum(self.own.space.num_entities(some) for some in tokens)}
 
     def losses(self, *tokens: Tensor) -> dict[str, Loss]:
-        """The loss over all occurrences, under its name."""
+        """The loss over all occurrences, by name."""
         if self.other is None:
             return {}
         own, other = self.own, self.other
-        parts = [
+        losses = [
             mutual_regularisation(own.entity_vectors(some), other.entity_vectors(some))
             for some in tokens
         ]
-        total = parts[0].total
-        for part in parts[1:]:
-            total = total + part.total
-        return {"mutual": Loss(total, sum(part.count for part in parts))}
+        total = losses[0].total
+        for loss in losses[1:]:
+            total = total + loss.total
+        return {"mutual": Loss(total, sum(loss.count for loss in losses))}

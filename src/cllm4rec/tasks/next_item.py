@@ -18,9 +18,9 @@ from cllm4rec.tokens.space import NOBODY
 
 
 class NextItem(Task):
-    """The L-step's loss: a history of n items is n predictions, and the question is the last one.
+    """Predict every item of a history from those before it; recommend by predicting the next.
 
-    ``<user> has interacted with <item> <item> …``; the next item is what would follow.
+    ``<user> has interacted with <item> <item> …``; a history of n items gives n predictions.
     """
 
     placeholder = NOBODY
@@ -28,11 +28,11 @@ class NextItem(Task):
 
     @property
     def question(self) -> Prompt:
-        """The history prompt with the history as its main text."""
+        """The history prompt followed by the history."""
         return Prompt((*self.prompts.history.parts, "items"))
 
     def corpus(self, histories: Interactions) -> CollaborativeCorpus:
-        """One document per user with an item."""
+        """One document per user with at least one item."""
         return CollaborativeCorpus(
             histories,
             self.space,
@@ -45,7 +45,7 @@ class NextItem(Task):
     def objective(
         self, model: CollaborativeLLM, histories: Interactions, content: TokenEmbedding | None
     ) -> LanguageObjective:
-        """Likelihood of every item after those before it, mutually regularised."""
+        """Next-item likelihood at every position, with mutual regularisation."""
         config = self.config.finetune
         return LanguageObjective(
             model,

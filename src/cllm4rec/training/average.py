@@ -1,7 +1,7 @@
-"""A running average of the parameters, which is validated and kept instead of the last step's.
+"""An exponential moving average of the parameters, validated and saved in their place.
 
-Steps with few users are noisy, and so is the choice of the best epoch among them; the average of
-the last epoch's steps has most of what they have in common and little of what they have not.
+Steps with few users are noisy, and so is choosing the best epoch among them; averaging the last
+epoch's steps removes most of that noise.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,27 +15,27 @@ class Average:
     """The exponential moving average of parameters over optimiser steps.
 
     After step n it is ``d · average + (1 - d) · parameters`` with
-    ``d = min(1 - 1 / steps, n / (n + 9))``: the first steps are forgotten sooner, so that the
-    average does not stay where training began.
+    ``d = min(1 - 1 / steps, n / (n + 9))``: the decay starts small, so that the average quickly
+    forgets the initial values.
 
     Args:
-        parameters: what is averaged, by name.
-        steps: over how many steps, in the mean; 1 or less: the parameters themselves.
+        parameters: to average, by name.
+        steps: mean number of steps averaged; at 1 or less there is no average.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], steps: float) -> None:
         self.parameters = parameters
         self.steps = steps
         self.taken = 0
-        """Steps so far."""
+        """Steps taken so far."""
         self.tensors: dict[str, Tensor] = {}
-        """The average, by name; none where the parameters themselves serve."""
+        """The averages, by name; empty without averaging."""
         if steps > 1:
             self.tensors = {name: p.detach().clone() for name, p in parameters.items()}
 
     @torch.no_grad()
     def step(self) -> None:
-        """Take the parameters after an optimiser step into account."""
+        """Update the average after an optimiser step."""
         self.taken += 1
         decay = min(1 - 1 / max(self.steps, 1), self.taken / (self.taken + 9))
         for name, average in self.tensors.items():
@@ -43,7 +43,7 @@ class Average:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The average in the parameters' place, which come back afterwards."""
+        """Swap the average into the parameters for the duration of the block."""
         self._swap()
         try:
             yield
@@ -51,7 +51,7 @@ class Average:
             self._swap()
 
     def resume(self, taken: int, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from a saved state."""
+        """Restore a saved state."""
         self.taken = taken
         for name, average in self.tensors.items():
             average.copy_(tensors[name])

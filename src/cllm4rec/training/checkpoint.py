@@ -1,4 +1,4 @@
-"""Training state on disk: safetensors and JSON, verified, replaced as a whole."""
+"""Training checkpoints: safetensors and JSON, verified by sha256, replaced atomically."""
 
 import shutil
 from collections.abc import Mapping
@@ -17,14 +17,13 @@ from cllm4rec.training.optim import optimizer_tensors, restore_optimizer
 
 
 class Checkpoint:
-    """The resumable state of one stage in one folder.
+    """The checkpoint folder of one stage.
 
     Args:
-        folder: where it lives; replaced atomically at every save.
-        identity: what the state depends on (settings, data, backbone). A checkpoint of another
-            identity is not resumed from.
-        parameters: trained parameters of every objective, by objective and name; shared ones may
-            recur.
+        folder: replaced atomically at every save.
+        identity: hash of everything that the state depends on (settings, data, backbone).
+            A checkpoint with another identity is ignored.
+        parameters: trained parameters, by objective and name; objectives may share some.
         optimizers: by objective.
     """
 
@@ -68,13 +67,13 @@ class Checkpoint:
             )
 
     def resume(self) -> tuple[Position, dict[str, Any], dict[str, Tensor]] | None:
-        """Restore parameters and moments in place; None where there is nothing to resume from.
+        """Restore parameters and moments in place; None if there is nothing to resume.
 
         Returns:
             Position, notes and kept tensors as they were saved.
 
         Raises:
-            IntegrityError: the state file is not the one that was written.
+            IntegrityError: the state file has changed since it was written.
         """
         if not (self.folder / "state.json").is_file():
             return None
@@ -94,10 +93,10 @@ class Checkpoint:
         return Position(**record["position"]), record["notes"], under(tensors, "kept/")
 
     def remove(self) -> None:
-        """Forget the state: its stage is done."""
+        """Remove the checkpoint once its stage is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin so, without that beginning."""
+    """Tensors whose names start with ``prefix``, by the rest of the name."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

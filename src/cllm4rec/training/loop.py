@@ -1,9 +1,9 @@
-"""The one training loop: every stage's optimiser steps run here.
+"""The training loop of every stage.
 
-A stage is a plan of passes over documents, and a pass belongs to one objective. Which documents a
-step sees, their order and their masks are pure functions of (seed, pass, step); the state between
-steps is the parameters, the optimisers' moments and the position. That is all a checkpoint holds,
-and why a resumed run is the same run.
+A stage is a plan of passes over documents; each pass belongs to one objective. A step's documents,
+their order and their masks are pure functions of (seed, pass, step). The state between steps is
+the parameters, the optimiser moments and the position: a checkpoint holds just these, and a
+resumed run equals an uninterrupted one.
 """
 
 import math
@@ -23,7 +23,7 @@ from cllm4rec.models.randomness import seeded
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Documents ``start … start + count`` of an objective's endless, epoch-wise shuffled stream."""
+    """Documents ``start … start + count`` of an objective's stream, reshuffled every epoch."""
 
     objective: str
     start: int
@@ -32,7 +32,7 @@ class Pass:
 
 @runtime_checkable
 class Objective(Protocol):
-    """What is minimised over one kind of document."""
+    """A weighted sum of losses over one kind of document."""
 
     @property
     def corpus(self) -> Sized:
@@ -41,23 +41,23 @@ class Objective(Protocol):
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """Weight of each named loss in the step's objective."""
+        """Weight of each loss, by name."""
         ...
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
-        """What its optimiser trains, by name."""
+        """Parameters to train, by name."""
         ...
 
     def steps(self, part: Pass) -> Sequence[Sequence[Any]]:
-        """One entry per optimiser step of the pass: the documents it sees."""
+        """The documents of each optimiser step of the pass."""
         ...
 
     def batches(self, step: Sequence[Any]) -> Sequence[Any]:
-        """The step's micro-batches; their gradients add up."""
+        """Micro-batches of a step; their gradients are accumulated."""
         ...
 
     def counts(self, batch: Any) -> Mapping[str, int]:
-        """How much each loss of the batch is summed over, known before the forward pass."""
+        """Number of terms of each loss in the batch; needs no forward pass."""
         ...
 
     def losses(self, batch: Any) -> Mapping[str, Loss]:
@@ -67,7 +67,7 @@ class Objective(Protocol):
 
 @dataclass
 class Position:
-    """Where training stands: the next pass, and the next step within it."""
+    """Training progress: the next pass, and the next step within it."""
 
     pass_number: int = 0
     step: int = 0
@@ -90,21 +90,21 @@ def fit(
     """Run the passes of ``plan`` from ``position`` on.
 
     Args:
-        plan: passes in order; objectives take turns here (L-steps and C-steps).
+        plan: passes in order; may alternate between objectives (L-steps and C-steps).
         objectives: by the names used in the plan.
         optimizers: one per objective; their base rate is the peak of the schedule.
-        stage: name in the log and on the progress bar.
-        seed: of torch's draws, such as dropout; each step has its own.
-        position: where to begin; moved on step by step.
+        stage: name for the log and the progress bar.
+        seed: for torch's draws, such as dropout; each step derives its own.
+        position: where to begin; updated in place after every step.
         log: called with one row per step.
-        after_pass: called with the pass's number when it is done; true ends training early.
-        checkpoint: called with the position after each pass, and between steps when
-            ``checkpoint_seconds`` have gone by.
+        after_pass: called with each finished pass's number; true ends training early.
+        checkpoint: called with the position after each pass, and between steps every
+            ``checkpoint_seconds``.
         after_step: called after every step.
-        checkpoint_seconds: longest time of work that a kill can lose.
+        checkpoint_seconds: most seconds of work that a kill can lose.
 
     Raises:
-        ConfigError: a step's loss or gradients are not finite; parameters are as before that step.
+        ConfigError: a loss or gradient is not finite; the step is not applied.
     """
     saved_at_s = time.monotonic()
     total = sum(part.count for part in plan)
@@ -115,7 +115,7 @@ def fit(
             objective, optimizer = objectives[part.objective], optimizers[part.objective]
             steps = objective.steps(part)
             while position.step < len(steps):
-                done = _share_done(plan, position, len(steps))
+                done = _fraction_done(plan, position, len(steps))
                 rate = _set_rate(optimizer, done)
                 step = steps[position.step]
                 with seeded(seed, stage, position.pass_number, position.step):
@@ -148,7 +148,7 @@ def fit(
 def optimiser_step(
     objective: Objective, optimizer: torch.optim.Optimizer, step: Any
 ) -> dict[str, float]:
-    """One update: Σ weight · (loss summed over micro-batches ÷ its count over all of them).
+    """One update on Σ weight · (summed loss ÷ its count), over all micro-batches of the step.
 
     Raises:
         FloatingPointError: the loss or a gradient is not finite; nothing is updated.
@@ -162,11 +162,11 @@ def optimiser_step(
     optimizer.zero_grad(set_to_none=True)
     for batch in batches:
         losses = objective.losses(batch)
-        parts = [
+        weighted = [
             objective.weights[name] / max(counts[name], 1) * loss.total
             for name, loss in losses.items()
         ]
-        torch.stack(parts).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack(weighted).sum().backward()  # type: ignore[no-untyped-call]
         for name, loss in losses.items():
             sums[name] += float(loss.total.detach())
     _refuse_non_finite(sums, optimizer)
@@ -176,15 +176,15 @@ def optimiser_step(
 
 
 def schedule(done: float, warmup: float = 0.05, floor: float = 0.05) -> float:
-    """Share of the peak rate after a share ``done`` of training: linear rise, cosine fall."""
+    """Learning rate relative to its peak after a fraction ``done``: linear warm-up, cosine decay."""
     if done < warmup:
         return (done + 1e-3) / (warmup + 1e-3)
     fall = 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
     return floor + (1 - floor) * fall
 
 
-def _share_done(plan: Sequence[Pass], position: Position, num_steps: int) -> float:
-    """Share of the current objective's passes that lie behind, by documents."""
+def _fraction_done(plan: Sequence[Pass], position: Position, num_steps: int) -> float:
+    """Fraction of the current objective's documents already seen."""
     own = plan[position.pass_number].objective
     before = sum(p.count for p in plan[: position.pass_number] if p.objective == own)
     total = sum(p.count for p in plan if p.objective == own)
@@ -200,7 +200,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, done: float) -> float:
 
 
 def _refuse_non_finite(sums: Mapping[str, float], optimizer: torch.optim.Optimizer) -> None:
-    """Stop before the update: one such gradient would poison every row by the moments."""
+    """Stop before the update: through Adam's moments one NaN would spoil every row."""
     if not all(math.isfinite(total) for total in sums.values()):
         raise FloatingPointError("the loss is not finite; lower the stage's learning_rate")
     gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
@@ -212,7 +212,7 @@ def _refuse_non_finite(sums: Mapping[str, float], optimizer: torch.optim.Optimiz
 def _diverged(
     stage: str, position: Position, optimizer: torch.optim.Optimizer, error: FloatingPointError
 ) -> str:
-    """The refusal of a step that cannot be taken, with the setting that mends it."""
+    """The error message for a diverged step, with the setting to change."""
     what = str(error).split(";")[0]
     peak = max(group["peak"] for group in optimizer.param_groups)
     return (

@@ -1,4 +1,4 @@
-"""Adam with one rate for the token tables and a smaller one for the dense maps and the backbone."""
+"""AdamW with one learning rate for the token tables and smaller ones for heads and backbone."""
 
 from collections.abc import Mapping
 
@@ -17,14 +17,13 @@ def adam(
     """An optimiser over named parameters.
 
     Args:
-        parameters: by name; names that begin with ``embedding.`` are token vectors.
+        parameters: by name; those that begin with ``embedding.`` are token vectors.
         learning_rate: peak rate of the token tables.
-        head_scale: peak rate of everything else as a share of ``learning_rate``: a step on a
-            square map moves every score by the sum over its whole width, a step on a row only
-            that row's.
-        weight_decay: decoupled decay of everything but the token tables.
-        backbone_scale: the same share for a trained backbone, whose names begin with ``backbone.``;
-            None for that of the maps.
+        head_scale: peak rate of the head relative to ``learning_rate``. It should be smaller: a
+            step on a square matrix changes every score, a step on one token only its own.
+        weight_decay: decoupled weight decay of everything but the token tables.
+        backbone_scale: peak rate of a trained backbone (``backbone.…``) relative to
+            ``learning_rate``; None for ``head_scale``.
     """
     tables = [p for name, p in parameters.items() if name.startswith("embedding.")]
     backbone = [p for name, p in parameters.items() if name.startswith("backbone.")]
@@ -36,17 +35,17 @@ def adam(
         {"params": dense, "peak": learning_rate * head_scale, "weight_decay": weight_decay},
         {"params": backbone, "peak": learning_rate * backbone_scale, "weight_decay": weight_decay},
     ]
-    # One pass over each table and its moments instead of ten, and no temporary copies of it.
+    # fused: one pass over each table and its moments instead of ten, without temporary copies.
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, fused=True)
     optimizer.register_step_post_hook(_count_as_changed)
     return optimizer
 
 
 def _count_as_changed(optimizer: torch.optim.Optimizer, *_: object) -> None:
-    """Raise the parameters' version counters, which tell `PackedLayers` to look again.
+    """Increment the parameters' version counters, which `PackedLayers` uses as cache keys.
 
-    The fused step writes past autograd and leaves them where they were; layers prepared for
-    scoring would then be those of an earlier epoch.
+    The fused step does not do so itself; scoring would use the weights of an earlier epoch.
+
     """
     for group in optimizer.param_groups:
         torch.autograd.graph.increment_version(group["params"])

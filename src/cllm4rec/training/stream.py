@@ -1,4 +1,4 @@
-"""Which documents a step sees: a pure function of (seed, pass)."""
+"""The documents of a pass: a pure function of (seed, pass)."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,7 +12,7 @@ from cllm4rec.training.loop import Pass
 
 @runtime_checkable
 class Corpus(Protocol):
-    """Documents of one kind, random access."""
+    """Documents of one kind, with random access."""
 
     def __len__(self) -> int: ...
 
@@ -21,20 +21,20 @@ class Corpus(Protocol):
         ...
 
     def document(self, index: int, epoch: int) -> TokenDocument:
-        """One document as it is written in one epoch."""
+        """The document ``index`` as of ``epoch``."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Documents of one step: which, and in which epoch."""
+    """One drawn document: its index and epoch."""
 
     index: int
     epoch: int
 
 
 def stream(size: int, part: Pass, seed: int) -> list[Drawn]:
-    """Documents of a pass: consecutive ones of endlessly many shuffled epochs."""
+    """Documents of a pass: consecutive ones of an endless stream of shuffled epochs."""
     drawn: list[Drawn] = []
     for epoch in range(part.start // size, (part.start + part.count - 1) // size + 1):
         order = seeds.generator(seed, part.objective, "order", epoch).permutation(size)

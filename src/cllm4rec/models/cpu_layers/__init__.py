@@ -1,6 +1,6 @@
-"""Transformer layers written out for a processor: packed tokens, few passes over memory.
+"""Transformer layers optimised for CPUs: packed tokens, few passes over memory.
 
-`accelerate` is the way in: it gives the layers of a model whose family is written out here.
+`accelerate` is the entry point; Llama and GPT-2 have layers here.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ Layers = PackedLayers[Any]
 
 
 def accelerate(model: nn.Module, dtype: torch.dtype) -> Layers | None:
-    """Our own forward pass of a library's model; None where its family is not written out.
+    """An optimised forward pass for the library's model; None for families without one.
 
     Args:
         model: the library's; its parameters are read at every call.

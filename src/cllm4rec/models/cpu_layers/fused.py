@@ -1,9 +1,9 @@
-"""Parts of a Llama layer with few passes over memory, forward and backward written out.
+"""Fused operations of a transformer layer on CPUs, with hand-written backward passes.
 
-On a processor with native bfloat16 products, what is left of a truncated backbone's time is memory
-traffic: norms, rotations, masks and softmaxes. The library's general versions take three to eight
-passes where one or two do, and its attention kernel's backward pass is ten times slower on
-histories of thirty items than plain batched products (docs/performance.md).
+With native bfloat16 products, memory traffic dominates the rest of a truncated backbone: norms,
+rotations, masks and softmaxes. The library's general versions take three to eight passes over
+memory where one or two suffice. On histories of thirty items its attention kernel's backward pass
+is ten times slower than plain batched products (docs/performance.md).
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 FEW = 32
-"""So few documents are a service's pass; larger batches have less to gain by filling up."""
+"""Batches up to this size (a service's passes) are padded; larger ones gain less from it."""
 DOCUMENTS = 4
 LENGTHS = 16
-"""Numbers of documents and lengths are then filled up to multiples of these."""
+"""Small batches are padded to multiples of these, in documents and in length."""
 
 
 def rms_norm(x: Float[Tensor, "*rows size"], eps: float) -> Float[Tensor, "*rows size"]:
@@ -30,7 +30,7 @@ def rms_norm(x: Float[Tensor, "*rows size"], eps: float) -> Float[Tensor, "*rows
 def swiglu(
     gate: Float[Tensor, "*rows size"], up: Float[Tensor, "*rows size"]
 ) -> Float[Tensor, "*rows size"]:
-    """``silu(gate) · up``; neither sigmoid nor product is kept for the backward pass."""
+    """``silu(gate) · up``; saves neither the sigmoid nor the product for the backward pass."""
     product: Tensor = _SwiGLU.apply(gate, up)  # type: ignore[no-untyped-call]
     return product
 
@@ -43,19 +43,19 @@ def causal_attention(
     heads: int,
     groups: int,
 ) -> Float[Tensor, "tokens heads_size"]:
-    """Rotary causal attention within each of several documents, by materialised scores.
+    """Causal attention with rotary positions within each document; materialises the scores.
 
     Args:
-        qkv: the documents' tokens one after the other, queries of ``heads · groups`` heads, keys
-            and values of ``heads`` side by side; rows beyond the last document are passed over.
+        qkv: the documents' tokens, concatenated; each row holds queries of ``heads · groups``
+            heads, then keys and values of ``heads``. Rows beyond the last document are ignored.
         lengths: tokens of each document.
-        cos: of the rotation's angles by position.
-        sin: of the same.
+        cos: cosine of the rotation angle, by position.
+        sin: sine of the same.
         heads: key and value heads.
-        groups: query heads that share one of them.
+        groups: query heads per key head.
 
     Returns:
-        Zero beyond the last document.
+        The heads' outputs; rows beyond the last document are zero.
     """
     cos, sin = (F.pad(table, (0, 0, 0, LENGTHS - 1)) for table in (cos, sin))
     attended: Tensor = _CausalAttention.apply(  # type: ignore[no-untyped-call]
@@ -67,7 +67,7 @@ def causal_attention(
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor) -> Tensor:
     """Rotate each pair (i, i + half) of the last dimension by its angle, into ``out``.
 
-    The transposed rotation, which a gradient takes, has ``-sin`` for ``sin``.
+    The backward pass is the transposed rotation: pass ``-sin`` for ``sin``.
     """
     half = x.shape[-1] // 2
     first, second = x[..., :half], x[..., half:]
@@ -94,9 +94,9 @@ class _RMSNorm(torch.autograd.Function):
 
 
 def _times(x: Tensor, factor: Tensor) -> Tensor:
-    """Rows times one number each, rounded once, element by element.
+    """Multiply each row by one number, rounding only the products.
 
-    A factor rounded to bfloat16 first would be one error for its whole row, up to 0.4 %.
+    Rounding the factor to bfloat16 first would bias its whole row by up to 0.4 %.
     """
     return (x * factor).to(x.dtype)
 
@@ -116,22 +116,22 @@ class _SwiGLU(torch.autograd.Function):
 
 
 def filled_up(documents: int, longest: int) -> tuple[int, int]:
-    """Documents and length that attention computes for so many: few shapes instead of all.
+    """Padded number of documents and length, so that few distinct shapes occur.
 
-    The library prepares a product for each new shape, which takes longer than a small product.
+    oneDNN prepares a kernel for each new shape, which takes longer than a small product.
     """
     count = documents if documents <= 2 else documents + -documents % DOCUMENTS
     return count, longest + -longest % LENGTHS
 
 
 class _Run(NamedTuple):
-    """Documents of similar length that stand next to each other: attended to side by side."""
+    """Neighbouring documents of similar length, batched for attention."""
 
     lengths: tuple[int, ...]
     start: int
     """Row of its first token."""
     shape: tuple[int, int]
-    """Documents and length that are computed, `filled_up` where the batch is small."""
+    """Documents and length as computed; `filled_up` for small batches."""
 
     @property
     def tokens(self) -> slice:
@@ -166,7 +166,7 @@ class _Run(NamedTuple):
 
 
 def _runs(lengths: Sequence[int]) -> list[_Run]:
-    """Neighbours stay together while the shortest has three quarters of the longest's tokens."""
+    """Group neighbours while the shortest has at least three quarters of the longest's tokens."""
     together: list[list[int]] = []
     for length in lengths:
         if together and min(*together[-1], length) >= 0.75 * max(*together[-1], length):
@@ -214,11 +214,11 @@ class _CausalAttention(torch.autograd.Function):
 def _attend(
     qkv: Tensor, cos: Tensor, sin: Tensor, heads: int, groups: int
 ) -> tuple[Tensor, list[Tensor]]:
-    """Attention of documents side by side, ``[documents, length, width]``.
+    """Attention of a batch of documents, ``[documents, length, width]``.
 
     Returns:
-        The heads' mixed values, and what the gradient needs: rotated queries and keys, values, and
-        the attention's shares.
+        The heads' outputs, and what the backward pass needs: rotated queries and keys, values and
+        attention weights.
     """
     batch, length = qkv.shape[:2]
     cos, sin, size = cos[:length], sin[:length], 2 * cos.shape[1]
@@ -231,22 +231,22 @@ def _attend(
     scores = torch.bmm(q, k.transpose(1, 2))
     future = torch.full((length, length), -torch.inf, dtype=scores.dtype).triu_(1)
     scores.view(batch * heads, groups, length, length).add_(future)
-    shares = torch.softmax(scores, dim=-1)
-    mixed = torch.bmm(shares, v).view(batch, heads, groups, length, size)
-    return mixed.permute(0, 3, 1, 2, 4).reshape(batch, length, -1), [q, k, v, shares]
+    attention = torch.softmax(scores, dim=-1)
+    mixed = torch.bmm(attention, v).view(batch, heads, groups, length, size)
+    return mixed.permute(0, 3, 1, 2, 4).reshape(batch, length, -1), [q, k, v, attention]
 
 
 def _attend_backward(
     gradient: Tensor, saved: list[Tensor], cos: Tensor, sin: Tensor, heads: int, groups: int
 ) -> Tensor:
-    """Gradient of `_attend` in its first argument."""
-    q, k, v, shares = saved
+    """Gradient of `_attend` with respect to ``qkv``."""
+    q, k, v, attention = saved
     batch, length = gradient.shape[:2]
     cos, sin, size = cos[:length], sin[:length], 2 * cos.shape[1]
     by_head = gradient.view(batch, length, heads, groups, size).permute(0, 2, 3, 1, 4)
     mixed = by_head.reshape(batch * heads, groups * length, size)
-    for_shares = torch.bmm(mixed, v.transpose(1, 2))
-    for_scores = torch.ops.aten._softmax_backward_data(for_shares, shares, -1, shares.dtype)
+    grad = torch.bmm(mixed, v.transpose(1, 2))
+    for_scores = torch.ops.aten._softmax_backward_data(grad, attention, -1, attention.dtype)
     for_qkv = gradient.new_empty(batch, length, heads * (groups + 2) * size)
     queries, keys, values = _split(for_qkv, heads, groups, size)
     scale = size**-0.5
@@ -254,7 +254,7 @@ def _attend_backward(
     rotate(for_q, cos * scale, sin * -scale, queries)
     for_k = torch.bmm(for_scores.transpose(1, 2), q).view(batch, heads, length, size)
     rotate(for_k, cos, -sin, keys)
-    values.copy_(torch.bmm(shares.transpose(1, 2), mixed).view(batch, heads, length, size))
+    values.copy_(torch.bmm(attention.transpose(1, 2), mixed).view(batch, heads, length, size))
     return for_qkv
 
 

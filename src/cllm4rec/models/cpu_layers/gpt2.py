@@ -1,7 +1,7 @@
-"""GPT-2's layers on a processor: the library's weights, our forward pass.
+"""CPU layers of GPT-2, the paper's backbone: the library's weights, our forward pass.
 
-The paper's backbone. The same function as the library's (tests compare them), over packed tokens
-and with attention whose backward pass is plain products.
+Tests compare it with the library's. It runs over packed tokens; attention's backward pass is plain
+matrix products.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from cllm4rec.models.cpu_layers.packed import Packed, PackedLayers
 
 
 def is_gpt2(model: nn.Module) -> bool:
-    """Whether `Gpt2Layers` computes what this model does."""
+    """Whether `Gpt2Layers` can replace this model's forward pass."""
     config: Any = getattr(model, "config", None)
     return (
         getattr(config, "model_type", None) == "gpt2"
@@ -40,7 +40,7 @@ class _Affine:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One layer's maps and norms."""
+    """One layer's affine maps and norms."""
 
     before: tuple[Tensor, Tensor]
     qkv: _Affine
@@ -88,7 +88,7 @@ class Gpt2Layers(PackedLayers[_Layer]):
         return packed.rows.to(self.dtype) + positions.to(self.dtype)
 
     def _angles(self, length: int) -> tuple[Tensor, Tensor]:
-        """No rotation: positions are embeddings here."""
+        """The identity rotation: GPT-2's positions are embeddings."""
         still = torch.ones(length, self.size // 2, dtype=self.dtype)
         return still, torch.zeros_like(still)
 

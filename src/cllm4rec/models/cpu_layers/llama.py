@@ -1,7 +1,7 @@
-"""The Llama family's layers on a processor: the library's weights, our forward pass.
+"""CPU layers of the Llama family: the library's weights, our forward pass.
 
-The same function as the library's (tests compare them): norm weights are folded into the products
-that follow them, and queries, keys and values are one product.
+Tests compare it with the library's. Norm weights are folded into the products that follow them;
+queries, keys and values are one product.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from cllm4rec.models.cpu_layers.fused import rms_norm, swiglu
 from cllm4rec.models.cpu_layers.packed import Packed, PackedLayers
 
 STATIC_ROPE = {"default", "linear", "llama3"}
-"""Rotations whose angles do not depend on the document's length."""
+"""Rope types whose angles do not depend on the document's length."""
 
 
 def is_llama(model: nn.Module) -> bool:
-    """Whether `LlamaLayers` computes what this model does."""
+    """Whether `LlamaLayers` can replace this model's forward pass."""
     config: Any = getattr(model, "config", None)
     return (
         getattr(config, "model_type", None) == "llama"

@@ -1,8 +1,8 @@
-"""Causal layers over packed tokens: what the written-out backbones share.
+"""Base class of the CPU layers: a causal transformer over packed tokens.
 
-Half of a batch can be padding, and only attention has to know which token is whose: everything else
-runs over the real tokens, one document after the other. Where only each document's last position is
-asked for, the last layer computes keys and values of all positions and everything else of one.
+Half of a batch can be padding, and only attention needs document boundaries: everything else runs
+over the real tokens, concatenated. When only each document's last state is needed, the last layer
+computes keys and values for all positions and the rest for one.
 """
 
 from abc import ABC, abstractmethod
@@ -17,19 +17,19 @@ from torch import Tensor
 from cllm4rec.models.cpu_layers.fused import FEW, causal_attention, filled_up
 
 LONGEST = 1024
-"""Documents longer than this go through the library: attention scores are materialised here."""
+"""Longer documents use the library's layers, since attention scores are materialised here."""
 ROWS = 64
-"""Packed tokens are filled up to a multiple: the library prepares a product for each new shape."""
+"""Packed rows are padded to a multiple of this: oneDNN prepares a kernel for each new shape."""
 
 Weights = TypeVar("Weights")
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The real tokens of padded documents, one document after the other."""
+    """The real tokens of padded documents, concatenated."""
 
     rows: Tensor
-    """``[tokens, size]``, filled up with zeros to a multiple of ``ROWS``."""
+    """``[tokens, size]``, zero-padded to a multiple of ``ROWS``."""
     count: int
     """Real tokens."""
     is_real: Tensor
@@ -38,7 +38,7 @@ class Packed:
     ends: Tensor
     """Row of each document's last token."""
     first: int = 0
-    """Place of each document's first token: those before it have been read already."""
+    """Position of each document's first token; earlier ones are in the KV cache."""
 
     @classmethod
     def of(cls, embedded: Tensor, lengths: Tensor) -> "Packed":
@@ -50,13 +50,13 @@ class Packed:
         return cls(rows, count, is_real, lengths.tolist(), lengths.cumsum(0) - 1)
 
     def positions(self) -> Tensor:
-        """Place of each row's token in its document, 0 in the filling."""
+        """Position of each row's token in its document; 0 for padding rows."""
         places = torch.arange(self.is_real.shape[1]).expand(self.is_real.shape)[self.is_real]
         return F.pad(places + self.first, (0, len(self.rows) - self.count))
 
 
 class KVCache:
-    """Keys, rotated, and values of one document's tokens in every layer."""
+    """Rotated keys and values of one document's tokens, per layer."""
 
     def __init__(self) -> None:
         self.tokens = 0
@@ -65,7 +65,7 @@ class KVCache:
     def extended(
         self, layer: int, new: Float[Tensor, "twice_heads new size"], cos: Tensor, sin: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Keys and values of a layer, ``[heads, tokens, size]``, those of new tokens included."""
+        """Append to a layer; return all its keys and values, ``[heads, tokens, size]``."""
         keys, values = new.chunk(2)
         keys = _rotated(keys, cos, sin)
         if layer < len(self._layers):
@@ -78,13 +78,13 @@ class KVCache:
 
 
 class PackedLayers(ABC, Generic[Weights]):
-    """A causal transformer's forward pass over embeddings, from the library's own parameters.
+    """A causal transformer's forward pass over embeddings, with the library's parameters.
 
     Args:
         model: the library's model; its parameters are read at every call.
         dtype: compute dtype, of products and activations.
         heads: key and value heads.
-        groups: query heads that share one of them.
+        groups: query heads per key head.
         size: of a head.
     """
 
@@ -113,7 +113,7 @@ class PackedLayers(ABC, Generic[Weights]):
     def last(
         self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch size"]:
-        """The same at each document's last position, ``lengths - 1``, alone."""
+        """Hidden states at each document's last position, ``lengths - 1``, only."""
         batch, length = embedded.shape[:2]
         if batch <= FEW:
             count, longest = filled_up(batch, length)
@@ -134,15 +134,15 @@ class PackedLayers(ABC, Generic[Weights]):
         return self._final_norm(self._fed_forward(top_x, top))[:batch]
 
     def new_cache(self) -> KVCache:
-        """The cache of a document of which nothing has been read yet."""
+        """An empty KV cache."""
         return KVCache()
 
     def extend(self, embedded: Float[Tensor, "new size"], cache: KVCache) -> Float[Tensor, " size"]:
-        """Append tokens to a document: the hidden state at its new end, float32.
+        """Append tokens to a document; return the hidden state at its new end, float32.
 
         Args:
-            embedded: the tokens that follow those in the cache, at least one.
-            cache: grows by their keys and values.
+            embedded: at least one token, following those in the cache.
+            cache: extended in place by their keys and values.
         """
         count = len(embedded)
         lengths = torch.tensor([count])
@@ -178,7 +178,7 @@ class PackedLayers(ABC, Generic[Weights]):
     def _attend_from_last(
         self, query: Tensor, both: Tensor, packed: Packed, cos: Tensor, sin: Tensor
     ) -> Tensor:
-        """Attention of each document's last position: one query, keys and values of all."""
+        """Attention of each document's last position to all its positions."""
         batch, length = packed.is_real.shape
         heads, groups, size = self.heads, self.groups, self.size
         last = torch.tensor(packed.lengths) - 1
@@ -193,7 +193,7 @@ class PackedLayers(ABC, Generic[Weights]):
         return mixed.reshape(batch, heads * groups * size)
 
     def _layers(self) -> list[Weights]:
-        """The weights; kept between calls until a parameter changes, unless gradients need them."""
+        """The cast weights; cached until a parameter changes, unless gradients flow to them."""
         parameters = list(self.model.parameters())
         if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
             return self._weights()
@@ -209,7 +209,7 @@ class PackedLayers(ABC, Generic[Weights]):
 
     @abstractmethod
     def _entered(self, packed: Packed) -> Tensor:
-        """What the first layer gets."""
+        """Input of the first layer."""
 
     @abstractmethod
     def _angles(self, length: int) -> tuple[Tensor, Tensor]:
@@ -217,23 +217,23 @@ class PackedLayers(ABC, Generic[Weights]):
 
     @abstractmethod
     def _normed(self, x: Tensor, weights: Weights) -> Tensor:
-        """What attention gets."""
+        """Input of attention, normalised."""
 
     @abstractmethod
     def _projected(self, normed: Tensor, weights: Weights, part: slice) -> Tensor:
-        """Queries, keys and values side by side, or a part of that width."""
+        """Queries, keys and values concatenated, or a slice of them."""
 
     @abstractmethod
     def _output(self, mixed: Tensor, weights: Weights) -> Tensor:
-        """Attention's last product."""
+        """Attention's output projection."""
 
     @abstractmethod
     def _fed_forward(self, x: Tensor, weights: Weights) -> Tensor:
-        """The feed-forward half of a layer, the residual included."""
+        """The feed-forward half of a layer, with its residual."""
 
     @abstractmethod
     def _final_norm(self, x: Tensor) -> Tensor:
-        """Hidden states, float32."""
+        """Hidden states after the final norm, float32."""
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""The linear model that the language model's scores are blended with, chosen on validation.
+"""The linear half of the blend, tuned on validation.
 
-EASE with texts, as the baseline ``ease-text`` is tuned, and where the log has an order two things a
-gram matrix of whole histories cannot see: items close in time (the same closed form over short
-windows of the histories, averaged in) and, where the newest interactions are to be predicted, how
-long ago an item was (a history's items weigh less with age).
+EASE with texts, tuned as the baseline ``ease-text``. On logs with an order it adds two things that
+a gram matrix of whole histories cannot see: proximity in time (EASE over short windows of the
+histories, averaged in) and, if the newest interactions are to be predicted, age (older items of a
+history weigh less).
 """
 
 from collections.abc import Mapping
@@ -31,38 +31,38 @@ from cllm4rec.linear.ease import Matrix, add_texts, gram_matrix, inverse_gram, w
 from cllm4rec.run import atomic_write
 
 WINDOWS = (3, 5, 10)
-"""Consecutive items of a history that count as interactions of one more user."""
+"""Window lengths: each run of consecutive items counts as an additional user."""
 DECAYS = (1.0, 0.8, 0.6)
-"""Weight of an item of the history relative to the item after it."""
+"""Candidate weights of a history item relative to the item after it."""
 KEPT_WEIGHTS = 1000
-"""Largest weights kept of each item's row. On catalogues of 1,300 to 5,000 items the lists' Recall
-and NDCG changed by 0.1 % at most; 300 cost MovieLens-100K 1.5 % (docs/decisions/0008)."""
+"""Number of largest weights kept per row. On catalogues of 1,300 to 5,000 items Recall and NDCG
+changed by 0.1 % at most; 300 cost MovieLens-100K 1.5 % (docs/decisions/0008)."""
 CALIBRATION_USERS = 200
-"""Histories whose scores say how much one member's weights have to be scaled."""
+"""Histories from which the scale of each averaged model is estimated."""
 
-Weights: TypeAlias = NDArray[np.float32] | Any  # or a csr_array, which has no types
+Weights: TypeAlias = NDArray[np.float32] | Any  # or csr_array, which is untyped
 Settings = dict[str, Any]
-"""``l2, alpha``: as in ``ease-text``; ``windows``: whether they are averaged in; ``decay``."""
+"""``l2, alpha``: as in ``ease-text``; ``windows``: whether windows are used; ``decay``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearModel:
-    """Item-to-item weights over histories, every row of scores over its standard deviation.
+    """An item-to-item linear model; each row of scores is divided by its standard deviation.
 
     Attributes:
         weights: ``float32 [items, items]``; sparse (CSR) above ``KEPT_WEIGHTS`` items.
-        settings: what they were fitted with.
+        settings: of the fit.
     """
 
     weights: Weights
     settings: Settings
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
-        """Scores ``float32 [batch, items]``, zeros for an empty history; users play no part."""
+        """Scores ``float32 [batch, items]``, zeros for an empty history; ``users`` is ignored."""
         return np.asarray(linear_half_(self.sums(history)).numpy())
 
     def sums(self, history: Interactions) -> Float[Tensor, "batch items"]:
-        """The scores before rows are divided by their standard deviation."""
+        """Scores before division by the rows' standard deviation."""
         decay = self.settings["decay"]
         weights = (decay ** ages(history)).astype(np.float32) if decay < 1 else None
         if isinstance(self.weights, np.ndarray):
@@ -90,16 +90,16 @@ class LinearModel:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]
     ) -> "LinearModel":
-        """The model that `arrays` and ``settings`` were taken from."""
+        """Rebuild a model from `arrays` and ``settings``."""
         if "weights" in arrays:
             return cls(arrays["weights"], dict(settings))
         size = len(arrays["indptr"]) - 1
-        parts = arrays["data"], arrays["indices"], arrays["indptr"]
-        return cls(csr_array(parts, shape=(size, size)), dict(settings))
+        csr = arrays["data"], arrays["indices"], arrays["indptr"]
+        return cls(csr_array(csr, shape=(size, size)), dict(settings))
 
 
 def save_linear(model: LinearModel, path: Path) -> None:
-    """Write its weights as safetensors; the settings are the caller's to keep."""
+    """Write the weights as safetensors; the caller stores the settings."""
     with atomic_write(path) as temporary:
         save_file(model.arrays(), temporary)
 
@@ -110,12 +110,12 @@ def load_linear(path: Path, settings: Mapping[str, Any]) -> LinearModel:
 
 
 def search(dataset: Dataset, seed: int, *, texts: bool = True) -> LinearModel | None:
-    """The best settings on validation, fitted; None where the catalogue is too large for EASE.
+    """Tune on validation and fit; None if the catalogue is too large for EASE.
 
     Args:
-        dataset: its training part is fitted, its validation part decides.
+        dataset: fits on its training part, tunes on its validation part.
         seed: of text vectors and of the sample of users.
-        texts: whether the items' texts may be used.
+        texts: whether to use the items' texts.
     """
     context = _context(dataset, seed, texts)
     baseline = baseline_named("ease-text")
@@ -142,10 +142,10 @@ def search(dataset: Dataset, seed: int, *, texts: bool = True) -> LinearModel | 
 
 
 def fit(dataset: Dataset, settings: Settings, context: Context) -> LinearModel:
-    """The linear model with the settings given.
+    """Fit with given settings.
 
-    With windows it is the mean of the fit of whole histories and of one per length, each scaled to
-    the same standard deviation of scores.
+    With windows it is the mean of one model of whole histories and one per window length, each
+    scaled to the same standard deviation of scores.
     """
     train = dataset.part("train")
     gram = gram_matrix(train)
@@ -157,12 +157,12 @@ def fit(dataset: Dataset, settings: Settings, context: Context) -> LinearModel:
         for length in (None, *WINDOWS):
             together = gram
             if length is not None:
-                # Twice the mean over a window's items: an item is in `length` windows.
+                # Each item is in `length` windows; windows count twice as much as whole histories.
                 together = gram_matrix(cut(train, length))
                 together *= 2 / length
                 together += gram
             weights = _ease(together, settings, context)
-            del together  # of large catalogues each matrix is half a gigabyte and more
+            del together  # each matrix of a large catalogue takes half a gigabyte or more
             weights /= max(float((some @ weights).std(axis=1).mean()), 1e-9)
             total += weights
             task.advance()
@@ -175,7 +175,7 @@ def _context(dataset: Dataset, seed: int, texts: bool) -> Context:
 
 
 def largest(weights: NDArray[np.float32], kept: int = KEPT_WEIGHTS) -> Weights:
-    """The ``kept`` weights of every row that are farthest from 0; all of them in a smaller matrix.
+    """Keep the ``kept`` weights of largest magnitude per row; all of them in a smaller matrix.
 
     Args:
         weights: ``[items, items]``.
@@ -204,7 +204,7 @@ def _ease(gram: Matrix, settings: Mapping[str, Any], context: Context) -> NDArra
 
 
 def cut(histories: Interactions, length: int) -> Interactions:
-    """Every run of ``length`` consecutive items as a row; a shorter history is one row."""
+    """Sliding windows of ``length`` items, one per row; a shorter history is one row."""
     rows: list[list[int]] = []
     for user in np.flatnonzero(histories.counts()):
         items = histories.of(int(user)).tolist()
@@ -213,7 +213,7 @@ def cut(histories: Interactions, length: int) -> Interactions:
 
 
 def ages(histories: Interactions) -> NDArray[np.int64]:
-    """How many items of the same history came later, of each item."""
+    """Age of each item: the number of later items in its history."""
     ends = np.repeat(histories.offsets[1:], histories.counts())
     age: NDArray[np.int64] = ends - 1 - np.arange(len(histories))
     return age

@@ -1,4 +1,4 @@
-"""The blend weight of the linear model beside the language model, chosen on validation."""
+"""The blend weight of the linear model, chosen on validation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -15,24 +15,24 @@ from cllm4rec.ranking import RankedItems, top_k
 from cllm4rec.seeds import generator
 
 RESAMPLES = 200
-"""Samples of the validation users that choose a weight."""
+"""Bootstrap samples of the validation users."""
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Blend weights: 0 is the language model alone, 1 the linear model alone."""
+"""Candidate blend weights: 0 is the language model only, 1 the linear model only."""
 BATCH_USERS = 256
 
 
 class Halves(Protocol):
-    """What can score with both halves of a blend."""
+    """A scorer with both halves of a blend."""
 
     @property
     def weights(self) -> Sequence[float]:
-        """Blend weights that make sense; 0 alone where there is no linear model."""
+        """Candidate blend weights; only 0 without a linear model."""
         ...
 
     def halves(
         self, users: NDArray[np.int32], history: Interactions
     ) -> tuple[Tensor, Tensor | None]:
-        """The language model's scores ``[batch, items]``, and the linear model's."""
+        """Scores ``[batch, items]`` of the language model and of the linear model, if any."""
         ...
 
 
@@ -43,14 +43,14 @@ def ranked_by_weight(
     history: Interactions,
     label: str,
 ) -> dict[float, RankedItems]:
-    """The lists of `DEPTH` items under each blend weight; every user is scored once.
+    """Lists of `DEPTH` items for each blend weight; each user is scored only once.
 
     Args:
-        weights: 0 alone where there is no linear model.
-        scorer: gives both halves; its own weight does not matter.
+        weights: to try; only 0 without a linear model.
+        scorer: gives both halves; its own weight is ignored.
         users: numbers ``[U]``.
-        history: what is known of each, one row per user; left out of the lists.
-        label: what the progress line says.
+        history: known items, one row per user; excluded from the lists.
+        label: of the progress bar.
     """
     ranked = {weight: RankedItems.empty(users, DEPTH) for weight in weights}
     with progress.task(label, total=len(users), unit="user") as task:
@@ -68,11 +68,11 @@ def ranked_by_weight(
 
 
 def reports_by_weight(scorer: Halves, sample: Sample) -> dict[float, Report]:
-    """How the validation part is ranked under each blend weight.
+    """Validation metrics for each blend weight.
 
     Args:
-        scorer: of the model as it stands.
-        sample: the users who decide.
+        scorer: with the current parameters.
+        sample: validation users.
     """
     ranked = ranked_by_weight(scorer.weights, scorer, sample.users, sample.known, "Validating")
     rows, num_items = np.arange(len(sample.users), dtype=np.int32), sample.known.num_items
@@ -85,14 +85,14 @@ def reports_by_weight(scorer: Halves, sample: Sample) -> dict[float, Report]:
 
 
 def chosen_weight(reports: Mapping[float, Report], seed: int) -> float:
-    """The weight to blend with: near the mean of those that resamples of the users would choose.
+    """Choose the blend weight by bagging: the mean of the best weights of bootstrap samples.
 
-    The best weight of a few hundred users is one of many that are nearly as good, and lies at times
-    far from the middle of them; their mean (bagging) does not.
+    Among a few hundred users many weights are nearly equally good, and the single best one can lie
+    far from their middle; the mean does not.
 
     Args:
-        reports: weight → how the validation part is ranked under it.
-        seed: of the resamples.
+        reports: validation metrics by weight.
+        seed: of the bootstrap.
     """
     weights = np.array(list(reports))
     selection = np.stack([

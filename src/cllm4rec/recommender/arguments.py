@@ -1,4 +1,4 @@
-"""Arguments of the Python interface: what is not what it should be is refused with a line."""
+"""Checks of Python arguments; wrong ones are refused with a one-line error."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,10 +14,10 @@ def id_list(name: str, ids: Any) -> list[str]:
 
     Args:
         name: of the argument, for the error.
-        ids: a list, or anything else that holds texts one after the other, such as a column.
+        ids: a list or any other iterable of strings, such as a column.
 
     Raises:
-        InputError: it is a single text, or holds none: one id is ``["196"]``.
+        InputError: it is a single string, or contains anything but strings.
     """
     if isinstance(ids, str):
         raise InputError(f"{name} is one text, {_shown(ids)}; give a list of ids: [{_shown(ids)}]")
@@ -33,10 +33,10 @@ def id_list(name: str, ids: Any) -> list[str]:
 
 
 def filters_of(include: Any, exclude: Any, where: Any, seen: Any) -> Filters:
-    """Filters of a list; see :class:`Filters`.
+    """Filters from arguments; see :class:`Filters`.
 
     Raises:
-        InputError: one of them is of the wrong kind.
+        InputError: an argument has the wrong type.
     """
     if where is not None and not isinstance(where, Mapping):
         raise InputError(f"where is {_kind(where)}; give a dict, such as {{'genres': 'Comedy'}}")
@@ -55,10 +55,10 @@ def filters_of(include: Any, exclude: Any, where: Any, seen: Any) -> Filters:
 
 
 def path_of(name: str, path: Any) -> Path:
-    """A path.
+    """A path from an argument.
 
     Raises:
-        InputError: it is no text and no path, or empty.
+        InputError: it is neither string nor path, or empty.
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise InputError(f"{name} is {_shown(path)}; give a path")
@@ -66,10 +66,10 @@ def path_of(name: str, path: Any) -> Path:
 
 
 def one_of(name: str, value: Any, kind: type, mend: str) -> None:
-    """Refuse what is not of a kind.
+    """Check an argument's type.
 
     Raises:
-        InputError: with the mend.
+        InputError: it has another type; the message ends with ``mend``.
     """
     if not isinstance(value, kind):
         raise InputError(f"{name} is {_kind(value)}, not a {kind.__name__}; {mend}")

@@ -1,4 +1,4 @@
-"""Who is asked for: the users of a run, or anyone whose history is given."""
+"""The users to recommend for: those of a run, or of a file of histories."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,13 @@ from cllm4rec.data.interactions import Interactions
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audience:
-    """Users in a fixed order, what is known of them, and where they stand in the run.
+    """Users in a fixed order, with their histories and numbers in the run.
 
     Attributes:
         ids: external user ids, one per row of ``histories``.
         histories: known items, oldest first; memory-mapped.
-        numbers: ``int32``, each row's user in the run; −1 for a user it does not know.
-        left_out: rows of a histories file that were not used, by reason.
+        numbers: ``int32``, each row's user number in the run; −1 for unknown users.
+        left_out: unused rows of a histories file, by reason.
     """
 
     ids: pa.LargeStringArray
@@ -30,22 +30,22 @@ class Audience:
 
     @classmethod
     def of_run(cls, dataset: Dataset) -> "Audience":
-        """Every user of the run; every part of the data is known, as in ``known("recommend")``."""
+        """Every user of the run, with all interactions, as in ``known("recommend")``."""
         numbers = np.arange(len(dataset.users), dtype=np.int32)
         return cls(dataset.users.external, dataset.interactions, numbers, {})
 
     @classmethod
     def of_file(cls, path: Path, dataset: Dataset, folder: Path, memory_limit: str) -> "Audience":
-        """Users who are not in the run, by a Parquet file ``user_id, item_id, position|timestamp``.
+        """Users of a Parquet file ``user_id, item_id, position|timestamp``, all unknown to the run.
 
         Args:
-            path: the file.
-            dataset: its catalogue says which items are known.
-            folder: takes the sorted histories; must stay as long as the audience is used.
-            memory_limit: DuckDB's, such as ``"1GB"``.
+            path: of the file.
+            dataset: gives the catalogue.
+            folder: for the sorted histories; must outlive the audience.
+            memory_limit: for DuckDB, such as ``"1GB"``.
 
         Raises:
-            InputError: the file cannot be used, or names no item of the catalogue.
+            InputError: the file is unusable, or contains no item of the catalogue.
         """
         users, histories, left_out = read_histories(path, dataset.items, folder, memory_limit)
         return cls(users.external, histories, np.full(len(users), -1, np.int32), left_out)
@@ -54,6 +54,6 @@ class Audience:
         return self.histories.num_users
 
     def rows(self, rows: NDArray[np.int64]) -> "Audience":
-        """Some of them, in the order of ``rows``."""
+        """A selection of rows, in the order given."""
         ids = self.ids.take(pa.array(rows))
         return Audience(ids, self.histories.rows(rows), self.numbers[rows], self.left_out)

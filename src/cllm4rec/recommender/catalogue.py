@@ -1,4 +1,4 @@
-"""The catalogue by its outside names: ids, titles, attributes, and the filters of a list."""
+"""The catalogue: item ids, titles, attributes, and filters on them."""
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ from cllm4rec.errors import InputError
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list may hold.
+    """Filters on the items of a list.
 
     Attributes:
-        include: only these items; None for all.
-        exclude: none of these items.
-        where: only items whose attributes have these values; see :class:`Attribute`.
-        seen: whether items of the history may be listed.
+        include: list only these items; None for all.
+        exclude: never list these items.
+        where: list only items with these attribute values; see :class:`Attribute`.
+        seen: whether to list items of the history.
     """
 
     include: Sequence[str] | None = None
@@ -31,33 +31,33 @@ class Filters:
 
 
 class Attribute:
-    """One further column of ``items.*``.
+    """An additional column of ``items.*``.
 
-    A value is matched exactly, blanks around it aside: as a whole, or as one of its parts. The
-    parts of a list are its elements; those of a text stand between ``|`` or commas. So
-    ``Action|Comedy`` is found by ``Action``, ``Comedy`` and ``Action|Comedy``, not by ``Act``.
+    A filter value must equal, apart from surrounding blanks, the whole value or one of its
+    elements: elements of a list, or pieces of text separated by ``|`` or commas. ``Action``,
+    ``Comedy`` and ``Action|Comedy`` all match ``Action|Comedy``; ``Act`` does not.
 
     Args:
-        values: each item's, in the order of the numbers; None for none.
+        values: by item number; None for a missing value.
     """
 
     def __init__(self, values: Sequence[Sequence[str] | None]) -> None:
         self._values = values
 
     def of(self, item: int) -> str | None:
-        """An item's value as one text; the elements of a list are joined by commas."""
+        """An item's value as one string; list elements are joined by commas."""
         value = self._values[item]
         return None if value is None else ", ".join(value)
 
     def matching(self, value: str) -> NDArray[np.int64]:
-        """Numbers of the items that have a value, ascending."""
+        """Numbers of the items that match a value, ascending."""
         codes, starts, items = self._index
         code = codes.get(value.strip())
         return items[:0] if code is None else items[starts[code] : starts[code + 1]]
 
     @cached_property
     def _index(self) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int64]]:
-        """Name → code; where each code's items begin; the items, by code."""
+        """Name → code; start of each code's items; items sorted by code."""
         codes: dict[str, int] = {}
         found, items = array("q"), array("q")
         for item, values in enumerate(self._values):
@@ -72,7 +72,7 @@ class Attribute:
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """What is known of the items, read at its first use and kept.
+    """Metadata of the items, read on first use and cached.
 
     Attributes:
         dataset: the run's data.
@@ -108,12 +108,12 @@ class Catalogue:
 
     @cached_property
     def attributes(self) -> dict[str, Attribute]:
-        """The further columns of ``items.*``, by name."""
+        """The additional columns of ``items.*``, by name."""
         columns = self.dataset.texts.item_attributes
         return {name: Attribute(values) for name, values in columns.items()}
 
     def attributes_of(self, item: int) -> dict[str, str | None]:
-        """An item's value of every attribute."""
+        """An item's attribute values, by name."""
         return {name: attribute.of(item) for name, attribute in self.attributes.items()}
 
     def named(self, item: int) -> dict[str, str | None]:
@@ -121,22 +121,22 @@ class Catalogue:
         return {"item_id": self.ids[item], "title": self.titles[item]}
 
     def item_numbers(self, ids: Sequence[str]) -> list[int]:
-        """The numbers of item ids; a dictionary, for `IdMap` looks at every id for each call.
+        """The numbers of item ids, by dictionary: each `IdMap` call would scan all ids.
 
         Raises:
-            UnknownId: names the first id that is not known.
+            UnknownId: names the first unknown id.
         """
         try:
             return [self._numbers[item_id] for item_id in ids]
         except (KeyError, TypeError):
-            return [self.items.number(item_id) for item_id in ids]  # raises, in the usual words
+            return [self.items.number(item_id) for item_id in ids]  # raises UnknownId
 
     def allowed(self, filters: Filters) -> NDArray[np.bool_] | None:
-        """Items that pass the filters, ``bool [items]``; None where there is no filter.
+        """Items that pass the filters, ``bool [items]``; None without filters.
 
         Raises:
-            UnknownId: an item that is not in the catalogue.
-            InputError: a column that ``items.*`` does not have.
+            UnknownId: an unknown item.
+            InputError: an unknown column.
         """
         include, exclude, where = filters.include, filters.exclude, filters.where
         if include is None and not exclude and not where:
@@ -156,7 +156,7 @@ class Catalogue:
         return allowed
 
     def warm(self) -> None:
-        """Read everything now, so that no request is the first."""
+        """Read everything now, so that the first request is fast."""
         assert len(self._numbers) == len(self.titles) == len(self.texts) == len(self.counts)
         for attribute in self.attributes.values():
             attribute.matching("")
@@ -167,7 +167,7 @@ class Catalogue:
 
 
 def _names(values: Sequence[str]) -> Iterator[str]:
-    """What finds an item that has these values."""
+    """All filter values that match an item with these values."""
     yield ", ".join(values).strip()
     for value in values:
         yield value.strip()

@@ -19,19 +19,19 @@ from cllm4rec.recommender.saved import Recommender
 
 
 class IncrementalHistory:
-    """Recommendations for someone whose history grows while we watch.
+    """Recommendations for a history that is extended item by item.
 
-    Keys and values of the tokens read are kept, in every layer (some 170 kB for 50 items and two
-    layers of SmolLM2, in float32); the scores are those of `Recommender.recommend_for_history` but
-    for rounding. A history longer than ``corpus.max_items`` is read anew with every item, for its
-    oldest item leaves the document; and one of whose items one comes again, for that one moves.
+    Holds a KV cache (about 170 kB for 50 items and two layers of SmolLM2, in float32). Scores equal
+    those of `Recommender.recommend_for_history` up to rounding. The whole history is read again
+    when it exceeds ``corpus.max_items`` (its oldest item drops out) or when an item is repeated
+    (it moves to the end).
 
     Args:
         recommender: of a run in time order (``finetune.target = "next"``).
         items: external ids of the history so far, oldest first.
 
     Raises:
-        InputError: the run's histories are sets, or the backbone's family has no KV cache.
+        InputError: the run treats histories as sets, or the backbone has no KV cache.
         UnknownId: an item that is not in the run.
     """
 
@@ -53,12 +53,12 @@ class IncrementalHistory:
 
     @torch.inference_mode()
     def append(self, items: Sequence[str]) -> None:
-        """Add what came next, oldest first.
+        """Append items, oldest first.
 
-        An item that is there already moves to its new place: the history is then read anew.
+        An item already in the history moves to the end; the history is then read again.
 
         Raises:
-            UnknownId: an item that is not in the run; nothing is added.
+            UnknownId: an item that is not in the run; nothing is appended.
         """
         numbers = self._ids.numbers(id_list("items", items)).tolist()
         whole = newest_once([*self._items, *numbers])
@@ -71,11 +71,11 @@ class IncrementalHistory:
             self._forget()
             new = whole
         question = self._question(new)
-        # After the first reading, only the items are new.
+        # Once the prompt has been read, only the items are new.
         self._read(question if self._cache.tokens == 0 else question[len(question) - len(new) :])
 
     def recommend(self, k: int = 10) -> list[tuple[str, float]]:
-        """The best ``k`` items that are not in the history, ``[(item_id, score), …]``, best first.
+        """The best ``k`` items not in the history: ``[(item_id, score), …]``, best first.
 
         Raises:
             InputError: the history is empty, or ``k`` is not positive.
@@ -90,7 +90,7 @@ class IncrementalHistory:
 
     @torch.inference_mode()
     def scores(self) -> NDArray[np.float32]:
-        """Scores ``float32 [items]``: logits, or where there is a linear model the blend."""
+        """Scores ``float32 [items]``: the blend, or the logits without a linear model."""
         query = self._model.head(self._state[None], (self._sum / self._weight)[None])
         logits = self._model.logits(query).cpu()
         scores = self._scorer.blended(logits, self._history(self._items))
@@ -100,9 +100,9 @@ class IncrementalHistory:
         size, device = self._model.embedding.size, self._model.device
         self._cache = self._model.backbone.new_cache()
         self._state = torch.zeros(size, device=device)
-        """Hidden state at the end of what was read."""
+        """Hidden state at the document's end."""
         self._sum, self._weight = torch.zeros(size, device=device), torch.tensor(1e-9)
-        """Weighted sum of the items' vectors and the sum of the weights, as `recent_mean`'s."""
+        """Numerator and denominator of `recent_mean`."""
 
     def _read(self, tokens: Tensor) -> None:
         tokens = tokens.to(self._model.device)

@@ -1,4 +1,4 @@
-"""A trained model is loaded only if every file is what was written, its data's included."""
+"""Integrity of trained models: sha256 of every file of the model and its data, before loading."""
 
 import hashlib
 import json
@@ -10,30 +10,29 @@ from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.run import is_sealed, read_json, seal, sealed_files, sha256_files, verify_seal
 
 FORMAT = 6
-"""Number of the saved model's format; another number is refused."""
+"""Format number of saved models; others are refused."""
 _MEND = "train again, or copy the folder again"
 
 
 def seal_model(model: Path) -> None:
-    """Write the hashes of a ``model`` folder's files into it."""
+    """Write the sha256 of a ``model`` folder's files into it."""
     seal(model, *(path.name for path in model.iterdir()))
 
 
 def data_hashes(data: Path) -> dict[str, str]:
-    """sha256 of prepared data, for ``model.json``: ``data/NAME`` → hash."""
+    """sha256 of prepared data for ``model.json``: ``data/NAME`` → hash."""
     return {f"data/{name}": found for name, found in sha256_files(data, ".").items()}
 
 
 def verified_record(folder: Path) -> dict[str, Any]:
-    """What ``model.json`` says, after every file of ``model/`` and ``data/`` was hashed once.
+    """Verify every file of ``model/`` and ``data/`` by its sha256, then return ``model.json``.
 
     Args:
         folder: a run, or a folder written by ``CLLM4Rec.save``.
 
     Raises:
-        InputError: there is no trained model in ``folder``.
-        IntegrityError: the model has another format; or names the first file that is not what was
-            written.
+        InputError: ``folder`` has no trained model.
+        IntegrityError: the model has another format, or a file has changed; names the first.
     """
     record = _record(folder / "model")
     if is_sealed(folder):
@@ -46,11 +45,11 @@ def verified_record(folder: Path) -> dict[str, Any]:
 
 
 def model_fingerprint(folder: Path) -> str:
-    """sha256 of what a model's lists depend on, from its seal: weights, settings, backbone, data.
+    """sha256 of a model, from its seal: covers weights, settings, backbone and data.
 
     Raises:
-        InputError: there is no trained model in ``folder``.
-        IntegrityError: its seal cannot be read.
+        InputError: ``folder`` has no trained model.
+        IntegrityError: the seal cannot be read.
     """
     _refuse_untrained(folder / "model")
     hashes = sealed_files(folder / "model", _MEND)

@@ -1,4 +1,4 @@
-"""Lists for many users: scores in blocks that stay in the processor's caches, never all at once."""
+"""Lists for many users, scored in blocks that fit the CPU's caches."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from cllm4rec.recommender.scorer import ModelScorer
 BLOCK_SCORES = 4_000_000
 """Logits computed at once: 16 MB."""
 CACHED_SCORES = 600_000
-"""Scores that are blended and sorted at once: what a core's own cache takes of both halves."""
+"""Scores blended and sorted at once: both halves fit into a core's cache."""
 
 
 class Counts(NamedTuple):
-    """What was scored: users, and their questions' tokens without padding."""
+    """Numbers of users scored and of their prompt tokens, without padding."""
 
     users: int
     tokens: int
@@ -29,14 +29,14 @@ class Counts(NamedTuple):
 def lists(
     scorer: ModelScorer, audience: Audience, start: int, end: int, k: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int]]:
-    """The best ``k`` items of the audience's rows ``start`` to ``end``, a batch at a time.
+    """The best ``k`` items of the audience's rows ``start`` to ``end``, batch by batch.
 
     Yields:
         Rows counted from ``start``, items ``int32 [batch, k]``, scores ``float32 [batch, k]``
-        (−1 and −inf where a list is shorter), and the tokens read; each row exactly once.
+        (padded with −1 and −inf), and the tokens read. Each row occurs exactly once.
 
     Raises:
-        RunError: the model has diverged: a score is no number.
+        RunError: a score is NaN: the model has diverged.
     """
     users = audience.numbers[start:end]
     histories = audience.histories.rows(np.arange(start, end))
@@ -55,7 +55,7 @@ def lists(
 
 
 def ranked(scorer: ModelScorer, audience: Audience, k: int) -> RankedItems:
-    """The lists of a whole audience small enough to hold them."""
+    """The lists of a whole audience, in memory."""
     found = RankedItems.empty(audience.numbers, k)
     with progress.task("Recommending", total=len(audience), unit="user") as task:
         for rows, items, scores, _ in lists(scorer, audience, 0, len(audience), k):
@@ -65,6 +65,6 @@ def ranked(scorer: ModelScorer, audience: Audience, k: int) -> RankedItems:
 
 
 def _slices(rows: int, scores: int, num_items: int) -> Iterator[slice]:
-    """Blocks of rows with at most so many scores, at least one row each."""
+    """Blocks of at least one row with at most ``scores`` scores."""
     size = max(1, scores // max(1, num_items))
     return (slice(at, min(at + size, rows)) for at in range(0, rows, size))

@@ -1,4 +1,4 @@
-"""Who is asked for and what may be listed, in numbers; the same for Python, CLI and HTTP."""
+"""Requests for lists, with ids resolved to numbers; shared by Python, CLI and HTTP."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cllm4rec.ranking import RankedItems, Scorer, list_length, top_k
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 
 BATCH_USERS = 256
-"""Users scored at once; no matrix of users and items exists."""
+"""Users scored at once; the full user-item matrix is never in memory."""
 NO_FILTERS = Filters()
 _NOTHING_KNOWN = (
     "the data have no positive interaction of it with an item of the catalogue; give a history"
@@ -22,14 +22,14 @@ _NOTHING_KNOWN = (
 
 @dataclass(frozen=True, eq=False)
 class ListRequest:
-    """Lists that are wanted.
+    """A request for one list per row.
 
     Attributes:
-        users: ``int32 [rows]``; −1 for someone the run does not know.
-        histories: what is known of them, one row each, oldest first.
-        left_out: what each list must not hold, one row each.
-        allowed: ``bool [items]``; None where everything may be listed.
-        k: length of the lists, the catalogue at most.
+        users: ``int32 [rows]``; −1 for users not in the run.
+        histories: known items per row, oldest first.
+        left_out: items to exclude, per row.
+        allowed: ``bool [items]``; None to allow all.
+        k: length of the lists, at most the catalogue's size.
     """
 
     users: NDArray[np.int32]
@@ -48,22 +48,22 @@ class ListRequest:
         filters: Filters = NO_FILTERS,
         newcomers: Mapping[str, Sequence[str]] | None = None,
     ) -> "ListRequest":
-        """Lists for users of the run, and of the log.
+        """Lists for users of the run or of the log.
 
-        A user whom the split left out (one with too few positives, say) is asked for by history
-        alone, as a newcomer is.
+        Users left out by the split (with too few positives, say) are scored from their history,
+        as newcomers are.
 
         Args:
             catalogue: of the run.
-            known: what every user of the run has had.
-            user_ids: whom to recommend for; None for everyone.
+            known: all interactions of the run's users.
+            user_ids: to recommend for; None for everyone.
             k: length of the lists.
-            filters: what they may hold.
-            newcomers: histories of users whom the run does not know, as item ids, oldest first.
+            filters: on the items listed.
+            newcomers: histories of users not in the run, as item ids, oldest first.
 
         Raises:
-            UnknownId: a user or an item that is not known, or a user without a history.
-            InputError: ``k`` is not positive, or a filter names a column that is not there.
+            UnknownId: an unknown user or item, or a user without a history.
+            InputError: ``k`` is not positive, or a filter names an unknown column.
         """
         numbers = catalogue.dataset.users
         if user_ids is None:
@@ -74,11 +74,11 @@ class ListRequest:
         if not strangers:
             users = numbers.numbers(user_ids)
             return cls._of(catalogue, users, known.rows(users), k, filters)
-        told = _histories_of_strangers(catalogue, strangers, newcomers)
+        given = _histories_of_strangers(catalogue, strangers, newcomers)
         rows, users = [], np.full(len(user_ids), -1, np.int32)
         for place, user_id in enumerate(user_ids):
-            if user_id in told:
-                rows.append(told[user_id])
+            if user_id in given:
+                rows.append(given[user_id])
             else:
                 users[place] = numbers.number(user_id)
                 rows.append(known.of(int(users[place])).tolist())
@@ -93,12 +93,12 @@ class ListRequest:
         k: int,
         filters: Filters = NO_FILTERS,
     ) -> "ListRequest":
-        """Lists after bare histories of item ids; of a repeated item the newest place counts.
+        """Lists for histories given as item ids; a repeated item counts at its newest place.
 
         Raises:
-            UnknownId: an item that is not known.
-            InputError: a history is empty, ``k`` is not positive, or a filter names a column that
-                is not there.
+            UnknownId: an unknown item.
+            InputError: a history is empty, ``k`` is not positive, or a filter names an unknown
+                column.
         """
         if not all(histories):
             raise InputError("the history is empty; give at least one item id")
@@ -130,12 +130,12 @@ class ListRequest:
     def best(
         self, scores: NDArray[np.float32], rows: slice
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The lists of some rows from their scores, as :func:`cllm4rec.ranking.top_k`'s."""
+        """Items and scores of the lists of some rows; see :func:`cllm4rec.ranking.top_k`."""
         left_out = self.left_out.rows(range(rows.start, rows.stop))
         return top_k(scores, left_out, self.k, allowed=self.allowed)
 
     def answered_by(self, scorer: Scorer) -> RankedItems:
-        """All lists, scored some users at a time."""
+        """Score all rows, in blocks of users."""
         ranked = RankedItems.empty(self.users, self.k)
         with progress.task("Recommending", total=len(self), unit="user") as task:
             for start in range(0, len(self), BATCH_USERS):
@@ -150,7 +150,7 @@ class ListRequest:
 def _histories_of_strangers(
     catalogue: Catalogue, user_ids: Sequence[str], newcomers: Mapping[str, Sequence[str]]
 ) -> dict[str, list[int]]:
-    """What the log says of users without a number, and then what is new of them."""
+    """Histories of users without a number: from the log, followed by ``newcomers``."""
     before = catalogue.dataset.left_out.find(user_ids)
     found = {}
     for user_id in user_ids:

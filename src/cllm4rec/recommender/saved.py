@@ -1,4 +1,4 @@
-"""A trained model as a folder that can be loaded anywhere."""
+"""Saving and loading of trained models."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -26,12 +26,12 @@ from cllm4rec.tasks import task_for
 
 
 class Recommender:
-    """A trained run that answers questions.
+    """A trained model with its data, ready to recommend.
 
     Args:
-        scorer: the trained model and what it is blended with.
+        scorer: the trained model, blended with its linear model if it has one.
         dataset: of the run.
-        lm: the language model that the trained one is built on.
+        lm: the pretrained language model underneath.
     """
 
     def __init__(self, scorer: ModelScorer, dataset: Dataset, lm: LanguageModel) -> None:
@@ -41,7 +41,7 @@ class Recommender:
 
     @property
     def config(self) -> Config:
-        """Settings that the model was trained with."""
+        """Settings of the training."""
         return self.scorer.task.config
 
     @classmethod
@@ -50,14 +50,14 @@ class Recommender:
 
         Args:
             folder: of either.
-            device: as of the setting ``device``. None: the one that the model was trained with,
-                and the processor, with a note, where that one is not there.
+            device: as in the setting ``device``. None for that of the training, or the CPU, with a
+                note, if that device does not exist here.
 
         Raises:
-            ConfigError: there is no device of the name that is given.
-            InputError: there is no trained model in ``folder``.
-            IntegrityError: a file of the model or of its data is not what was written, and is
-                named; the model was made with another backbone, or by another format.
+            ConfigError: the given device does not exist.
+            InputError: ``folder`` has no trained model.
+            IntegrityError: a file of the model or its data has changed (named), the backbone is
+                another one, or the format is.
         """
         record = verified_record(folder)
         try:
@@ -94,7 +94,7 @@ class Recommender:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """Of the run's items: titles, attributes, filters."""
+        """The run's items: titles, attributes, filters."""
         return Catalogue(self.dataset)
 
     def recommend(
@@ -103,13 +103,13 @@ class Recommender:
         """The best ``k`` items for known users.
 
         Args:
-            user_ids: whom to recommend for; None for everyone.
-            k: length of the lists; the catalogue at most.
-            filters: what they may hold.
+            user_ids: to recommend for; None for everyone.
+            k: length of the lists; at most the catalogue's size.
+            filters: on the items listed.
 
         Raises:
             UnknownId: a user or an item that is not in the run.
-            InputError: a filter names a column that is not there, or ``k`` is not positive.
+            InputError: a filter names an unknown column, or ``k`` is not positive.
         """
         known = self.dataset.known("recommend")
         request = ListRequest.for_users(self.catalogue, known, user_ids, k, filters)
@@ -118,21 +118,21 @@ class Recommender:
     def recommend_for_history(
         self, item_ids: Sequence[str], k: int, filters: Filters = NO_FILTERS
     ) -> RankedItems:
-        """The best ``k`` items after a bare history, oldest first, of someone without a token.
+        """The best ``k`` items after a history, oldest first, without a user token.
 
-        Of a repeated item the newest place counts.
+        A repeated item counts at its newest place.
 
         Raises:
             UnknownId: an item that is not in the run.
-            InputError: the history is empty, a filter names a column that is not there, or ``k`` is
-                not positive.
+            InputError: the history is empty, a filter names an unknown column, or ``k`` is not
+                positive.
         """
         request = ListRequest.for_histories(self.catalogue, [item_ids], k, filters)
         return request.answered_by(self.scorer)
 
 
 def save_model(folder: Path, scorer: ModelScorer, dataset: Dataset, backbone_sha256: str) -> None:
-    """Write what was trained and what it depends on: safetensors and JSON, replaced as a whole."""
+    """Write the model and its dependencies' hashes: safetensors and JSON, replaced atomically."""
     with atomic_folder(folder) as temporary:
         tensors = saved_tensors(scorer.model)
         save_file({n: t.contiguous() for n, t in tensors.items()}, temporary / "model.safetensors")
@@ -155,10 +155,10 @@ def save_model(folder: Path, scorer: ModelScorer, dataset: Dataset, backbone_sha
 
 
 def load_tensors(model: CollaborativeLLM, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Copy saved tensors in by name.
+    """Copy saved tensors into the model by name.
 
     Raises:
-        IntegrityError: a tensor is missing, too many, or of another shape.
+        IntegrityError: a tensor is missing, unexpected, or of another shape.
     """
     expected = saved_tensors(model)
     if differing := expected.keys() ^ tensors.keys():

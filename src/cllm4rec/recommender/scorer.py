@@ -1,4 +1,4 @@
-"""A trained model as a scorer: the whole catalogue in one forward pass per user (section 3.5)."""
+"""Scoring with a trained model: one forward pass per user for the whole catalogue (section 3.5)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,20 +18,20 @@ from cllm4rec.tasks import Task
 from cllm4rec.tokens.batch import Batch, collate_rows, length_buckets
 
 BATCH_TOKENS = 4096
-"""Tokens of one forward pass, padding included; passes of half and of twice as many are slower."""
+"""Tokens per forward pass, with padding; half and double this were slower."""
 
 
 @dataclass(eq=False, kw_only=True)
 class ModelScorer:
-    """Scores users by their histories: a language model, and a linear model where there is one.
+    """Scores users from their histories: a language model, optionally blended with a linear model.
 
     Attributes:
         model: the trained language model.
-        task: what it was finetuned for, and is asked.
-        trained_users: ``bool [users]``: whose token was trained.
-        linear: the other half of the blend; None for none.
-        weight: the blend weight of ``linear``.
-        anonymous: ask for everyone by history alone, without their user token.
+        task: that it was finetuned for.
+        trained_users: ``bool [users]``; true for users with a trained token.
+        linear: the linear model; None without a blend.
+        weight: blend weight of ``linear``.
+        anonymous: use histories only, never user tokens.
     """
 
     model: CollaborativeLLM
@@ -47,7 +47,7 @@ class ModelScorer:
 
     @property
     def weights(self) -> Sequence[float]:
-        """Blend weights to choose from; 0 alone without a linear model."""
+        """Candidate blend weights; only 0 without a linear model."""
         return (0.0,) if self.linear is None else WEIGHTS
 
     @property
@@ -56,14 +56,15 @@ class ModelScorer:
         return self.task.space.num_items
 
     def language_model_alone(self) -> "ModelScorer":
-        """The same without its linear model."""
+        """The same scorer without the linear model."""
         return replace(self, linear=None, weight=0.0)
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
-        """Scores ``float32 [users, items]``: logits, or where there is a linear model the blend.
+        """Scores ``float32 [users, items]``: the blend, or the logits without a linear model.
 
         Args:
-            users: numbers; a negative one, or a user without training interactions, has no token.
+            users: numbers; negative for unknown users. Users without training interactions have
+                no token.
             history: known items, one row per entry of ``users``, oldest first.
         """
         return np.asarray(self.blended(self.logits(users, history), history).numpy())
@@ -71,14 +72,14 @@ class ModelScorer:
     def halves(
         self, users: NDArray[np.int32], history: Interactions
     ) -> tuple[Float[Tensor, "users items"], Float[Tensor, "users items"] | None]:
-        """Both halves of the blend; the logits and None without a linear model."""
+        """Both halves of the blend; without a linear model, the logits and None."""
         logits = self.logits(users, history)
         if self.linear is None:
             return logits, None
         return language_half_(logits), linear_half_(self.linear.sums(history))
 
     def blended(self, logits: Float[Tensor, "rows items"], history: Interactions) -> Tensor:
-        """Final scores from logits, in their place."""
+        """Final scores from logits; overwrites them."""
         if self.linear is None:
             return logits
         language = language_half_(logits)
@@ -90,7 +91,7 @@ class ModelScorer:
     def logits(
         self, users: NDArray[np.int32], history: Interactions
     ) -> Float[Tensor, "users items"]:
-        """Logits of the language model alone, on the processor."""
+        """Logits of the language model, on the CPU."""
         logits = torch.empty(len(users), self.num_items)
         for rows, queries in self.queries(users, history):
             logits[torch.from_numpy(rows)] = self.model.logits(queries).cpu()
@@ -100,7 +101,7 @@ class ModelScorer:
     def queries(
         self, users: NDArray[np.int32], history: Interactions
     ) -> Iterator[tuple[NDArray[np.int64], Float[Tensor, "batch size"]]]:
-        """The language model's user vectors, a batch at a time, with their rows of ``users``."""
+        """Yield the language model's query vectors batch by batch, with their rows in ``users``."""
         self.model.eval()
         for rows, batch in self.batches(users, history):
             yield rows, self.model.last_queries(batch.to(self.model.device))
@@ -108,9 +109,9 @@ class ModelScorer:
     def batches(
         self, users: NDArray[np.int32], history: Interactions
     ) -> Iterator[tuple[NDArray[np.int64], Batch]]:
-        """The questions in batches, longest first, each with its rows of ``users``."""
+        """Yield the prompts in batches, longest first, with their rows in ``users``."""
         questions = self.task.questions(self._user_tokens(users), history)
-        # Longest first, so that a batch is one stretch of the tokens.
+        # Sorted by length, so that each batch is a contiguous slice of the tokens.
         order = np.argsort(-questions.lengths, kind="stable")
         ordered = questions.reordered(order)
         for bucket in length_buckets(
@@ -121,7 +122,7 @@ class ModelScorer:
             yield order[start:end], collate_rows(ordered.tokens, offsets, main_starts)
 
     def _user_tokens(self, users: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Each user's token; the placeholder for one that was never trained."""
+        """User tokens; the placeholder for users whose token was not trained."""
         tokens = np.full(len(users), self.task.placeholder, np.int32)
         if not self.anonymous and len(users):
             named = (users >= 0) & self.trained_users[np.maximum(users, 0)]

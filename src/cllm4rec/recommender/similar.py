@@ -1,4 +1,4 @@
-"""Items whose vectors point the same way; read from the saved tensors, without torch."""
+"""Similar items by cosine of their vectors; reads the saved tensors without torch."""
 
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ class SimilarItems:
     """Nearest neighbours by cosine.
 
     Args:
-        embeddings: of the items, ``float32 [items, size]``.
+        embeddings: item vectors ``float32 [items, size]``.
     """
 
     def __init__(self, embeddings: NDArray[np.float32]) -> None:
@@ -26,12 +26,12 @@ class SimilarItems:
 
     @classmethod
     def of_model(cls, folder: Path) -> "SimilarItems":
-        """Read the item vectors of a trained model: a run's folder, or a saved one."""
+        """Read the item vectors of a run, or of a saved folder."""
         with safe_open(folder / "model" / "model.safetensors", "numpy") as file:
             return cls(file.get_tensor(ITEM_VECTORS))
 
     def to(self, item: int, k: int) -> tuple[list[int], list[float]]:
-        """The ``k`` items nearest to ``item``, nearest first, and their cosines with it."""
+        """The ``k`` items nearest to ``item``, nearest first, and their cosines."""
         table = self.embeddings
         cosines = (table @ table[item]) / (self._norms * self._norms[item])
         itself = Interactions.from_lists([[item]], len(cosines))

@@ -176,7 +176,7 @@ def optimiser_step(
 
 
 def schedule(done: float, warmup: float = 0.05, floor: float = 0.05) -> float:
-    """Learning rate relative to its peak after a fraction ``done``: linear warm-up, cosine decay."""
+    """Learning rate ÷ peak after a fraction ``done``: linear warm-up, then cosine decay."""
     if done < warmup:
         return (done + 1e-3) / (warmup + 1e-3)
     fall = 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))

@@ -1,13 +1,13 @@
-"""A folder of shards: what is asked of it, which shards are done, and when all are.
+"""The output folder of ``recommend --all``: lists in shards, resumable.
 
     OUT/
-      batch.json            model, data, k and cut: another of these is refused
+      batch.json            model, data, k and shard size; a call with others is refused
       part-00000.parquet    lists of the first users
-      part-00000.json       written after it: its users, its rows, its sha256
+      part-00000.json       written next: users, rows and sha256 of the shard
       _SUCCESS              all shards with their sha256; written last
 
-A file appears under its name when it is whole (`rundir`), so that a killed process leaves a shard
-done or not begun. Nothing here needs the processes to talk: a shard's number says whose it is.
+Files are written atomically (`run`), so a killed process leaves each shard either done or not
+begun. Processes need not communicate: a shard's number determines its process.
 """
 
 import os
@@ -25,7 +25,7 @@ from cllm4rec.ranking import RankedItems, write_lists
 from cllm4rec.run import make_folder, read_json, sha256_file, write_json
 
 FORMAT = 1
-"""Number of the folder's format; another number is refused."""
+"""Format number of the folder; others are refused."""
 
 _NAMES = {
     "format": "in another format",
@@ -42,9 +42,9 @@ class Shard:
     """Consecutive rows of the audience.
 
     Attributes:
-        number: place among the shards.
+        number: of the shard, from 0.
         start: first row.
-        end: the row after the last one.
+        end: one past the last row.
     """
 
     number: int
@@ -53,21 +53,21 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """Name of its files without their ending."""
+        """Name of its files, without suffix."""
         return f"part-{self.number:05}"
 
 
 def usable(folder: Path) -> bool:
-    """Make the folder of shards where it is absent; whether lists were begun in it.
+    """Create the folder if needed; return whether it already has a ``batch.json``.
 
     Raises:
-        InputError: it is a file, or holds something else.
+        InputError: it is a file, or contains something else.
     """
     try:
         make_folder(folder)
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"--out {folder} is a file; choose another path") from None
-    # Listed before it is read: another process may write the first files in between.
+    # List before checking: another process may write the first files in between.
     foreign = [x.name for x in folder.iterdir() if not x.name.startswith(".")]
     begun = (folder / "batch.json").is_file()
     if foreign and not begun:
@@ -79,15 +79,15 @@ def usable(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class ShardFolder:
-    """Lists of all users of an audience, cut into shards.
+    """Lists of all users of an audience, in shards.
 
     Attributes:
-        path: the folder.
-        model: sha256 over the model and the data behind it.
+        path: of the folder.
+        model: sha256 of the model and its data.
         histories: sha256 of the histories file; None for the users of the run.
         k: length of the lists.
-        shard_users: users of one shard.
-        users: users in all.
+        shard_users: users per shard.
+        users: total number of users.
     """
 
     path: Path
@@ -98,10 +98,10 @@ class ShardFolder:
     users: int
 
     def open(self) -> None:
-        """Begin the folder, or go on with it.
+        """Start a new folder or resume an existing one.
 
         Raises:
-            InputError: it was begun with another model, k or cut, or holds something else.
+            InputError: it has another model, k or shard size, or contains something else.
         """
         request = self._request
         if not usable(self.path):
@@ -129,7 +129,7 @@ class ShardFolder:
         return self.shards[rank::world_size]
 
     def is_done(self, shard: Shard) -> bool:
-        """Whether a shard is there as it was written; a changed one is to be written anew."""
+        """Whether a shard exists and matches its record; otherwise it must be rewritten."""
         record, lists = self._record(shard), self._lists(shard)
         if not record.is_file() or not lists.is_file():
             return False
@@ -143,10 +143,10 @@ class ShardFolder:
         """Write a shard's lists, then its record.
 
         Args:
-            shard: which.
-            user_ids: Arrow array of text, ``[end - start]``.
-            ranked: its lists, in the same order.
-            items: ids of the items.
+            shard: to write.
+            user_ids: Arrow array of strings, ``[end - start]``.
+            ranked: the lists, in the same order.
+            items: item ids.
         """
         self._record(shard).unlink(missing_ok=True)
         for leftover in self.path.glob(f".{shard.name}.*.tmp-*"):
@@ -156,10 +156,10 @@ class ShardFolder:
         write_json(self._record(shard), self._described(shard, rows, sha256))
 
     def finish(self) -> bool:
-        """Write ``_SUCCESS`` if every shard has its record; whoever comes last does it.
+        """Write ``_SUCCESS`` once every shard has its record; the last process does it.
 
         Raises:
-            IntegrityError: a record is not of this folder's shards.
+            IntegrityError: a record does not belong to this folder.
         """
         if not all(self._record(shard).is_file() for shard in self.shards):
             return False
@@ -196,7 +196,7 @@ class ShardFolder:
         }
 
     def _read(self, shard: Shard) -> dict[str, Any] | None:
-        """A shard's record; None if it is damaged or tells of something else."""
+        """A shard's record; None if it is damaged or does not match."""
         try:
             found = read_json(self._record(shard))
         except IntegrityError:
@@ -218,10 +218,10 @@ class ShardFolder:
 
 
 def place_among_processes() -> tuple[int, int]:
-    """``RANK`` and ``WORLD_SIZE`` as torchrun sets them; (0, 1) where it does not.
+    """``RANK`` and ``WORLD_SIZE`` as set by torchrun; (0, 1) without it.
 
     Raises:
-        InputError: they are no numbers, or do not fit together.
+        InputError: they are not numbers, or inconsistent.
     """
     given = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
     try:
@@ -237,5 +237,5 @@ def place_among_processes() -> tuple[int, int]:
 
 
 def ids_of(ids: pa.LargeStringArray, shard: Shard) -> Any:
-    """The user ids of a shard, a view."""
+    """View of a shard's user ids."""
     return ids.slice(shard.start, shard.end - shard.start)

@@ -83,9 +83,8 @@ class Served:
 
     @classmethod
     def _load(cls, run: Path, version: str, *, subprocess: bool) -> "Served":
-        scorer, frame = (_in_subprocess if subprocess else _here)(
-            run
-        )  # verifies what is read below
+        load_scorer = _in_subprocess if subprocess else _here
+        scorer, frame = load_scorer(run)  # verifies the files read below
         dataset = Dataset.open(run / "data")
         catalogue = Catalogue(dataset)
         catalogue.warm()

@@ -1,4 +1,4 @@
-"""demo: MovieLens-100K and SmolLM2-135M, from the package index to recommendations."""
+"""demo: MovieLens-100K and SmolLM2-135M, from download to recommendations."""
 
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ SOURCE = "movielens-100k"
 
 
 def demo(run: RunDir, config: Given = None, *, split: Path | None = None) -> dict[str, Any]:
-    """The whole path on real data.
+    """Run all stages on real data.
 
     Args:
-        run: where everything goes, the data included.
-        config: what is given of the settings.
-        split: a split file; without one the paper's protocol cuts the log.
+        run: receives everything, including the raw data.
+        config: given settings.
+        split: a split file; None for the paper's protocol.
 
     Returns:
         The results table, and three users' recommendations.

@@ -1,4 +1,4 @@
-"""Finetuning: epochs, each validated, of which the best is kept."""
+"""Finetuning epochs: each is validated, and the best is kept."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,14 +22,14 @@ from cllm4rec.training.optim import adam
 
 
 class Best:
-    """The best epoch so far and the blend weight in it; epoch 0 is before finetuning.
+    """The best epoch so far and its blend weight; epoch 0 is before finetuning.
 
-    Judged by validation Recall@20 + Recall@40 + NDCG@100.
+    Selection is by validation Recall@20 + Recall@40 + NDCG@100.
 
     Args:
-        scorer: of the model that is trained.
-        dataset: its validation part judges.
-        run: whose log of metrics takes what is found.
+        scorer: of the model being trained.
+        dataset: its validation part selects.
+        run: logs the metrics.
     """
 
     def __init__(self, scorer: ModelScorer, dataset: Dataset, run: RunDir) -> None:
@@ -42,13 +42,13 @@ class Best:
         self.tensors: dict[str, Tensor] = {}
 
     def validate(self, epoch: int) -> bool:
-        """Score the validation part, keep the best parameters; true when out of patience."""
+        """Validate, keep the parameters if they are the best; true when out of patience."""
         reports = reports_by_weight(self.scorer, self.sample)
         blend = chosen_weight(reports, self.seed)
-        report, alone = reports[blend], reports[0.0].mean
+        report, language_model = reports[blend], reports[0.0].mean
         self.notes["epochs"] = epoch
         self.run.log_metrics(
-            stage="finetune", epoch=epoch, valid=report.mean, blend=blend, llm_alone=alone
+            stage="finetune", epoch=epoch, valid=report.mean, blend=blend, llm_alone=language_model
         )
         if report.selection > self.notes["selection"]:
             self.notes.update(
@@ -58,7 +58,7 @@ class Best:
         return epoch - int(self.notes["epoch"]) >= self.patience
 
     def restore(self) -> None:
-        """Put the best epoch's parameters and blend back into the model; keep no second copy."""
+        """Restore the best epoch's parameters and blend weight; frees the copy."""
         load_tensors(self.scorer.model, self.tensors)
         self.tensors = {}
         self.scorer.weight = self.notes["blend"]
@@ -67,7 +67,7 @@ class Best:
 def finetuning_optimizer(
     config: FinetuneConfig, parameters: Mapping[str, nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """Adam as the settings say."""
+    """AdamW with the settings of the stage."""
     return adam(
         parameters,
         learning_rate=config.learning_rate,
@@ -83,16 +83,16 @@ def train_epochs(
     objective: Objective,
     best: Best,
 ) -> Checkpoint:
-    """Train; resumes, and does nothing where the checkpoint says that it is done.
+    """Train all epochs; resumes from a checkpoint, and does nothing if that is complete.
 
     Args:
-        run: keeps the checkpoint and the log.
-        identity: what the result depends on.
-        objective: what is minimised.
-        best: judge and keeper of the epochs; holds the best parameters afterwards.
+        run: holds the checkpoint and the log.
+        identity: hash of everything that the result depends on.
+        objective: to minimise.
+        best: validates the epochs; holds the best parameters afterwards.
 
     Returns:
-        The checkpoint, for the caller to remove when its result is safe.
+        The checkpoint; the caller removes it once the result is saved.
     """
     task = best.scorer.task
     config = task.config.finetune

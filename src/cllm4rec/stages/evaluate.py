@@ -1,4 +1,4 @@
-"""evaluate: the test part for the model and for tuned baselines, in one table."""
+"""evaluate: test metrics of the model and of tuned baselines, in one table."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -26,23 +26,23 @@ from cllm4rec.run import RunDir, atomic_write, exclusive, write_json
 from cllm4rec.seeds import derived_seed
 
 TRAINING = ("initialise", "pretrain", "finetune")
-"""Stages whose seconds are a model's training."""
+"""Stages whose seconds count as training time."""
 
 
 def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
     """Score the run's model and the baselines on the test part, or anyone's top-k file.
 
     Args:
-        run: a finetuned run; a prepared one is enough for ``topk``.
+        run: finetuned; for ``topk``, prepared is enough.
         topk: Parquet ``user_id, item_id, rank, score`` to score instead.
 
     Returns:
         ``part``, ``rows`` (one per model, with means and 95 % intervals) and ``left_out``
-        (baseline → why it cannot be had here).
+        (baseline → why it is unavailable).
 
     Raises:
-        RunError: the stage that is needed first is not done.
-        InputError: the top-k file breaks the format.
+        RunError: a required stage is not done.
+        InputError: the top-k file violates the format.
     """
     run.require("prepare")
     config = read_config(run.file("config.toml"))
@@ -56,11 +56,11 @@ def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
 
 @exclusive
 def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
-    """Everything measured, kept in the run, and its report."""
+    """Measure all models; write results and the HTML report into the run."""
     started_at_s = time.perf_counter()
     run.require("finetune")
     settings = config.evaluate.baseline_settings
-    # All of them before the first is fitted: a wrong setting is said at once.
+    # Check all settings before the first fit, so that errors appear at once.
     baselines = [baseline_named(name, settings.get(name)) for name in config.evaluate.baselines]
     rows, left_out = _baseline_rows(baselines, dataset, config)
     rows = [*_own_rows(run, dataset, config), *rows]
@@ -68,7 +68,7 @@ def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
     write_json(run.file("results.json"), results)
     seconds = time.perf_counter() - started_at_s
     run.finish("evaluate", [run.file("results.json"), run.file("topk")], seconds)
-    # Not above: every command would import matplotlib.
+    # Imported late: matplotlib is slow to import.
     from cllm4rec.report import write_report
 
     write_report(run)
@@ -78,15 +78,15 @@ def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
 def model_rankings(
     recommender: Recommender, dataset: Dataset
 ) -> Iterator[tuple[str, float, RankedItems]]:
-    """What the model lists for the test part and, where it blends, what each half alone would.
+    """Lists of the model for the test part and, if it blends, of each half.
 
     Args:
-        recommender: a trained one.
+        recommender: a trained model.
         dataset: the run's data.
 
     Yields:
-        (``""``, ``"language model"`` or ``"linear model"``; the blend weight in it; the lists
-        of :data:`DEPTH` items of every user of the test part); the model itself first.
+        Name (``""`` for the model itself, which comes first, ``"language model"`` or
+        ``"linear model"``), blend weight, and lists of :data:`DEPTH` items of every test user.
     """
     scorer = recommender.scorer
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
@@ -100,7 +100,7 @@ def model_rankings(
 
 
 def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, Any]]:
-    """The model's row, and where it blends: the rows of what is blended, each alone."""
+    """The model's row and, if it blends, one row for each half."""
     recommender = Recommender.load(run.path)
     stages = [stage for stage in TRAINING if run.is_done(stage)]
     trained_s = sum(run.info(stage)["seconds"] for stage in stages)
@@ -121,7 +121,7 @@ def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, A
 def _baseline_rows(
     baselines: Sequence[Baseline], dataset: Dataset, config: Config
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Rows of the baselines that can be had here, and why the others cannot, by name."""
+    """Rows of the available baselines; for the others, the reason by name."""
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     context = Context.of(dataset, derived_seed(config.seed, "baselines"))
@@ -146,7 +146,7 @@ def _row(model: str, settings: dict[str, Any], report: Report, seconds: float) -
 
 
 def _write_per_user(path: Path, report: Report) -> None:
-    """Per-user values, so that two models can be compared user by user later."""
+    """Write per-user metrics, for paired comparisons of models."""
     columns = {"user": report.users, **report.per_user}
     with atomic_write(path) as temporary:
         pq.write_table(pa.table(columns), temporary)

@@ -1,4 +1,4 @@
-"""finetune: the task's objective, from pretrained or initial values; the best epoch is kept."""
+"""finetune: train on the task's objective, from pretrained or initial values; keep the best epoch."""
 
 import time
 from typing import Any
@@ -17,24 +17,24 @@ from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.setup import Setup
 
 SECTIONS = {"backbone", "corpus", "model", "finetune"}
-"""Sections of the configuration that the result depends on, besides the files it begins from."""
+"""Sections of the configuration that affect the result, besides the files it starts from."""
 
 
 @exclusive
 def finetune(run: RunDir, config: Config) -> dict[str, Any]:
-    """Train the recommendation-oriented LLM; resumes, and skips what is already done.
+    """Train the recommendation-oriented LLM; resumes an interrupted call, skips a finished one.
 
     Returns:
         The stage's record: epochs run, the best one, its validation metrics, seconds.
 
     Raises:
-        RunError: the run is not initialised, or not pretrained where that is asked for.
+        RunError: the run is not initialised, or not pretrained although the settings say so.
     """
     return finetune_with(Setup.of(run, config))
 
 
 def finetune_with(setup: Setup) -> dict[str, Any]:
-    """The stage with what has been loaded."""
+    """The stage, given loaded inputs."""
     started_at_s = time.perf_counter()
     run, config = setup.run, setup.config
     before = ["prepare", "initialise"] + (["pretrain"] if config.pretrain.enabled else [])
@@ -73,7 +73,7 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
 def finetuning_model(
     setup: Setup, initial: Initial
 ) -> tuple[CollaborativeLLM, TokenEmbedding | None]:
-    """The model as finetuning begins with it, and z^c, fixed; None without texts."""
+    """The model before finetuning, and z^c, fixed; None without texts."""
     model = initial.collaborative_llm(setup, dropout=setup.config.finetune.dropout)
     train, content = setup.dataset.part("train"), initial.content
     if setup.config.pretrain.enabled:
@@ -89,7 +89,7 @@ def finetuning_model(
     fixed = None
     if content is not None:
         fixed = TokenEmbedding.of_tables(setup.lm.words, *content).to(setup.lm.device)
-        # The prior z^l ~ N(z^c, 1/λ_c) has no data at cold items that could move it from z^c.
+        # Cold items have no data: the prior z^l ~ N(z^c, 1/λ_c) puts them at z^c.
         counts = torch.from_numpy(train.item_counts())
         cold = (counts == 0).nonzero().flatten().to(setup.lm.device)
         model.embedding.items.replace_(cold, fixed.items.vectors(cold))

@@ -1,4 +1,4 @@
-"""initialise: where training begins, and the linear model; both chosen on validation."""
+"""initialise: initial token vectors and the linear model, both tuned on validation."""
 
 import time
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from cllm4rec.stages.setup import Setup
 from cllm4rec.start.initial import initial_values
 
 SECTIONS = {"backbone", "model"}
-"""Sections of the configuration that the result depends on."""
+"""Sections of the configuration that affect the result."""
 
 
 @dataclass(frozen=True)
 class Initial:
-    """What the stage left.
+    """The stage's result.
 
     Attributes:
-        tensors: of `cllm4rec.start.initial.Start`, by name; z^c only where there are texts.
-        linear: the linear model; None where there is none.
-        settings: what the search for initial vectors chose.
+        tensors: of `cllm4rec.start.initial.Start`, by name; z^c only if there are texts.
+        linear: the linear model, if any.
+        settings: of the initial vectors, chosen by the search.
     """
 
     tensors: dict[str, Tensor]
@@ -37,11 +37,11 @@ class Initial:
 
     @classmethod
     def of(cls, setup: Setup, *, linear: bool = True) -> "Initial":
-        """Choose both.
+        """Compute both.
 
         Args:
             setup: data, settings and language model.
-            linear: whether a linear model is wanted; it is what takes time.
+            linear: whether to fit a linear model, which takes most of the time.
         """
         dataset, config = setup.dataset, setup.config
         start = initial_values(dataset, config, setup.lm, setup.task.space.num_users)
@@ -61,11 +61,11 @@ class Initial:
 
     @classmethod
     def read(cls, run: RunDir) -> "Initial":
-        """Read and verify it.
+        """Read and verify the result from the run.
 
         Raises:
             RunError: the stage is not done.
-            IntegrityError: a file is missing or changed.
+            IntegrityError: a file is missing or has changed.
         """
         run.require("initialise")
         record = run.info("initialise")
@@ -78,7 +78,7 @@ class Initial:
 
     @property
     def content(self) -> tuple[Tensor, Tensor] | None:
-        """Initial z^c of users and items; None where texts are not used."""
+        """Initial z^c of users and items; None without texts."""
         if "content" not in self.tensors:
             return None
         return self.tensors["content_users"], self.tensors["content"]
@@ -99,7 +99,7 @@ LINEAR = ("initial", "linear.safetensors")
 
 @exclusive
 def initialise(run: RunDir, config: Config) -> dict[str, Any]:
-    """Choose initial vectors and the linear model; skips what is already done.
+    """Compute initial vectors and the linear model; skips a finished call.
 
     Returns:
         The stage's record: settings of both, seconds.
@@ -111,7 +111,7 @@ def initialise(run: RunDir, config: Config) -> dict[str, Any]:
 
 
 def initialise_with(setup: Setup) -> dict[str, Any]:
-    """The stage with what has been loaded."""
+    """The stage, given loaded inputs."""
     started_at_s = time.perf_counter()
     run, config = setup.run, setup.config
     identity = setup.identity(

@@ -1,4 +1,4 @@
-"""prepare: input files → numbered, split, checked data in the run."""
+"""prepare: check, number and split the input files; resolve every setting."""
 
 import shutil
 import time
@@ -30,10 +30,10 @@ from cllm4rec.run import RunDir, atomic_folder, atomic_write, exclusive, sha256_
 
 @exclusive
 def import_dataset(run: RunDir, dataset: Dataset, config: Given) -> Config:
-    """Make a prepared dataset the run's own, as ``prepare`` would have left it.
+    """Copy a prepared dataset into the run, with the same result as ``prepare``.
 
     Returns:
-        The complete configuration, as it stands in the run.
+        The complete configuration, as written into the run.
     """
     request = request_of(config)
     files = {f"data/{name}": hashed for name, hashed in sha256_files(dataset.folder, ".").items()}
@@ -50,17 +50,16 @@ def import_dataset(run: RunDir, dataset: Dataset, config: Given) -> Config:
 
 
 def configure(run: RunDir, config: Given = None, overrides: Sequence[str] = ()) -> Config:
-    """The complete configuration to train a prepared run with; says which backbone that means.
+    """The complete configuration for training a prepared run; reports the backbone in use.
 
     Args:
-        run: a prepared one.
-        config: what is given; nothing: as ``prepare``, or the last training, left it.
-        overrides: ``stage.key=value`` on top.
+        run: must be prepared.
+        config: given settings; None for those of ``prepare`` or of the last training.
+        overrides: ``stage.key=value``, applied last.
 
     Raises:
         RunError: the run is not prepared.
-        ConfigError: a setting is wrong, or one of ``[data]`` is another than the data were
-            prepared with.
+        ConfigError: a setting is wrong, or a ``[data]`` setting differs from that of ``prepare``.
     """
     run.require("prepare")
     prepared = read_config(run.file("config.toml"))
@@ -68,23 +67,23 @@ def configure(run: RunDir, config: Given = None, overrides: Sequence[str] = ()) 
     complete = _resolved(Dataset.open(run.file("data")), request)
     given = request.start.data.model_dump() if isinstance(request.start, Config) else {}
     for name in {**given, **request.changes.get("data", {})}.keys() - {"memory_limit"}:
-        wanted, is_ = getattr(complete.data, name), getattr(prepared.data, name)
-        if wanted != is_:
+        wanted, used = getattr(complete.data, name), getattr(prepared.data, name)
+        if wanted != used:
             raise ConfigError(
                 f"setting data.{name} = {wanted!r}: the data of {run.path} were prepared with "
-                f"{is_!r}; run `cllm4rec prepare` again with this setting"
+                f"{used!r}; run `cllm4rec prepare` again with this setting"
             )
     return complete.model_copy(update={"data": prepared.data})
 
 
 def keep_settings(run: RunDir, config: Config) -> None:
-    """Write the settings beside what they will make."""
+    """Write the settings into the run."""
     with atomic_write(run.file("config.toml")) as path:
         path.write_text(to_toml(config), encoding="utf-8")
 
 
 def _resolved(dataset: Dataset, request: Request) -> Config:
-    """The complete configuration for these data; a backbone's folder is found from anywhere."""
+    """The complete configuration for these data, with an absolute path to a local backbone."""
     config = resolve(request, newest_held_out=dataset.newest_held_out)
     refuse_unknown_baselines(config.evaluate)
     progress.note(backbone_in_force(config))
@@ -95,23 +94,23 @@ def _resolved(dataset: Dataset, request: Request) -> Config:
 def prepare(
     data: Path, run: RunDir, *, split: Path | None, protocol: str, config: Given
 ) -> dict[str, Any]:
-    """Read, check and split the input directory, and decide every setting for it.
+    """Read, check and split the input directory, and resolve every setting for it.
 
-    Where the run was prepared from the same files in the same way, its data stay, and so does what
-    was trained on them; only the settings are written anew.
+    If the run was already prepared from the same files in the same way, its data and trained model
+    stay; only the settings are rewritten.
 
     Args:
         data: input directory.
-        run: where the prepared data go.
-        split: split file to keep to; None: the protocol cuts the log.
-        protocol: its name.
-        config: what is given of the settings; the run keeps the complete configuration.
+        run: receives the prepared data.
+        split: split file; None to split by ``protocol``.
+        protocol: name of the protocol.
+        config: given settings; the run stores the complete configuration.
 
     Returns:
         The report: rows kept, rows refused by reason, sizes of the parts.
 
     Raises:
-        InputError: a file or column is missing or unreadable, or nothing is left.
+        InputError: a file or column is missing or unreadable, or no row is left.
     """
     run.create()
     return _prepare(data, run, split=split, protocol=protocol, config=config)
@@ -123,10 +122,10 @@ def _prepare(
 ) -> dict[str, Any]:
     started_at_s = time.perf_counter()
     request = request_of(config)
-    reading = possible(request)  # how the data are read does not depend on what they are
+    reading = possible(request)  # reading does not depend on the preset that the data select
     ingest.refuse_input(data, run.file("data"))
     made_of: dict[str, Any] | None = None
-    with suppress(OSError):  # what is missing is for `ingest` to say
+    with suppress(OSError):  # `ingest` reports missing files
         made_of = recipe(
             data, split=split, protocol=protocol, config=reading.data, seed=reading.seed
         )
@@ -134,7 +133,7 @@ def _prepare(
     if kept:
         progress.note(f"{run.path} was prepared from the same files: its data stay")
     else:
-        # Beside the old data, which stay with what was trained on them if the new cannot be had.
+        # Written beside the old data, which survive a failure together with the trained model.
         fresh = run.file(".data")
         ingest.prepare(
             data, fresh, split=split, protocol=protocol, config=reading.data, seed=reading.seed
@@ -152,7 +151,7 @@ def _prepare(
 
 
 def _is_made_of(run: RunDir, recipe: dict[str, Any]) -> bool:
-    """Whether the run has data of this recipe, and they are what was written."""
+    """Whether the run has intact data of this recipe."""
     if not run.is_done("prepare") or run.info("prepare").get("recipe") != recipe:
         return False
     try:

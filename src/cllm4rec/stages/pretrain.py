@@ -1,4 +1,4 @@
-"""pretrain: content warm-up, then L-steps and C-steps in turns (paper section 3.3)."""
+"""pretrain: content warm-up, then alternating L-steps and C-steps (paper section 3.3)."""
 
 import time
 from collections.abc import Mapping
@@ -28,15 +28,15 @@ from cllm4rec.training.loop import Objective, Pass, Position, fit
 from cllm4rec.training.optim import adam
 
 SECTIONS = {"backbone", "corpus", "model", "pretrain"}
-"""Sections of the configuration that the result depends on, besides the initial values' files."""
+"""Sections of the configuration that affect the result, besides the initial values."""
 
 
 @exclusive
 def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
-    """Train both sides' token vectors; resumes where an interrupted call stood, skips what is done.
+    """Train z^l and z^c; resumes an interrupted call and skips a finished one.
 
     Returns:
-        The stage's record: passes, documents, seconds; ``{"skipped": …}`` where
+        The stage's record: passes, documents, seconds; or ``{"skipped": …}`` if
         ``pretrain.enabled`` is false.
 
     Raises:
@@ -46,7 +46,7 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
 
 
 def pretrain_with(setup: Setup) -> dict[str, Any]:
-    """The stage with what has been loaded."""
+    """The stage, given loaded inputs."""
     started_at_s = time.perf_counter()
     run, config = setup.run, setup.config
     if not config.pretrain.enabled:
@@ -76,7 +76,7 @@ def pretrain_with(setup: Setup) -> dict[str, Any]:
 
 
 def schedule_of_passes(config: PretrainConfig, sizes: dict[str, int]) -> list[Pass]:
-    """Content warm-up; then rounds of one pass over histories and a share of the texts.
+    """Content warm-up, then rounds of one pass over the histories and a fraction of the texts.
 
     Args:
         config: rounds and epochs.
@@ -100,9 +100,9 @@ def schedule_of_passes(config: PretrainConfig, sizes: dict[str, int]) -> list[Pa
 
 
 def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, LanguageObjective]:
-    """``collaborative``: L-steps; ``content``, where there are texts: C-steps.
+    """Objectives ``collaborative`` (L-steps) and, if there are texts, ``content`` (C-steps).
 
-    Each is regularised by the other's vectors. The documents of texts are written into the run.
+    Each is regularised towards the other's vectors. Content documents are written into the run.
     """
     config, task, train = setup.config, setup.task, setup.dataset.part("train")
     seed = derived_seed(config.seed, "pretrain")
@@ -142,7 +142,7 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
 def pretraining_optimizer(
     config: PretrainConfig, parameters: Mapping[str, nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """Adam as the settings say."""
+    """AdamW with the settings of the stage."""
     return adam(
         parameters,
         learning_rate=config.learning_rate,
@@ -152,7 +152,7 @@ def pretraining_optimizer(
 
 
 def _content(setup: Setup, initial: Initial) -> tuple[ContentLLM, ContentCorpus] | None:
-    """The content LLM and its documents; None where there are none."""
+    """The content LLM and its documents; None without documents."""
     if initial.content is None:
         return None
     corpus = build_content_corpus(
@@ -198,7 +198,7 @@ def _train(
 
 
 def _save(run: RunDir, tables: dict[str, dict[str, Tensor]]) -> list[Path]:
-    """Everything trained, one safetensors file per LLM."""
+    """Save the trained tensors, one safetensors file per LLM."""
     paths = []
     for name, tensors in tables.items():
         path = run.file("pretrained", f"{name}.safetensors")

@@ -1,4 +1,4 @@
-"""recommend: ranked items for known users, for all of them, or after a bare history."""
+"""recommend: lists for some users, for all users, or for a history."""
 
 from pathlib import Path
 from typing import Any
@@ -28,28 +28,26 @@ def recommend(
 
     Args:
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
-        users: external ids, of which a repeated one counts once; None for every user, unless a
-            history is given.
-        history: item ids, oldest first, of someone the run does not know.
-        k: length of each list; the whole catalogue at most.
+        users: external ids, duplicates ignored; None for every user, unless a history is given.
+        history: item ids, oldest first, of a user who is not in the run.
+        k: length of each list; at most the catalogue's size.
         out: top-k file to write (Parquet); not for a history.
-        filters: what the lists may hold.
+        filters: on the items listed.
 
     Returns:
-        ``users`` and ``k``, and either ``out`` or the lists themselves under ``recommendations``.
+        ``users`` and ``k``, and either ``out`` or the lists in ``recommendations``.
 
     Raises:
         RunError: the run is not trained.
-        UnknownId: a user or an item that is not in the run's data, or a user of whom no
-            positive interaction is known. Users whom the split left out get lists from their
-            history.
-        InputError: ``out`` is a folder or lies in a run, ``k`` is not positive, or a filter names a
-            column that is not there.
+        UnknownId: an unknown user or item, or a user without any positive interaction. Users left
+            out by the split get lists from their history.
+        InputError: ``out`` is a folder or inside a run, ``k`` is not positive, or a filter names
+            an unknown column.
     """
     require_trained(run)
     if out is not None:
         refuse_inside_run(out, "--out")
-    # A temporary file beside a folder would take its name only when all lists are there.
+    # Checked now: renaming the finished file onto a folder would fail only at the end.
     if out is not None and out.is_dir():
         raise InputError(f"--out {out} is a folder; choose a file, such as {out / 'lists.parquet'}")
     recommender = Recommender.load(run.path)
@@ -80,13 +78,13 @@ def recommend(
 
 
 def require_trained(run: RunDir) -> None:
-    """Refuse to go on unless the run is finetuned, or is a folder written by ``CLLM4Rec.save``.
+    """Require a finetuned run, or a folder written by ``CLLM4Rec.save``.
 
     Raises:
         RunError: the run is not trained.
     """
     if not is_sealed(run.path):  # a saved folder has no stages
-        run.info("finetune")  # whether its files are what training left, loading verifies
+        run.info("finetune")  # loading verifies its files
 
 
 def _lists(

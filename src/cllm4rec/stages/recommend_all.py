@@ -1,4 +1,4 @@
-"""recommend for everyone, shard by shard: bounded memory, resumable, on several processes."""
+"""recommend --all: lists for everyone in shards; bounded memory, resumable, multi-process."""
 
 import shutil
 import tempfile
@@ -20,9 +20,9 @@ from cllm4rec.run import RunDir, refuse_inside_run, sha256_file
 from cllm4rec.stages.recommend import require_trained
 
 SCRATCH = ".histories-"
-"""How the names of folders of sorted histories begin."""
+"""Prefix of the folders of sorted histories."""
 SHARD_USERS = 10_000
-"""Users of one shard: what a killed process loses at most."""
+"""Users per shard: the most that a killed process loses."""
 
 
 def recommend_all(
@@ -33,27 +33,27 @@ def recommend_all(
     histories: Path | None = None,
     shard_users: int = SHARD_USERS,
 ) -> dict[str, Any]:
-    """Lists for every user of a run, or for everyone in a file of histories, as a folder of shards.
+    """Lists for every user of a run, or of a file of histories, as a folder of shards.
 
-    No more than one shard's lists and one block of scores are ever held. Called again it goes on
-    where it stopped. Under ``torchrun`` each process does every ``WORLD_SIZE``-th shard; they share
-    the folder and nothing else.
+    Only one shard's lists and one block of scores are in memory. A second call resumes the first.
+    Under ``torchrun`` each process scores every ``WORLD_SIZE``-th shard; processes share only the
+    folder.
 
     Args:
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
         out: folder of the shards; see `cllm4rec.recommender.shards`.
-        k: length of each list; the whole catalogue at most.
-        histories: Parquet ``user_id, item_id, position|timestamp`` of users the run does not know.
-        shard_users: users of one shard.
+        k: length of each list; at most the catalogue's size.
+        histories: Parquet ``user_id, item_id, position|timestamp`` of users not in the run.
+        shard_users: users per shard.
 
     Returns:
-        ``users`` and ``shards`` in all; ``scored_users``, ``seconds``, ``users_per_s`` and
-        ``tokens_per_s`` (without padding) of this call; ``finished``: whether all shards are there.
+        Total ``users`` and ``shards``; ``scored_users``, ``seconds``, ``users_per_s`` and
+        ``tokens_per_s`` (without padding) of this call; ``finished``: whether all shards exist.
 
     Raises:
         RunError: the run is not trained.
-        InputError: the folder lies in a run, or holds lists of another model, k or cut, or the
-            histories cannot be used.
+        InputError: the folder is inside a run or has lists of another model, k or shard size, or
+            the histories are unusable.
     """
     require_trained(run)
     refuse_inside_run(out, "--out")
@@ -76,7 +76,7 @@ def recommend_all(
             open_shards = _open_shards(folder, rank, world_size)
             scored, seconds = _score(recommender, audience, folder, open_shards)
     finished = folder.finish()
-    if finished:  # what killed processes left
+    if finished:  # leftovers of killed processes
         for scratch in out.glob(f"{SCRATCH}*"):
             shutil.rmtree(scratch, ignore_errors=True)
     return {
@@ -97,12 +97,12 @@ def recommend_all(
 
 @contextmanager
 def audience_of(recommender: Recommender, histories: Path | None, out: Path) -> Iterator[Audience]:
-    """The users of the run, or of a file, whose sorted histories lie in ``out`` meanwhile."""
+    """The users of the run or of a file; sorted histories are stored in ``out`` meanwhile."""
     if histories is None:
         yield Audience.of_run(recommender.dataset)
         return
     usable(out)
-    # A folder of its own, since another process may be at the same file.
+    # A separate folder per process, since another one may be sorting the same file.
     scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=out))
     memory_limit = recommender.config.data.memory_limit
     try:
@@ -112,13 +112,13 @@ def audience_of(recommender: Recommender, histories: Path | None, out: Path) -> 
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         with suppress(OSError):
-            out.rmdir()  # empty where the file could not be used
+            out.rmdir()  # empty if the file was unusable
 
 
 def score_shard(
     recommender: Recommender, audience: Audience, folder: ShardFolder, shard: Shard
 ) -> Iterator[Counts]:
-    """Score one shard and write it; yields what was done, batch by batch."""
+    """Score and write one shard; yields the counts of each batch."""
     scorer = recommender.scorer
     found = RankedItems.empty(audience.numbers[shard.start : shard.end], folder.k)
     for rows, items, scores, tokens in lists(scorer, audience, shard.start, shard.end, folder.k):
@@ -128,7 +128,7 @@ def score_shard(
 
 
 def _open_shards(folder: ShardFolder, rank: int, world_size: int) -> list[Shard]:
-    """The process's shards that are not done; those that are, are read and verified."""
+    """This process's unfinished shards; finished ones are verified."""
     own = folder.own(rank, world_size)
     missing = []
     with progress.task("Verifying", total=len(own), unit="shard") as task:
@@ -142,7 +142,7 @@ def _open_shards(folder: ShardFolder, rank: int, world_size: int) -> list[Shard]
 def _score(
     recommender: Recommender, audience: Audience, folder: ShardFolder, shards: list[Shard]
 ) -> tuple[Counts, float]:
-    """Score the shards; what was done, and in how many seconds."""
+    """Score the shards; return counts and seconds."""
     users = tokens = 0
     total = sum(shard.end - shard.start for shard in shards)
     started_at_s = time.perf_counter()

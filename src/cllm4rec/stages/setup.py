@@ -1,4 +1,4 @@
-"""What a training stage begins with: settings, data, language model and task."""
+"""Shared inputs of the training stages: settings, data, language model and task."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from cllm4rec.tasks import Task, task_for
 
 @dataclass(frozen=True)
 class Setup:
-    """Loaded once per command and handed from stage to stage."""
+    """Inputs of the training stages, loaded once per command."""
 
     run: RunDir
     config: Config
@@ -26,16 +26,16 @@ class Setup:
 
     @classmethod
     def of(cls, run: RunDir, config: Config) -> "Setup":
-        """Open the data, load the language model, keep the settings.
+        """Open the data, load the language model and write the settings to the run.
 
         Args:
-            run: a prepared one.
+            run: must be prepared.
             config: complete, from `configure`.
 
         Raises:
             RunError: the run is not prepared.
-            ConfigError: settings and data, or settings and backbone, do not go together.
-            InputError: the backbone cannot be had.
+            ConfigError: the settings do not fit the data or the backbone.
+            InputError: the backbone cannot be found.
         """
         run.require("prepare")
         dataset = Dataset.open(run.file("data"))
@@ -45,13 +45,13 @@ class Setup:
         return cls(run, config, dataset, lm, task)
 
     def identity(self, sections: set[str], files: Mapping[str, str], **facts: Any) -> str:
-        """sha256 of what a stage's result depends on.
+        """sha256 of everything that a stage's result depends on.
 
         Args:
             sections: of the configuration.
             files: name → sha256 of the files it reads.
-            facts: whatever else; JSON values.
+            facts: anything else; JSON values.
         """
         settings = self.config.model_dump(include=sections | {"seed"})
-        parts = [settings, dict(files), self.lm.sha256, facts]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        inputs = [settings, dict(files), self.lm.sha256, facts]
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""similar: the items that a model places near others."""
+"""similar: an item's nearest neighbours in the model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,20 +13,20 @@ from cllm4rec.stages.recommend import require_trained
 
 
 def similar(run: RunDir, items: Sequence[str], *, k: int = 10) -> dict[str, Any]:
-    """The items nearest to each of some items, by the cosine of their embeddings.
+    """The nearest neighbours of items, by cosine of their embeddings.
 
     Args:
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
-        items: external ids, of which a repeated one counts once.
-        k: length of each list; the whole catalogue at most.
+        items: external ids; duplicates are ignored.
+        k: length of each list; at most the catalogue's size.
 
     Returns:
-        ``k``, and under ``similar`` a list for each item, nearest first.
+        ``k``, and in ``similar`` one list per item, nearest first.
 
     Raises:
         RunError: the run is not trained.
-        IntegrityError: a file of the model or of its data is not what was written.
-        UnknownId: an item that the run does not know.
+        IntegrityError: a file of the model or its data has changed.
+        UnknownId: an unknown item.
         InputError: ``k`` is not positive.
     """
     require_trained(run)

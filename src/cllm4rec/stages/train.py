@@ -1,4 +1,4 @@
-"""train: initialise, pretrain, finetune; what is done with the same settings is not done again."""
+"""train: initialise, pretrain, finetune; stages already done with the same settings are skipped."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from cllm4rec.stages.setup import Setup
 
 @exclusive
 def train(run: RunDir, config: Config) -> dict[str, Any]:
-    """All training stages; data and language model are loaded once.
+    """Run all training stages; data and language model are loaded once.
 
     Returns:
-        Each stage's result under its name; without ``pretrain`` where that is not enabled.
+        Each stage's result by name; ``pretrain`` only if enabled.
 
     Raises:
         RunError: the run is not prepared.

@@ -1,1 +1,1 @@
-"""Where item vectors start: factors of interactions and texts, words, or noise."""
+"""Initial item vectors: factors of interactions and texts, word embeddings, or noise."""

@@ -1,4 +1,4 @@
-"""Initial values of both sides' token vectors and of the item head (``model.warm_start``)."""
+"""Initial token vectors and item head (``model.warm_start``)."""
 
 import math
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ class Start:
     Attributes:
         collaborative: z^l of the items, ``[items, size]``.
         content: z^c of the items, ``[items, size]``.
-        collaborative_users: z^l of the users, ``[users, size]``; no rows where no user is read.
-        content_users: z^c of the users, of the same shape.
+        collaborative_users: z^l of the users, ``[users, size]``; no rows without user tokens.
+        content_users: z^c of the users, same shape.
         bias: of the item head, ``[items]``.
         log_scale: of the item head.
-        settings: what a search chose, for the record.
+        settings: chosen by the search; for the run's record.
     """
 
     collaborative: Tensor
@@ -42,13 +42,13 @@ class Start:
 
 
 def initial_values(dataset: Dataset, config: Config, lm: LanguageModel, num_users: int) -> Start:
-    """Where training begins.
+    """Initial values for training.
 
     Args:
-        dataset: its training part gives factors, its validation part chooses among them.
+        dataset: the training part is factorised, the validation part selects.
         config: of the run.
-        lm: word embeddings give scale and width.
-        num_users: users with a vector, all or none.
+        lm: its word embeddings give scale and width.
+        num_users: number of users with vectors: all or 0.
     """
     num_items, seed = len(dataset.items), config.seed
     no_bias = torch.zeros(num_items)
@@ -67,7 +67,7 @@ def initial_values(dataset: Dataset, config: Config, lm: LanguageModel, num_user
     start = _factors(dataset, config, lm.size, texts)
     items = random_rotation(start.vectors, lm.words, derived_seed(seed, "rotation"))
     temperature = start.inverse_temperature
-    # Products of the longer vectors are larger by the square; the head's scale takes that back.
+    # Scaling the vectors scales their products by the square; the head's scale compensates.
     scale = float(items.norm(dim=1).mean().square().reciprocal() * temperature)
     settings = {
         **start.settings,
@@ -86,21 +86,21 @@ def _same_on_both_sides(
     log_scale: float,
     settings: dict[str, float],
 ) -> Start:
-    """Equal z^l and z^c, so that regularisation pulls at nothing yet; users are history means."""
+    """Equal z^l and z^c, so regularisation starts at zero; users are history means."""
     train = dataset.part("train")
     users = history_means(items, train.offsets, train.items) if num_users else items[:0]
     return Start(items, items, users, users, bias, log_scale, settings)
 
 
 def _texts(dataset: Dataset, config: Config) -> Sequence[str]:
-    """One text per item; empty texts where texts are not to be used."""
+    """One text per item; empty if texts are disabled."""
     return Context.of(dataset).words if config.model.content else [""] * len(dataset.items)
 
 
 def _factors(dataset: Dataset, config: Config, size: int, texts: Sequence[str]) -> FactorStart:
     seed = derived_seed(config.seed, "factors")
-    wanted = int(size * config.model.warm_start_content_share)
-    content = item_text_vectors(list(texts), dimensions=wanted, seed=seed)
+    text_size = int(size * config.model.warm_start_content_share)
+    content = item_text_vectors(list(texts), dimensions=text_size, seed=seed)
     train = dataset.part("train")
     collaborative = item_factors(train, dimensions=size - content.shape[1], seed=seed)
     return search(dataset, collaborative, content, seed)

@@ -1,10 +1,9 @@
-"""The warm start's few numbers, chosen on validation as a baseline's settings are.
+"""The warm start: factor vectors whose few settings are tuned on validation, as a baseline's are.
 
-Item vectors are the interactions' factors and the texts' factors side by side; a history's score
-for an item is the product of its mean vector with the item's. How steep the spectrum is, how much
-the texts count, how much popularity adds and the softmax's temperature differ from data set
-to data set. Nothing here is learned by gradient and no language model takes part, so the result is
-also what a trained model has to beat.
+An item vector concatenates factors of the interactions and of the texts; a history's score for an
+item is the product of its mean vector with the item's. Spectrum exponent, text weight, popularity
+weight and softmax temperature depend on the data set. No gradients and no language model are
+involved, so the result is also a baseline for the trained model.
 """
 
 from dataclasses import dataclass
@@ -21,22 +20,22 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.protocol import selection_of, validation_sample
 
 POWERS = (0.5, 1.0)
-"""Exponents of the singular values; the higher, the more the first factors rule."""
+"""Exponents of the singular values; higher ones emphasise the first factors."""
 TEXT_WEIGHTS = (0.0, 0.5, 1.0)
-"""Mean length of the texts' part; the interactions' part has 1."""
+"""Mean norm of the text factors; that of the interaction factors is 1."""
 POPULARITY_WEIGHTS = (0.0, 0.03, 0.1)
 """Score per log count of training interactions; products of vectors are of order 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FactorStart:
-    """Item vectors, item biases and the softmax's inverse temperature that did best on validation.
+    """Item vectors, biases and inverse temperature, the best on validation.
 
     Attributes:
-        vectors: ``float32 [items, d]``, mean length one.
+        vectors: ``float32 [items, d]``, mean norm one.
         bias: ``float32 [items]``, added to the products of vectors.
-        inverse_temperature: factor of products and bias in the softmax.
-        settings: the chosen point of the grid.
+        inverse_temperature: multiplies products and bias in the softmax.
+        settings: the chosen grid point.
         selection: its validation Recall@20 + Recall@40 + NDCG@100.
     """
 
@@ -59,10 +58,10 @@ def search(
     content: NDArray[np.float32],
     seed: int,
 ) -> FactorStart:
-    """Try every point of the grid on the validation part.
+    """Grid search on the validation part.
 
     Args:
-        dataset: its training part gave the factors, its validation part decides.
+        dataset: its validation part selects.
         collaborative: ``[items, a]`` factors ``U·√S`` of the training interactions.
         content: ``[items, b]`` factors of the texts; b may be 0.
         seed: of the sample of users.
@@ -100,8 +99,8 @@ def side_by_side(
     power: float,
     text_weight: float,
 ) -> NDArray[np.float32]:
-    """Both parts in one vector, ``U·S^power`` beside the weighted texts, mean length one."""
-    # The columns of U·√S have length √S: what is missing for S^power is a power of that.
+    """Concatenate ``U·S^power`` and the weighted text factors, scaled to mean norm one."""
+    # The columns of U·√S have norm √S; multiplying by its (2·power − 1)-th power gives U·S^power.
     lengths = np.linalg.norm(collaborative, axis=0)
     interactions = _mean_length_one(collaborative * lengths ** (2 * power - 1))
     both = np.concatenate([interactions, text_weight * _mean_length_one(content)], axis=1)
@@ -117,7 +116,7 @@ def _mean_length_one(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def _best_inverse_temperature(
     start: FactorStart, known: Interactions, relevant: Interactions
 ) -> float:
-    """The inverse temperature under which the validation items are likeliest."""
+    """The inverse temperature that maximises the likelihood of the validation items."""
     rows = np.arange(min(known.num_users, 1000))
     scores = start.score(rows.astype(np.int32), known.rows(rows))
     row_of, items = relevant.rows(rows).users(), relevant.rows(rows).items

@@ -1,4 +1,4 @@
-"""Where the token tables start: noise (the paper), mean word embeddings, or factors."""
+"""Initial token vectors: noise (the paper), mean word embeddings, or rotated factors."""
 
 import numpy as np
 import torch
@@ -6,14 +6,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 NOISE = 0.02 / 0.14
-"""Spread of new tokens beside that of the words: those of GPT-2, which the authors begin with.
+"""Std of new tokens relative to that of the words: GPT-2's ratio, as in the authors' code.
 
-At the words' own scale a token's noise outweighs for long what it learns (docs/decisions/0014).
+At the words' own scale the noise dominates what a token learns for many epochs
+(docs/decisions/0014).
 """
 
 
 def noise(rows: int, words: Float[Tensor, "words size"], seed: int) -> Float[Tensor, "rows size"]:
-    """Normal noise of ``NOISE`` times the word embeddings' scale (the paper's new tokens)."""
+    """Normal noise with ``NOISE`` times the word embeddings' std (the paper's new tokens)."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(rows, words.shape[1], generator=generator) * words.std() * NOISE
 
@@ -21,7 +22,7 @@ def noise(rows: int, words: Float[Tensor, "words size"], seed: int) -> Float[Ten
 def word_means(
     texts: list[list[int]], words: Float[Tensor, "words size"], seed: int
 ) -> Float[Tensor, "rows size"]:
-    """Mean word embedding of each text's tokens; noise where there is no text."""
+    """Mean word embedding of each text; noise for empty texts."""
     table = noise(len(texts), words, seed)
     for row, tokens in enumerate(texts):
         if tokens:
@@ -32,13 +33,13 @@ def word_means(
 def random_rotation(
     factors: np.ndarray, words: Float[Tensor, "words size"], seed: int
 ) -> Float[Tensor, "items size"]:
-    """Item factors, rotated at random into the backbone's width, at the words' mean norm.
+    """Rotate item factors at random into the backbone's width and scale them to the words' norm.
 
-    A rotation keeps every product. It spreads the factors over the backbone's coordinates, a few of
-    which are outliers that would otherwise swallow whichever factors come first.
+    A rotation preserves products. It distributes the factors over the backbone's coordinates, a few
+    of which are outliers and would otherwise absorb the first factors.
 
     Args:
-        factors: ``[items, d]``, d at most the width.
+        factors: ``[items, d]``, d ≤ the width.
         words: frozen word embeddings.
         seed: of the rotation.
     """
@@ -58,7 +59,7 @@ def history_means(
     offsets: Int[np.ndarray, " users_and_one"],
     numbers: Int[np.ndarray, " interactions"],
 ) -> Float[Tensor, "users size"]:
-    """Users as the mean of their training items, ``[users, size]``; zero without any."""
+    """Each user's mean training item vector, ``[users, size]``; zero without items."""
     counts = torch.from_numpy(np.diff(offsets))
     users = torch.repeat_interleave(torch.arange(len(counts)), counts)
     total = torch.zeros(len(counts), items.shape[1])

@@ -202,7 +202,7 @@ def test_a_slow_model_is_given_more_time_and_a_busy_one_is_not():
         queue.learn(60, 0.1)
     assert queue.longest_wait_s == pytest.approx(6 * 0.1, rel=0.01)
     for _ in range(100):
-        queue.learn(60, 9.0, alone=False)
+        queue.learn(60, 9.0, single=False)
         queue.learn(2000, 9.0)
     assert queue.longest_wait_s == pytest.approx(6 * 0.1, rel=0.01)
     assert batcher(max_wait_s=3.0).longest_wait_s == 3.0

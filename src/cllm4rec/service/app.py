@@ -1,4 +1,4 @@
-"""The application: components put together, errors in one line, and what surrounds the routes."""
+"""The application: components, middleware, lifespan, and one-line errors."""
 
 import asyncio
 import gc
@@ -27,15 +27,15 @@ from cllm4rec.service.settings import MAX_BODY_BYTES, ServiceSettings
 from cllm4rec.service.subprocess_scorer import ScorerGone
 
 SHOWN_ERRORS = 3
-"""Faults of one request that its error names."""
+"""Most faults of a request that its error lists."""
 
 
 def create_app(settings: ServiceSettings, holder: ModelHolder | None = None) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
-        settings: how it runs.
-        holder: the model; one that is not loaded yet is loaded in the background from the start.
+        settings: of the service.
+        holder: of the model; loaded in the background at startup if it is not loaded yet.
 
     Raises:
         InputError: the feedback folder cannot be written.
@@ -52,7 +52,7 @@ def create_app(settings: ServiceSettings, holder: ModelHolder | None = None) -> 
     app.include_router(routes(components))
     app.include_router(health(components))
     _handle_errors(app)
-    # The last one added is the outermost: counted, then let in, then read.
+    # The last one added is the outermost: count, then check the key, then read the body.
     app.add_middleware(
         Limits,
         metrics=components.metrics,
@@ -107,7 +107,7 @@ def _lifespan(components: Components) -> Any:
             if owned:
                 await asyncio.to_thread(components.holder.close)
             await asyncio.to_thread(components.feedback.close)
-            # Frozen objects outlive the interpreter, and duckdb would list its own among them.
+            # Undo the freeze: duckdb would report its frozen objects as leaks at exit.
             gc.unfreeze()
 
     return lifespan
@@ -120,14 +120,14 @@ def _first_load(components: Components) -> None:
         components.failed = error
         components.on_failure()
     else:
-        # Nobody is answered yet. Later, full collections need not look at what stays for good.
+        # No requests yet, so a pause is fine. Later full collections skip frozen objects.
         gc.collect()
         gc.freeze()
         progress.note(f"serving model {served.version}")
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Every error is ``{"error": "one line"}`` and repeats nothing that was sent but ids."""
+    """Every error is ``{"error": "one line"}`` and repeats nothing of the request but ids."""
 
     def answer(status: int, message: str, **headers: str) -> Response:
         return Response(error_body(message), status, headers, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Who may ask: API keys on every route but the two that say whether the process is well."""
+"""API keys, required on every route except the two health checks."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cllm4rec.service.answers import send_error
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-"""Paths that need no key."""
+"""Paths that require no key."""
 _LOCAL_HOSTS = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -25,9 +25,9 @@ class KeyCheck:
     another site.
 
     Args:
-        app: what is behind the check.
-        keys: valid keys; none at all: everyone may ask.
-        local_hosts_only: refuse requests that name a host other than this machine.
+        app: the wrapped application.
+        keys: valid keys; empty for an open service.
+        local_hosts_only: refuse host names other than loopback ones.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class KeyCheck:
         self._local_hosts_only = local_hosts_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on, or refuse it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, send)
             return
@@ -65,7 +65,7 @@ class KeyCheck:
         await self.app(scope, receive, send)
 
     def _is_valid(self, key: bytes) -> bool:
-        """Takes the same time whichever key it is, and whether it is one."""
+        """Check a key in constant time."""
         digest = hashlib.sha256(key).digest()
         valid = False
         for known in self._digests:
@@ -74,7 +74,7 @@ class KeyCheck:
 
 
 def _given_key(headers: dict[bytes, bytes]) -> tuple[bytes, bool]:
-    """The key of a request, empty where there is none, and whether it is a browser's password."""
+    """The key of a request (empty if missing), and whether it came by HTTP basic auth."""
     if (key := headers.get(b"x-api-key")) is not None:
         return key, False
     scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")

@@ -1,8 +1,8 @@
-"""Where requests meet: a bounded queue, and one thread that scores what waits in one forward pass.
+"""Micro-batching: a bounded queue, and one thread that scores waiting requests together.
 
-Jobs share every pass fairly: a request for 64 long histories takes several passes and lets those
-behind it in meanwhile. How long a newcomer would wait follows from the tokens ahead of it and the
-measured throughput; where that is too long it is refused at once instead of waiting.
+Jobs share every forward pass fairly: a request for 64 long histories takes several passes, and
+later requests join in. The expected wait of a new request is estimated from the queued tokens and a
+linear cost model of past passes; if it is too long, the request is refused at once.
 """
 
 import asyncio
@@ -21,18 +21,18 @@ from cllm4rec.service.jobs import Job, Reduce, stacked
 from cllm4rec.service.speed import Speed
 
 SHORTEST_WAIT_S = 0.05
-"""However fast the passes are, so long may a request always wait."""
+"""Lower bound of the longest permitted wait."""
 SINGLES = 6
-"""A request may wait this many times as long as one takes that is alone."""
-ALONE_TOKENS = 256
-"""Largest pass that says how long one request takes."""
+"""Longest permitted wait, as a multiple of the duration of a pass with a single request."""
+SINGLE_TOKENS = 256
+"""Largest pass from which that duration is learned."""
 
 
 class Overloaded(Exception):
-    """Too much waits already.
+    """The queue is too long.
 
     Attributes:
-        retry_after_s: seconds after which asking again makes sense.
+        retry_after_s: seconds after which to try again.
     """
 
     def __init__(self, retry_after_s: int) -> None:
@@ -41,27 +41,27 @@ class Overloaded(Exception):
 
 
 class DeadlinePassed(Exception):
-    """The request was not answered in time and was given up."""
+    """The request was not answered within its deadline."""
 
 
 class Observer(Protocol):
-    """Is told what the batcher does; called from its thread."""
+    """Callbacks of the batcher, called in its thread."""
 
     def batch(self, documents: int, tokens: int, seconds: float) -> None:
         """A forward pass was done."""
 
     def dropped(self, reason: str) -> None:
-        """A job was given up before it was computed."""
+        """A job was dropped before it was scored."""
 
 
 class MicroBatcher:
-    """One worker thread behind a bounded queue; made and used on the event loop.
+    """One worker thread behind a bounded queue; used from the event loop.
 
     Args:
-        batch_tokens: tokens of one forward pass.
-        gather_s: longest wait for requests that are announced and not yet submitted.
-        max_wait_s: newcomers that would wait longer are refused; None: as measured.
-        observer: is told of every pass.
+        batch_tokens: tokens per forward pass.
+        gather_s: longest wait for announced requests that are not yet submitted.
+        max_wait_s: new requests that would wait longer are refused; None: learned.
+        observer: gets every pass and every dropped job.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class MicroBatcher:
         self.gather_s = gather_s
         self._max_wait_s = max_wait_s
         self.speed = Speed()
-        """Of the passes so far."""
-        # Learned from passes beside which nothing waited: a bound that grew with the load would
-        # let in more of it.
-        self._alone_s = 0.01
+        """Cost model of past passes."""
+        # Learned only from passes with an empty queue: a limit that grew with the load would
+        # admit more load.
+        self._single_s = 0.01
         self.announced = 0
-        """Requests that are being read and will be submitted soon."""
+        """Requests whose bodies are being read."""
         self._observer = observer
         self._jobs: deque[Job] = deque()
         self._running_tokens = 0
@@ -92,12 +92,12 @@ class MicroBatcher:
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
 
     def start(self) -> None:
-        """Start the worker; to be called on the event loop."""
+        """Start the worker; call it on the event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def close(self) -> None:
-        """Finish what was accepted, then end the worker."""
+        """Finish accepted requests, then end the worker."""
         with self._condition:
             self._closing = True
             self._condition.notify()
@@ -105,47 +105,47 @@ class MicroBatcher:
 
     @property
     def waiting_tokens(self) -> int:
-        """Tokens that are queued or being scored."""
+        """Tokens queued or being scored."""
         return self._running_tokens + sum(job.left for job in list(self._jobs))
 
     @property
     def waiting_jobs(self) -> int:
-        """Requests that are queued."""
+        """Requests in the queue."""
         return len(self._jobs)
 
     @property
     def longest_wait_s(self) -> float:
-        """Seconds that a newcomer may have to wait."""
+        """Longest permitted wait of a new request, in seconds."""
         if self._max_wait_s is not None:
             return self._max_wait_s
-        return max(SHORTEST_WAIT_S, SINGLES * self._alone_s)
+        return max(SHORTEST_WAIT_S, SINGLES * self._single_s)
 
-    def learn(self, tokens: int, seconds: float, *, alone: bool = True) -> None:
-        """Take a forward pass into account; ``alone``: nothing waited beside it."""
+    def learn(self, tokens: int, seconds: float, *, single: bool = True) -> None:
+        """Learn from a forward pass; ``single``: it had one request, and none was waiting."""
         self.speed.learn(tokens, seconds)
-        if alone and tokens <= ALONE_TOKENS:
-            self._alone_s += 0.1 * (seconds - self._alone_s)
+        if single and tokens <= SINGLE_TOKENS:
+            self._single_s += 0.1 * (seconds - self._single_s)
 
     def refuse_if_full(self) -> None:
-        """Refuse a newcomer that would wait too long.
+        """Refuse a new request that would wait too long.
 
         Raises:
-            Overloaded: it would.
+            Overloaded: the expected wait exceeds the limit.
         """
         jobs = list(self._jobs)
         if not jobs:
             return
-        # A large job does not keep newcomers waiting for all of it, but only for its fair share.
-        share = max(self.batch_tokens // 4, 1)
-        queued = sum(min(job.left, share) for job in jobs)
+        # A large job delays new requests only by its fair part of a pass.
+        quota = max(self.batch_tokens // 4, 1)
+        queued = sum(min(job.left, quota) for job in jobs)
         running_s = self.speed.seconds(self._running_tokens, self.batch_tokens)
         running_left_s = max(0.0, running_s - (time.perf_counter() - self._running_since_s))
         queued_s = self.speed.seconds(queued, self.batch_tokens)
-        # All that is queued becomes the next pass, and whoever comes early waits for those that
-        # come later too: half of the time is for the pass that runs, half for the next.
+        # Everything queued joins the next pass, and later arrivals may prolong it: reckon half of
+        # the wait for the running pass and half for the next one.
         wait_s = max(running_left_s + queued_s, 2 * queued_s)
-        # What is expected may be wrong on a busy machine; what has been waited is not. (A job that
-        # was begun waits by right: it is large.)
+        # The estimate may be wrong on a busy machine; the wait of queued jobs is a fact. (Jobs
+        # already begun do not count: they are large.)
         waited_s = max((time.monotonic() - job.since_s for job in jobs if not job.done), default=0)
         wait_s = max(wait_s, waited_s)
         if wait_s > self.longest_wait_s:
@@ -161,10 +161,10 @@ class MicroBatcher:
         *,
         deadline_s: float,
     ) -> list[Any]:
-        """Score histories in company of other requests'.
+        """Score histories, batched with those of other requests.
 
         Args:
-            scorer: the model that the request began with.
+            scorer: the model to use.
             users: user numbers ``[rows]``.
             histories: one row per user.
             tokens: of each row's document.
@@ -172,10 +172,10 @@ class MicroBatcher:
             deadline_s: by :func:`time.monotonic`.
 
         Returns:
-            What ``reduce`` returned, in the order of the rows.
+            The results of ``reduce``, in the order of the rows.
 
         Raises:
-            DeadlinePassed: it took too long.
+            DeadlinePassed: the deadline passed first.
         """
         loop = asyncio.get_running_loop()
         job = Job(
@@ -203,11 +203,11 @@ class MicroBatcher:
             try:
                 finished = self._score(batch)
             except Exception as error:
-                # Every request of the pass fails, and the next pass is tried nevertheless.
+                # All requests of the pass fail; the worker continues.
                 finished = [(job, error) for job, _rows in batch]
             tokens, self._running_tokens = self._running_tokens, 0
             elapsed_s = time.perf_counter() - started_at_s
-            self.learn(tokens, elapsed_s, alone=len(batch) == 1 and not self._jobs)
+            self.learn(tokens, elapsed_s, single=len(batch) == 1 and not self._jobs)
             self._observer.batch(sum(r.stop - r.start for _, r in batch), tokens, elapsed_s)
             self._resolve(finished)
 
@@ -235,7 +235,7 @@ class MicroBatcher:
         return finished
 
     def _next_batch(self) -> list[tuple[Job, slice]]:
-        """Rows for one forward pass; none when the batcher is closed and nothing is left."""
+        """Rows for one forward pass; empty when the batcher is closed and the queue empty."""
         with self._condition:
             while True:
                 while not self._jobs and not self._closing:
@@ -248,7 +248,7 @@ class MicroBatcher:
                     return []
 
     def _gather(self) -> None:
-        """Wait a moment for requests that are on their way, never when there are none."""
+        """Wait briefly for announced requests, if there are any."""
         until_s = time.monotonic() + self.gather_s
         while self.announced > 0 and not self._closing:
             left_s = until_s - time.monotonic()
@@ -257,7 +257,7 @@ class MicroBatcher:
             self._condition.wait(left_s)
 
     def _drop(self) -> None:
-        """Leave out jobs nobody waits for any more."""
+        """Drop jobs whose client left or whose deadline has passed."""
         now_s = time.monotonic()
         late = [job for job in self._jobs if job.deadline_s < now_s and not job.future.cancelled()]
         gone = sum(job.future.cancelled() for job in self._jobs)
@@ -271,9 +271,9 @@ class MicroBatcher:
             self._resolve([(job, DeadlinePassed("not answered in time")) for job in late])
 
     def _taken(self) -> list[tuple[Job, slice]]:
-        """A fair share of every waiting job's rows, as far as they ask the same model."""
+        """Take an equal number of tokens from every queued job for the same model."""
         scorer = self._jobs[0].scorer
-        share = self.batch_tokens // len(self._jobs)
+        quota = self.batch_tokens // len(self._jobs)
         batch: list[tuple[Job, slice]] = []
         kept: list[Job] = []
         tokens = 0
@@ -281,7 +281,7 @@ class MicroBatcher:
             if job.scorer is not scorer or tokens >= self.batch_tokens:
                 kept.append(job)
                 continue
-            rows = job.take(min(share, self.batch_tokens - tokens))
+            rows = job.take(min(quota, self.batch_tokens - tokens))
             taken = int(job.tokens[rows].sum())
             job.left -= taken
             tokens += taken
@@ -291,7 +291,7 @@ class MicroBatcher:
         return batch
 
     def _resolve(self, finished: list[tuple[Job, BaseException | None]]) -> None:
-        """Hand results to the event loop, all of a pass at one go."""
+        """Pass all results of a pass to the event loop in one call."""
         assert self._loop is not None
         if finished:
             self._loop.call_soon_threadsafe(_deliver, finished)

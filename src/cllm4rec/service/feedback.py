@@ -1,9 +1,8 @@
-"""The feedback log: what is acknowledged is on the disk, whatever happens to the process.
+"""The feedback log: acknowledged rows are on disk, even if the process is killed.
 
-One append-only JSONL file whose lines are rows of ``interactions.jsonl``. Requests that wait at the
-same time share one ``fsync``. A line that a killed process left half written was never
-acknowledged; it is cut off at the next start. A file that is moved away, to be trained on, is
-followed by a new one.
+One append-only JSON-lines file in the format of ``interactions.jsonl``. Concurrent requests share
+one ``fsync``. A half-written last line of a killed process was never acknowledged and is cut off at
+the next start. If the file is moved away, for training, a new one is started.
 """
 
 import asyncio
@@ -21,22 +20,22 @@ from cllm4rec.errors import InputError
 
 FILE = "interactions.jsonl"
 LOCK = ".lock"
-"""Held by the service that writes."""
+"""Lock file of the writing service."""
 MAX_WAITING_BYTES = 64_000_000
-"""Feedback that may wait for the disk; more is refused."""
+"""Most feedback that may wait for the disk; more is refused."""
 _BLOCK = 1 << 16
 
 
 class FeedbackUnavailable(Exception):
-    """The log cannot take anything now; the message says why."""
+    """The log cannot accept rows; the message says why."""
 
 
 class FeedbackLog:
     """Append-only, group-committed log.
 
     Args:
-        folder: made where it is absent; one service at a time may write to it.
-        on_commit: told after every ``fsync``.
+        folder: created if needed; only one service at a time may write to it.
+        on_commit: called after every ``fsync``.
 
     Raises:
         InputError: the folder cannot be written, or another service writes to it.
@@ -50,7 +49,7 @@ class FeedbackLog:
         self._condition = threading.Condition()
         self._closing = False
         self._broken: str | None = None
-        # Not of the log itself, which may be moved away. It is released on another thread.
+        # A separate lock file: the log itself may be moved. Another thread releases the lock.
         self._lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -69,12 +68,12 @@ class FeedbackLog:
         self._thread = threading.Thread(target=self._work, name="feedback", daemon=True)
 
     def start(self) -> None:
-        """Start the writer; to be called on the event loop."""
+        """Start the writer; call it on the event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def close(self) -> None:
-        """Write what was accepted, then end."""
+        """Write accepted rows, then end the writer."""
         with self._condition:
             self._closing = True
             self._condition.notify()
@@ -84,7 +83,7 @@ class FeedbackLog:
         self._lock.release()
 
     async def append(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Append rows; returns when they are on the disk.
+        """Append rows; returns once they are on disk.
 
         Raises:
             FeedbackUnavailable: the disk is full or broken, or too much is waiting for it.
@@ -129,13 +128,13 @@ class FeedbackLog:
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
-            # Part of it may be there; what nobody was told of must not stay half written.
+            # Remove a partial write: those rows were never acknowledged.
             os.ftruncate(self._file, self._size)
             return FeedbackUnavailable(f"cannot write feedback: {error.strerror}")
         try:
             os.fsync(self._file)
         except OSError as error:
-            # After a failed fsync nobody knows what is on the disk, and a second one may lie.
+            # After a failed fsync the disk's state is unknown, and a second fsync may lie.
             self._broken = f"the feedback log's disk failed: {error.strerror}; restart the service"
             return FeedbackUnavailable(self._broken)
         self._size += len(data)
@@ -143,7 +142,7 @@ class FeedbackLog:
         return None
 
     def _has_its_name(self) -> bool:
-        """Whether the open file is the one that stands under the log's name."""
+        """Whether the open file still has the log's name."""
         try:
             return os.path.samestat(os.fstat(self._file), self.path.stat())
         except FileNotFoundError:

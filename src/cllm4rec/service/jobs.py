@@ -1,4 +1,4 @@
-"""What waits in the queue: one request's histories, scored some rows at a time."""
+"""Jobs of the batcher's queue: one request's histories, scored a few rows at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.ranking import Scorer
 
 Reduce = Callable[[NDArray[np.float32], slice], Any]
-"""Turns the scores ``[rows, items]`` of some rows of a job into what is kept of them."""
+"""Reduces scores ``[rows, items]`` of some rows of a job to a result."""
 
 
 @dataclass(eq=False)
 class Job:
-    """Histories of one request and what to keep of their scores."""
+    """Histories of one request, and the results so far."""
 
     scorer: Scorer
     users: NDArray[np.int32]
@@ -29,10 +29,10 @@ class Job:
     since_s: float
     future: "asyncio.Future[list[Any]]"
     done: int = 0
-    """Rows that are scored."""
+    """Number of rows scored."""
     kept: list[Any] = field(default_factory=list)
     left: int = 0
-    """Tokens that are not scored yet."""
+    """Tokens not yet scored."""
 
     def take(self, budget: int) -> slice:
         """The next rows of at most ``budget`` tokens, at least one row."""
@@ -41,11 +41,11 @@ class Job:
         return slice(self.done, self.done + count)
 
 
-def stacked(parts: list[Interactions]) -> Interactions:
-    """Rows of several interactions, one below the other."""
-    if len(parts) == 1:
-        return parts[0]
-    counts = np.concatenate([part.counts() for part in parts])
+def stacked(blocks: list[Interactions]) -> Interactions:
+    """Concatenate the rows of several interactions."""
+    if len(blocks) == 1:
+        return blocks[0]
+    counts = np.concatenate([block.counts() for block in blocks])
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
-    return Interactions(offsets, np.concatenate([p.items for p in parts]), parts[0].num_items)
+    return Interactions(offsets, np.concatenate([b.items for b in blocks]), blocks[0].num_items)

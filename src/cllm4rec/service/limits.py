@@ -1,4 +1,4 @@
-"""What is read of a request, and when it is not even read: pure ASGI, before the framework."""
+"""Limits on requests, checked before the framework (pure ASGI)."""
 
 import asyncio
 import time
@@ -11,19 +11,19 @@ from cllm4rec.service.batching import MicroBatcher, Overloaded
 from cllm4rec.service.metrics import ServiceMetrics
 
 READ_S = 10.0
-"""Time for a body to arrive."""
+"""Time limit for receiving a body."""
 SCORED_PATHS = frozenset({"/v1/recommend"})
-"""Paths whose requests end in the batcher's queue."""
+"""Paths whose requests go through the batcher's queue."""
 
 
 class Limits:
-    """Counts what is asked, bounds what is read, and refuses what could not be answered in time.
+    """Bounds bodies, and refuses requests that could not be answered in time.
 
     Args:
-        app: what is behind.
-        metrics: told of every request.
-        batcher: asked whether one more request fits.
-        max_body_bytes: longest body, counted while reading: a length that is announced may lie.
+        app: the wrapped application.
+        metrics: counts refusals.
+        batcher: decides whether one more request fits.
+        max_body_bytes: longest body; counted while reading, since a declared length may be wrong.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Limits:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on with its body read, or refuse it."""
+        """Read the body and pass the request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -67,26 +67,26 @@ class Limits:
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self._max_body_bytes:
             raise _TooLong
-        parts, size = [], 0
+        chunks, size = [], 0
         async with asyncio.timeout(READ_S):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise _Gone
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
                 if size > self._max_body_bytes:
                     raise _TooLong
                 if not message.get("more_body", False):
-                    return b"".join(parts)
+                    return b"".join(chunks)
 
 
 class Counted:
-    """Outermost: latency and status of every answer, whoever gave it.
+    """The outermost layer: counts latency and status of every answer.
 
     Args:
-        app: what is behind.
-        metrics: where it is counted.
+        app: the wrapped application.
+        metrics: to update.
     """
 
     def __init__(self, app: ASGIApp, metrics: ServiceMetrics) -> None:
@@ -94,7 +94,7 @@ class Counted:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on and look at what comes back."""
+        """Pass a request on and record the answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -119,7 +119,7 @@ class Counted:
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that answered; never the path, which may hold an id."""
+    """The template of the route; never the path, which may contain an id."""
     path: Any = getattr(scope.get("route"), "path", None)
     if isinstance(path, str):
         return path
@@ -127,7 +127,7 @@ def route_of(scope: Scope) -> str:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Gives a body that was read already, and then whatever comes (a disconnect)."""
+    """Replays the body already read, then passes on later messages (a disconnect)."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -141,4 +141,4 @@ class _TooLong(Exception):
 
 
 class _Gone(Exception):
-    """The client left before its request was whole."""
+    """The client disconnected before its request was complete."""

@@ -1,4 +1,4 @@
-"""What Prometheus can ask: requests, latency, queue, batches, refusals, tokens, feedback."""
+"""Prometheus metrics: requests, latency, queue, batches, refusals, tokens, feedback."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ _DOCUMENTS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class ServiceMetrics:
-    """The counters of one service; no id and no text is ever a label."""
+    """The metrics of one service; labels never contain ids or text."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -69,7 +69,7 @@ class ServiceMetrics:
         )
 
     def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """A gauge whose value is asked for when Prometheus asks."""
+        """A gauge evaluated at every scrape."""
         gauge = Gauge(name, meaning, namespace="cllm4rec", registry=self.registry)
         gauge.set_function(value)
 
@@ -80,7 +80,7 @@ class ServiceMetrics:
         self.tokens.inc(tokens)
 
     def dropped(self, reason: str) -> None:
-        """A job was given up before it was computed."""
+        """A job was dropped before it was scored."""
         self.given_up.labels(reason).inc()
 
     def loaded(self, worked: bool) -> None:
@@ -88,6 +88,6 @@ class ServiceMetrics:
         self.loads.labels("done" if worked else "failed").inc()
 
     def page(self) -> bytes:
-        """The text format that Prometheus reads."""
+        """All metrics in Prometheus's text format."""
         page: bytes = generate_latest(self.registry)
         return page

@@ -1,4 +1,4 @@
-"""Histories of users who are known from feedback alone, until a training knows them."""
+"""Histories of users known only from feedback, until the next training."""
 
 import json
 import threading
@@ -9,13 +9,13 @@ from typing import Any
 from cllm4rec.data.ids import IdMap
 
 MOST_ROWS = 1_000_000
-"""Rows that are held in all; whoever gave none for the longest time is forgotten first."""
+"""Most rows in memory; users without recent feedback are dropped first."""
 MOST_ITEMS = 200
-"""Newest items that are held of one user; models read fewer."""
+"""Newest items kept per user; models read fewer."""
 
 
 class Newcomers:
-    """What the feedback log says of users, in memory."""
+    """Histories from the feedback log, in memory."""
 
     def __init__(self) -> None:
         self._rows: dict[str, list[tuple[int, str]]] = {}
@@ -23,7 +23,7 @@ class Newcomers:
         self._lock = threading.Lock()
 
     def read(self, log: Path) -> None:
-        """Take over what a feedback log holds; lines that are no feedback are passed over."""
+        """Read a feedback log; invalid lines are skipped."""
         with log.open("rb") as lines:
             for line in lines:
                 try:
@@ -34,37 +34,37 @@ class Newcomers:
                 self.add([row])
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Note what happened, as rows of the feedback log."""
+        """Add rows of the feedback log."""
         with self._lock:
             for row in rows:
-                # Taken out and put back: the dictionary's order is that of the latest feedback.
-                held = self._rows.pop(row["user_id"], [])
+                # Popped and reinserted, so that the dictionary is in order of latest feedback.
+                history = self._rows.pop(row["user_id"], [])
                 self._count += 1
-                if len(held) == MOST_ITEMS:
-                    held.remove(min(held, key=_time))
+                if len(history) == MOST_ITEMS:
+                    history.remove(min(history, key=_time))
                     self._count -= 1
-                held.append((row["timestamp"], row["item_id"]))
-                self._rows[row["user_id"]] = held
+                history.append((row["timestamp"], row["item_id"]))
+                self._rows[row["user_id"]] = history
             while self._count > MOST_ROWS:
-                forgotten = self._rows.pop(next(iter(self._rows)))
-                self._count -= len(forgotten)
+                dropped = self._rows.pop(next(iter(self._rows)))
+                self._count -= len(dropped)
 
     def histories(
         self, user_ids: Iterable[str], users: IdMap, items: IdMap
     ) -> dict[str, list[str]]:
-        """Item ids, oldest first, of those of some users whom a model does not know.
+        """Item ids, oldest first, of those ``user_ids`` that are unknown to the model.
 
         Args:
             user_ids: any users.
-            users: whom the model knows; its own data say what those have had.
-            items: its catalogue; others are left out.
+            users: of the model; their histories come from its own data.
+            items: the model's catalogue; other items are left out.
         """
         found = {}
         for user_id in user_ids:
             if user_id in self._rows and user_id not in users:
                 with self._lock:
-                    held = sorted(self._rows.get(user_id, ()), key=_time)
-                known = [item_id for _, item_id in held if item_id in items]
+                    history = sorted(self._rows.get(user_id, ()), key=_time)
+                known = [item_id for _, item_id in history if item_id in items]
                 if known:
                     found[user_id] = known
         return found

@@ -1,4 +1,4 @@
-"""The routes: each checks, asks one part of the service, and translates its answer."""
+"""HTTP routes: validate a request, call one component, translate its answer."""
 
 from typing import Annotated, Any
 
@@ -18,11 +18,11 @@ from cllm4rec.service.schemas import BUSY, ERRORS, NOT_FOUND
 from cllm4rec.service.type_ahead import users_with
 
 LARGE = 2_000
-"""List entries above which an answer is written outside the event loop."""
+"""Number of list entries above which an answer is encoded outside the event loop."""
 
 
 class _Anything(Convertor[str]):
-    """Like ``path``, and line feeds: an id is any text."""
+    """Like ``path``, but also matches line feeds: an id is any text."""
 
     regex = r"[\s\S]*"
 
@@ -166,7 +166,7 @@ def health(components: Components) -> APIRouter:
         if components.draining:
             raise HTTPException(503, "shutting down")
         if not components.holder.ready:
-            components.holder.revive()  # whoever asks here may send no requests until it is ready
+            components.holder.revive()  # maybe the only requests until it is ready
             raise HTTPException(503, "the model is still being loaded")
         return {"status": "ready"}
 

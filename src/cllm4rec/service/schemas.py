@@ -1,4 +1,4 @@
-"""What crosses the wire: requests are checked once, here; unknown fields are refused."""
+"""Schemas of requests and answers; validation happens here only, and refuses unknown fields."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""The model that answers, and its exchange for another while requests go on."""
+"""The served model, and its replacement without interrupting requests."""
 
 import threading
 import time
@@ -27,23 +27,23 @@ from cllm4rec.service.subprocess_scorer import ScorerGone, ScoringProcess, frame
 from cllm4rec.service.type_ahead import TypeAhead
 
 LOADS = 3
-"""Tries at reading a model that is being replaced at the same time."""
+"""Attempts to read a model that is being replaced at the same time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """One loaded model and what goes with it; never changed, only exchanged.
+    """One loaded model with its data; immutable, replaced as a whole.
 
     Attributes:
-        scorer: the model, blended with its prior where it has one.
+        scorer: the model, blended with its linear model if it has one.
         frame: tokens of a document besides its items.
-        config: settings it was trained with.
+        config: of the training.
         dataset: the run's data.
         catalogue: titles, attributes and ids.
         type_ahead: searches the titles.
-        known: what every known user has had, oldest first.
+        known: histories of the run's users, oldest first.
         similar: nearest neighbours of the items.
-        version: the model's, from its bytes.
+        version: hash of the model.
     """
 
     scorer: Scorer
@@ -61,13 +61,12 @@ class Served:
         """Load a run, or a saved folder.
 
         Args:
-            run: what to load.
+            run: to load.
             subprocess: whether the model runs in a subprocess.
 
         Raises:
-            InputError: there is no trained model in ``run``, or it cannot be loaded.
-            IntegrityError: the model does not fit its backbone or its data, or a file of either is
-                not what was written.
+            InputError: ``run`` has no trained model, or it cannot be loaded.
+            IntegrityError: the model does not match its backbone or data, or a file has changed.
         """
         for _ in range(LOADS):
             version = model_version(run)
@@ -102,7 +101,7 @@ class Served:
 
     @property
     def alive(self) -> bool:
-        """Whether it can answer; a process of its own may have ended."""
+        """Whether it can answer: false once its subprocess has ended."""
         return not isinstance(self.scorer, ScoringProcess) or self.scorer.alive
 
     def close(self) -> None:
@@ -111,7 +110,7 @@ class Served:
             self.scorer.close()
 
     def tokens(self, history_lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Tokens of each history's document, near enough to plan with, ``int64 [histories]``."""
+        """Approximate tokens of each history's document, for planning, ``int64 [histories]``."""
         return np.minimum(history_lengths, self.config.corpus.max_items) + self.frame
 
     @cached_property
@@ -119,10 +118,10 @@ class Served:
         return threading.Lock()
 
     def ease(self) -> Scorer:
-        """The EASE baseline, tuned on the validation part at the first call and kept.
+        """The EASE baseline, tuned on the validation part at the first call, then cached.
 
         Raises:
-            InputError: the catalogue is too large for it.
+            InputError: the catalogue is too large for EASE.
         """
         with self._fitting:
             return self._ease
@@ -142,7 +141,7 @@ def _in_subprocess(run: Path) -> tuple[Scorer, int]:
 
 
 def _here(run: Path) -> tuple[Scorer, int]:
-    from cllm4rec.recommender.saved import Recommender  # torch: only where it is needed
+    from cllm4rec.recommender.saved import Recommender  # imports torch, so only when needed
 
     recommender = Recommender.load(run)
     return recommender.scorer, frame_of(recommender)
@@ -153,45 +152,45 @@ class NotReady(Exception):
 
 
 class ModelHolder:
-    """Holds the model that answers now; a load that fails leaves it where it is.
+    """Holds the current model; a failed load leaves it in place.
 
     Args:
         run: folder to load from.
-        subprocess: whether models run in subprocesses, so that scoring does not slow the
-            requests' bookkeeping, and the other way round.
+        subprocess: whether models run in subprocesses, so that scoring and the event loop do not
+            slow each other down.
     """
 
     def __init__(self, run: Path, *, subprocess: bool = False) -> None:
         self.run = run
         self._subprocess = subprocess
         self.on_load: Callable[[bool], None] = lambda _worked: None
-        """Told after every load whether it worked."""
+        """Called after every load, with its success."""
         self.on_pass: Callable[[int, float], None] = lambda _tokens, _seconds: None
-        """Told of every forward pass that was done to get a model ready: tokens, seconds."""
+        """Called after every warm-up pass, with tokens and seconds."""
         self._current: Served | None = None
         self._loading = threading.Lock()
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model that can answer."""
+        """Whether a model can answer."""
         return self._current is not None and self._current.alive
 
     @property
     def current(self) -> Served:
-        """The model that answers now.
+        """The current model.
 
         Raises:
-            NotReady: none is loaded yet.
+            NotReady: no model is loaded yet.
         """
         if self._current is None:
             raise NotReady("the model is still being loaded; ask again in some seconds")
         return self._current
 
     def load(self) -> Served:
-        """Load the run anew and let it answer from now on; loads wait for each other.
+        """Load the run and replace the current model; concurrent loads run one by one.
 
         Raises:
-            CLLM4RecError: it cannot be loaded; the model that answered goes on.
+            CLLM4RecError: loading failed; the current model stays.
         """
         with self._loading:
             try:
@@ -214,18 +213,18 @@ class ModelHolder:
         return served
 
     def revive(self) -> None:
-        """Load the model again, in the background, after its process has ended by itself."""
+        """Reload the model in the background if its subprocess has ended unexpectedly."""
         if self._current is not None and not self.ready and not self._loading.locked():
             progress.note("the scoring process has ended; loading the model again")
             threading.Thread(target=self.reload_or_say, name="revive", daemon=True).start()
 
     def close(self) -> None:
-        """End what answers now; nothing is asked any more."""
+        """Close the current model."""
         if self._current is not None:
             self._current.close()
 
     def _warm_up(self, served: Served) -> None:
-        """The first passes of a process are slow; nobody's request should be one of them."""
+        """Run some passes, since the first ones of a process are slow."""
         num_items = len(served.catalogue.items)
         history = list(range(min(50, num_items)))
         for rows in (1, 1, 8, 1, 16, *[1] * 20):
@@ -236,7 +235,7 @@ class ModelHolder:
             self.on_pass(tokens, time.perf_counter() - started_at_s)
 
     def reload_or_say(self) -> None:
-        """As :meth:`load`, with the outcome as one line on standard error."""
+        """:meth:`load`, reporting the outcome in one line on standard error."""
         before = self._current
         try:
             served = self.load()
@@ -248,10 +247,10 @@ class ModelHolder:
 
 
 def model_version(run: Path) -> str:
-    """Twelve hexadecimal digits that say which model lies in a run.
+    """Version of the model in a run: twelve hexadecimal digits.
 
     Raises:
-        InputError: there is none.
+        InputError: ``run`` has no model.
     """
     return model_fingerprint(run)[:12]
 
@@ -259,5 +258,5 @@ def model_version(run: Path) -> str:
 def _is_still(run: Path, version: str) -> bool:
     try:
         return model_version(run) == version
-    except CLLM4RecError:  # without a name for a moment, while another takes its place
+    except CLLM4RecError:  # briefly absent while another model replaces it
         return False

@@ -1,4 +1,4 @@
-"""The service in a process: sockets, signals, and an end in good order."""
+"""The server process: socket, signals and orderly shutdown."""
 
 import asyncio
 import errno
@@ -18,13 +18,13 @@ from cllm4rec.service.served import ModelHolder, model_version
 from cllm4rec.service.settings import ServiceSettings, is_loopback, refuse_open_door
 
 MAX_FILES = 65_536
-"""Files, and so connections, that the process may have open where the system lets it."""
+"""Most open files, and so connections, if the system allows it."""
 BACKLOG = 2048
-"""Connections that may wait to be accepted."""
+"""Most connections waiting to be accepted."""
 
 
 def serve(settings: ServiceSettings) -> int:
-    """Serve until SIGTERM or SIGINT; SIGHUP loads the run's model anew.
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads the model.
 
     Returns:
         The port that was listened on.
@@ -51,7 +51,7 @@ def serve(settings: ServiceSettings) -> int:
     )
     port: int = listening.getsockname()[1]
     _say_where(settings, port)
-    # While uvicorn runs it handles these; before and after, nobody else would.
+    # uvicorn handles these signals only while it runs.
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     components: Components = app.state.components
@@ -63,7 +63,7 @@ def serve(settings: ServiceSettings) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Tells the readiness route when the end begins, and reloads on SIGHUP."""
+    """Marks the service as not ready at shutdown, and reloads on SIGHUP."""
 
     def __init__(self, config: uvicorn.Config, components: Components) -> None:
         super().__init__(config)
@@ -77,7 +77,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: Any) -> None:
         self._components.draining = True
         super().handle_exit(sig, frame)
-        # What uvicorn keeps here it raises again at the end; the end is then no death by signal.
+        # uvicorn would raise these signals again at the end; the process must exit with 0 instead.
         self._captured_signals.clear()
 
     def _reload(self) -> None:
@@ -89,7 +89,7 @@ class _Server(uvicorn.Server):
 
 
 def _allow_many_connections() -> None:
-    """Every connection is an open file, and by habit a process may have but 1,024 of them."""
+    """Raise the limit of open files, by default 1,024: every connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -112,8 +112,8 @@ def _listening_socket(host: str, port: int) -> socket.socket:
     except (socket.gaierror, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no name of a host"
         raise InputError(f"--host {host} is no address of this machine: {reason}") from None
-    # With the protocol named: asyncio sends small answers at once only on sockets that say TCP;
-    # on others the kernel holds them back for 40 ms.
+    # Name the protocol: asyncio sets TCP_NODELAY only on sockets with IPPROTO_TCP; without it,
+    # small answers are delayed by 40 ms.
     listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

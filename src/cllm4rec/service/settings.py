@@ -1,4 +1,4 @@
-"""How a service runs: where it listens, who may ask, how much it takes on at once."""
+"""Settings of the service: address, keys, limits."""
 
 import ipaddress
 import os
@@ -11,15 +11,15 @@ from cllm4rec.errors import InputError
 KEYS_VARIABLE = "CLLM4REC_KEYS"
 """Environment variable with API keys, one per line or separated by commas."""
 MAX_BODY_BYTES = 1_000_000
-"""Longest body that is read."""
+"""Longest request body."""
 MAX_HISTORY = 1_000
-"""Items of one history."""
+"""Most items per history."""
 MAX_ASKED = 64
-"""Users, or histories, of one request."""
+"""Most users, or histories, per request."""
 MAX_K = 1_000
 """Longest list."""
 MAX_EXPLAINED = 64
-"""Newest items of a history whose share in a score is measured."""
+"""Newest items of a history that are left out in turn for an explanation."""
 
 
 class ServiceSettings(BaseModel):
@@ -30,38 +30,38 @@ class ServiceSettings(BaseModel):
     )
 
     run: Path
-    """The run, or saved folder, whose model is served."""
+    """The run, or saved folder, to serve."""
     feedback: Path | None = None
-    """Folder of the feedback log; None takes ``RUN/feedback``."""
+    """Folder of the feedback log; None for ``RUN/feedback``."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 8000
-    """Port to listen on; 0 takes any that is free."""
+    """Port to listen on; 0 for any free one."""
     keys: tuple[str, ...] = ()
-    """API keys; none at all: everyone may ask, which is allowed on a loopback address only."""
+    """API keys; without any, the service is open, which is allowed only on a loopback address."""
     local_hosts_only: bool = False
-    """Refuse requests for a host name that is no loopback's: a page in the user's browser must not
-    reach a service without keys by giving its own name the address 127.0.0.1."""
+    """Refuse host names other than loopback ones. Otherwise a web page could reach a service
+    without keys by resolving its own name to 127.0.0.1 (DNS rebinding)."""
     batch_tokens: PositiveInt = 2048
-    """Tokens of one forward pass."""
+    """Tokens per forward pass."""
     gather_ms: NonNegativeFloat = 3.0
-    """Longest wait for requests that are still being read, so that they share a forward pass."""
+    """Longest wait for requests still being read, so that they share a forward pass."""
     max_wait_ms: PositiveFloat | None = None
-    """Requests that would wait longer than this are refused at once; None takes six times what a
-    request takes that is alone, as measured, so that a slower machine is given more time."""
+    """Requests that would wait longer are refused at once; None for six times the measured duration
+    of a single request, so that slower machines allow more."""
     deadline_s: PositiveFloat = 10.0
-    """Requests that are not answered by then are given up."""
+    """Requests not answered by then are dropped."""
     shutdown_s: PositiveFloat = 30.0
-    """Time given to accepted requests after SIGTERM."""
+    """Time for accepted requests after SIGTERM."""
 
     @property
     def feedback_folder(self) -> Path:
-        """Where the feedback log is."""
+        """Folder of the feedback log."""
         return self.feedback if self.feedback is not None else self.run / "feedback"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a service that listens on ``host``."""
+    """Whether a service listening on ``host`` is reachable only from this machine."""
     if host == "localhost":
         return True
     try:
@@ -71,10 +71,10 @@ def is_loopback(host: str) -> bool:
 
 
 def read_keys(path: Path | None) -> tuple[str, ...]:
-    """API keys of a file, one per line, and of the environment; empty lines count for nothing.
+    """API keys from a file, one per line, and the environment; empty lines are skipped.
 
     Raises:
-        InputError: the file cannot be read, holds no key, or a key is not printable ASCII.
+        InputError: the file is unreadable or empty, or a key is not printable ASCII.
     """
     lines = os.environ.get(KEYS_VARIABLE, "").replace(",", "\n").splitlines()
     if path is not None:
@@ -95,10 +95,10 @@ def read_keys(path: Path | None) -> tuple[str, ...]:
 
 
 def refuse_open_door(host: str, keys: tuple[str, ...]) -> None:
-    """A service that others can reach must have keys.
+    """Refuse to run without keys on an address that others can reach.
 
     Raises:
-        InputError: ``host`` is no loopback address and there is no key.
+        InputError: ``host`` is not a loopback address and there is no key.
     """
     if not keys and not is_loopback(host):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Type-ahead: items by words of their titles, users by the beginning of their ids."""
+"""Type-ahead search: items by words of their titles, users by a prefix of their ids."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from cllm4rec.data.ids import IdMap
 from cllm4rec.recommender.catalogue import Catalogue
 
 MOST_MATCHES = 10_000
-"""Titles that are looked at for one type-ahead query."""
+"""Most titles examined per query."""
 
 
 class TypeAhead:
-    """Searches the titles of a catalogue, held as one text.
+    """Searches the titles of a catalogue, joined into one string.
 
     Args:
         catalogue: of the run.
@@ -24,12 +24,12 @@ class TypeAhead:
         lengths = np.fromiter((len(title) + 1 for title in folded), np.int64, len(folded))
         self._titles = catalogue.titles
         self._counts = catalogue.counts
-        # One text, searched at the speed of str.find; every title begins after a line feed.
+        # One string, searched at the speed of str.find; titles are separated by line feeds.
         self._folded = "\n" + "\n".join(folded)
         self._starts = np.concatenate([[1], 1 + np.cumsum(lengths)])
 
     def search(self, query: str, limit: int) -> list[int]:
-        """Items whose titles hold every word of ``query``, whatever the case.
+        """Items whose titles contain every word of ``query``, ignoring case.
 
         Titles that begin with the query come first, then those with a word that does, then the
         rest; within each, items with more interactions first. Where more than ``MOST_MATCHES``
@@ -49,7 +49,7 @@ class TypeAhead:
         return best[:limit]
 
     def _titles_with(self, text: str) -> Iterator[int]:
-        """Numbers of the titles that hold ``text``, each once, ascending."""
+        """Numbers of the titles that contain ``text``, ascending, without duplicates."""
         at, matches = self._folded.find(text), 0
         while at >= 0 and matches < MOST_MATCHES and text.strip():
             begins = at + 1 if text[0] == "\n" else at
@@ -60,7 +60,7 @@ class TypeAhead:
 
 
 def users_with(users: IdMap, prefix: str, limit: int) -> list[str]:
-    """Known user ids that begin with ``prefix``, in their order."""
+    """Known user ids that begin with ``prefix``, sorted."""
     external = users.external
     start = bisect_left(range(len(external)), prefix, key=lambda at: external[at].as_py())
     block: list[str] = external[start : start + limit].to_pylist()

@@ -1,4 +1,4 @@
-"""finetune: train on the task's objective, from pretrained or initial values; keep the best epoch."""
+"""finetune: train on the task's objective from pretrained or initial values; keep the best."""
 
 import time
 from typing import Any

@@ -1,6 +1,6 @@
-"""The commands; each hands its arguments to one function of ``cllm4rec.stages``.
+"""The commands; each calls one function of ``cllm4rec.stages``.
 
-Nothing heavy is imported before a command runs: ``cllm4rec --help`` answers at once.
+Heavy imports happen only inside commands, so that ``cllm4rec --help`` answers at once.
 """
 
 import sys
@@ -86,10 +86,9 @@ def prepare(
 @settings_options
 @output_option
 def initialise(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
-    """Choose where training begins.
+    """Compute initial item vectors and the linear model.
 
-    Initial item vectors, and the linear model that the language model is blended with; both are
-    chosen on the validation part.
+    Both are tuned on the validation part.
     """
     from cllm4rec.stages.initialise import initialise as stage
     from cllm4rec.stages.prepare import configure
@@ -104,8 +103,8 @@ def initialise(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> d
 def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Pretrain with mutual regularisation.
 
-    The content and the collaborative model take turns; each is pulled towards the other. Does
-    nothing where pretrain.enabled is false.
+    Trains the content and the collaborative model in turns, each pulled towards the other. Does
+    nothing if pretrain.enabled is false.
     """
     from cllm4rec.stages.prepare import configure
     from cllm4rec.stages.pretrain import pretrain as stage
@@ -120,8 +119,8 @@ def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Finetune for recommendation.
 
-    Masked items of each history are ranked, or the next item at every place where order is
-    known; the epoch best on the validation part is kept.
+    Predicts masked items of each history or, in time order, every next item. Keeps the epoch that
+    is best on the validation part.
     """
     from cllm4rec.stages.finetune import finetune as stage
     from cllm4rec.stages.prepare import configure
@@ -134,9 +133,9 @@ def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 @settings_options
 @output_option
 def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
-    """Initialise, pretrain where that is enabled, finetune.
+    """Initialise, pretrain if enabled, finetune.
 
-    An interrupted training goes on where it stopped.
+    Resumes an interrupted training.
     """
     from cllm4rec.stages.prepare import configure
     from cllm4rec.stages.train import train as stage
@@ -154,9 +153,9 @@ def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[s
 )
 @output_option
 def evaluate(run: RunDir, topk: Path | None) -> dict[str, Any]:
-    """Measure on the test part, beside baselines.
+    """Evaluate on the test part, next to baselines.
 
-    The whole catalogue is ranked; the baselines are tuned on the validation part.
+    Ranks the whole catalogue; the baselines are tuned on the validation part.
     """
     from cllm4rec.stages.evaluate import evaluate as stage
 
@@ -190,10 +189,10 @@ cllm4rec.add_command(similar)
 )
 @output_option
 def export(run: RunDir, to: Path, k: int, onnx: bool, int8: bool) -> dict[str, Any]:
-    """Vectors, faiss indexes and an ONNX model for other programs.
+    """Export vectors, faiss indexes and an ONNX model.
 
-    The folder serves without torch; its README says what its scores are and are not. Needs the
-    extra: pip install 'cllm4rec[export]'.
+    The folder can be served without torch; its README explains the scores. Needs the extra: pip
+    install 'cllm4rec[export]'.
     """
     from cllm4rec.export import export_run
 
@@ -215,7 +214,7 @@ def export(run: RunDir, to: Path, k: int, onnx: bool, int8: bool) -> dict[str, A
 def demo(
     run: RunDir, split: Path | None, config: str | None, overrides: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The whole path on real data, in minutes.
+    """Run all stages on real data, in minutes.
 
     MovieLens-100K and SmolLM2-135M: prepare, pretrain, finetune, evaluate, recommend.
     """

@@ -10,7 +10,7 @@ from cllm4rec.run import RunDir
 
 
 class _NamedPath(click.Path):
-    """A path that is not empty: `--run "$RUN"` with RUN unset is not the current folder."""
+    """A non-empty path: with RUN unset, `--run "$RUN"` must not mean the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -22,10 +22,10 @@ type_of_path = _NamedPath(path_type=Path)
 
 
 def replaceable(_context: click.Context, _option: click.Parameter, path: Path) -> Path:
-    """A folder that can be written beside its name and then take it.
+    """Check that a folder can be replaced by a rename.
 
     Raises:
-        click.BadParameter: the path names no folder in another one: ``.``, ``..`` or ``/``.
+        click.BadParameter: the path is ``.``, ``..`` or ``/``.
     """
     if path.name in ("", ".."):
         raise click.BadParameter(f"{path} cannot be replaced as a whole; name a folder in it")
@@ -33,7 +33,7 @@ def replaceable(_context: click.Context, _option: click.Parameter, path: Path) -
 
 
 def run_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--run DIR``, handed on as a :class:`RunDir`."""
+    """``--run DIR``, passed on as a :class:`RunDir`."""
     return click.option(
         "--run",
         type=type_of_path,

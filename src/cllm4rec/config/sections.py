@@ -1,6 +1,6 @@
-"""The sections of the settings, one frozen model per stage: type, meaning and unit.
+"""Sections of the configuration, one frozen model per stage: type, meaning and unit.
 
-What a model is trained with has no default here: its values stand in `presets`, all of them.
+Training settings have no defaults here: `presets` gives all their values.
 """
 
 import copy
@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Depth = Annotated[
     PositiveInt | None,
     BeforeValidator(lambda value: None if value == "all" else value),
@@ -30,7 +30,7 @@ Depth = Annotated[
 ]
 
 COLUMNS = ("user_id", "item_id", "timestamp", "position", "rating", "title", "text", "part")
-"""The standard column names, which ``data.columns`` may map."""
+"""Standard column names, which ``data.columns`` can map."""
 
 
 class Settings(BaseModel):
@@ -45,7 +45,7 @@ class Settings(BaseModel):
     )
 
     def changed(self, **changes: Any) -> Self:
-        """The same settings with other values, checked; of a section only the keys given change.
+        """A validated copy with other values; in a section, only the given keys change.
 
         Examples:
             >>> SETS.changed(seed=1, finetune={"epochs": 3})          # doctest: +SKIP
@@ -57,7 +57,7 @@ class Settings(BaseModel):
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Both tables as one; where both give a value it is that of ``above``."""
+    """Merge nested tables; values of ``above`` win."""
     both = copy.deepcopy(dict(below))
     for key, value in above.items():
         nested = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
@@ -71,20 +71,19 @@ class DataConfig(Settings):
     columns: dict[str, str] = {}
     """Standard column name → name in the files, e.g. ``{user_id = "reviewerID"}``."""
     csv_separator: str = "auto"
-    """Character between the columns of CSV files, ``tab`` for a tab; ``auto``: a comma, or where
-    the header has none ``;``, a tab or ``|``."""
+    """Column separator of CSV files, ``tab`` for a tab; ``auto``: a comma, or if the header has
+    none, ``;``, a tab or ``|``."""
     csv_encoding: str = "auto"
     """Encoding of CSV files, such as ``cp1252``; ``auto``: UTF-8, or UTF-16 by its byte-order
     mark."""
     minimum_rating: float = 3.0
     """Ratings above this are positives; without a rating column every row is one."""
     minimum_interactions: PositiveInt = 5
-    """Users with fewer positives are left out of a protocol's split; a split file is taken as it
-    is."""
+    """Users with fewer positives are left out by the protocols; a split file is used as it is."""
     catalogue: Literal["interactions", "all"] = "interactions"
-    """Items to rank: those with a positive, or every row of ``items.*`` too."""
+    """Items to rank: those with a positive, or also every row of ``items.*``."""
     memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")] = "1GB"
-    """DuckDB's memory limit, such as ``512MB``; what does not fit spills to the run directory."""
+    """DuckDB's memory limit, such as ``512MB``; the rest spills to the run directory."""
 
     @field_validator("columns")
     @classmethod
@@ -113,34 +112,34 @@ class DataConfig(Settings):
 
 
 class BackboneConfig(Settings):
-    """The causal language model underneath."""
+    """The pretrained causal language model."""
 
     name: str
     """``smollm2-135m``, a local folder, or a Hugging Face model name (``org/model@revision``)."""
     depth: Depth
     """Number of layers kept, from the first; ``"all"`` keeps all (``None`` in Python)."""
     mode: Literal["frozen", "lora", "full"]
-    """What of the backbone is trained; ``lora`` needs the extra ``cllm4rec[lora]``."""
+    """Which part of the backbone is trained; ``lora`` needs the extra ``cllm4rec[lora]``."""
     weights: Literal["pretrained", "random"]
-    """``random`` keeps the word embeddings and draws the transformer's weights anew. A preset's
-    ``random`` holds for its own backbone and depth: where ``name`` or ``depth`` is given and
-    ``weights`` is not, the weights are the pretrained ones."""
+    """``random`` keeps the word embeddings and re-initialises the transformer. A preset's
+    ``random`` applies only to its own backbone and depth: if you give ``name`` or ``depth`` but
+    not ``weights``, the weights are pretrained."""
     dtype: Literal["auto", "float32", "bfloat16"]
-    """Compute dtype of backbone and heads; ``auto`` is bfloat16 where the processor has it. What
-    is trained is kept in float32."""
+    """Compute dtype of backbone and heads; ``auto`` is bfloat16 if the hardware supports it.
+    Trained parameters are float32."""
     lora_rank: PositiveInt
     """Rank of the LoRA adapters."""
 
 
 class CorpusConfig(Settings):
-    """How documents are written."""
+    """How histories and texts become documents."""
 
     order: Literal["random", "time"]
-    """``random``: a history is a set, permuted anew every step (the paper); ``time``: oldest
-    first. Given as ``random``, it makes ``auto`` choose the preset ``sets`` for any data."""
+    """``random``: a history is a set, permuted in every epoch (the paper); ``time``: oldest first.
+    Setting it to ``random`` makes ``auto`` choose the preset ``sets`` for any data."""
     max_items: PositiveInt
-    """Longest history in one document, in items; a longer one is subsampled (``random``) or keeps
-    its newest (``time``)."""
+    """Longest history in a document, in items; longer ones are subsampled (``random``) or cut to
+    the newest items (``time``)."""
     max_words: PositiveInt
     """Longest main text of a content document, in word tokens."""
     max_feature_words: PositiveInt
@@ -148,63 +147,60 @@ class CorpusConfig(Settings):
 
 
 class ModelConfig(Settings):
-    """What is built around the backbone."""
+    """Token tables, heads and linear model around the backbone."""
 
     warm_start: Literal["none", "words", "factors"]
-    """Initial token tables. ``none``: normal noise at a seventh of the word embeddings' scale (as
-    the authors begin); ``words``: mean word embedding of the texts; ``factors``: the SVD of the
-    training interactions and of the texts in orthogonal subspaces, their shares chosen on
-    validation."""
-    warm_start_content_share: Share
-    """Share of the embedding's width given to the texts by ``factors``."""
+    """Initial token tables. ``none``: normal noise with a seventh of the word embeddings' std (as
+    in the authors' code); ``words``: mean word embedding of the texts; ``factors``: SVD factors of
+    interactions and texts in orthogonal subspaces, weighted on validation."""
+    warm_start_content_share: Fraction
+    """Fraction of the embedding's width that ``factors`` gives to the texts."""
     history_skip: bool
-    """Add a trained map of the history's mean item embedding to the hidden state before the item
-    head."""
+    """Add a trained projection of the history's mean item embedding to the item head's query."""
     skip_decay: Annotated[float, Field(gt=0, le=1)]
-    """Weight of an item in that mean relative to the item after it; 1 weighs all alike."""
+    """Weight of an item in that mean relative to the item after it; 1 for equal weights."""
     linear: bool
-    """Blend the language model's scores with those of a linear model of interactions, order and
-    texts (``ensemble/linear.py``); the share is chosen on validation, and both alone are rows of
-    the results table."""
+    """Blend with a linear model of interactions, order and texts (``ensemble/linear.py``). The
+    blend weight is chosen on validation; the results table also shows both halves."""
     projection: bool
     """Trained square projection between the backbone's hidden state and the heads."""
     content: bool
-    """``false``: texts are not used at all: no content LLM, no regularisation, no texts in warm
-    starts."""
+    """``false``: do not use texts: no content LLM, no regularisation, no texts in warm starts."""
 
 
 class PretrainConfig(Settings):
     """Mutually regularised pretraining of the content and the collaborative LLM."""
 
     enabled: bool
-    """``false``: both token tables go to finetuning as they start."""
+    """``false``: finetuning starts from the initial token tables."""
     content_warmup_epochs: NonNegativeFloat
-    """Passes over the content documents before the alternation starts."""
+    """Passes over the content documents before the rounds."""
     rounds: NonNegativeInt
-    """Alternations; each is one collaborative pass (L-steps), then content steps (C-steps)."""
+    """Rounds of one collaborative pass (L-steps), then content steps (C-steps)."""
     content_epochs_per_round: PositiveFloat
-    """Passes over the content documents in each round's C-steps."""
+    """Passes over the content documents per round."""
     learning_rate: PositiveFloat
     """Peak rate of Adam."""
     batch_tokens: PositiveInt
-    """Tokens of one optimiser step, padding included."""
+    """Tokens per optimiser step, with padding."""
     head_learning_rate_scale: PositiveFloat
-    """Learning rate of heads and backbone, as a multiple of ``learning_rate``, which is that of
-    the token tables."""
+    """Learning rate of heads and backbone as a multiple of ``learning_rate``, which is for the
+    token tables."""
     mutual_weight: NonNegativeFloat
     """λ of the mutual regularisation, per entity-token occurrence."""
     vocabulary: Literal["corpus", "full"]
-    """Words the content LLM's softmax runs over: those of the corpus, or all of the backbone's."""
+    """Words in the content LLM's softmax: those of the corpus, or all of the backbone's."""
     weight_decay: NonNegativeFloat
-    """Decoupled decay of the trained maps (λ_l of the paper when the tables are included)."""
+    """Decoupled weight decay of heads and backbone, not of the token tables (λ_l of the paper when
+    they are included)."""
 
 
 class FinetuneConfig(Settings):
     """Recommendation-oriented finetuning with the multinomial item head."""
 
     target: Literal["holdout", "next"]
-    """``holdout``: items masked from the history, asked for at its end (the paper); ``next``: at
-    every position the item that comes next, for ``corpus.order = "time"``."""
+    """``holdout``: predict items masked from the history at its end (the paper); ``next``: predict
+    the next item at every position, for ``corpus.order = "time"``."""
     epochs: PositiveInt
     """Passes over the users."""
     patience: PositiveInt
@@ -212,29 +208,29 @@ class FinetuneConfig(Settings):
     learning_rate: PositiveFloat
     """Peak rate of Adam."""
     batch_users: PositiveInt
-    """Users of one optimiser step; not used with ``target = "next"``."""
+    """Users per optimiser step; unused with ``target = "next"``."""
     batch_tokens: PositiveInt
-    """Tokens of one micro-batch, padding included: changes memory, not the result. With
-    ``target = "next"`` those of one optimiser step."""
+    """Tokens per micro-batch, with padding: affects memory, not the result. With
+    ``target = "next"``, tokens per optimiser step."""
     head_learning_rate_scale: PositiveFloat
-    """Learning rate of the heads, as a multiple of ``learning_rate``, which is that of the token
+    """Learning rate of the heads as a multiple of ``learning_rate``, which is for the token
     tables."""
     backbone_learning_rate_scale: PositiveFloat
-    """Learning rate of a trained backbone, as a multiple of ``learning_rate``."""
+    """Learning rate of a trained backbone as a multiple of ``learning_rate``."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    """Probability that a number of an item's embedding or of the item head's query is dropped in
-    training."""
-    user_token_dropout: Share
-    """Probability that a training prompt has no user token: what a bare history or a new user gets
-    at recommendation time. 1: no user token is ever trained, nor used to recommend."""
+    """Dropout on item embeddings and on the item head's query during training."""
+    user_token_dropout: Fraction
+    """Probability that a training prompt has no user token, as for new users at recommendation
+    time. 1: user tokens are neither trained nor used."""
     holdout: Annotated[float, Field(gt=0, le=1)]
-    """Largest share of a history that is masked and becomes the target (p_m)."""
+    """Largest fraction of a history that is masked and becomes the target (p_m)."""
     mutual_weight: NonNegativeFloat
     """λ of the mutual regularisation with the frozen content tables; 0 without content."""
     weight_decay: NonNegativeFloat
-    """Decoupled decay of the trained maps."""
+    """Decoupled weight decay of heads and backbone, not of the token tables."""
     average: NonNegativeFloat
-    """Epochs over whose steps the parameters are averaged for validation and result; 0: not."""
+    """Span, in epochs, of the moving average of the parameters that is validated and kept; 0 for
+    none."""
 
 
 class EvaluateConfig(Settings):
@@ -248,12 +244,12 @@ class EvaluateConfig(Settings):
         "ease-text",
         "ials",
     ]
-    """Baselines in the same table, tuned on the validation part; ``mult-vae`` and ``sasrec`` are
-    trained networks and take minutes. Installed packages may bring others."""
+    """Baselines in the table, tuned on the validation part; ``mult-vae`` and ``sasrec`` are
+    neural networks and take minutes. Installed packages may add others."""
     baseline_settings: dict[str, dict[str, Any]] = {}
-    """Baseline → its settings, e.g. ``recency = {decays = [0.5, 0.9]}``; ours have none."""
+    """Settings by baseline, e.g. ``recency = {decays = [0.5, 0.9]}``; the built-in ones have none."""
     bootstrap: PositiveInt = 1000
-    """Resamples of users behind each 95 % interval."""
+    """Bootstrap samples of users for each 95 % interval."""
 
     @field_validator("baseline_settings")
     @classmethod

@@ -1,1 +1,1 @@
-"""Interactions and texts as documents: prompts that are read, main texts that are predicted."""
+"""Interactions and texts as documents: a prompt, which is read, and a main text to predict."""

@@ -15,7 +15,7 @@ from cllm4rec.tokens.space import NOBODY, TokenSpace
 class CollaborativeCorpus:
     """One document per user with at least one item (paper section 3.2).
 
-    Documents are written when asked for and are pure functions of (seed, epoch, user).
+    Documents are created on access and are pure functions of (seed, epoch, user).
 
     Args:
         interactions: training interactions of all users.
@@ -55,7 +55,7 @@ class CollaborativeCorpus:
         return prompt + np.minimum(counts, self._config.max_items)
 
     def document(self, index: int, epoch: int) -> Document:
-        """One user's document, its items in the order of this epoch."""
+        """One user's document, with its items in this epoch's order."""
         user = int(self.users[index])
         rng = None
         if self._config.order == "random":
@@ -72,5 +72,5 @@ class CollaborativeCorpus:
 def history_document(
     user_token: int, items: NDArray[np.int32], space: TokenSpace, prompts: Prompts
 ) -> Document:
-    """A history after the prompt that names its user, or ``NOBODY``."""
+    """A history after the prompt with its user token, or ``NOBODY``."""
     return Document(prompts.history.fill(user=entity(user_token)), space.item(items))

@@ -1,4 +1,4 @@
-"""Titles, descriptions, features and reviews as documents, tokenised once, then memory-mapped."""
+"""Titles, descriptions, features and reviews as documents; tokenised once, then memory-mapped."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,12 +22,12 @@ _WORD_CHARACTERS = 32
 
 
 class ContentCorpus:
-    """One document per text: a prompt naming its user and item, its words in order (paper 3.2).
+    """One document per text: a prompt with its user and item tokens, then its words (paper 3.2).
 
     Args:
-        tokens: all documents one after the other.
-        offsets: ``[documents + 1]`` where each begins.
-        prompt_lengths: ``[documents]`` tokens of each one's prompt.
+        tokens: of all documents, concatenated.
+        offsets: start of each document, ``[documents + 1]``.
+        prompt_lengths: tokens of each prompt, ``[documents]``.
         vocabulary: see `vocabulary`.
     """
 
@@ -38,7 +38,7 @@ class ContentCorpus:
         prompt_lengths: NDArray[np.int32],
         vocabulary: NDArray[np.int32],
     ) -> None:
-        # As plain arrays: slicing an np.memmap costs ten times as much.
+        # Plain arrays: slicing an np.memmap costs ten times as much.
         self._tokens = np.asarray(tokens)
         self._offsets = np.asarray(offsets)
         self._prompt_lengths = np.asarray(prompt_lengths)
@@ -46,7 +46,7 @@ class ContentCorpus:
 
     @classmethod
     def open(cls, folder: Path) -> "ContentCorpus":
-        """Open, memory-mapped, what `build_content_corpus` left in ``folder``."""
+        """Open, memory-mapped, a folder written by `build_content_corpus`."""
         return cls(*open_arrays(folder))
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class ContentCorpus:
         return Document(tokens[:start], tokens[start:])
 
     def vocabulary(self) -> NDArray[np.int32]:
-        """Word tokens that occur in a main text, each once, ascending."""
+        """Distinct word tokens of the main texts, ascending."""
         return self._vocabulary
 
 
@@ -77,16 +77,16 @@ def build_content_corpus(
 ) -> ContentCorpus:
     """Tokenise every text once.
 
-    Reviews are streamed: memory holds some thousand texts at a time, the documents' lengths, and
-    whatever ``texts`` itself holds.
+    Reviews are streamed: memory holds a few thousand texts at a time and the documents' lengths,
+    besides ``texts`` itself.
 
     Args:
-        texts: of the users and items that ``space`` numbers.
+        texts: of the users and items in ``space``.
         space: layout of the token ids.
         tokenizer: of the words.
         prompts: encoded templates.
-        config: caps of the main texts. A null or blank text gives no document.
-        folder: made or replaced when all is done; on any exception it is as it was before.
+        config: caps of the main texts. Null and blank texts give no document.
+        folder: created or replaced at success; unchanged on any exception.
     """
     groups = _groups(texts, space, tokenizer, prompts, config)
     with (
@@ -132,7 +132,7 @@ def _groups(
         (prompts.user_feature, users, texts.user_features),
     ):
         for column, values in features.items():
-            # A column's name is anybody's text as well: capped like a value.
+            # Column names are user text too: capped like values.
             [name] = tokenizer.encode([" " + _tidy(column.replace("_", " "), 16)])
             words = {"column": np.array(name[: config.max_feature_words], np.int32)}
             yield _Group(prompt, entities, words, values, config.max_feature_words)
@@ -152,10 +152,9 @@ def _write(writer: DocumentWriter, group: _Group, rows: range, tokenizer: WordTo
 
 
 def _tidy(text: str, max_words: int) -> str:
-    """The text's beginning with single spaces: enough for ``max_words`` tokens.
+    """The text's beginning with single spaces, long enough for ``max_words`` tokens.
 
-    A word is one token at least. The cap in characters spares the tokenizer a megabyte without a
-    space.
+    A word has at least one token. The cap in characters guards against a megabyte without spaces.
     """
     words = text.split(maxsplit=max_words)[:max_words]
     return " ".join(words)[: max_words * _WORD_CHARACTERS]

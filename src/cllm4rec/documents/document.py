@@ -1,4 +1,4 @@
-"""The unit of every corpus: a prompt that is read and a main text that is predicted."""
+"""The unit of every corpus: a prompt, which is read, and a main text to predict."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Document:
     prompt: NDArray[np.int32]
     """Words, users and items; read, never predicted."""
     main: NDArray[np.int32]
-    """Items only, or words only; predicted from the first on. Empty where a model is only asked."""
+    """Items only or words only; predicted from the first on. Empty in recommendation prompts."""
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.main)

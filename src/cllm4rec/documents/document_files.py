@@ -1,4 +1,4 @@
-"""Documents on disk: plain ``.npy`` files that are memory-mapped, never unpickled."""
+"""Documents on disk: ``.npy`` files, memory-mapped, never unpickled."""
 
 import shutil
 from pathlib import Path
@@ -14,16 +14,16 @@ int32 word tokens that occur in a main text, ascending."""
 
 
 def open_arrays(folder: Path) -> list[NDArray[Any]]:
-    """The four arrays that a `DocumentWriter` left, in the order of `NAMES`, memory-mapped."""
+    """The four arrays of a `DocumentWriter`, in the order of `NAMES`, memory-mapped."""
     return [np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in NAMES]
 
 
 class DocumentWriter:
-    """Writes documents one by one, never holding all tokens; a context manager.
+    """Context manager that writes documents one by one, without holding all tokens in memory.
 
     Args:
-        folder: an existing folder.
-        num_words: word tokens are smaller.
+        folder: must exist.
+        num_words: word tokens are below this number.
     """
 
     def __init__(self, folder: Path, num_words: int) -> None:
@@ -46,7 +46,7 @@ class DocumentWriter:
         Path(self._raw.name).unlink()
 
     def add(self, prompt: NDArray[np.int32], main: NDArray[np.int32]) -> None:
-        """Append one document; ``main`` holds word tokens only."""
+        """Append one document; ``main`` has word tokens only."""
         self._raw.write(prompt.tobytes())
         self._raw.write(main.tobytes())
         self._lengths.append(len(prompt) + len(main))
@@ -54,7 +54,7 @@ class DocumentWriter:
         self._is_used[main] = True
 
     def finish(self) -> None:
-        """Write the ``.npy`` files; the tokens get the header that their number was missing for."""
+        """Write the ``.npy`` files; only now is the number of tokens known for the header."""
         offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)])
         self._save("offsets", offsets)
         self._save("prompt_lengths", np.array(self._prompt_lengths, np.int32))

@@ -1,4 +1,4 @@
-"""Documents that a backbone with a table of positions can read."""
+"""Document lengths that a backbone with learned positions can read."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def refuse_too_long(
     if positions is None:
         return
     one, none = entity(0), np.empty(0, np.int32)
-    # The slots that the setting limits are empty; a column's name is capped as its values are.
+    # Leave the slots that the setting limits empty; column names are capped like values.
     frames = {
         "max_items": [
             prompts.history.fill(user=one),

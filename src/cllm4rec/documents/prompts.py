@@ -29,7 +29,7 @@ class Prompt:
         """Encode the words of a template such as ``"{user} has interacted with"``."""
         parts: list[str | NDArray[np.int32]] = []
         for words, slot, _, _ in string.Formatter().parse(template):
-            # The space before a slot is left out: an entity token stands for a word and its space.
+            # No space before a slot: an entity token stands for a word with its space.
             if words.strip():
                 [tokens] = tokenizer.encode([words.rstrip()])
                 parts.append(np.array(tokens, np.int32))
@@ -38,7 +38,7 @@ class Prompt:
         return cls(tuple(parts))
 
     def fill(self, **slots: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The prompt's tokens, every occurrence of a slot replaced by the tokens given for it."""
+        """The prompt's tokens, with every slot replaced by the given tokens."""
         return np.concatenate([
             slots[part] if isinstance(part, str) else part for part in self.parts
         ])

@@ -1,4 +1,4 @@
-"""Prompts that ask for recommendations, with masked histories to learn from."""
+"""Recommendation prompts with masked histories, for training."""
 
 from typing import NamedTuple
 
@@ -15,20 +15,20 @@ from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
 
 
 class Example(NamedTuple):
-    """A masked history and what was masked (paper section 3.4)."""
+    """A masked history and the masked items (paper section 3.4)."""
 
     document: Document
     """``<user> has interacted with <history>, <user> will interact with``; no main text."""
     history: NDArray[np.int32]
     """Item numbers in the prompt, in its order."""
     holdout: NDArray[np.int32]
-    """Masked item numbers, oldest first: the only target. Shares no item with the history."""
+    """Masked item numbers, oldest first: the targets. Disjoint from the history."""
 
 
 class RecommendationCorpus:
     """One example per user with at least two items.
 
-    Examples are written when asked for and are pure functions of (seed, epoch, user).
+    Examples are created on access and are pure functions of (seed, epoch, user).
 
     Args:
         interactions: training interactions of all users.
@@ -36,7 +36,8 @@ class RecommendationCorpus:
         prompts: encoded templates.
         config: order and cap of the histories.
         seed: of masks, permutations and dropout.
-        holdout: largest share of a history that is masked (p_m); the share is uniform below it.
+        holdout: largest fraction of a history that is masked (p_m); the fraction is uniform in
+            (0, p_m].
         user_token_dropout: probability that the user token, in both places, is ``ANONYMOUS``.
     """
 
@@ -71,8 +72,8 @@ class RecommendationCorpus:
         rng = seeds.generator(self._seed, "recommendation", epoch, user)
         is_anonymous = rng.random() < self._user_token_dropout
         # 1 − random() lies in (0, 1], random() in [0, 1).
-        share = (1.0 - rng.random()) * self._holdout
-        num_masked = min(max(1, round(share * len(items))), len(items) - 1)
+        fraction = (1.0 - rng.random()) * self._holdout
+        num_masked = min(max(1, round(fraction * len(items))), len(items) - 1)
         is_masked = np.zeros(len(items), bool)
         is_masked[rng.permutation(len(items))[:num_masked]] = True
         order_rng = rng if self._config.order == "random" else None
@@ -91,7 +92,7 @@ def question_document(
 ) -> Document:
     """``<user> has interacted with <history>, <user> will interact with``; no main text.
 
-    The history is capped before it is spliced in: a long one never costs the prompt its end.
+    The history is truncated before it is inserted, so the prompt always keeps its end.
     """
     prompt = prompts.recommendation.fill(user=entity(user_token), items=space.item(history))
     return Document(prompt, NO_TOKENS)

@@ -1,7 +1,7 @@
-"""The prompts of many users as one run of tokens, without a Python object for each.
+"""Prompts of many users as one token array, without a Python object per user.
 
-What they say is what `Prompt.fill` writes one by one; the tests hold the two against each other.
-Objects, four arrays and a dozen calls for every user would take as long as the backbone does.
+Equal to `Prompt.fill` for each user (tests compare them); creating objects per user would take as
+long as the backbone.
 """
 
 import hashlib
@@ -19,13 +19,12 @@ from cllm4rec.tokens.space import TokenSpace
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenRows:
-    """Token ids of many documents, one after the other.
+    """Token ids of many documents, concatenated.
 
     Attributes:
         tokens: ``int32 [tokens]``.
         offsets: ``int64 [rows + 1]``; row ``r`` is ``tokens[offsets[r]:offsets[r + 1]]``.
-        main_starts: ``int64 [rows]``: where the main text of each begins; its end where it has
-            none.
+        main_starts: ``int64 [rows]``: start of each main text; the document's end if it has none.
     """
 
     tokens: NDArray[np.int32]
@@ -45,10 +44,10 @@ class TokenRows:
 
 
 def prediction_histories(histories: Interactions, config: CorpusConfig, seed: int) -> Interactions:
-    """The items that each prediction prompt shows, in its order.
+    """The items of each prediction prompt, truncated and in the prompt's order.
 
-    Where order is random the permutation is a function of (seed, set of items): the same items in
-    another order, or twice, give the same prompt.
+    With random order, the permutation is a function of (seed, set of items): the same items in
+    another order, or repeated, give the same prompt.
 
     Args:
         histories: known items, one row per user, oldest first.
@@ -60,7 +59,7 @@ def prediction_histories(histories: Interactions, config: CorpusConfig, seed: in
     if config.order != "random":
         starts = histories.offsets[1:] - kept
         return Interactions(_offsets(kept), _taken(histories, starts, kept), histories.num_items)
-    # A set: sorted without repeats first, so that the draw depends on nothing else.
+    # Sort and deduplicate first, so that the draw depends only on the set of items.
     users = histories.users()
     order = np.lexsort((histories.items, users))
     ordered = Interactions(histories.offsets, histories.items[order], histories.num_items)
@@ -82,10 +81,10 @@ def _drawn(items: NDArray[np.int32], most: int, seed: int) -> NDArray[np.int32]:
 def filled_rows(
     prompt: Prompt, user_tokens: NDArray[np.int32], items: Interactions, space: TokenSpace
 ) -> TokenRows:
-    """A template with slots ``user`` and ``items``, filled for every user at once.
+    """Fill a template with slots ``user`` and ``items`` for all users at once.
 
     Args:
-        prompt: the template; where it ends in ``items``, those are the main text.
+        prompt: the template; if it ends with ``items``, they are the main text.
         user_tokens: ``[rows]``.
         items: of each row; may be empty.
         space: layout of the token ids.
@@ -123,7 +122,7 @@ def _taken(
 
 
 def _places(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``start, start + 1, …`` of every row, one after the other."""
+    """``start, start + 1, …`` for every row, concatenated."""
     before = _offsets(counts)
     places: NDArray[np.int64] = np.arange(before[-1]) + np.repeat(starts - before[:-1], counts)
     return places

@@ -1,4 +1,4 @@
-"""Truncated singular value decomposition of a tall or wide sparse matrix, rows scaled by √S."""
+"""Truncated SVD of a tall or wide sparse matrix: row factors ``U·√S``."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,9 +6,9 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_matrix
 
 EXACT_ROWS = 6_000
-"""Up to this many rows the rows' gram matrix is decomposed exactly, which is faster as well."""
+"""Up to this many rows, decompose the rows' gram matrix exactly, which is also faster."""
 NEGLIGIBLE = 1e-5
-"""Directions shorter than this share of the longest are rounding, not structure."""
+"""Singular values below this fraction of the largest are rounding errors."""
 
 
 def row_factors(matrix: csr_matrix, dimensions: int, seed: int) -> NDArray[np.float32]:
@@ -42,7 +42,7 @@ def _exact(matrix: csr_matrix, d: int) -> tuple[NDArray[np.float64], NDArray[np.
 def _random(
     matrix: csr_matrix, d: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    # Two seconds to import, and nothing that recommends from a saved model needs it.
+    # Imported late: takes two seconds, and recommending from a saved model does not need it.
     from sklearn.decomposition import TruncatedSVD
 
     svd = TruncatedSVD(n_components=d, random_state=seed % 2**32)

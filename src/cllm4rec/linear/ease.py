@@ -17,10 +17,10 @@ from cllm4rec.errors import InputError
 FLOAT64_ITEMS = 5_000
 """Catalogues up to this size are solved in float64, larger ones in float32."""
 MAX_ITEMS = 25_000
-"""Largest catalogue: its matrices take 2.5 GB each, its factorisation minutes."""
+"""Largest catalogue; each matrix then takes 2.5 GB, the factorisation minutes."""
 
 _BLOCK = 512
-"""Rows that are worked on at once."""
+"""Rows processed at once."""
 
 Matrix = NDArray[np.floating[Any]]
 
@@ -32,7 +32,7 @@ def ease_weights(
     text_vectors: NDArray[np.float32] | None = None,
     alpha: float = 0.0,
 ) -> NDArray[np.float32]:
-    """Weights ``B`` with which a history's indicator vector ``x`` scores the catalogue: ``x B``.
+    """Item-to-item weights ``B``; a history with indicator vector ``x`` has scores ``x B``.
 
     ``B = I − P / diag(P)`` by columns, with ``P = (XᵀX + α·AAᵀ + λI)⁻¹``.
 
@@ -55,7 +55,7 @@ def ease_weights(
 
 
 def gram_matrix(train: Interactions) -> Matrix:
-    """How many users two items share, ``XᵀX``, ``[items, items]``.
+    """Co-occurrence counts ``XᵀX``, ``[items, items]``.
 
     Raises:
         InputError: the catalogue is larger than ``MAX_ITEMS``.
@@ -72,7 +72,7 @@ def gram_matrix(train: Interactions) -> Matrix:
 
 
 def inverse_gram(gram: Matrix, l2: float) -> Matrix:
-    """``(XᵀX + λI)⁻¹`` by Cholesky; ``gram`` is left as it was.
+    """``(XᵀX + λI)⁻¹`` by Cholesky; ``gram`` is unchanged.
 
     Raises:
         ValueError: ``l2`` is not above 0.
@@ -96,7 +96,7 @@ def add_texts(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float) 
     """``(M + α·AAᵀ)⁻¹`` from ``M⁻¹`` by Woodbury's identity, at a fraction of a new inversion.
 
     Args:
-        inverse: ``M⁻¹``, ``[items, items]``; left as it was.
+        inverse: ``M⁻¹``, ``[items, items]``; unchanged.
         text_vectors: ``A``, ``[items, d]``.
         alpha: α, at least 0.
     """
@@ -113,10 +113,10 @@ def add_texts(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float) 
 
 def weights_of(inverse: Matrix) -> NDArray[np.float32]:
     """EASE's weights from the inverse, ``float32 [items, items]`` with a zero diagonal."""
-    # Row by row in memory: a sparse history times a matrix stored by columns takes 17 times longer.
+    # Row-major: multiplying a sparse history by a column-major matrix takes 17 times longer.
     weights = np.empty(inverse.shape, np.float32)
     divisor = -np.diag(inverse)
-    for start in range(0, len(weights), _BLOCK):  # no second items × items in between
+    for start in range(0, len(weights), _BLOCK):  # in blocks, to avoid another items × items matrix
         weights[start : start + _BLOCK] = inverse[start : start + _BLOCK] / divisor
     np.fill_diagonal(weights, 0)
     return weights

@@ -11,13 +11,13 @@ from cllm4rec.linear.decomposition import row_factors
 def item_factors(train: Interactions, dimensions: int, seed: int) -> NDArray[np.float32]:
     """Item factors ``V·√S`` of ``X`` with every entry divided by √(its user's · its item's count).
 
-    The normalisation is the symmetric one of spectral graph methods: without it the first factors
-    only say how popular an item is.
+    This symmetric normalisation of spectral graph methods keeps popularity from dominating the
+    first factors.
 
     Args:
         train: interactions ``X``.
-        dimensions: most factors kept; fewer where there are fewer users or items.
-        seed: of the randomised decomposition that large catalogues get.
+        dimensions: number of factors; fewer if there are fewer users or items.
+        seed: of the randomised decomposition, used for large catalogues.
 
     Returns:
         ``float32 [items, d]``, ``d <= dimensions``; an item without interactions is a row of zeros.

@@ -14,14 +14,13 @@ def item_text_vectors(
 ) -> NDArray[np.float32]:
     """Latent semantic vectors of texts (Deerwester et al. 1990), rows of length one.
 
-    TF-IDF with 1 + log(count), over words and pairs of words that at least two items have, English
-    stop words left out; the singular vectors scaled by √S rather than S, so that the first few do
-    not drown the rest.
+    TF-IDF with 1 + log(count) over words and word pairs of at least two items, without English stop
+    words. Singular vectors are scaled by √S rather than S, so that the first few do not dominate.
 
     Args:
-        words: one text per item, in the order of the item numbers; empty where there is none.
-        dimensions: most vectors kept; fewer where there are fewer items or words.
-        seed: of the randomised decomposition that large catalogues get.
+        words: one text per item, by item number; may be empty.
+        dimensions: number of vectors; fewer if there are fewer items or words.
+        seed: of the randomised decomposition, used for large catalogues.
 
     Returns:
         ``float32 [items, d]``, ``d <= dimensions``; an item without usable words is a row of
@@ -34,10 +33,10 @@ def item_text_vectors(
 
 
 def _tf_idf(words: Sequence[str]) -> csr_matrix:
-    """TF-IDF ``[items, terms]``; no terms where no two items share one."""
+    """TF-IDF ``[items, terms]``; no columns if no two items share a term."""
     if len(words) < 2:
         return csr_matrix((len(words), 0))
-    # Two seconds to import, and nothing that recommends from a saved model needs it.
+    # Imported late: takes two seconds, and recommending from a saved model does not need it.
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(
@@ -46,5 +45,5 @@ def _tf_idf(words: Sequence[str]) -> csr_matrix:
     try:
         return vectorizer.fit_transform(words).tocsr()
     except ValueError:
-        # scikit-learn's word for an empty vocabulary; every input here is a plain string.
+        # scikit-learn raises this only for an empty vocabulary here.
         return csr_matrix((len(words), 0))

@@ -1,20 +1,19 @@
-"""The run directory: the one place a run lives in, and how files get into it.
+"""The run directory, and how files are written into it.
 
     RUN/
-      manifest.json    which stage is done, with the sha256 of every file it left
-      config.toml      the settings, every one decided
-      split.parquet    which interaction is in which part
+      manifest.json    finished stages, with the sha256 of every file they wrote
+      config.toml      the complete settings
+      split.parquet    part of every interaction
       data/            prepared data
       checkpoints/     training state, removed when its stage is done
       model/           safetensors + JSON
-      pretrained/      what finetuning starts from
-      topk/            lists of the test part, and each user's metrics
+      pretrained/      pretrained token tables
+      topk/            lists of the test part, and per-user metrics
       results.json  metrics.jsonl  report.html
 
-A file appears under its final name only when it is whole: it is written beside it under a
-temporary name, flushed to the disk and renamed. A stage counts as done only when the manifest says
-so, and the manifest is written last. Stages that change a run hold ``.lock`` meanwhile, which the
-system takes back when their process ends, however it does.
+Files are written atomically: under a temporary name in the same folder, flushed to disk, then
+renamed. A stage is done when the manifest says so, and the manifest is written last. Stages that
+change a run hold the lock ``.lock``, which the system releases when their process ends.
 """
 
 from cllm4rec.run.exclusive import exclusive

@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are whole, and their hashes."""
+"""Atomic writing of files and folders, and their hashes."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ from cllm4rec.errors import InputError, IntegrityError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, renamed to it when the block ends well.
+    """Yield a temporary path, renamed to ``path`` when the block succeeds.
 
-    The block must create the file. (``np.save`` appends ``.npy`` to a path without that ending:
-    give it an open file.) On any exception, Ctrl-C included, nothing is left and an older file
+    The block must create the file. (Give ``np.save`` an open file: it appends ``.npy`` to other
+    paths.) On any exception, Ctrl-C included, the temporary file is removed and an existing file
     stays.
 
     Yields:
-        ``.<name>.tmp-<pid>`` in the same folder, which is made where it is absent.
+        ``.<name>.tmp-<pid>`` in the same folder, which is created if needed.
 
     Raises:
-        InputError: the folder cannot be made.
+        InputError: the folder cannot be created.
     """
     make_folder(path.parent)
     temporary = _beside(path, "tmp")
@@ -42,12 +42,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """As :func:`atomic_write` for a folder; the block fills the empty folder it is given.
+    """Like :func:`atomic_write`, for a folder; the block fills it.
 
     Yields:
-        the new, empty folder ``.<name>.tmp-<pid>`` beside ``path``.
+        The new, empty folder ``.<name>.tmp-<pid>`` beside ``path``.
     """
-    path = path.resolve()  # a link stays, what it names is replaced; and "." has a name
+    path = path.resolve()  # follow links, so that their target is replaced; gives "." a name
     make_folder(path.parent)
     temporary, old = _beside(path, "tmp"), _beside(path, "old")
     for leftover in (temporary, old):
@@ -62,7 +62,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             os.replace(path, old)
         os.replace(temporary, path)
     except BaseException:
-        # A folder cannot be replaced in one step: between the two renames the old one has no name.
+        # Replacing a folder takes two renames; in between, the old one has a temporary name.
         if old.exists() and not path.exists():
             os.replace(old, path)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -73,11 +73,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it where they are absent.
+    """Create a folder and its parents if needed.
 
     Raises:
-        InputError: the file system has no place for it (``/proc``), or its name is none.
-        OSError: for the reasons that the command line puts into words.
+        InputError: the file system does not allow it (``/proc``), or the name is invalid.
+        OSError: other failures, which the command line explains.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_files(folder: Path, *names: str) -> dict[str, str]:
-    """sha256 of files of a folder by their paths in it, sorted; a folder stands for all in it."""
+    """sha256 of files by relative path, sorted; a subfolder stands for all its files."""
     paths = [found for name in names for found in files_of(folder / name)]
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in sorted(set(paths))}
 
@@ -140,16 +140,16 @@ def _umask() -> int:
 
 
 _MODE = 0o666 & ~_umask()
-"""What a new file may be; asked for once, because asking changes it for a moment."""
+"""The umask; read only once, because reading it changes it for a moment."""
 
 
 def _readable(path: Path) -> None:
-    """Give a file the rights of any new one: safetensors leaves its files to their owner alone."""
+    """Set default permissions: safetensors makes its files readable by the owner only."""
     path.chmod(_MODE)
 
 
 def _flush(path: Path) -> None:
-    """Bring a file, or a folder's list of names, to the disk."""
+    """Flush a file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

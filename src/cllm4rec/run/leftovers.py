@@ -1,4 +1,4 @@
-"""What killed processes left behind: cleaned at the next start, and never anything else."""
+"""Removal of leftovers of killed processes at the next start."""
 
 import os
 import re
@@ -6,18 +6,18 @@ import shutil
 from pathlib import Path
 
 _LEFT = re.compile(r"\.(?P<name>.+)\.(?P<kind>tmp|old|work)-(?P<pid>[1-9][0-9]*)")
-"""The names of files that are not whole yet, of folders about to go, and of databases' scratch."""
+"""Names of temporary files, of folders being replaced, and of DuckDB's scratch."""
 
 
 def clear_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove temporary files in a folder whose process is gone, or is this one.
+    """Remove temporary files in a folder whose process has ended or is this one.
 
-    To be called while nobody, this process included, writes there in good order: before a stage
-    begins. A folder that a kill caught between its two renames gets its name back.
+    Call it only while this process writes nothing there: before a stage begins. A folder caught
+    between its two renames gets its name back.
 
     Args:
-        folder: looked at, not what is below it; need not exist.
-        name: of the one file or folder to clean up after; None for all.
+        folder: to clean, not recursively; need not exist.
+        name: clean up only after this file or folder; None for all.
     """
     if not folder.is_dir():
         return
@@ -37,13 +37,13 @@ def clear_leftovers(folder: Path, name: str | None = None) -> None:
 
 
 def _is_at_work(pid: int) -> bool:
-    """Whether another process has this number."""
+    """Whether another process has this id."""
     if pid == os.getpid():
         return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's process
         return True
     return True

@@ -1,4 +1,4 @@
-"""Where a user's files may be written: never inside a run."""
+"""Refusal of output paths inside a run."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from cllm4rec.run.seal import is_sealed
 
 
 def run_around(path: Path) -> Path | None:
-    """The run or saved model that a path is, or lies in, links followed; None if there is none."""
+    """The run or saved model that contains a path, following links; None if there is none."""
     resolved = path.resolve()
     for folder in (resolved, *resolved.parents):
         if _is_run(folder) or (is_sealed(folder) and (folder / "model" / "model.json").is_file()):
@@ -17,14 +17,14 @@ def run_around(path: Path) -> Path | None:
 
 
 def refuse_inside_run(path: Path, option: str) -> None:
-    """Refuse to write where only stages write.
+    """Refuse an output path inside a run, where only stages write.
 
     Args:
-        path: what a user wants written.
-        option: how it was given, such as ``--out``.
+        path: of the output.
+        option: that gave it, such as ``--out``.
 
     Raises:
-        InputError: the path is a run or a saved model, or lies in one.
+        InputError: the path is a run or a saved model, or inside one.
     """
     around = run_around(path)
     if around is not None:

@@ -1,4 +1,4 @@
-"""RunDir: which stages of a run are done, with what files, and its log of metrics."""
+"""RunDir: finished stages of a run, their files, and the metrics log."""
 
 import json
 import math
@@ -26,7 +26,7 @@ from cllm4rec.run.places import refuse_inside_run
 from cllm4rec.run.seal import is_sealed
 
 FORMAT = 2
-"""Number of the manifest's format; another number is refused, never guessed at."""
+"""Format number of the manifest; others are refused."""
 
 REPLACED = (
     "data",
@@ -38,10 +38,10 @@ REPLACED = (
     "topk",
     "config.toml",
 )
-"""What stages write under these names replaces what is there."""
+"""Names that stages overwrite."""
 
 _WRITTEN_IN = ("", "checkpoints", "pretrained", "topk", "source")
-"""Folders of a run in which stages write by renaming; a service at work has folders of its own."""
+"""Folders in which stages write atomically; a running service uses other folders."""
 
 _COMMANDS = {
     "prepare": "cllm4rec prepare --data DATA --run {run}",
@@ -53,13 +53,13 @@ _COMMANDS = {
 
 
 class RunDir:
-    """A run directory; cheap to make, touches nothing until asked to.
+    """A run directory; creating the object touches no files.
 
     Args:
-        path: the folder given by ``--run``; need not exist yet.
+        path: given by ``--run``; need not exist yet.
 
     Raises:
-        InputError: the path is empty, which would be the current folder.
+        InputError: the path is empty, which would mean the current folder.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -71,11 +71,11 @@ class RunDir:
         return f"RunDir({str(self.path)!r})"
 
     def create(self) -> "RunDir":
-        """Make the folder where it is absent.
+        """Create the folder if needed.
 
         Raises:
-            InputError: the path is a file, or lies under one, or inside another run, or cannot be
-                made; or the folder is no run and has something in it that a run would replace.
+            InputError: the path is a file, is below one, is inside another run or cannot be
+                created; or the folder is not a run and contains files that a run would overwrite.
             RunError: the folder is a run of another format.
         """
         refuse_inside_run(self.path.resolve().parent, "--run")
@@ -103,7 +103,7 @@ class RunDir:
                 )
 
     def file(self, *parts: str) -> Path:
-        """The path of a file of this run, whether it exists or not."""
+        """The path of a file of this run, existing or not."""
         return self.path.joinpath(*parts)
 
     @contextmanager
@@ -116,7 +116,7 @@ class RunDir:
             RunError: another process holds the lock.
             InputError: ``.lock`` cannot be locked.
         """
-        if not self.file("manifest.json").is_file():  # no run yet: what is missing, the stage says
+        if not self.file("manifest.json").is_file():  # no run yet
             yield
             return
         lock = FileLock(self.file(".lock"), timeout=0, is_singleton=True)
@@ -145,10 +145,10 @@ class RunDir:
         """Record that a stage is done.
 
         Args:
-            stage: name of the stage, e.g. ``"prepare"``.
-            files: what the stage left, all inside the run; a folder stands for every file in it.
-            seconds: how long the stage took.
-            info: further facts, given back by :meth:`info`; JSON values.
+            stage: name, e.g. ``"prepare"``.
+            files: written by the stage, all inside the run; a folder stands for all its files.
+            seconds: duration.
+            info: further facts for :meth:`info`; JSON values.
         """
         hashes = {
             found.relative_to(self.path).as_posix(): sha256_file(found)
@@ -170,7 +170,7 @@ class RunDir:
         return stage in self._manifest()["stages"]
 
     def info(self, stage: str) -> dict[str, Any]:
-        """What :meth:`finish` recorded about a stage.
+        """The record of a stage, written by :meth:`finish`.
 
         Raises:
             RunError: the stage is not done.
@@ -191,11 +191,11 @@ class RunDir:
         return record
 
     def require(self, stage: str) -> None:
-        """Refuse to go on unless the stage is done and its files are what they were.
+        """Require that the stage is done and its files are unchanged.
 
         Raises:
-            RunError: the stage is not done; the message names the command to run.
-            IntegrityError: a file is missing or changed; the message names the file.
+            RunError: the stage is not done; names the command to run.
+            IntegrityError: a file is missing or has changed; names it.
         """
         for name, recorded in self.info(stage)["files"].items():
             path = self.file(name)
@@ -210,8 +210,8 @@ class RunDir:
     def forget(self, *stages: str) -> None:
         """Drop the records of these stages, and their lines of ``metrics.jsonl``.
 
-        To be called when an earlier stage is done anew, or a stage starts from nothing; not when it
-        resumes, or the lines before the interruption are lost.
+        Call it when an earlier stage is redone or a stage starts afresh; not when it resumes, or
+        the log before the interruption is lost.
         """
         manifest = self._manifest()
         if any([manifest["stages"].pop(stage, None) is not None for stage in stages]):
@@ -230,28 +230,28 @@ class RunDir:
         """
         _refuse_non_finite(row)
         with self.file("metrics.jsonl").open("ab+") as log:
-            # A killed process may have left half a line; it must not swallow this one.
+            # A killed process may have left half a line; start a new one.
             if log.seek(0, os.SEEK_END) and log.seek(-1, os.SEEK_END) >= 0 and log.read(1) != b"\n":
                 log.write(b"\n")
             log.write(_json_line(row).encode())
             log.flush()
 
     def log_size(self) -> int:
-        """Bytes of ``metrics.jsonl``, for :meth:`cut_log`; none where there is no such file."""
+        """Size of ``metrics.jsonl`` in bytes, for :meth:`cut_log`; 0 without such a file."""
         path = self.file("metrics.jsonl")
         return path.stat().st_size if path.is_file() else 0
 
     def cut_log(self, size: int) -> None:
-        """Take back what was logged after a checkpoint: from there it is done, and logged, again.
+        """Truncate the log to its size at a checkpoint; resuming logs the later steps again.
 
         Args:
-            size: of the log when the checkpoint was written; a shorter log stays as it is.
+            size: of the log at the checkpoint; a shorter log is unchanged.
         """
         if size < self.log_size():
             os.truncate(self.file("metrics.jsonl"), size)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All whole lines of ``metrics.jsonl``, oldest first; none where there is no such file."""
+        """All complete lines of ``metrics.jsonl``, oldest first; empty without such a file."""
         path = self.file("metrics.jsonl")
         rows: list[dict[str, Any]] = []
         if path.is_file():
@@ -279,7 +279,7 @@ class RunDir:
 
 
 def package_version() -> str:
-    """Of the installed package."""
+    """Version of the installed package."""
     try:
         return version("cllm4rec")
     except PackageNotFoundError:

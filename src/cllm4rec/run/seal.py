@@ -1,4 +1,4 @@
-"""A folder that travels: the hashes of its files in it, verified before anything is read."""
+"""Sealed folders: they contain the sha256 of their files, verified before anything is read."""
 
 import hashlib
 import json
@@ -14,24 +14,24 @@ AGAIN = "copy or download the folder again"
 
 
 def seal(folder: Path, *names: str) -> None:
-    """Write ``sha256.json`` over these files and folders of a folder.
+    """Write ``sha256.json`` over the named files and subfolders.
 
-    What is not named, such as a page that people edit, can change later.
+    Other files, such as a README that people edit, may change later.
     """
     content = {"covers": sorted(names), "files": sha256_files(folder, *names)}
     write_json(folder / SEAL, {"format": FORMAT, **content, "sha256": _own_hash(content)})
 
 
 def is_sealed(folder: Path) -> bool:
-    """Whether a folder has a seal, right or wrong."""
+    """Whether a folder has a seal, valid or not."""
     return (folder / SEAL).is_file()
 
 
 def sealed_files(folder: Path, mend: str = AGAIN) -> dict[str, str]:
-    """sha256 of what a seal covers by name, as the seal says; nothing else is read.
+    """sha256 by name as recorded in the seal; the files are not read.
 
     Raises:
-        IntegrityError: there is no seal that can be read.
+        IntegrityError: the seal is missing or unreadable.
     """
     return _read(folder / SEAL, mend)[1]
 
@@ -40,14 +40,14 @@ def verify_seal(folder: Path, mend: str = AGAIN) -> dict[str, str]:
     """Refuse a sealed folder in which a file has changed, is missing or was added.
 
     Args:
-        folder: the sealed one.
-        mend: what an error message advises.
+        folder: sealed.
+        mend: advice for the error message.
 
     Returns:
-        sha256 of every file covered, by its path in the folder.
+        sha256 of every covered file, by relative path.
 
     Raises:
-        IntegrityError: names the first such file; or there is no seal that can be read.
+        IntegrityError: a file differs (names the first), or the seal is missing or unreadable.
     """
     covers, listed = _read(folder / SEAL, mend)
     present = [name for name in covers if (folder / name).exists()]
@@ -65,7 +65,7 @@ def verify_seal(folder: Path, mend: str = AGAIN) -> dict[str, str]:
 
 
 def _own_hash(content: dict[str, Any]) -> str:
-    """Of the seal itself: a byte changed in it is not to be blamed on the file it speaks of."""
+    """Checksum of the seal itself: damage to the seal must not be blamed on a file."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -75,7 +75,7 @@ def _read(path: Path, mend: str) -> tuple[list[str], dict[str, str]]:
         number = seal["format"]
         if number == FORMAT:
             covers, files = seal["covers"], seal["files"]
-            # Plain names only: a seal from elsewhere must not lead out of its folder.
+            # Plain names only: an untrusted seal must not point outside its folder.
             if not all(isinstance(x, str) and x == Path(x).name for x in [*covers]):
                 raise ValueError
             if not all(isinstance(x, str) for x in files.values()):

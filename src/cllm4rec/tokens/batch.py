@@ -13,22 +13,22 @@ from torch import Tensor
 
 @runtime_checkable
 class TokenDocument(Protocol):
-    """What a batch needs of a document: `documents.document.Document` has it."""
+    """Interface of a document for batching; see `documents.document.Document`."""
 
     @property
     def prompt(self) -> NDArray[np.int32]:
-        """Tokens that are read only."""
+        """Tokens to read."""
         ...
 
     @property
     def main(self) -> NDArray[np.int32]:
-        """Tokens that are also predicted."""
+        """Tokens to read and to predict."""
         ...
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Documents side by side, padded on the right with token 0; ``lengths`` tells where."""
+    """Documents padded on the right with token 0 to a common length."""
 
     tokens: Int64[Tensor, "batch length"]
     """Token ids; ``ANONYMOUS`` for a user without an embedding."""
@@ -43,7 +43,7 @@ class Batch:
 
 
 def collate(documents: Sequence[TokenDocument]) -> Batch:
-    """Put documents into one batch, in order, as long as the longest."""
+    """Batch documents in the order given, padded to the longest."""
     parts = [part for document in documents for part in (document.prompt, document.main)]
     sizes = np.fromiter(map(len, parts), np.int64, len(parts)).reshape(-1, 2)
     lengths = sizes.sum(axis=1)
@@ -60,12 +60,12 @@ def collate(documents: Sequence[TokenDocument]) -> Batch:
 def collate_rows(
     tokens: NDArray[np.int32], offsets: NDArray[np.int64], main_starts: NDArray[np.int64]
 ) -> Batch:
-    """Consecutive documents of one run of tokens as a batch.
+    """Batch consecutive documents of a concatenated token array.
 
     Args:
-        tokens: of all documents of the run.
+        tokens: concatenated.
         offsets: ``[rows + 1]``; row r is ``tokens[offsets[r]:offsets[r + 1]]``.
-        main_starts: ``[rows]``: where each main text begins.
+        main_starts: start of each main text, ``[rows]``.
     """
     lengths = np.diff(offsets)
     padded = np.zeros((len(lengths), int(lengths.max(initial=0))), np.int64)
@@ -103,10 +103,10 @@ def length_buckets(
 
     Args:
         lengths: tokens of each document.
-        max_tokens: tokens of one batch, padding included; a longer document is a batch of its own.
-        max_rows: documents of one batch; None for no limit.
-        rng: decides which of equally long documents meet, and the order of the batches; None (for
-            scoring) puts the longest first and leaves equally long ones in the order given.
+        max_tokens: tokens per batch, with padding; a longer document gets its own batch.
+        max_rows: documents per batch; None for no limit.
+        rng: shuffles documents of equal length and the order of batches; None (for scoring) sorts
+            by descending length, stably.
 
     Returns:
         Indices into ``lengths``, each exactly once.

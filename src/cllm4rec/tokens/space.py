@@ -20,7 +20,7 @@ Numbers = TypeVar("Numbers")
 class TokenSpace:
     """Token ids laid out as ``[words | users | items]`` (paper section 3.1).
 
-    No other module adds an offset. Every method takes an int, an array or a tensor of integers.
+    Only this class adds offsets. Every method takes an int, an array or a tensor of integers.
 
     Args:
         num_words: rows of the backbone's word embeddings.
@@ -63,7 +63,7 @@ class TokenSpace:
         """User numbers of user tokens.
 
         Raises:
-            ValueError: a token that is no user's.
+            ValueError: not a user token.
         """
         return _shifted(token, self.num_words, self.num_users, -self.num_words, "user token")
 
@@ -71,28 +71,28 @@ class TokenSpace:
         """Item numbers of item tokens.
 
         Raises:
-            ValueError: a token that is no item's.
+            ValueError: not an item token.
         """
         first = self.num_words + self.num_users
         return _shifted(token, first, self.num_items, -first, "item token")
 
     def num_entities(self, tokens: Any) -> int:
-        """How many of an array's tokens are users or items.
+        """Number of user and item tokens.
 
         Words, padding (a word), ``ANONYMOUS`` and ``NOBODY`` are neither.
         """
         return int((tokens >= self.num_words).sum())
 
     def is_word(self, token: Any) -> Any:
-        """Whether each token is a word's, as a bool or an array of them."""
+        """Whether each token is a word, as a bool or an array of bools."""
         return (token >= 0) & (token < self.num_words)
 
     def is_user(self, token: Any) -> Any:
-        """Whether each token is a numbered user's; ``ANONYMOUS`` and ``NOBODY`` are not."""
+        """Whether each token is a user; ``ANONYMOUS`` and ``NOBODY`` are not."""
         return (token >= self.num_words) & (token < self.num_words + self.num_users)
 
     def is_item(self, token: Any) -> Any:
-        """Whether each token is an item's."""
+        """Whether each token is an item."""
         return (token >= self.num_words + self.num_users) & (token < self.size)
 
 

@@ -1,7 +1,7 @@
-"""Text to word tokens, with the backbone's own tokenizer and nothing added to it.
+"""Text to word tokens, with the backbone's unmodified tokenizer.
 
-Users' text can spell anything, ``<|endoftext|>`` and ``<item_5>`` included: it is always read as
-plain characters. User and item tokens are integers that the corpora splice in, without a spelling.
+Text may contain anything, such as ``<|endoftext|>`` or ``<item_5>``; it is always read as plain
+characters. User and item tokens are integers inserted by the corpora; no text can spell them.
 """
 
 import json
@@ -17,10 +17,10 @@ from cllm4rec.run import sha256_file
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordTokenizer:
-    """The backbone's tokenizer, for words alone."""
+    """The backbone's tokenizer, without special tokens."""
 
     num_words: int
-    """Rows of the backbone's word embeddings; every token is smaller."""
+    """Rows of the backbone's word embeddings; token ids are below this."""
     fingerprint: str
     """sha256 of ``tokenizer.json``."""
     _tokenizer: Tokenizer = field(repr=False)
@@ -35,14 +35,14 @@ class WordTokenizer:
             num_words: rows of the backbone's word embeddings.
 
         Raises:
-            InputError: no such file, no tokenizer in it, or more words than the backbone has.
+            InputError: no such file, not a tokenizer, or more words than the backbone has.
         """
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise InputError(f"no {path}; backbone.name needs a folder with a fast tokenizer")
         try:
             description = json.loads(path.read_text(encoding="utf-8"))
-            # Added tokens without an embedding, such as a late [PAD], must not be found in a text.
+            # Never produce added tokens that have no embedding, such as a late [PAD].
             description["added_tokens"] = [
                 token for token in description["added_tokens"] if token["id"] < num_words
             ]
@@ -62,10 +62,10 @@ class WordTokenizer:
         return cls(num_words, sha256_file(path), tokenizer, _adds_space(tokenizer))
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Word tokens of each text, without any special token.
+        """Word tokens of each text, without special tokens.
 
-        A text that follows another word starts with a space. Tokenizers that put one there
-        themselves (those of the SentencePiece kind) get the text without it, so that none sees two.
+        A text after another word starts with a space. SentencePiece tokenizers add that space
+        themselves and get the text without it.
 
         Args:
             texts: any text at all.
@@ -82,9 +82,9 @@ class WordTokenizer:
 
 
 def _adds_space(tokenizer: Tokenizer) -> bool:
-    """Whether two words encoded apart give the tokens of both with a space between."""
-    apart = [*_tokens(tokenizer, "of"), *_tokens(tokenizer, "with")]
-    return apart == _tokens(tokenizer, "of with")
+    """Whether two words encoded separately give the tokens of both with a space between."""
+    separate = [*_tokens(tokenizer, "of"), *_tokens(tokenizer, "with")]
+    return separate == _tokens(tokenizer, "of with")
 
 
 def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -190,7 +190,7 @@ def test_an_untested_family_works_by_the_probe_and_is_noted(tmp_path, monkeypatc
         tmp_path, StableLmForCausalLM, StableLmConfig(**SMALL, num_key_value_heads=4)
     )
     backbone, words = load(folder)
-    assert notes == ["backbone family 'stablelm' is untested: it works by the causality probe"]
+    assert notes == ["backbone family 'stablelm' is untested; it passed the causality probe"]
     with torch.no_grad():
         expected = by_the_library(folder, 2, TOKENS)
         torch.testing.assert_close(backbone(words[TOKENS]), expected, **CLOSE)

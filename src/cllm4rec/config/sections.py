@@ -247,7 +247,7 @@ class EvaluateConfig(Settings):
     """Baselines in the table, tuned on the validation part; ``mult-vae`` and ``sasrec`` are
     neural networks and take minutes. Installed packages may add others."""
     baseline_settings: dict[str, dict[str, Any]] = {}
-    """Settings by baseline, e.g. ``recency = {decays = [0.5, 0.9]}``; the built-in ones have none."""
+    """Settings by baseline, e.g. ``recency = {decays = [0.5, 0.9]}``; ours have none."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each 95 % interval."""
 

@@ -140,7 +140,7 @@ def _umask() -> int:
 
 
 _MODE = 0o666 & ~_umask()
-"""The umask; read only once, because reading it changes it for a moment."""
+"""Permissions of new files; computed once, because reading the umask changes it for a moment."""
 
 
 def _readable(path: Path) -> None:

@@ -47,7 +47,7 @@ def stages(monkeypatch) -> Stages:
     stages = Stages()
     for module, name in {
         **{name: name for name in (*STAGES, "similar")},
-        "batch": "recommend_all",
+        "recommend_all": "recommend_all",
     }.items():
         stand_in = SimpleNamespace(**{name: stages.named(name)})
         stand_in.configure = stages.configure

@@ -1,13 +1,13 @@
 """A run that was trained on a device which is not here."""
 
 import pytest
-from cllm4rec.service.apart import ScoringProcess
 
 from cllm4rec import progress
 from cllm4rec.errors import ConfigError
 from cllm4rec.recommender.intact import seal_model
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, read_json, write_json
+from cllm4rec.service.subprocess_scorer import ScoringProcess
 from support.trained import small_run
 
 

@@ -8,7 +8,7 @@ from cllm4rec.errors import ConfigError
 from cllm4rec.experiments.cells import cells_of
 from cllm4rec.experiments.data import prepare_data
 from cllm4rec.experiments.plan import load_plan
-from cllm4rec.experiments.process import Outcome, compute_apart
+from cllm4rec.experiments.process import Outcome, compute_in_subprocess
 from cllm4rec.run import RunDir, read_json
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import prepare
@@ -64,7 +64,7 @@ def test_in_a_bench(tmp_path, backbone):
         (cell,) = (
             each for each in cells_of(plan, data, tmp_path / "out") if each.model == "damped"
         )
-        assert compute_apart(cell) == Outcome("done")
+        assert compute_in_subprocess(cell) == Outcome("done")
     record = read_json(cell.folder / "cell.json")
     assert record["chosen"] == {"power": 0.5}
     assert record["settings"]["given"] == {"powers": [0.5]}

@@ -10,7 +10,7 @@ from cllm4rec.export.int8 import write_int8
 from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.vectors import vectors_of
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.explain import reasons
+from cllm4rec.recommender.explain import explain
 from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
@@ -44,7 +44,7 @@ def answers(run: RunDir, device: str | None, *, onnx: Path | None = None) -> dic
     bare = recommender.recommend_for_history(ids, K)
     everyone = ranked(scorer, Audience.of_run(dataset), K)
     vectors = vectors_of(scorer, dataset)
-    found = reasons(scorer, user, history, bare.items[0], len(dataset.items))
+    found = explain(scorer, user, history, bare.items[0], len(dataset.items))
     items = {"recommend": users.items, "history": bare.items[0], "lists": everyone.items}
     numbers = {
         "recommend": users.scores,

@@ -69,7 +69,7 @@ class LinearModel:
             return functional.embedding_bag(
                 torch.from_numpy(history.items.astype(np.int64)),
                 torch.from_numpy(self.weights),
-                torch.from_numpy(np.asarray(history.offsets)),
+                torch.from_numpy(history.offsets.astype(np.int64)),  # a copy: may be read-only
                 mode="sum",
                 per_sample_weights=None if weights is None else torch.from_numpy(weights),
                 include_last_offset=True,

@@ -61,6 +61,8 @@ def test_lists_come_as_a_table_that_frames_are_made_of(fitted):
     assert set(only.column("item_id").to_pylist()) == set(dataset.items.ids([0, 1]))
     with pytest.raises(InputError, match="users"):
         model.recommend_table("196")
+    longest = model.recommend_table(users, k=10**12, seen=True)
+    assert longest.num_rows == len(users) * len(dataset.items)
     everyone = model.recommend_table(k=1)
     assert everyone.column("user_id").to_pylist() == dataset.users.external.to_pylist()
 
@@ -79,6 +81,16 @@ def test_a_user_below_the_minimum_is_answered_from_the_history(fitted, tmp_path)
     with progress.quiet():
         again.fit(Dataset.from_frames(frame))
     assert again.recommend(["few"], k=5)["few"] == again.recommend_for_history(items, k=5)
+    (item, _), *_others = again.recommend(["few"], k=1)["few"]
+
+    def score(history):
+        ((_, found),) = again.recommend_for_history(history, k=1, include=[item])
+        return found
+
+    effects = {one: score(items) - score([each for each in items if each != one]) for one in items}
+    wanted = {one: pytest.approx(effect, abs=1e-4) for one, effect in effects.items() if effect > 0}
+    assert wanted
+    assert dict(again.explain("few", item)) == wanted
     out = tmp_path / "lists.parquet"
     recommend(RunDir(tmp_path / "run"), users=["few", kept], k=5, out=out)
     assert pq.read_table(out).column("user_id").to_pylist() == ["few"] * 5 + [kept] * 5

@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from cllm4rec.config import Config, Given, request_of
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.data.list_table import list_table
 from cllm4rec.errors import InputError, RunError
-from cllm4rec.ranking import RankedItems, list_length
+from cllm4rec.ranking import RankedItems, list_length, list_table
 from cllm4rec.recommender.arguments import filters_of, id_list, one_of, path_of
 from cllm4rec.recommender.card import model_card
-from cllm4rec.recommender.explain import explain
 from cllm4rec.recommender.incremental import IncrementalHistory
 from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.saved import Recommender
@@ -171,19 +168,11 @@ class CLLM4Rec:
         history. Strongest first, at most three, only what speaks for it.
 
         Raises:
-            UnknownId: a user or an item that is not in the data.
+            UnknownId: an item that is not in the data, or a user without a history in them.
         """
-        recommender = self._fitted()
-        dataset = recommender.dataset
-        number = dataset.users.number(user)
-        found = explain(
-            recommender.scorer,
-            number,
-            dataset.known("recommend").of(number),
-            np.array([dataset.items.number(item)], np.int32),
-            len(dataset.items),
-        )
-        return [(dataset.items.id(reason.item), reason.effect) for reason in found[0]]
+        items = self._fitted().dataset.items
+        found = self._fitted().explain(user, item)
+        return [(items.id(reason.item), reason.effect) for reason in found]
 
     def recommend_table(
         self,

@@ -7,6 +7,9 @@ import pytest
 from cllm4rec import CLLM4Rec, progress
 from cllm4rec.cli import main
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import InputError, UnknownId
+from cllm4rec.run import RunDir
+from cllm4rec.stages.similar import similar
 
 FILTERS = [
     {},
@@ -111,6 +114,28 @@ def test_similar_items(client, model, cli, dataset):
     assert by_python == pairs(http["items"])
     assert by_python == pairs(cli("similar", item, "--k", 6)["similar"][item])
     assert len(model.similar(item, k=10**6)) == len(dataset.items) - 1
+
+
+@pytest.mark.parametrize("item", ["nowhere", "", "two\nlines", "x" * 300])
+def test_an_item_that_is_like_nothing_is_refused_by_all_in_one_line(
+    client, model, run, item, capsys
+):
+    with pytest.raises(UnknownId, match="unknown item '") as refused:
+        model.similar(item)
+    assert "\n" not in str(refused.value)
+    with pytest.raises(SystemExit) as exit_:
+        main(["similar", "--run", str(run), "--", item])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == f"error: {refused.value}\n"
+    with pytest.raises(UnknownId, match="unknown item '"):
+        similar(RunDir(run), [item])
+    answer = client.get("/v1/similar", params={"item_id": item})
+    assert (answer.status_code, answer.json()["error"]) == (404, str(refused.value))
+
+
+def test_one_text_is_no_list_of_items(run):
+    with pytest.raises(InputError, match="items is one text, 'i7'; give a list of ids"):
+        similar(RunDir(run), "i7")
 
 
 def test_a_filter_that_cannot_be_is_refused_by_all_in_the_same_words(

@@ -3,8 +3,18 @@
 Ties go to the smaller item number, so that a ranking is a pure function of the scores.
 """
 
+from cllm4rec.ranking.list_table import list_table
 from cllm4rec.ranking.lists import RankedItems, write_lists
 from cllm4rec.ranking.scoring import Scorer, rank_all
 from cllm4rec.ranking.topk import NO_ITEM, list_length, top_k
 
-__all__ = ["NO_ITEM", "RankedItems", "Scorer", "list_length", "rank_all", "top_k", "write_lists"]
+__all__ = [
+    "NO_ITEM",
+    "RankedItems",
+    "Scorer",
+    "list_length",
+    "list_table",
+    "rank_all",
+    "top_k",
+    "write_lists",
+]

@@ -14,18 +14,13 @@ from numpy.typing import NDArray
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.topk_files import topk_files
 from cllm4rec.errors import InputError, UnknownId
+from cllm4rec.ranking.list_table import SCHEMA, list_table
 from cllm4rec.ranking.topk import NO_ITEM
 from cllm4rec.run import atomic_write
 
 ROW_GROUP = 1 << 16
 """Rows of a top-k file that are held as text at once."""
 
-_SCHEMA = pa.schema([
-    pa.field("user_id", pa.string(), nullable=False),
-    pa.field("item_id", pa.string(), nullable=False),
-    pa.field("rank", pa.int32(), nullable=False),
-    pa.field("score", pa.float32(), nullable=False),
-])
 _REPEATED = ["user_id", "item_id", "rank"]
 """Columns in which values come again; a dictionary of the scores would take time and room."""
 
@@ -96,14 +91,14 @@ class RankedItems:
         return cls(user[starts].astype(np.int32), ranked, scores)
 
 
-def write_lists(path: Path, user_ids: Any, ranked: RankedItems, items: IdMap) -> int:
+def write_lists(path: Path, user_ids: Any, ranked: RankedItems, catalogue: IdMap) -> int:
     """Write a top-k file of users whom no numbering need know; see :meth:`RankedItems.write`.
 
     Args:
         path: the file.
         user_ids: Arrow array of text, the id of every list.
         ranked: the lists; their user numbers play no part.
-        items: ids of the items.
+        catalogue: ids of the items.
 
     Returns:
         Rows written.
@@ -112,23 +107,14 @@ def write_lists(path: Path, user_ids: Any, ranked: RankedItems, items: IdMap) ->
     written = 0
     with (
         atomic_write(path) as temporary,
-        pq.ParquetWriter(
-            temporary, _SCHEMA, compression="zstd", use_dictionary=_REPEATED
-        ) as writer,
+        pq.ParquetWriter(temporary, SCHEMA, compression="zstd", use_dictionary=_REPEATED) as writer,
     ):
         for start in range(0, len(ranked), step):
             block = slice(start, start + step)
-            rows, columns = np.nonzero(ranked.items[block] != NO_ITEM)
-            listed = [
-                pc.cast(user_ids.slice(start, step).take(pa.array(rows)), pa.string()),
-                pc.cast(
-                    items.external.take(pa.array(ranked.items[block][rows, columns])), pa.string()
-                ),
-                pa.array(columns + 1, pa.int32()),
-                pa.array(ranked.scores[block][rows, columns], pa.float32()),
-            ]
-            writer.write_table(pa.table(listed, schema=_SCHEMA))
-            written += len(rows)
+            items, scores = ranked.items[block], ranked.scores[block]
+            table = list_table(user_ids.slice(start, step), items, scores, catalogue)
+            writer.write_table(table)
+            written += table.num_rows
     return written
 
 
@@ -136,15 +122,14 @@ def _read_columns(path: Path, users: IdMap, items: IdMap) -> Iterator[tuple[NDAr
     """Batches of (user numbers, item numbers, ranks, scores); at least one, maybe empty."""
     try:
         with pq.ParquetFile(path) as file:
-            missing = [name for name in _SCHEMA.names if name not in file.schema_arrow.names]
+            missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
             if missing:
                 raise InputError(
-                    f"{path} has no column {missing[0]}; "
-                    f"a top-k file has {', '.join(_SCHEMA.names)}"
+                    f"{path} has no column {missing[0]}; a top-k file has {', '.join(SCHEMA.names)}"
                 )
             yield (*(np.empty(0, np.int32) for _ in range(3)), np.empty(0, np.float32))
-            for batch in file.iter_batches(ROW_GROUP, columns=_SCHEMA.names):
-                columns = [_cast(batch.column(field.name), field, path) for field in _SCHEMA]
+            for batch in file.iter_batches(ROW_GROUP, columns=SCHEMA.names):
+                columns = [_cast(batch.column(field.name), field, path) for field in SCHEMA]
                 yield (
                     _numbers(columns[0], users, path),
                     _numbers(columns[1], items, path),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
@@ -18,6 +19,7 @@ from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.llms import CollaborativeLLM, saved_tensors
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.catalogue import Catalogue, Filters
+from cllm4rec.recommender.explain import Reason, explain
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
@@ -129,6 +131,20 @@ class Recommender:
         """
         request = ListRequest.for_histories(self.catalogue, [item_ids], k, filters)
         return request.answered_by(self.scorer)
+
+    def explain(self, user_id: str, item_id: str) -> list[Reason]:
+        """What of a user's history speaks for an item; of a user whom the split left out, too.
+
+        Raises:
+            UnknownId: an item that is not in the run, or a user without a history.
+        """
+        if not isinstance(user_id, str):
+            raise self.dataset.users.unknown(user_id)
+        known = self.dataset.known("recommend")
+        asked = ListRequest.for_users(self.catalogue, known, [user_id], 1)
+        items = np.array([self.dataset.items.number(item_id)], np.int32)
+        user, history = int(asked.users[0]), asked.histories.of(0)
+        return explain(self.scorer, user, history, items, len(self.dataset.items))[0]
 
 
 def save_model(folder: Path, scorer: ModelScorer, dataset: Dataset, backbone_sha256: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ranking import list_length
+from cllm4rec.recommender.arguments import id_list
 from cllm4rec.recommender.catalogue import Catalogue
 from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.similar import SimilarItems
@@ -27,8 +28,9 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10) -> dict[str, Any]
         RunError: the run is not trained.
         IntegrityError: a file of the model or its data has changed.
         UnknownId: an unknown item.
-        InputError: ``k`` is not positive.
+        InputError: ``k`` is not positive, or ``items`` is no list.
     """
+    items = id_list("items", items)
     require_trained(run)
     verified_record(run.path)
     dataset = Dataset.open(run.path / "data")

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from cllm4rec.data.ids import IdMap
-from cllm4rec.data.list_table import list_table
+from cllm4rec.ranking import list_table
 
 CATALOGUE = IdMap.from_ids(["007", "B", "é😀"], "item")
 ITEMS = np.array([[2, 0, -1], [1, 2, 0], [-1, -1, -1]], np.int32)

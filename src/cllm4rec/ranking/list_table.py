@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cllm4rec.data.ids import IdMap
+from cllm4rec.ranking.topk import NO_ITEM
 
 SCHEMA = pa.schema([
     pa.field("user_id", pa.string(), nullable=False),
@@ -15,7 +16,7 @@ SCHEMA = pa.schema([
     pa.field("rank", pa.int32(), nullable=False),
     pa.field("score", pa.float32(), nullable=False),
 ])
-"""Columns of a top-k file and of :func:`list_table`."""
+"""Columns of a top-k file and of `list_table`."""
 
 
 def list_table(
@@ -33,7 +34,7 @@ def list_table(
     """
     if not isinstance(user_ids, pa.Array):
         user_ids = pa.array(user_ids, pa.string())
-    rows, places = np.nonzero(items >= 0)
+    rows, places = np.nonzero(items != NO_ITEM)
     columns = [
         pc.cast(user_ids.take(pa.array(rows)), pa.string()),
         pc.cast(catalogue.external.take(pa.array(items[rows, places])), pa.string()),

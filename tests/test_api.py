@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import polars as pl
@@ -345,11 +343,3 @@ def test_whatever_holds_ids_is_a_list_of_them(fitted):
     wanted = model.recommend(users, k=np.int64(3))
     for given in (tuple(users), np.array(users), iter(users), pa.array(users).to_pylist()):
         assert model.recommend(given, k=3) == wanted
-
-
-def test_the_module_is_the_program():
-    done = subprocess.run(
-        [sys.executable, "-m", "cllm4rec", "--version"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("cllm4rec, version")

@@ -93,3 +93,11 @@ def test_the_package_loads_in_no_time():
         return after.children_user + after.children_system - sum(before[2:4])
 
     assert min(seconds() for _ in range(3)) < 0.3
+
+
+def test_the_module_is_the_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "cllm4rec", "--version"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("cllm4rec, version")

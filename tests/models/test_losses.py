@@ -61,6 +61,16 @@ def test_bfloat16_stays_within_a_percent():
     assert float(fast) == pytest.approx(float(exact), rel=1e-2)
 
 
+def test_only_products_are_in_the_compute_dtype():
+    """Softmax and sums stay float32: with queries of zero the loss is that of the bias alone."""
+    bias = random(50)
+    loss = next_token_likelihood(
+        torch.zeros(3, 4), random(50, 4), bias, torch.tensor([1, 7, 7]), dtype=torch.bfloat16
+    )
+    expected = -torch.log_softmax(bias, dim=0)[[1, 7, 7]].sum()
+    assert float(loss.total) == pytest.approx(float(expected), rel=1e-6)
+
+
 def test_frozen_weights_get_no_gradient():
     hidden = random(3, 4).requires_grad_()
     weight = random(5, 4)

@@ -137,3 +137,14 @@ def test_the_words_loss_equals_the_slow_version():
             expected += reference.linear_cross_entropy(queries, words, torch.zeros(5), targets)
     assert float(loss.total) == pytest.approx(expected, rel=1e-4)
     assert loss.count == 9
+
+
+@pytest.mark.parametrize("name", ["collaborative", "content"])
+def test_products_are_in_the_models_compute_dtype(name):
+    objective = both_llms(0.0)[name]
+    batch = objective.batches(objective.steps(Pass(name, 0, 3))[0])[0]
+    exact = float(objective.losses(batch)["likelihood"].total)
+    objective.model.dtype = torch.bfloat16
+    rounded = float(objective.losses(batch)["likelihood"].total)
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=1e-2)

@@ -8,6 +8,9 @@ import os
 # Torch keeps what it prepared for each of the last thousand shapes of a product; lengths differ, so
 # that is one to two gigabytes in the end. Read when torch is loaded, which the commands do later.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+# A thread that waits for the others sleeps. It spins otherwise, and where cores are shared it takes
+# them from those it waits for: several times the time (docs/decisions/0021).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from cllm4rec.cli.app import cllm4rec, main
 

@@ -105,16 +105,23 @@ there. The data are read as they were prepared."""
 _CONFIGURATION_INTRODUCTION = """\
 A preset gives every setting a value; what you give comes on top:
 
-```
-cllm4rec prepare --data DATA --run RUN --set finetune.epochs=5 --set backbone.depth=4
-cllm4rec prepare --data DATA --run RUN --config mine.toml
-cllm4rec prepare --data DATA --run RUN --config paper
+<!-- file: mine.toml -->
+```toml
+preset = "sequences"
+
+[finetune]
+epochs = 5
 ```
 
-`--config` takes the name of a preset or a TOML file, which may name one: `preset = "paper"` at its
-top. The value of `--set` is TOML, or plain text where it is not TOML. A key that does not exist is
-refused. In Python: `CLLM4Rec("paper")`, `CLLM4Rec("mine.toml")`,
-`CLLM4Rec({"finetune": {"epochs": 5}})`.
+```console
+cllm4rec prepare --data DATA --run RUN-1 --set finetune.epochs=5 --set backbone.depth=4
+cllm4rec prepare --data DATA --run RUN-2 --config mine.toml
+cllm4rec prepare --data DATA --run RUN-3 --config paper
+```
+
+`--config` takes the name of a preset or a TOML file, which may name one at its top. The value of
+`--set` is TOML, or plain text where it is not TOML. A key that does not exist is refused. In
+Python: `CLLM4Rec("paper")`, `CLLM4Rec("mine.toml")`, `CLLM4Rec({"finetune": {"epochs": 5}})`.
 
 | preset | for |
 |---|---|
@@ -157,7 +164,7 @@ def _first_line(module: str) -> str:
 
 def _help(command: click.Command, path: str) -> str:
     context = click.Context(command, info_name=path, terminal_width=88, **cllm4rec.context_settings)
-    return f"```\n{command.get_help(context)}\n```"
+    return f"```text\n{command.get_help(context)}\n```"
 
 
 def _is_section(field: FieldInfo) -> bool:

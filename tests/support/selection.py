@@ -36,6 +36,7 @@ LONGEST = (
     "experiments/test_quality.py",
     "models/test_device.py",
     "stages/test_kill.py",
+    "test_docs_run.py",
     "service/test_server.py",
     "baselines/test_base.py",
     "export/test_int8.py",

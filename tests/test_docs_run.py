@@ -56,7 +56,7 @@ def test_blocks_run(page, place, world):
         torch.set_num_threads(threads)  # the commands set what their settings say
 
 
-@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_says_what_it_is(page):
     """So that none goes without being run by having no language."""
     wrong = [f"line {b.line}: {b.kind!r}" for b in blocks_of(page) if b.kind not in KINDS]

@@ -14,7 +14,7 @@ from cllm4rec.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "cllm4rec"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 PROSE = [*PAGES, *sorted((ROOT / "docs/decisions").glob("*.md"))]

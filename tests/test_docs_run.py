@@ -10,8 +10,7 @@ from support.pages import Block, PageRun, blocks, commands, write_programs
 from support.pages_world import furnish, make_world
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES += [path for path in [ROOT / "CONTRIBUTING.md"] if path.exists()]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 KINDS = {"console", "python", "text", "toml", "json"}
 
 

@@ -13,10 +13,13 @@ backbone is a toy one, in a cache of its own.
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,8 @@ from support.server import Server
 
 SHELL = set("&|;$<>`(")
 """Characters of a command that needs a shell."""
+BASH_S = 300
+"""A script that takes longer has failed."""
 PORT = re.compile(r"(?<=localhost:)\d+|(?<=--port )\d+")
 _FENCE = re.compile(r"^ *```(.*)$")
 _NOTE = re.compile(r"^ *<!-- (not run|file): (.+) -->$")
@@ -109,7 +114,8 @@ class PageRun:
         lines = script.replace("\\\n", " ").splitlines()
         words = [shlex.split(line, comments=True) for line in lines]
         simple = [each for each in words if each]
-        if all(each[0] == "cllm4rec" for each in simple) and not SHELL & set(script):
+        plain = not SHELL & {letter for each in simple for word in each for letter in word}
+        if plain and all(each[0] == "cllm4rec" for each in simple):
             for each in simple:
                 self.command(each[1:])
         else:
@@ -137,11 +143,17 @@ class PageRun:
 
 def bash(script: str) -> None:
     """Run a script; any command that fails ends it and the test."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=300
-    )
-    print(done.stdout)
-    assert done.returncode == 0, f"exit code {done.returncode}\n{script}\n{done.stderr}"
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    with tempfile.TemporaryFile("w+") as said:
+        # Not through a pipe, which whatever the script leaves running would keep open.
+        process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+        try:
+            code = process.wait(timeout=BASH_S)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)  # what it left running, or itself
+        said.seek(0)
+        assert code == 0, f"exit code {code}\n{script}\n{said.read()}"
 
 
 def write_programs(folder: Path) -> str:

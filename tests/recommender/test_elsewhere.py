@@ -4,22 +4,17 @@ import pytest
 
 from cllm4rec import progress
 from cllm4rec.errors import ConfigError
-from cllm4rec.recommender.intact import seal_model
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.run import RunDir, read_json, write_json
+from cllm4rec.run import RunDir
 from cllm4rec.service.subprocess_scorer import ScoringProcess
-from support.trained import small_run
+from support.trained import as_trained_on, small_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, backbone) -> RunDir:
     """As it comes from a machine with eight GPUs."""
     run = small_run(tmp_path_factory, backbone)
-    record = read_json(run.file("model", "model.json"))
-    record["config"]["device"] = "cuda:7"
-    write_json(run.file("model", "model.json"), record)
-    run.file("model", "sha256.json").unlink()
-    seal_model(run.file("model"))
+    as_trained_on(run, "cuda:7")
     return run
 
 

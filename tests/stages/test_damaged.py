@@ -18,17 +18,10 @@ from cllm4rec.stages.finetune import finetune
 from cllm4rec.stages.recommend import recommend
 from cllm4rec.stages.recommend_all import recommend_all
 
-MODEL = ("model.json", "model.safetensors", "prior.safetensors", "sha256.json")
+MODEL = ("model.json", "model.safetensors", "linear.safetensors", "sha256.json")
 DATA = (
-    *(
-        "attributes.parquet",
-        "items.npy",
-        "items.parquet",
-        "offsets.npy",
-        "parts.npy",
-        "report.json",
-    ),
-    *("reviews.parquet", "users.parquet"),
+    *("attributes.parquet", "items.npy", "items.parquet", "left_out.npy", "left_out.parquet"),
+    *("offsets.npy", "parts.npy", "report.json", "reviews.parquet", "users.parquet"),
 )
 READ = [*(f"model/{name}" for name in MODEL), *(f"data/{name}" for name in DATA)]
 PLACES = (0, 0.5, 1)
@@ -101,7 +94,7 @@ def test_finetuning_refuses_what_pretraining_did_not_write(own, trained, name, s
         complaint(lambda: finetune(own, trained.config), path)
 
 
-@pytest.mark.parametrize("name", ["model/prior.safetensors", "data/users.parquet"])
+@pytest.mark.parametrize("name", ["model/linear.safetensors", "data/users.parquet"])
 def test_a_missing_file_is_refused_by_name(own, name):
     path = own.file(*name.split("/"))
     path.rename(own.file("aside"))

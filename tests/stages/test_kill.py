@@ -9,8 +9,12 @@ import time
 
 import pytest
 
-from cllm4rec.config import to_toml
+from cllm4rec import progress
+from cllm4rec.config import Config
+from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.run import RunDir
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.train import train
 from support.toy_run import toy_config
 
 
@@ -32,25 +36,24 @@ def lines(run: RunDir) -> int:
 
 
 @pytest.fixture
-def prepared(trained, backbone, tmp_path):
-    config = toy_config(backbone, "finetune.epochs=3", "pretrain.batch_tokens=256")
+def config(backbone) -> Config:
+    return toy_config(backbone, "finetune.epochs=3", "pretrain.batch_tokens=256")
 
-    def make(name: str) -> RunDir:
-        run = RunDir(tmp_path / name).create()
-        shutil.copytree(trained.run.file("data"), run.file("data"))
-        run.file("config.toml").write_text(to_toml(config))
-        run.finish("prepare", [run.file("data")], 0.0)
-        return run
 
-    return make
+@pytest.fixture
+def prepared(tmp_path, config):
+    """Two runs on the same data: few users, in steps small enough to be killed in."""
+    source, run = tmp_path / "source", RunDir(tmp_path / "whole")
+    write_planted_world(source, users=120, items=60, genres=4)
+    prepare(source, run, split=source / "split.parquet", protocol="paper", config=config)
+    return run, RunDir(shutil.copytree(run.path, tmp_path / "killed"))
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_training_gives_the_same_bytes(prepared):
-    whole, killed = prepared("whole"), prepared("killed")
-    uninterrupted = start(whole)
-    _, errors = uninterrupted.communicate(timeout=120)
-    assert uninterrupted.returncode == 0, errors.decode()
+def test_killed_and_resumed_training_gives_the_same_bytes(prepared, config):
+    whole, killed = prepared
+    with progress.quiet():
+        train(whole, config)
     num_lines = lines(whole)
     kills = 0
     for share in (0.25, 0.75):

@@ -20,6 +20,7 @@ from cllm4rec.stages.prepare import configure
 from cllm4rec.stages.recommend import recommend
 from cllm4rec.stages.train import train
 from support.toy_run import toy_config
+from support.trained import as_trained_on
 
 CHECK_TOPK = Path(__file__).resolve().parents[3] / "shared" / "tools" / "check_topk.py"
 
@@ -37,7 +38,7 @@ def test_the_planted_taste_is_recovered(trained):
     assert rows["CLLM4Rec"]["recall@20"] > rows["popularity"]["recall@20"] + 0.2
     # The best any list can do is about .81, cosine between histories .67.
     assert rows["CLLM4Rec"]["recall@20"] > 0.68
-    # Not by the closed-form prior alone: a broken language model must not hide behind the blend.
+    # Not by the linear model alone: a broken language model must not hide behind the blend.
     assert rows["· language model"]["recall@20"] > rows["popularity"]["recall@20"] + 0.2
 
 
@@ -184,13 +185,13 @@ def test_a_changed_model_file_is_refused(trained, tmp_path):
 def test_a_run_of_a_device_that_is_not_here_is_evaluated_and_not_trained(trained, tmp_path, capsys):
     run = RunDir(tmp_path / "run")
     shutil.copytree(trained.run.path, run.path)
-    kept = run.file("config.toml")
-    kept.write_text(kept.read_text().replace('device = "cpu"', 'device = "cuda:99"'))
+    as_trained_on(run, "cuda:99")
     with pytest.raises(ConfigError, match="device = 'cuda:99'"):
         train(run, configure(run, None, ["finetune.epochs=1"]))
     before = json.loads(run.file("results.json").read_text())["rows"][0]["metrics"]
     assert evaluate(run)["rows"][0]["metrics"] == before
-    assert "there is no device 'cuda:99' here: the processor evaluates" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "there is no device 'cuda:99' here: the processor computes instead" in said
     assert recommend(run, history=[Dataset.open(run.file("data")).items.id(0)], k=1)
 
 

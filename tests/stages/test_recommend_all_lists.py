@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from torch import Tensor
 
 from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
@@ -50,19 +52,30 @@ def test_shards_are_the_lists_of_recommend(trained, recommender, dataset, tmp_pa
     assert_same_lists(found, wanted)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.fixture(scope="module")
+def logits(recommender, dataset) -> Tensor:
+    """The language model's, each user asked alone; no blend changes them."""
+    scorer, (users, known) = recommender.scorer, everyone(dataset)
+    return torch.cat([scorer.logits(users[[n]], known.rows(users[[n]])) for n in users])
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("decay", [1.0, 0.6])
 @pytest.mark.parametrize("kept", [10, 1000])  # of a row's weights: sparse and dense
-def test_the_blend_is_the_recommenders(recommender, dataset, share, decay, kept):
-    prior = recommender.scorer.linear
-    weights = largest(prior.weights, kept)
+def test_the_blend_is_the_recommenders(
+    recommender, dataset, logits, monkeypatch, weight, decay, kept
+):
+    linear = recommender.scorer.linear
+    weights = largest(linear.weights, kept)
     assert isinstance(weights, np.ndarray) == (kept == 1000)
-    aged = type(prior)(weights, {**prior.settings, "decay": decay})
-    scorer = replace(recommender.scorer, linear=aged, weight=share)
-    assert_same_lists(ranked(scorer, dataset), one_by_one(scorer, dataset))
+    aged = type(linear)(weights, {**linear.settings, "decay": decay})
+    scorer = replace(recommender.scorer, linear=aged, weight=weight)
+    found = ranked(scorer, dataset)
+    monkeypatch.setattr(ModelScorer, "logits", lambda _self, users, _history: logits[users].clone())
+    assert_same_lists(found, one_by_one(scorer, dataset))
 
 
-def test_without_a_prior_scores_are_the_logits(recommender, dataset):
+def test_without_a_linear_model_scores_are_the_logits(recommender, dataset):
     scorer = replace(recommender.scorer.language_model_alone(), anonymous=True)
     assert_same_lists(ranked(scorer, dataset), one_by_one(scorer, dataset))
 

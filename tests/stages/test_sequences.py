@@ -81,7 +81,7 @@ def run(tmp_path_factory, backbone, prepared) -> RunDir:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, backbone, prepared) -> RunDir:
-    """The language model without a prior, which here would find the order as well."""
+    """The language model alone; a linear model here would find the order as well."""
     alone = prepared[1](tmp_path_factory.mktemp("alone") / "run")
     with progress.quiet():
         train(alone, config_of(backbone, "model.linear=false"))

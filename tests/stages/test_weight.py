@@ -1,4 +1,4 @@
-"""The language model's scores and the prior's, blended, saved and told apart."""
+"""The language model's scores and the linear model's, blended, saved and told apart."""
 
 import json
 import shutil

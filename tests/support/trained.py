@@ -20,7 +20,8 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.config import Config
 from cllm4rec.data.sources.synthetic import PlantedWorld, write_planted_world
-from cllm4rec.run import RunDir
+from cllm4rec.recommender.intact import seal_model
+from cllm4rec.run import RunDir, read_json, write_json
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.train import train
@@ -86,6 +87,23 @@ def train_toy_run(folder: Path, backbone: Path, *overrides: str) -> RunDir:
     write_planted_world(folder / "source", users=120, items=80, genres=4)
     config = toy_config(backbone, "finetune.epochs=1", "pretrain.enabled=false", *overrides)
     return _train(folder, config)
+
+
+_FINISHED = ("files", "finished_at", "seconds")
+"""What a run's manifest says of every stage by itself."""
+
+
+def as_trained_on(run: RunDir, device: str) -> None:
+    """Make a run what it would be had it come from a machine with another device."""
+    record = read_json(run.file("model", "model.json"))
+    record["config"]["device"] = device
+    write_json(run.file("model", "model.json"), record)
+    run.file("model", "sha256.json").unlink()
+    seal_model(run.file("model"))
+    done = {name: value for name, value in run.info("finetune").items() if name not in _FINISHED}
+    run.finish("finetune", [run.file("model")], 0.0, **done)
+    config = run.file("config.toml")
+    config.write_text(config.read_text().replace('device = "cpu"', f'device = "{device}"'))
 
 
 def _train(folder: Path, config: Config) -> RunDir:

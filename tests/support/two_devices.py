@@ -24,6 +24,9 @@ from support import doors, pretend_device
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 from support.toy_run import toy_config
 
+SMALL = ["pretrain.batch_tokens=2048", "finetune.batch_tokens=2048"]
+"""A small world has as many steps with small batches."""
+
 VARIANTS = {
     "sets": ["finetune.average=2.0"],
     "paper": ["model.linear=false", "model.projection=false", "model.history_skip=false"],
@@ -78,14 +81,14 @@ def main(folder: Path, device: str) -> None:
     if device == pretend_device.NAME:
         pretend_device.install()
     source = folder / "source"
-    write_planted_world(source)
+    write_planted_world(source, users=100, items=60, genres=4)
     gpt2 = write_tiny_gpt2(folder / "gpt2", layers=2)
     llama = write_tiny_llama(folder / "llama", layers=2)
     found: dict[str, dict[str, Any]] = {}
     with progress.quiet():
         for name, given in VARIANTS.items():
             backbone = gpt2 if name == "paper" else llama
-            config = toy_config(backbone, "evaluate.baselines=['popularity']", *given)
+            config = toy_config(backbone, "evaluate.baselines=['popularity']", *SMALL, *given)
             runs = {"cpu": RunDir(folder / f"{name}-cpu"), device: RunDir(folder / name)}
             found[name] = {
                 place: outcome(source, run, config, place) for place, run in runs.items()

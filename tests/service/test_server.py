@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from cllm4rec.errors import InputError
+from cllm4rec.recommender.intact import seal_model
 from cllm4rec.service.feedback import FILE
 from cllm4rec.service.served import model_version
 from cllm4rec.service.server import _listening_socket
@@ -144,6 +145,8 @@ def change_model(run: Path) -> str:
     new = path.with_name("new.safetensors")
     save_file(tensors, new)
     new.replace(path)
+    (run / "model" / "sha256.json").unlink()
+    seal_model(run / "model")
     return model_version(run)
 
 
@@ -272,7 +275,7 @@ def test_what_cannot_be_served_is_one_line_and_exit_code_2(own_run, tmp_path):
     open_door = refused("--run", str(own_run), "--host", "0.0.0.0", "--port", "0")
     assert "there are no keys" in open_door
     (own_run / "data" / "offsets.npy").unlink()
-    assert "missing or damaged" in refused("--run", str(own_run), "--port", "0")
+    assert "offsets.npy is missing" in refused("--run", str(own_run), "--port", "0")
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 70, "no such host"])

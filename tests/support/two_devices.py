@@ -24,7 +24,7 @@ from support import doors, pretend_device
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 from support.toy_run import toy_config
 
-SMALL = ["pretrain.batch_tokens=2048", "finetune.batch_tokens=2048"]
+SMALL = ["pretrain.batch_tokens=1024", "finetune.batch_tokens=1024"]
 """A small world has as many steps with small batches."""
 
 VARIANTS = {

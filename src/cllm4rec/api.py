@@ -65,7 +65,7 @@ class CLLM4Rec:
         self._similar: tuple[Recommender, SimilarItems] | None = None
 
     def fit(self, dataset: Dataset) -> "CLLM4Rec":
-        """Pretrain and finetune; goes on where an interrupted fit of the same data stood.
+        """Pretrain and finetune; resumes an interrupted fit on the same data.
 
         Raises:
             InputError: the backbone cannot be had, or ``dataset`` is no Dataset.
@@ -95,7 +95,7 @@ class CLLM4Rec:
 
         Args:
             users: ids of users.
-            k: length of each list, if there are as many items.
+            k: length of each list; at most the catalogue's size.
             include: only these items may be listed; None for all.
             exclude: these items may not be listed.
             where: only items whose attributes (columns of ``items.*``) have these values, as a
@@ -122,9 +122,9 @@ class CLLM4Rec:
         where: Mapping[str, str] | None = None,
         seen: bool = False,
     ) -> list[tuple[str, float]]:
-        """The best ``k`` items after a bare history, oldest first, as ``[(item_id, score), …]``.
+        """The best ``k`` items after a history, oldest first, as ``[(item_id, score), …]``.
 
-        Of a repeated item the newest place counts. Filters as of `recommend`.
+        A repeated item counts at its newest place. Filters as in `recommend`.
 
         Raises:
             UnknownId: an item that is not in the data.
@@ -148,7 +148,7 @@ class CLLM4Rec:
         return list(zip(catalogue.items.ids(items), cosines, strict=True))
 
     def follow(self, items: Sequence[str] = ()) -> IncrementalHistory:
-        """A history that goes on growing: each new item is read alone, on top of what was read.
+        """Incremental inference with a KV cache: appending an item costs one token.
 
         Examples:
             >>> visit = model.follow(["50"])                  # doctest: +SKIP
@@ -162,10 +162,10 @@ class CLLM4Rec:
         return IncrementalHistory(self._fitted(), id_list("items", items))
 
     def explain(self, user: str, item: str) -> list[tuple[str, float]]:
-        """The items of a user's history that speak for ``item``: ``[(item_id, effect), …]``.
+        """The history items that most raise the score of ``item``: ``[(item_id, effect), …]``.
 
-        An effect is measured: how far the item's score falls when that one item is left out of the
-        history. Strongest first, at most three, only what speaks for it.
+        The effect is how far the score falls without that history item. At most three items with
+        positive effect, strongest first.
 
         Raises:
             UnknownId: an item that is not in the data, or a user without a history in them.
@@ -184,7 +184,7 @@ class CLLM4Rec:
         where: Mapping[str, str] | None = None,
         seen: bool = False,
     ) -> pa.Table:
-        """As `recommend`, as an Arrow table ``user_id, item_id, rank, score``.
+        """Like `recommend`, as an Arrow table ``user_id, item_id, rank, score``.
 
         pandas, polars and DuckDB read it: ``table.to_pandas()``, ``polars.from_arrow(table)``.
 
@@ -202,16 +202,16 @@ class CLLM4Rec:
         """
         recommender = self._fitted()
         dataset = recommender.dataset
-        asked = None if users is None else id_list("users", users)
+        wanted = None if users is None else id_list("users", users)
         filters = filters_of(include, exclude, where, seen)
-        ranked = recommender.recommend(asked, k, filters)
-        ids = dataset.users.external if asked is None else asked
+        ranked = recommender.recommend(wanted, k, filters)
+        ids = dataset.users.external if wanted is None else wanted
         return list_table(ids, ranked.items, ranked.scores, dataset.items)
 
     def recommend_all(
         self, folder: str | Path, k: int = 100, *, histories: str | Path | None = None
     ) -> dict[str, Any]:
-        """Lists for every user as a folder of shards; goes on where an interrupted call stopped.
+        """Lists for every user as a folder of shards; resumes an interrupted call.
 
         Args:
             folder: to write, or to go on with.

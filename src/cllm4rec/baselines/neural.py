@@ -1,4 +1,4 @@
-"""Baselines that are trained by gradient: one training gives a scorer at several epochs."""
+"""Neural baselines: one training gives a scorer after each of several numbers of epochs."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from cllm4rec.evaluation.scorer import Scorer
 
 
 class NeuralBaseline(Baseline):
-    """A grid of networks, each looked at after several numbers of epochs."""
+    """A grid of networks, each evaluated after several numbers of epochs."""
 
     draws_at_random: ClassVar[bool] = True
     patience: ClassVar[int | None] = 2
     epochs: ClassVar[tuple[int, ...]]
-    """When a training is looked at, in passes over the data, ascending."""
+    """Epochs after which to evaluate, ascending."""
 
     @abstractmethod
     def networks(self, num_items: int) -> list[Settings]:
@@ -26,7 +26,7 @@ class NeuralBaseline(Baseline):
     def trained(
         self, settings: Settings, train: Interactions, context: Context
     ) -> Iterator[tuple[int, Scorer]]:
-        """A scorer after each number of ``epochs``; training goes on when the next is asked for."""
+        """Yield a scorer after each number of ``epochs``; trains on when the next is needed."""
 
     def grid(self, num_items: int) -> list[Settings]:
         """Every network's settings with every number of ``epochs``."""

@@ -1,4 +1,4 @@
-"""Tuning: fitted on the training part alone, chosen on validation, never shown the test part."""
+"""Tuning of baselines: fit on the training part, select on validation, never use the test part."""
 
 import math
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from cllm4rec.evaluation.scorer import Scorer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuned:
-    """A baseline with the settings that did best on validation.
+    """A baseline with its best settings on validation.
 
     Attributes:
         name: the baseline's.
-        settings: the chosen point of its grid.
+        settings: the best grid point.
         scorer: fitted with them on the training part.
-        valid: how it did on validation.
+        valid: metrics on validation.
     """
 
     name: str
@@ -29,17 +29,17 @@ class Tuned:
 
 
 def tune(baseline: Baseline, dataset: Dataset, context: Context | None = None) -> Tuned:
-    """Fit the points of a baseline's grid and keep the best; of equals the first.
+    """Fit every grid point of a baseline and keep the best; the first in case of a tie.
 
-    A training that has not got better for the baseline's patience is not carried on.
+    A training is stopped early when it has not improved for the baseline's patience.
 
     Args:
         baseline: of `baseline_named`, say.
-        dataset: its training part is fitted, its validation part decides.
-        context: what baselines share, such as text vectors; handed in by who tunes several.
+        dataset: fits on its training part, selects on its validation part.
+        context: shared by baselines, such as text vectors; pass it when tuning several.
 
     Raises:
-        InputError: the baseline cannot be had for these data; the message says why.
+        InputError: the baseline is unavailable for these data; the message says why.
     """
     context = context or Context.of(dataset)
     if reason := baseline.unavailable(context):

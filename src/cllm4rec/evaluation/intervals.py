@@ -1,4 +1,4 @@
-"""How sure a mean over users is: bootstrap intervals, and a paired test of two models."""
+"""Bootstrap intervals of means over users, and a paired test of two models."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def bootstrap_interval(
 
     Args:
         values: one per user, without NaN; at least one.
-        resamples: users are drawn anew, with replacement, this many times.
+        resamples: number of bootstrap samples of the users.
         seed: the same seed draws the same users for every metric and model.
     """
     means = np.concatenate(list(_resampled_means(values, resamples, seed)))
@@ -28,15 +28,15 @@ def bootstrap_interval(
 def paired_bootstrap_p(
     a: NDArray[np.float64], b: NDArray[np.float64], resamples: int = 1000, seed: int = 0
 ) -> float:
-    """Two-sided p of "both models are equally good in the mean" (same book, chapter 16).
+    """Two-sided p-value of "both models have the same mean" (same book, chapter 16).
 
-    The differences are shifted to mean zero and resampled; p is the share of resamples whose mean
-    is at least as far from zero as the observed one, the observed one counted among them.
+    The differences are shifted to mean zero and resampled; p is the fraction of samples, including
+    the observed one, whose mean is at least as far from zero as the observed mean.
 
     Args:
         a: one value per user.
         b: the other model's values for the same users in the same order.
-        resamples: users are drawn anew, with replacement, this many times.
+        resamples: number of bootstrap samples of the users.
         seed: of the draws.
 
     Raises:
@@ -48,7 +48,7 @@ def paired_bootstrap_p(
     observed = abs(differences.mean())
     centred = differences - differences.mean()
     means = np.concatenate(list(_resampled_means(centred, resamples, seed)))
-    # Rounding must not make "equally far" into "less far", or equal models would look different.
+    # Tolerance: with rounding errors, equal models would look different.
     extreme = np.count_nonzero(np.abs(means) >= observed - 1e-12)
     return (1 + extreme) / (1 + resamples)
 

@@ -1,7 +1,7 @@
-"""Ranking metrics per user, on ranked lists and the items that were relevant.
+"""Ranking metrics per user, from ranked lists and relevant items.
 
-Every function returns ``float64 [U]``, NaN for a user without a relevant item: whoever averages
-decides who counts. With ``rel(r)`` 1 if the item at rank r (from 1) is relevant, and n relevant
+Every function returns ``float64 [U]``, NaN for users without a relevant item; the caller decides
+how to average. With ``rel(r)`` 1 if the item at rank r (from 1) is relevant, and n relevant
 items:
 
     recall@k = Σ_{r<=k} rel(r) / min(k, n)
@@ -23,10 +23,10 @@ _Counts = NDArray[np.int64]
 
 
 def recall_at(ranked: NDArray[np.integer[Any]], relevant: Interactions, k: int) -> PerUser:
-    """Share of the relevant items among the first ``k``, of as many as could be there.
+    """Fraction of the relevant items, of at most ``k``, among the first ``k``.
 
     Args:
-        ranked: items ``[U, length]``, best first; −1 where a list has ended.
+        ranked: items ``[U, length]``, best first; padded with −1.
         relevant: U rows.
         k: how far down the list to look.
     """
@@ -37,7 +37,7 @@ def ndcg_at(ranked: NDArray[np.integer[Any]], relevant: Interactions, k: int) ->
     """Normalised discounted cumulative gain at ``k``, binary (Järvelin & Kekäläinen, TOIS 2002).
 
     Args:
-        ranked: items ``[U, length]``, best first; −1 where a list has ended.
+        ranked: items ``[U, length]``, best first; padded with −1.
         relevant: U rows.
         k: how far down the list to look.
     """
@@ -45,20 +45,20 @@ def ndcg_at(ranked: NDArray[np.integer[Any]], relevant: Interactions, k: int) ->
 
 
 def mrr(ranked: NDArray[np.integer[Any]], relevant: Interactions) -> PerUser:
-    """Reciprocal rank of the first relevant item in the list, 0 where it holds none.
+    """Reciprocal rank of the first relevant item in the list, 0 without any.
 
     Args:
-        ranked: items ``[U, length]``, best first; −1 where a list has ended.
+        ranked: items ``[U, length]``, best first; padded with −1.
         relevant: U rows.
     """
     return _mrr(hits(ranked, relevant), relevant.counts())
 
 
 def coverage_at(ranked: NDArray[np.integer[Any]], num_items: int, k: int) -> float:
-    """Share of the catalogue that stands among the first ``k`` of anyone's list.
+    """Fraction of the catalogue that is among the first ``k`` of any list.
 
     Args:
-        ranked: items ``[U, length]``, best first; −1 where a list has ended.
+        ranked: items ``[U, length]``, best first; padded with −1.
         num_items: size of the catalogue.
         k: how far down the lists to look.
     """
@@ -114,4 +114,4 @@ METRICS: dict[str, Callable[[_Hits, _Counts], PerUser]] = {
 """Name → metric of (hits, number of relevant items); the results table's columns."""
 
 COVERAGE_DEPTH = 20
-"""Depth of the one metric that is no mean over users, ``coverage@20``."""
+"""Depth of ``coverage@20``, the one metric that is not a mean over users."""

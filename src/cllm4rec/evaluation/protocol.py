@@ -1,4 +1,4 @@
-"""The one protocol: the whole catalogue ranked, known items left out, means over users."""
+"""The evaluation protocol: rank the whole catalogue without known items, average over users."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,25 +19,25 @@ from cllm4rec.seeds import generator
 DEPTH = 100
 """Length of the lists that are evaluated."""
 SELECTION = ("recall@20", "recall@40", "ndcg@100")
-"""Their sum on validation chooses settings and epochs (as the authors' code does)."""
+"""Settings and epochs are selected by the sum of these on validation, as in the authors' code."""
 
 MAX_SAMPLE = 4000
-"""Validation users that decide a search or an epoch; a larger data set is sampled."""
+"""Most validation users for selection; larger data sets are sampled."""
 
 HeldOut = Literal["valid", "test"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """How good ranked lists are.
+    """Metrics of ranked lists.
 
     Attributes:
-        users: numbers of the users with a relevant item, ``int32 [U]``; all and only they count.
+        users: numbers of the users with a relevant item, ``int32 [U]``; only these are averaged.
         per_user: metric → ``float64 [U]``.
         mean: metric → mean over users.
-        interval: metric → 95 % bootstrap interval of the mean; empty where none was asked for.
-        coverage: share of the catalogue among the first 20 of anyone's list.
-        missing: users without a list; they count with zeros.
+        interval: metric → 95 % bootstrap interval of the mean; empty without a bootstrap.
+        coverage: fraction of the catalogue among the first 20 of any list.
+        missing: users without a list; they count as zeros.
     """
 
     users: NDArray[np.int32]
@@ -77,11 +77,11 @@ def evaluate(
         ranked: lists of any users in any order; those of users without a relevant item are ignored.
         relevant: relevant items of every user, one row per user number.
         num_items: size of the catalogue, for coverage.
-        bootstrap: resamples behind the intervals; 0 gives none.
-        seed: of the resamples.
+        bootstrap: samples for the intervals; 0 for no intervals.
+        seed: of the bootstrap.
 
     Raises:
-        InputError: nobody has a relevant item.
+        InputError: no user has a relevant item.
     """
     users = _with_items(relevant)
     if len(users) == 0:
@@ -112,10 +112,10 @@ def evaluate(
 def evaluate_ranking(
     ranked: RankedItems, dataset: Dataset, part: HeldOut, *, bootstrap: int = 0, seed: int = 0
 ) -> Report:
-    """Score ranked lists on a part of the data, wherever they come from.
+    """Score any ranked lists on a part of the data.
 
     Raises:
-        InputError: a list holds an item that is known before that part, or the part is empty.
+        InputError: a list contains an item known before that part, or the part is empty.
     """
     known = dataset.known(part)
     seen = hits(ranked.items, known.rows(ranked.users))
@@ -140,10 +140,10 @@ def evaluate_scorer(
     bootstrap: int = 0,
     seed: int = 0,
 ) -> Report:
-    """Rank the catalogue for every user of a part, from what is known before it, and score that.
+    """Rank the catalogue for every user of a part, from earlier parts, and score the lists.
 
     Raises:
-        InputError: nobody has an item in that part.
+        InputError: no user has an item in that part.
     """
     users, known = evaluated_users(dataset, part), dataset.known(part)
     ranked = rank_all(scorer, users, known, k)
@@ -153,12 +153,12 @@ def evaluate_scorer(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Some validation users, row by row.
+    """A sample of validation users.
 
     Attributes:
-        users: their numbers, ``int32 [U]``.
-        known: what is known of them, U rows.
-        relevant: their validation items, U rows.
+        users: numbers, ``int32 [U]``.
+        known: known items, U rows.
+        relevant: validation items, U rows.
     """
 
     users: NDArray[np.int32]
@@ -167,10 +167,10 @@ class Sample:
 
 
 def validation_sample(dataset: Dataset, seed: int) -> Sample:
-    """At most `MAX_SAMPLE` validation users, who decide searches and epochs.
+    """Sample at most `MAX_SAMPLE` validation users, for selection.
 
     Args:
-        dataset: whose validation part is sampled.
+        dataset: to sample from.
         seed: of the sample.
     """
     users = evaluated_users(dataset, "valid")
@@ -180,7 +180,7 @@ def validation_sample(dataset: Dataset, seed: int) -> Sample:
 
 
 def selection_of(scorer: Scorer, sample: Sample) -> float:
-    """Recall@20 + Recall@40 + NDCG@100 of a scorer to which a user's number means nothing."""
+    """Recall@20 + Recall@40 + NDCG@100 of a scorer that ignores user numbers."""
     rows = np.arange(len(sample.users), dtype=np.int32)
     with progress.quiet():
         ranked = rank_all(scorer, rows, sample.known, DEPTH)

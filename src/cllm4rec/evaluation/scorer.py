@@ -1,4 +1,4 @@
-"""What is evaluated: anything with a ``score``; and the linear form most baselines have."""
+"""Item-to-item linear scorers, the form of most baselines."""
 
 from dataclasses import dataclass
 
@@ -23,6 +23,6 @@ class WeightsScorer:
     weights: NDArray[np.float32] | csr_matrix
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
-        """Scores ``float32 [batch, items]``; the user's number plays no part."""
+        """Scores ``float32 [batch, items]``; user numbers are ignored."""
         scores = history.matrix() @ self.weights
         return np.asarray(scores if isinstance(scores, np.ndarray) else scores.toarray())

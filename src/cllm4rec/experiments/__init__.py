@@ -1,8 +1,8 @@
-"""Quality benchmarks: data sets × models × seeds in one table that can be interrupted and goes on.
+"""Quality benchmarks: data sets × models × seeds in one table; resumable.
 
-``plan`` says what is compared, ``data`` prepares each data set once, ``cells`` says what one
-computation leaves and when it counts, ``process`` runs it, ``table`` makes numbers of them and
-``writing`` and ``plot`` what people read.
+``plan`` reads what to compare, ``data`` prepares each data set once, ``cells`` defines one
+computation and its files, ``process`` runs it in a subprocess, ``table`` computes the numbers,
+``writing`` and ``plot`` produce the reports.
 """
 
 from cllm4rec.experiments.plan import Plan, load_plan

@@ -1,7 +1,7 @@
-"""Cells: a model or a baseline on a data set with one seed; what it leaves, and when that counts.
+"""Cells: one model or baseline on one data set with one seed, and its result files.
 
 DIR/cells/<data set>/<model>/<seed>/
-  begun.json         identity of what is being computed; an attempt with another one is dropped
+  begun.json         identity of the computation; an attempt with another one is discarded
   run/               the model's run directory while it trains; removed when the cell is done
   topk.parquet       lists of the test part, and one more file for each half of a blend
   config.toml  metrics.jsonl   a model's settings and log
@@ -26,26 +26,26 @@ from cllm4rec.experiments.plan import Plan
 from cllm4rec.run import read_json, write_json
 
 FORMAT = 1
-"""Number of the cells' format; a cell of another one is computed again."""
+"""Format number of cells; cells of another format are recomputed."""
 PATIENCE_S = 10.0
 """Seconds to wait for another process that computes the same cell."""
 NOT_A_MODELS = {"data", "device", "evaluate", "preset", "threads"}
-"""Sections of the settings that no list depends on once the data are prepared."""
+"""Sections of the settings that do not affect the lists once the data are prepared."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """One thing to compute; sent to the process that computes it.
+    """One computation; sent to the process that runs it.
 
     Attributes:
         dataset: name in the plan.
         model: name in the plan, of a model or a baseline.
         seed: of every random draw.
         config: a model's settings; None for a baseline.
-        folder: where it leaves its files.
+        folder: of its result files.
         data: folder of the prepared data.
         data_sha256: over the prepared files.
-        keep_run: whether a model's run directory stays.
+        keep_run: whether to keep a model's run directory.
         given: a baseline's settings.
     """
 
@@ -70,10 +70,10 @@ class Cell:
         return f"{self.dataset} · {self.model} · seed {self.seed}"
 
     def settings(self, num_items: int) -> dict[str, Any]:
-        """What the lists depend on besides the data, as JSON.
+        """Everything that the lists depend on besides the data, as JSON.
 
         Args:
-            num_items: size of the catalogue, which a baseline's grid depends on.
+            num_items: size of the catalogue; a baseline's grid depends on it.
         """
         if self.config is not None:
             return self.config.model_dump(mode="json", exclude=NOT_A_MODELS)
@@ -119,12 +119,12 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
 
 
 def finished(cell: Cell, num_items: int, *, say: bool = False) -> dict[str, Any] | None:
-    """What the cell left when it was computed from the same settings and data; None otherwise.
+    """The cell's result if it was computed from the same settings and data; otherwise None.
 
     Args:
-        cell: to look for.
+        cell: to look up.
         num_items: size of its catalogue.
-        say: write a line about a cell that was computed from others.
+        say: report a cell that was computed from other settings or data.
 
     Raises:
         IntegrityError: one of the lists of a finished cell is missing.
@@ -145,10 +145,10 @@ def finished(cell: Cell, num_items: int, *, say: bool = False) -> dict[str, Any]
 
 
 def begin(cell: Cell, num_items: int) -> bool:
-    """Make the cell's folder ready: what an attempt with other settings left is dropped.
+    """Prepare the cell's folder; leftovers of an attempt with other settings are removed.
 
     Returns:
-        Whether an interrupted attempt with the same settings and data goes on.
+        Whether to resume an interrupted attempt with the same settings and data.
     """
     begun, identity = cell.folder / "begun.json", {"identity": cell.identity(num_items)}
     if begun.is_file() and read_json(begun) == identity:
@@ -176,7 +176,7 @@ def claimed(cell: Cell) -> Iterator[bool]:
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """The first setting that differs, with both values; ``data`` where none does."""
+    """The first setting that differs, with both values; ``data`` if none does."""
     before, now = _flat(old), _flat(new)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):

@@ -1,4 +1,4 @@
-"""The bench's data: each data set prepared once, all its cells begin from the same files."""
+"""The bench's data: each data set is prepared once, for all its cells."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ class PreparedData:
     """One data set of a plan, prepared.
 
     Attributes:
-        name: its name in the plan.
-        folder: where the prepared files are.
-        sha256: over all prepared files; what is computed from other data is another result.
+        name: in the plan.
+        folder: of the prepared files.
+        sha256: of all prepared files; part of every cell's identity.
         dataset: the files, opened.
         splitting: protocol, or ``split file``.
     """
@@ -34,16 +34,16 @@ class PreparedData:
 
 
 def prepare_data(plan: Plan, name: str, out: Path) -> PreparedData:
-    """Prepare a data set, or take what an earlier call with the same input left.
+    """Prepare a data set, or reuse it if already prepared from the same input.
 
     Args:
-        plan: says where the input is and how it is split.
+        plan: gives the input and its split.
         name: of the data set.
-        out: the bench's folder; a known source is fetched into ``sources/``, the prepared files go
-            to ``data/``.
+        out: the bench's folder; known sources are fetched into ``sources/``, prepared files go to
+            ``data/``.
 
     Raises:
-        InputError: the input cannot be used; the message says what to mend.
+        InputError: the input is unusable; the message says what to change.
     """
     chosen, config = plan.datasets[name], plan.data_config(name)
     source = _source(chosen.data, out)

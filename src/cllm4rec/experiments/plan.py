@@ -1,4 +1,4 @@
-"""A plan: which data sets, models, baselines and seeds a bench compares; read from TOML."""
+"""Plans: the data sets, models, baselines and seeds of a bench; read from TOML."""
 
 import difflib
 import tomllib
@@ -42,7 +42,7 @@ _ELSEWHERE = {
 
 
 class DatasetPlan(Settings):
-    """One data set and how it is split; by the protocol ``paper`` where nothing is said."""
+    """One data set and its split; by default the protocol ``paper``."""
 
     data: Annotated[str, StringConstraints(min_length=1)]
     """Input directory, relative to the plan's folder, or a name that ``cllm4rec data`` knows."""
@@ -66,7 +66,7 @@ class DatasetPlan(Settings):
 
 
 class ModelPlan(Settings):
-    """One variant of the model: the preset ``auto`` but for what is said here."""
+    """One variant of the model: the preset ``auto`` with these changes."""
 
     overrides: list[str] = Field(default=[], alias="set")
     """``stage.key=value``, on top of ``config`` and of the data set's."""
@@ -84,12 +84,12 @@ class ModelPlan(Settings):
 
 
 class Plan(Settings):
-    """All a bench compares; what it leaves in ``--out`` follows from this and from the data."""
+    """Everything that a bench compares; with the data, it determines all results."""
 
     seeds: list[NonNegativeInt] = Field(default=[0], min_length=1)
     """Seeds of the models, and of baselines that draw at random; data are split once."""
     bootstrap: PositiveInt = 1000
-    """Resamples of users behind each interval and each p."""
+    """Bootstrap samples of users for each interval and p-value."""
     keep_runs: bool = False
     """Keep each model's run directory too: its data, tables and heads, many megabytes."""
     datasets: Annotated[dict[Name, DatasetPlan], Field(min_length=1)]

@@ -1,6 +1,6 @@
-"""Ranked lists: the best items of every user, known ones left out, and the top-k file.
+"""Ranked lists: every user's best unknown items, and the top-k file.
 
-Ties go to the smaller item number, so that a ranking is a pure function of the scores.
+Ties go to the smaller item number, so a ranking is a pure function of the scores.
 """
 
 from cllm4rec.ranking.list_table import list_table

@@ -44,7 +44,7 @@ class RankedItems:
 
     @classmethod
     def empty(cls, users: NDArray[np.int32], k: int) -> "RankedItems":
-        """Lists of ``k`` places with no item in them yet."""
+        """Empty lists of ``k`` places."""
         shape = (len(users), k)
         items = np.full(shape, NO_ITEM, dtype=np.int32)
         return cls(users, items, np.full(shape, -np.inf, dtype=np.float32))
@@ -52,15 +52,15 @@ class RankedItems:
     def write(self, path: Path, users: IdMap, items: IdMap) -> None:
         """Write the top-k file: Parquet ``user_id, item_id, rank`` (1 = best), ``score``.
 
-        It appears under its name when it is whole; one row group at a time is held as text.
+        Written atomically; one row group at a time is held as text.
         """
         write_lists(path, users.external.take(pa.array(self.users)), self, items)
 
     @classmethod
     def read(cls, path: Path, users: IdMap, items: IdMap, k: int) -> "RankedItems":
-        """Read anyone's top-k file, longest lists cut to ``k``; users in order of their numbers.
+        """Read any top-k file; lists are cut to ``k`` and sorted by user number.
 
-        A folder stands for all ``*.parquet`` in it, as one file; a user's list is in one of them.
+        A folder is read as all its ``*.parquet`` files; each user's list is in one of them.
 
         Raises:
             InputError: the folder is not finished or empty; a file is absent, is no Parquet, lacks
@@ -92,12 +92,12 @@ class RankedItems:
 
 
 def write_lists(path: Path, user_ids: Any, ranked: RankedItems, catalogue: IdMap) -> int:
-    """Write a top-k file of users whom no numbering need know; see :meth:`RankedItems.write`.
+    """Write a top-k file for users given by id; see :meth:`RankedItems.write`.
 
     Args:
         path: the file.
-        user_ids: Arrow array of text, the id of every list.
-        ranked: the lists; their user numbers play no part.
+        user_ids: Arrow array of strings, one id per list.
+        ranked: the lists; their user numbers are ignored.
         catalogue: ids of the items.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Whatever can score the catalogue, and the lists it makes for many users."""
+"""The interface of scorers, and ranking with one for many users."""
 
 from typing import Protocol
 
@@ -12,14 +12,14 @@ from cllm4rec.ranking.topk import top_k
 
 
 class Scorer(Protocol):
-    """Whatever can score the catalogue for users: baselines, the model, an ensemble."""
+    """Scores the catalogue for users: a baseline, the model, or a blend."""
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``[batch, items]``, higher is better, finite; −inf means never.
 
         Args:
             users: user numbers, ``[batch]``.
-            history: the items known of them, one row per entry of ``users``.
+            history: known items, one row per entry of ``users``.
         """
         ...
 
@@ -34,17 +34,16 @@ def rank_all(
     allowed: NDArray[np.bool_] | None = None,
     progress_label: str = "Ranking",
 ) -> RankedItems:
-    """Rank the catalogue for many users, a batch at a time: no users × items matrix exists.
+    """Rank the catalogue for many users in batches, without a users × items matrix.
 
     Args:
         scorer: scores a batch of users from their known items.
         users: user numbers ``[U]``.
-        known: what is known of every user of the data; it is the scorer's input and is left out of
-            the lists.
+        known: known items of every user of the data; input of the scorer, excluded from the lists.
         k: length of the lists.
         batch_users: users scored at once.
-        allowed: ``bool [items]``; where given, nothing else is listed.
-        progress_label: what the progress line says.
+        allowed: ``bool [items]``; if given, only these are listed.
+        progress_label: of the progress bar.
     """
     users = np.asarray(users, dtype=np.int32)
     items = np.empty((len(users), k), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""The k best items of every row of scores, known ones left out."""
+"""The k best items of every row of scores, without known ones."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ _NO_KEY = np.iinfo(np.int64).min
 
 
 def list_length(k: int, num_items: int) -> int:
-    """``k``, but no more than the catalogue holds: every place of a list takes memory.
+    """``k``, at most the catalogue's size, since every place of a list takes memory.
 
     Raises:
-        InputError: ``k`` is no whole number, or not positive.
+        InputError: ``k`` is not a positive whole number.
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise InputError(f"k = {k!r} is no whole number; give a k of at least 1")
@@ -40,13 +40,13 @@ def top_k(
 
     Args:
         scores: ``[batch, items]``, compared as float32; −inf means never.
-        known: items to leave out, one row per row of ``scores``.
+        known: items to exclude, one row per row of ``scores``.
         k: length of the lists.
-        allowed: ``bool [items]``; where given, nothing else is listed.
+        allowed: ``bool [items]``; if given, only these are listed.
 
     Returns:
-        Items ``int32 [batch, k]`` and scores ``float32 [batch, k]``; a list that ran out of
-        candidates ends in item −1 with score −inf.
+        Items ``int32 [batch, k]`` and scores ``float32 [batch, k]``; short lists are padded with
+        item −1 and score −inf.
 
     Raises:
         RunError: a score is NaN or +inf.
@@ -94,7 +94,7 @@ def _maxima(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
 
 
 def _refuse_diverged(maxima: NDArray[np.float32]) -> None:
-    """Refuse NaN and +inf, which every maximum over them shows."""
+    """Refuse NaN and +inf; both propagate to a maximum, so checking maxima is enough."""
     finite = (maxima < np.inf).all(axis=1)
     if not finite.all():
         raise RunError(

@@ -84,7 +84,7 @@ class Baseline(ABC):
     def candidates(
         self, train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
-        """A scorer for every point of the grid, in its order; what points share is done once."""
+        """Yield a scorer for every grid point, in order; shared work is done once."""
 
     def trainings(
         self, train: Interactions, context: Context

@@ -13,7 +13,7 @@ from cllm4rec.evaluation.scorer import Scorer, WeightsScorer
 NEIGHBOURS: tuple[int | str, ...] = (100, 400, "all")
 SHRINKS = (0, 10)
 DENSE_SHARE = 0.05
-"""Weights with more non-zeros than this share are multiplied faster as a dense matrix."""
+"""Weights with a larger fraction of non-zeros are multiplied faster as a dense matrix."""
 DENSE_ITEMS = 10_000
 """Largest catalogue whose weights may be made dense."""
 

@@ -1,4 +1,4 @@
-"""Row by row, what is refused and why; refused rows are counted, never silently lost.
+"""Checks of input rows; refused rows are counted by reason, never silently dropped.
 
 Every function leaves a table with a column ``reason``: NULL for a row that is good, otherwise the
 first check that the row failed.

@@ -1,4 +1,4 @@
-"""Which further columns of ``items.*`` and ``users.*`` become features and attributes.
+"""Selection of additional columns of ``items.*`` and ``users.*`` as features and attributes.
 
 Features are read by models and leave out what title and text already say; attributes are what
 items are filtered by, as they came.

@@ -1,4 +1,4 @@
-"""Histories of users whom a run does not know, from one file of any size."""
+"""Histories of users not in a run, from one file of any size."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""IdMap: the one place where an external id becomes a number and back."""
+"""IdMap: external ids to numbers and back."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence

@@ -93,7 +93,7 @@ class Interactions:
 
 
 def newest_once(history: Iterable[int]) -> list[int]:
-    """A history, oldest first, with each item at its newest place alone, as in prepared data."""
+    """A history, oldest first, with each item only at its newest place, as in prepared data."""
     return list(dict.fromkeys(reversed(list(history))))[::-1]
 
 

@@ -1,4 +1,4 @@
-"""Users of the log whom the split leaves out: they get lists from their history all the same."""
+"""Users left out by the split; they get lists from their history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Finding and opening input files, and their errors in our words."""
+"""Finding and opening input files, with clear errors."""
 
 import codecs
 import json
@@ -124,7 +124,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _pattern(path: Path) -> str:
-    """A pattern that this file alone matches: DuckDB takes every path for one."""
+    """A glob pattern that matches only this file: DuckDB reads every path as a pattern."""
     return re.sub(r"[*?[]", r"[\g<0>]", str(path.absolute()))
 
 

@@ -1,4 +1,4 @@
-"""What prepared data are made of: the same recipe need not be followed twice."""
+"""Everything that prepared data depend on; the same recipe is not prepared twice."""
 
 from pathlib import Path
 from typing import Any

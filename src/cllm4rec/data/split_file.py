@@ -1,4 +1,4 @@
-"""The split as a file: what any other program needs to train and score on the same cut."""
+"""The split as a file, so that other programs can train and evaluate on the same split."""
 
 from pathlib import Path
 

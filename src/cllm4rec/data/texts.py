@@ -1,4 +1,4 @@
-"""Texts: what is known in words about users, items and training pairs."""
+"""Texts about users, items and training pairs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ ReviewBatch = tuple[NDArray[np.int32], NDArray[np.int32], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Reads from the prepared files at every use; keep the list where it is needed twice.
+    """Texts of prepared data; every access reads the files, so keep lists that you use twice.
 
     Attributes:
         folder: prepared data.

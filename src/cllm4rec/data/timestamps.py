@@ -1,4 +1,4 @@
-"""Which unit the timestamps of a log are in: that of most, evident from their size."""
+"""Detection of a log's timestamp unit: that of most values, by their magnitude."""
 
 import duckdb
 

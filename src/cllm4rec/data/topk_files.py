@@ -1,4 +1,4 @@
-"""Which files of ranked lists a path stands for: one, a folder of anyone's, or our own shards."""
+"""Files of ranked lists behind a path: one file, any folder of them, or our own shards."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The prepared files: rows stand in the order of their numbers."""
+"""Writing of the prepared files; rows are ordered by number."""
 
 from pathlib import Path
 

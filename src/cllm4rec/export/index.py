@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cllm4rec.errors import InputError
 
 RECALL = 0.95
-"""Share of the exact lists that the inverted index has to find; until then probes are doubled."""
+"""Recall that the inverted index must reach; until then the number of probes is doubled."""
 SEED = 1234
 
 
@@ -20,7 +20,7 @@ class Inverted(NamedTuple):
     Attributes:
         lists: cells the items are sorted into.
         probes: cells looked at for a query; stored in the index.
-        recall: mean share of the exact ``k`` best that it finds.
+        recall: mean fraction of the exact ``k`` best that it finds.
         queries: users it was measured on.
     """
 
@@ -84,9 +84,9 @@ def write_inverted(
 
 
 def recall(found: NDArray[np.int64], wanted: NDArray[np.int64]) -> float:
-    """Mean share of each row of ``wanted`` that stands in the same row of ``found``."""
-    shares = [len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, wanted, strict=True)]
-    return float(np.mean(shares))
+    """Mean fraction of each row of ``wanted`` that is in the same row of ``found``."""
+    recalls = [len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, wanted, strict=True)]
+    return float(np.mean(recalls))
 
 
 def load_faiss() -> Any:

@@ -39,7 +39,7 @@ def export_run(
 ) -> dict[str, Any]:
     """Write vectors, ids, faiss indexes, the ONNX model, an example and a manifest.
 
-    What is exported scores as the language model alone does. Where the run blends a linear prior
+    Exports score as the language model only. If the run blends a linear model
     in, the manifest and the README say so, and how much of the run's own lists is left.
 
     Args:

@@ -87,14 +87,14 @@ def sample_of(size: int, seed: int) -> NDArray[np.int64]:
 
 
 def overlap_with_blend(scorer: ModelScorer, audience: Audience, k: int) -> float:
-    """Mean share of the run's own ``k`` items that the language model alone lists too."""
-    alone = scorer.language_model_alone()
-    lists = [ranked(each, audience, k).items for each in (alone, scorer)]
+    """Mean fraction of the blend's ``k`` items that the language model also lists."""
+    language_model = scorer.language_model_alone()
+    lists = [ranked(each, audience, k).items for each in (language_model, scorer)]
     return overlap(*lists)
 
 
 def overlap(lists: NDArray[np.int32], wanted: NDArray[np.int32]) -> float:
-    """Mean share of a wanted list's items (−1 is none) that the other list has too."""
+    """Mean fraction of a list's items (−1 is none) that the other list also has."""
     shared = [
         len(np.intersect1d(a[a >= 0], b[b >= 0])) / max(1, int((b >= 0).sum()))
         for a, b in zip(lists, wanted, strict=True)

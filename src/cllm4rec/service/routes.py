@@ -113,7 +113,7 @@ def routes(components: Components) -> APIRouter:
         responses=NOT_FOUND,
     )
     def history(user_id: AnyId) -> dict[str, Any]:
-        """What a user has had, oldest first: by the data, or by feedback alone."""
+        """A user's history, oldest first: from the data, or from feedback for unknown users."""
         served = components.holder.current
         users, catalogue = served.dataset.users, served.catalogue
         given = components.newcomers.histories([user_id], users, catalogue.items).get(user_id)

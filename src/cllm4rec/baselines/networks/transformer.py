@@ -107,7 +107,7 @@ def full_softmax(
 class _FullSoftmax(torch.autograd.Function):
     """Both gradients computed on the way forward.
 
-    One ``[n, items]`` matrix is turned in place from logits into shares into gradients: half the
+    One ``[n, items]`` matrix is turned in place from logits to probabilities to gradients: half the
     time and a third of the memory of doing it step by step, and as exact.
     """
 
@@ -117,10 +117,10 @@ class _FullSoftmax(torch.autograd.Function):
         rows = torch.arange(len(targets))
         wanted = logits[rows, targets]
         highest = logits.amax(dim=1, keepdim=True)
-        shares = logits.sub_(highest).exp_()
-        sums = shares.sum(dim=1, keepdim=True)
+        exponentials = logits.sub_(highest).exp_()
+        sums = exponentials.sum(dim=1, keepdim=True)
         loss = (highest + sums.log()).squeeze(1).sub_(wanted).mean()
-        gradients = shares.div_(sums * len(targets))
+        gradients = exponentials.div_(sums * len(targets))
         gradients[rows, targets] -= 1 / len(targets)
         ctx.save_for_backward(gradients @ items, gradients.T @ hidden)
         return loss

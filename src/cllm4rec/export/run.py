@@ -39,8 +39,8 @@ def export_run(
 ) -> dict[str, Any]:
     """Write vectors, ids, faiss indexes, the ONNX model, an example and a manifest.
 
-    Exports score as the language model only. If the run blends a linear model
-    in, the manifest and the README say so, and how much of the run's own lists is left.
+    Exports score as the language model only. If the run blends a linear model, the manifest and
+    the README say so, and how much of the run's own lists remains.
 
     Args:
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.

@@ -17,6 +17,7 @@ import pytest
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
+from cllm4rec.recommender.intact import seal_model
 from cllm4rec.service import subprocess_scorer
 from cllm4rec.service.served import ModelHolder
 from cllm4rec.service.subprocess_scorer import (
@@ -131,6 +132,8 @@ def test_a_process_that_has_ended_says_so(run, holder):
 def test_a_model_that_cannot_be_loaded_is_named(run, tmp_path):
     broken = shutil.copytree(run, tmp_path / "run")
     (broken / "model" / "model.safetensors").write_bytes(b"")
+    (broken / "model" / "sha256.json").unlink()
+    seal_model(broken / "model")  # its seal would speak first
     with pytest.raises(InputError, match="cannot be loaded"):
         ModelHolder(broken).load()
     with pytest.raises(InputError, match="cannot be loaded"):

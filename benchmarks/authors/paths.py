@@ -20,7 +20,7 @@ from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.models.randomness import seeded
 from cllm4rec.start.initial import initial_values
 from cllm4rec.tasks import task_for
-from cllm4rec.tasks.held_out import HeldOutObjective
+from cllm4rec.tasks.held_out import HeldOutObjective, held_out_likelihood
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
 from cllm4rec.tokens.tokenizer import WordTokenizer
 from cllm4rec.training.loop import Pass, optimiser_step
@@ -87,7 +87,7 @@ class Ours:
             "finetune": HeldOutObjective(
                 recommending,
                 RecommendationCorpus(*common, holdout=config.finetune.holdout),
-                all_items,
+                held_out_likelihood(recommending, all_items),
                 fixed[1],
                 mutual_weight=config.finetune.mutual_weight,
                 batch_users=config.finetune.batch_users,

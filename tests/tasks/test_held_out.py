@@ -4,7 +4,7 @@ import torch
 from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.randomness import seeded
 from cllm4rec.tasks.base import without_training_items
-from cllm4rec.tasks.held_out import HeldOutObjective
+from cllm4rec.tasks.held_out import HeldOutObjective, held_out_likelihood
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
 from reference import losses as reference
@@ -21,10 +21,12 @@ def objective(batch_tokens: int = 10_000, weight: float = 0.5) -> HeldOutObjecti
         holdout=0.6,
         user_token_dropout=0.3,
     )
+    model = tiny.collaborative_llm()
+    left_out = without_training_items(tiny.interactions(), torch.device("cpu"))
     return HeldOutObjective(
-        tiny.collaborative_llm(),
+        model,
         corpus,
-        without_training_items(tiny.interactions(), torch.device("cpu")),
+        held_out_likelihood(model, left_out),
         tiny.embedding(9),
         mutual_weight=weight,
         batch_users=3,

@@ -1,6 +1,6 @@
 """Recommendation-oriented finetuning: held-out items after masked histories (section 3.4)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,18 +55,24 @@ class HeldOut(Task):
     def objective(
         self, model: CollaborativeLLM, histories: Interactions, content: TokenEmbedding | None
     ) -> "HeldOutObjective":
-        """Multinomial likelihood of the held-out items, with mutual regularisation."""
+        """Likelihood of the held-out items, with mutual regularisation."""
         config = self.config.finetune
         return HeldOutObjective(
             model,
             self.corpus(histories),
-            without_training_items(histories, model.device),
+            self.likelihood(model, histories),
             content,
             mutual_weight=config.mutual_weight,
             batch_users=config.batch_users,
             batch_tokens=config.batch_tokens,
             seed=self.seed,
         )
+
+    def likelihood(
+        self, model: CollaborativeLLM, histories: Interactions
+    ) -> "Callable[[HeldOutBatch], Loss]":
+        """The loss of a batch; another loss is another task that overrides this."""
+        return held_out_likelihood(model, without_training_items(histories, model.device))
 
     def sample(self, histories: Interactions) -> list[Document]:
         """Prompts of the first users."""
@@ -92,13 +98,30 @@ class HeldOutBatch(NamedTuple):
         return HeldOutBatch(self.prompts.to(device), self.rows.to(device), self.items.to(device))
 
 
+def held_out_likelihood(
+    model: CollaborativeLLM, left_out: Float[Tensor, " items"]
+) -> Callable[[HeldOutBatch], Loss]:
+    """The held-out items of each row among the candidates (eq. 10).
+
+    Args:
+        model: asked at each prompt's end.
+        left_out: bias, −inf for items that are no candidates in training.
+    """
+
+    def likelihood(batch: HeldOutBatch) -> Loss:
+        queries, bias = model.last_queries(batch.prompts), model.head.bias + left_out
+        return item_likelihood(queries, model.embedding.items.all(), bias, batch.rows, batch.items)
+
+    return likelihood
+
+
 class HeldOutObjective:
     """Likelihood of held-out items after masked histories (eq. 10) + λ · mutual regularisation.
 
     Args:
         model: the recommendation-oriented LLM.
         corpus: users with at least two training items.
-        left_out: bias ``[items]``; −inf for items that are not training candidates.
+        likelihood: of a batch's held-out items.
         content: z^c, fixed; None without regularisation.
         mutual_weight: λ.
         batch_users: users per step.
@@ -110,7 +133,7 @@ class HeldOutObjective:
         self,
         model: CollaborativeLLM,
         corpus: RecommendationCorpus,
-        left_out: Float[Tensor, " items"],
+        likelihood: Callable[[HeldOutBatch], Loss],
         content: TokenEmbedding | None,
         *,
         mutual_weight: float,
@@ -120,7 +143,7 @@ class HeldOutObjective:
     ) -> None:
         self.model = model
         self.corpus = corpus
-        self.left_out = left_out
+        self.likelihood = likelihood
         self.mutual = Mutual(model.embedding, content, mutual_weight)
         self.weights = {"likelihood": 1.0, "mutual": mutual_weight}
         self.batch_users = batch_users
@@ -162,13 +185,8 @@ class HeldOutObjective:
         """Both losses of one micro-batch."""
         self.model.train()
         batch = batch.to(self.model.device)
-        model = self.model
-        likelihood = item_likelihood(
-            model.last_queries(batch.prompts),
-            model.embedding.items.all(),
-            model.head.bias + self.left_out,
-            batch.rows,
-            batch.items,
-        )
-        targets = model.space.item(batch.items)
-        return {"likelihood": likelihood, **self.mutual.losses(batch.prompts.tokens, targets)}
+        targets = self.model.space.item(batch.items)
+        return {
+            "likelihood": self.likelihood(batch),
+            **self.mutual.losses(batch.prompts.tokens, targets),
+        }

@@ -65,7 +65,7 @@ class CLLM4Rec:
         self._similar: tuple[Recommender, SimilarItems] | None = None
 
     def fit(self, dataset: Dataset) -> "CLLM4Rec":
-        """Pretrain and finetune; resumes an interrupted fit on the same data.
+        """Train: initialise, pretrain where enabled, finetune; resumes an interrupted fit.
 
         Raises:
             InputError: the backbone cannot be had, or ``dataset`` is no Dataset.

@@ -25,7 +25,7 @@ def test_cold_items_take_their_content_embedding_and_can_be_recommended(
     cold = torch.from_numpy(dataset.part("train").item_counts() == 0)
     assert cold.any()
     model = load_file(run.file("model", "model.safetensors"))["embedding.items.weight"]
-    content = load_file(run.file("pretrained", "content.safetensors"))["embedding.items.weight"]
+    content = load_file(run.file("pretrained", "content.safetensors"))["items"]
     assert torch.equal(model[cold], content[cold])
     assert not torch.equal(model[~cold], content[~cold])
     assert rows[0]["metrics"]["recall@20"]["mean"] > 0

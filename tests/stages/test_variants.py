@@ -63,8 +63,8 @@ def test_without_pretraining_no_text_is_tokenised_and_z_c_is_where_it_starts(
         idle = ["pretrain.rounds=0", "pretrain.content_warmup_epochs=0"]
         train(run, toy_config(backbone, "finetune.epochs=1", *idle))
     tables = load_file(run.file("pretrained", "content.safetensors"))
-    assert torch.equal(tables["embedding.items.weight"], initial["content"])
-    assert torch.equal(tables["embedding.users"], initial["content_users"])
+    assert torch.equal(tables["items"], initial["content"])
+    assert torch.equal(tables["users"], initial["content_users"])
 
 
 def test_no_user_table_where_no_user_token_is_read(trained, backbone, tmp_path):

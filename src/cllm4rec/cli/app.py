@@ -216,7 +216,7 @@ def demo(
 ) -> dict[str, Any]:
     """Run all stages on real data, in minutes.
 
-    MovieLens-100K and SmolLM2-135M: prepare, pretrain, finetune, evaluate, recommend.
+    MovieLens-100K and SmolLM2-135M: prepare, train, evaluate, recommend.
     """
     settings = request_of(config, overrides)
     from cllm4rec.stages.demo import demo as stage

@@ -116,6 +116,9 @@ PAPER = SETS.changed(
         "average": 0.0,
     },
 )
-"""The paper's method with the authors' settings, nothing added: about a day of two cores."""
+"""The paper's method with the authors' settings where they are known: about a day of two cores.
+
+Differences that remain are listed in docs/method.md.
+"""
 
 PRESETS: dict[str, Config] = {"sets": SETS, "sequences": SEQUENCES, "paper": PAPER}

@@ -125,8 +125,8 @@ class BackboneConfig(Settings):
     ``random`` applies only to its own backbone and depth: if you give ``name`` or ``depth`` but
     not ``weights``, the weights are pretrained."""
     dtype: Literal["auto", "float32", "bfloat16"]
-    """Compute dtype of backbone and heads; ``auto`` is bfloat16 if the hardware supports it.
-    Trained parameters are float32."""
+    """Compute dtype of the backbone and of the next-item and word heads; ``auto`` is bfloat16 if
+    the hardware supports it. Trained parameters, and the head of held-out items, are float32."""
     lora_rank: PositiveInt
     """Rank of the LoRA adapters."""
 
@@ -210,8 +210,8 @@ class FinetuneConfig(Settings):
     batch_users: PositiveInt
     """Users per optimiser step; unused with ``target = "next"``."""
     batch_tokens: PositiveInt
-    """Tokens per micro-batch, with padding: affects memory, not the result. With
-    ``target = "next"``, tokens per optimiser step."""
+    """Tokens per micro-batch, with padding: affects memory, and the result only through dropout
+    masks. With ``target = "next"``, tokens per optimiser step."""
     head_learning_rate_scale: PositiveFloat
     """Learning rate of the heads as a multiple of ``learning_rate``, which is for the token
     tables."""

@@ -11,8 +11,8 @@ from torch.nn import functional
 class ItemEncoder(nn.Module, ABC):
     """Item number → vector; used as the item's input embedding and, tied, by the item head.
 
-    To add an encoder (of texts, say), write a subclass; no other code depends on how the vectors
-    are made.
+    To add an encoder (of texts, say), write a subclass: nothing that trains or scores depends on
+    how the vectors are made. `recommender.similar` reads the saved free table by its name.
     """
 
     @property

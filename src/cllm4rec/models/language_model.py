@@ -15,6 +15,9 @@ from cllm4rec.models.pretrained import find_backbone, fingerprint
 from cllm4rec.seeds import derived_seed
 from cllm4rec.tokens.tokenizer import WordTokenizer
 
+CORES = torch.get_num_threads()
+"""Threads that torch begins with: the cores, or what ``OMP_NUM_THREADS`` says."""
+
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
@@ -45,7 +48,7 @@ class LanguageModel:
             ConfigError: the device does not exist, or the model has too few layers.
             IntegrityError: a file has a wrong sha256.
         """
-        torch.set_num_threads(config.threads or torch.get_num_threads())
+        torch.set_num_threads(config.threads or CORES)
         device = device_of(config.device)
         folder = find_backbone(config.backbone.name)
         backbone, words = load_backbone(

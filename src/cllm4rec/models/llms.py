@@ -57,7 +57,7 @@ class CollaborativeLLM(nn.Module):
         head: maps hidden states to queries.
         skip_decay: weight of an item in the history mean relative to the item after it.
         dropout: probability during training, for each element of item embeddings and queries.
-        dtype: compute dtype of products with the whole catalogue.
+        dtype: compute dtype of the next-item likelihood's products with the whole catalogue.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from cllm4rec import progress
 from cllm4rec.errors import InputError, IntegrityError, RunError
 from cllm4rec.run.files import (
     atomic_write,
@@ -189,6 +190,20 @@ class RunDir:
             )
         record: dict[str, Any] = stages[stage]
         return record
+
+    def has_result(self, stage: str, identity: str) -> bool:
+        """Whether the stage is done with this identity, and its files are intact.
+
+        A damaged result is said in a note and counts as none: the stage is run again.
+        """
+        if not self.is_done(stage) or self.info(stage).get("identity") != identity:
+            return False
+        try:
+            self.require(stage)
+        except IntegrityError as error:
+            progress.note(f"{error}: running it now")
+            return False
+        return True
 
     def require(self, stage: str) -> None:
         """Require that the stage is done and its files are unchanged.

@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from cllm4rec.config import Config
 from cllm4rec.models.embedding import TokenEmbedding
@@ -14,6 +13,7 @@ from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir, exclusive
 from cllm4rec.stages.epochs import Best, train_epochs
 from cllm4rec.stages.initialise import Initial
+from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.setup import Setup
 
 SECTIONS = {"backbone", "corpus", "model", "finetune"}
@@ -42,11 +42,11 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
         run.require(stage)
     files = {name: sha for stage in before for name, sha in run.info(stage)["files"].items()}
     identity = setup.identity(SECTIONS, files)
-    if run.is_done("finetune") and run.info("finetune")["identity"] == identity:
-        run.require("finetune")
+    if run.has_result("finetune", identity):
         return dict(run.info("finetune"))
     initial = Initial.read(run)
-    model, content = finetuning_model(setup, initial)
+    pretrained = Pretrained.read(run) if config.pretrain.enabled else None
+    model, content = finetuning_model(setup, initial, pretrained)
     train = setup.dataset.part("train")
     scorer = ModelScorer(
         model=model, task=setup.task, trained_users=train.counts() > 0, linear=initial.linear
@@ -71,21 +71,20 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
 
 
 def finetuning_model(
-    setup: Setup, initial: Initial
+    setup: Setup, initial: Initial, pretrained: Pretrained | None = None
 ) -> tuple[CollaborativeLLM, TokenEmbedding | None]:
-    """The model before finetuning, and z^c, fixed; None without texts."""
+    """The model before finetuning, and z^c, fixed; None without texts.
+
+    Args:
+        setup: loaded inputs.
+        initial: where training begins.
+        pretrained: what pretraining made of it; None without pretraining.
+    """
     model = initial.collaborative_llm(setup, dropout=setup.config.finetune.dropout)
     train, content = setup.dataset.part("train"), initial.content
-    if setup.config.pretrain.enabled:
-        load_tensors(model, load_file(setup.run.file("pretrained", "collaborative.safetensors")))
-        path = "pretrained/content.safetensors"
-        if path in setup.run.info("pretrain")["files"]:
-            tensors = load_file(setup.run.path / path)
-            no_users = initial.tensors["content_users"][:0]
-            users = tensors.get("embedding.users", no_users)
-            content = users, tensors["embedding.items.weight"]
-        else:
-            content = None
+    if pretrained is not None:
+        load_tensors(model, pretrained.collaborative)
+        content = pretrained.content
     fixed = None
     if content is not None:
         fixed = TokenEmbedding.of_tables(setup.lm.words, *content).to(setup.lm.device)

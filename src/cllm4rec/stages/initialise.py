@@ -117,10 +117,11 @@ def initialise_with(setup: Setup) -> dict[str, Any]:
     identity = setup.identity(
         SECTIONS, run.info("prepare")["files"], users=setup.task.space.num_users
     )
-    if run.is_done("initialise") and run.info("initialise")["identity"] == identity:
-        run.require("initialise")
+    if run.has_result("initialise", identity):
         return dict(run.info("initialise"))
     initial = Initial.of(setup, linear=config.model.linear)
+    # Before its files are replaced: a kill in between must not leave a record of other files.
+    run.forget("initialise", "pretrain", "finetune", "evaluate")
     path = run.file("initial", "start.safetensors")
     with atomic_write(path) as temporary:
         tensors = {name: tensor.contiguous().clone() for name, tensor in initial.tensors.items()}
@@ -129,7 +130,6 @@ def initialise_with(setup: Setup) -> dict[str, Any]:
     if initial.linear is not None:
         files.append(run.file(*LINEAR))
         save_linear(initial.linear, run.file(*LINEAR))
-    run.forget("initialise", "pretrain", "finetune", "evaluate")
     run.finish(
         "initialise",
         files,

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from cllm4rec import progress
 from cllm4rec.config import Config, PretrainConfig
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.content import ContentCorpus, build_content_corpus
@@ -20,8 +20,7 @@ from cllm4rec.run import RunDir, atomic_write, exclusive
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.setup import Setup
-from cllm4rec.tasks import NextItem
-from cllm4rec.tasks.base import without_training_items
+from cllm4rec.tasks.base import SAMPLE, standardise, without_training_items
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Objective, Pass, Position, fit
@@ -29,6 +28,34 @@ from cllm4rec.training.optim import adam
 
 SECTIONS = {"backbone", "corpus", "model", "pretrain"}
 """Sections of the configuration that affect the result, besides the initial values."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What the stage left.
+
+    Attributes:
+        collaborative: trained parameters of the collaborative LLM, by name.
+        content: z^c of users and of items; None without texts.
+    """
+
+    collaborative: dict[str, Tensor]
+    content: tuple[Tensor, Tensor] | None
+
+    @classmethod
+    def read(cls, run: RunDir) -> "Pretrained":
+        """Read and verify it.
+
+        Raises:
+            RunError: the stage is not done.
+            IntegrityError: a file is missing or changed.
+        """
+        run.require("pretrain")
+        collaborative = load_file(run.file("pretrained", "collaborative.safetensors"))
+        if "pretrained/content.safetensors" not in run.info("pretrain")["files"]:
+            return cls(collaborative, None)
+        content = load_file(run.file("pretrained", "content.safetensors"))
+        return cls(collaborative, (content["users"], content["items"]))
 
 
 @exclusive
@@ -51,18 +78,16 @@ def pretrain_with(setup: Setup) -> dict[str, Any]:
     run, config = setup.run, setup.config
     if not config.pretrain.enabled:
         run.forget("pretrain")
-        progress.note("pretrain.enabled = false: finetuning begins from the initial values")
         return {"skipped": "pretrain.enabled = false"}
     initial = Initial.read(run)
     identity = setup.identity(SECTIONS, run.info("initialise")["files"])
-    if run.is_done("pretrain") and run.info("pretrain")["identity"] == identity:
-        run.require("pretrain")
+    if run.has_result("pretrain", identity):
         return dict(run.info("pretrain"))
     objectives = pretraining_objectives(setup, initial)
     sizes = {name: len(objective.corpus) for name, objective in objectives.items()}
     plan = schedule_of_passes(config.pretrain, sizes)
     checkpoint = _train(setup, identity, objectives, plan)
-    files = _save(run, {name: saved_tensors(o.model) for name, o in objectives.items()})
+    files = _save(run, objectives)
     run.finish(
         "pretrain",
         files,
@@ -107,8 +132,9 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
     config, task, train = setup.config, setup.task, setup.dataset.part("train")
     seed = derived_seed(config.seed, "pretrain")
     collaborative = initial.collaborative_llm(setup)
-    NextItem(config, task.space, task.prompts).standardise(collaborative, train)
     histories = CollaborativeCorpus(train, task.space, task.prompts, config.corpus, seed)
+    sample = [histories.document(index, 0) for index in range(min(len(histories), SAMPLE))]
+    standardise(collaborative, sample, collaborative.states)
     content = _content(setup, initial)
 
     def objective(
@@ -197,12 +223,19 @@ def _train(
     return checkpoint
 
 
-def _save(run: RunDir, tables: dict[str, dict[str, Tensor]]) -> list[Path]:
-    """Save the trained tensors, one safetensors file per LLM."""
+def _save(run: RunDir, objectives: Mapping[str, LanguageObjective]) -> list[Path]:
+    """The collaborative LLM's trained parameters, and the vectors z^c."""
+    model = objectives["collaborative"].model
+    tables = {"collaborative": saved_tensors(model)}
+    if "content" in objectives:
+        embedding = objectives["content"].model.embedding
+        users = embedding.words[:0] if embedding.users is None else embedding.users
+        tables["content"] = {"users": users, "items": embedding.items.all()}
     paths = []
     for name, tensors in tables.items():
         path = run.file("pretrained", f"{name}.safetensors")
         with atomic_write(path) as temporary:
-            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary)
+            whole = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
+            save_file(whole, temporary)
         paths.append(path)
     return paths

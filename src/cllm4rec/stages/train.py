@@ -22,7 +22,8 @@ def train(run: RunDir, config: Config) -> dict[str, Any]:
     """
     setup = Setup.of(run, config)
     results = {"initialise": initialise_with(setup)}
+    pretrained = pretrain_with(setup)  # forgets an earlier one where it is not enabled
     if setup.config.pretrain.enabled:
-        results["pretrain"] = pretrain_with(setup)
+        results["pretrain"] = pretrained
     results["finetune"] = finetune_with(setup)
     return results

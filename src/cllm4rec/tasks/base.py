@@ -1,7 +1,7 @@
 """The base class of tasks: corpus, loss and prompt."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.seeds import derived_seed
+from cllm4rec.tokens.batch import Batch, collate
 from cllm4rec.tokens.space import TokenSpace
 from cllm4rec.training.loop import Objective
 
@@ -26,6 +27,10 @@ SAMPLE = 128
 """Documents from which the item head's mean and standard deviation are estimated."""
 BLOCK = 16
 """Documents per forward pass for that."""
+
+
+States = Callable[[Batch], Float[Tensor, "scored size"]]
+"""Hidden states of a batch that the item head is asked about."""
 
 
 class Task(ABC):
@@ -71,9 +76,7 @@ class Task(ABC):
         """At most ``SAMPLE`` documents of the first epoch."""
 
     @abstractmethod
-    def sample_states(
-        self, model: CollaborativeLLM, documents: Sequence[Document]
-    ) -> Float[Tensor, "scored size"]:
+    def sample_states(self, model: CollaborativeLLM) -> States:
         """The hidden states that the head scores in these documents."""
 
     def questions(self, user_tokens: NDArray[np.int32], histories: Interactions) -> TokenRows:
@@ -103,10 +106,22 @@ class Task(ABC):
                 "needs two of one user, 'next' one); give longer histories, or a split that holds "
                 "out less"
             )
-        model.eval()  # no dropout: the statistics must be deterministic
-        with torch.no_grad():
-            blocks = [documents[at : at + BLOCK] for at in range(0, len(documents), BLOCK)]
-            model.head.standardise(torch.cat([self.sample_states(model, b) for b in blocks]))
+        standardise(model, documents, self.sample_states(model))
+
+
+def standardise(model: CollaborativeLLM, documents: Sequence[Document], states: States) -> None:
+    """Estimate the head's mean and standard deviation from hidden states.
+
+    Args:
+        model: whose head it is.
+        documents: at least one.
+        states: hidden states of a batch that the head is asked about.
+    """
+    model.eval()  # no dropout: the statistics must be deterministic
+    with torch.no_grad():
+        blocks = [documents[at : at + BLOCK] for at in range(0, len(documents), BLOCK)]
+        hidden = [states(collate(block).to(model.device)) for block in blocks]
+        model.head.standardise(torch.cat(hidden))
 
 
 def without_training_items(histories: Interactions, device: torch.device) -> Tensor:

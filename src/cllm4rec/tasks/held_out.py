@@ -16,7 +16,7 @@ from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.models.losses import Loss, item_likelihood
-from cllm4rec.tasks.base import SAMPLE, Task, without_training_items
+from cllm4rec.tasks.base import SAMPLE, States, Task, without_training_items
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.tokens.batch import Batch, collate, length_buckets
 from cllm4rec.tokens.space import ANONYMOUS
@@ -79,11 +79,9 @@ class HeldOut(Task):
         corpus = self.corpus(histories)
         return [corpus.example(index, 0).document for index in range(min(len(corpus), SAMPLE))]
 
-    def sample_states(
-        self, model: CollaborativeLLM, documents: Sequence[Document]
-    ) -> Float[Tensor, "scored size"]:
+    def sample_states(self, model: CollaborativeLLM) -> States:
         """Hidden states at the prompts' ends."""
-        return model.last_states(collate(documents).to(model.device))
+        return model.last_states
 
 
 class HeldOutBatch(NamedTuple):

@@ -1,19 +1,13 @@
 """The next item at every position of a history in time order."""
 
-from collections.abc import Sequence
-
-from jaxtyping import Float
-from torch import Tensor
-
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.document import Document
 from cllm4rec.documents.prompts import Prompt
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
-from cllm4rec.tasks.base import SAMPLE, Task, without_training_items
+from cllm4rec.tasks.base import SAMPLE, States, Task, without_training_items
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood
-from cllm4rec.tokens.batch import collate
 from cllm4rec.tokens.space import NOBODY
 
 
@@ -62,8 +56,6 @@ class NextItem(Task):
         corpus = self.corpus(histories)
         return [corpus.document(index, 0) for index in range(min(len(corpus), SAMPLE))]
 
-    def sample_states(
-        self, model: CollaborativeLLM, documents: Sequence[Document]
-    ) -> Float[Tensor, "scored size"]:
+    def sample_states(self, model: CollaborativeLLM) -> States:
         """Hidden states before every item."""
-        return model.states(collate(documents).to(model.device))
+        return model.states

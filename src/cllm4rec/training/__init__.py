@@ -1,1 +1,1 @@
-"""One training loop, and the objectives of the method's stages."""
+"""One training loop: optimiser steps, checkpoints, averages."""

@@ -88,9 +88,12 @@ def test_an_outside_script_reads_our_file_and_gives_the_same_figures(shared_data
     assert done.returncode == 0, done.stderr
     again = RankedItems.read(path, dataset.users, dataset.items, 100)
     mean = evaluate_ranking(again, dataset, "test").mean
-    assert json.loads(done.stdout) == {
-        "R@20": round(mean["recall@20"], 4),
-        "R@40": round(mean["recall@40"], 4),
-        "N@100": round(mean["ndcg@100"], 4),
-        "users": len(users),
-    }
+    assert (
+        json.loads(done.stdout).items()
+        >= {
+            "R@20": round(mean["recall@20"], 4),
+            "R@40": round(mean["recall@40"], 4),
+            "N@100": round(mean["ndcg@100"], 4),
+            "users": len(users),
+        }.items()
+    )

@@ -2,12 +2,19 @@
 
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cllm4rec import progress
+from cllm4rec.errors import RunError
 from cllm4rec.run import RunDir
+from cllm4rec.stages.finetune import finetune
+from cllm4rec.stages.initialise import initialise
+from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.pretrain import pretrain
 from cllm4rec.stages.train import train
+from cllm4rec.training.checkpoint import Checkpoint
 from support.toy_run import toy_config
 
 
@@ -45,3 +52,70 @@ def test_what_finetuning_drops_changes_nothing_that_was_pretrained(trained, back
     with progress.quiet():
         pretrain(run, toy_config(backbone, "finetune.user_token_dropout=1.0"))
     assert run.file("pretrained", "collaborative.safetensors").read_bytes() == before
+
+
+class Stopped(Exception):
+    """Training stops here."""
+
+
+def stopped(*_args, **_options):
+    raise Stopped
+
+
+def test_a_pretraining_that_stopped_is_not_resumed_on_other_texts(trained, tmp_path, monkeypatch):
+    source = tmp_path / "source"
+    shutil.copytree(trained.source, source)
+    tables = {}
+    for name in ("resumed", "fresh"):
+        run = RunDir(tmp_path / name)
+        for step in ("before", "after"):
+            if step == "before" and name == "fresh":
+                continue
+            reviews = pq.read_table(trained.source / "reviews.parquet")
+            if step == "after":
+                texts = reviews["text"].to_pylist()[::-1]
+                place = reviews.column_names.index("text")
+                reviews = reviews.set_column(place, "text", pa.array(texts))
+            pq.write_table(reviews, source / "reviews.parquet")
+            with progress.quiet(), monkeypatch.context() as patch:
+                split = source / "split.parquet"
+                prepare(source, run, split=split, protocol="paper", config=trained.config)
+                initialise(run, trained.config)
+                if step == "before":
+                    save = Checkpoint.save
+                    patch.setattr(Checkpoint, "save", lambda *a, save=save: (save(*a), stopped()))
+                    with pytest.raises(Stopped):
+                        pretrain(run, trained.config)
+                else:
+                    pretrain(run, trained.config)
+        tables[name] = run.file("pretrained", "content.safetensors").read_bytes()
+    assert tables["resumed"] == tables["fresh"]
+
+
+def test_a_finetuning_without_pretraining_does_not_stand_for_one_with_it(
+    trained, backbone, run, monkeypatch
+):
+    run.forget("pretrain", "finetune")
+    save = Checkpoint.save
+    with progress.quiet(), monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", lambda *a: (save(*a), stopped()))
+        with pytest.raises(Stopped):
+            pretrain(run, trained.config)
+    off = toy_config(backbone, "pretrain.enabled=false", "finetune.epochs=1")
+    with progress.quiet():
+        finetune(run, off)
+        assert run.is_done("finetune")
+        pretrain(run, trained.config)
+        assert not run.is_done("finetune")
+        finetune(run, trained.config)
+        pretrain(run, off)
+    assert not run.is_done("pretrain")
+    assert not run.is_done("finetune")
+
+
+def test_a_stage_that_is_refused_keeps_no_setting(trained, backbone, run):
+    run.forget("pretrain", "finetune")
+    before = run.file("config.toml").read_bytes()
+    with pytest.raises(RunError, match="no finished stage `pretrain`"):
+        finetune(run, trained.config.changed(seed=5))
+    assert run.file("config.toml").read_bytes() == before

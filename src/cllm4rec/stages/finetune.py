@@ -30,14 +30,14 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     Raises:
         RunError: the run is not initialised, or not pretrained although the settings say so.
     """
-    return finetune_with(Setup.of(run, config))
+    return finetune_with(Setup.of(run, config, *_before(config)))
 
 
 def finetune_with(setup: Setup) -> dict[str, Any]:
     """The stage, given loaded inputs."""
     started_at_s = time.perf_counter()
     run, config = setup.run, setup.config
-    before = ["prepare", "initialise"] + (["pretrain"] if config.pretrain.enabled else [])
+    before = ["prepare", *_before(config)]
     for stage in before:
         run.require(stage)
     files = {name: sha for stage in before for name, sha in run.info(stage)["files"].items()}
@@ -68,6 +68,11 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
     checkpoint.remove()
     return dict(run.info("finetune"))
+
+
+def _before(config: Config) -> list[str]:
+    """Training stages that must be done."""
+    return ["initialise", "pretrain"] if config.pretrain.enabled else ["initialise"]
 
 
 def finetuning_model(

@@ -69,7 +69,8 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
     Raises:
         RunError: the run is not initialised.
     """
-    return pretrain_with(Setup.of(run, config))
+    needed = ["initialise"] if config.pretrain.enabled else []
+    return pretrain_with(Setup.of(run, config, *needed))
 
 
 def pretrain_with(setup: Setup) -> dict[str, Any]:
@@ -77,10 +78,13 @@ def pretrain_with(setup: Setup) -> dict[str, Any]:
     started_at_s = time.perf_counter()
     run, config = setup.run, setup.config
     if not config.pretrain.enabled:
-        run.forget("pretrain")
+        if run.is_done("pretrain"):
+            run.forget("pretrain", "finetune", "evaluate")
         return {"skipped": "pretrain.enabled = false"}
     initial = Initial.read(run)
-    identity = setup.identity(SECTIONS, run.info("initialise")["files"])
+    # The texts are read again, which the initial values need not show.
+    inputs = {**run.info("prepare")["files"], **run.info("initialise")["files"]}
+    identity = setup.identity(SECTIONS, inputs)
     if run.has_result("pretrain", identity):
         return dict(run.info("pretrain"))
     objectives = pretraining_objectives(setup, initial)
@@ -206,6 +210,7 @@ def _train(
     if resumed is not None:
         position = resumed[0]
         run.cut_log(resumed[1]["logged"])
+        run.forget("finetune", "evaluate")  # made without it, meanwhile
     else:
         run.forget("pretrain", "finetune", "evaluate")
     steps: dict[str, Objective] = dict(objectives)

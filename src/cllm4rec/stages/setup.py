@@ -25,19 +25,22 @@ class Setup:
     task: Task
 
     @classmethod
-    def of(cls, run: RunDir, config: Config) -> "Setup":
+    def of(cls, run: RunDir, config: Config, *needed: str) -> "Setup":
         """Open the data, load the language model and write the settings to the run.
 
         Args:
             run: must be prepared.
             config: complete, from `configure`.
+            needed: stages that must be done; the settings are kept only then.
 
         Raises:
-            RunError: the run is not prepared.
+            RunError: the run is not prepared, or a stage that is needed is not done.
             ConfigError: the settings do not fit the data or the backbone.
             InputError: the backbone cannot be found.
         """
         run.require("prepare")
+        for stage in needed:
+            run.info(stage)
         dataset = Dataset.open(run.file("data"))
         lm = LanguageModel.load(config)
         task = task_for(config, lm, len(dataset.users), len(dataset.items))

@@ -2,11 +2,12 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from cllm4rec.errors import InputError
-from cllm4rec.run import RunDir, refuse_inside_run, seal
+from cllm4rec.run import RunDir, atomic_folder, atomic_write, refuse_inside_run, seal
 
 
 @pytest.fixture
@@ -69,3 +70,9 @@ def test_a_lock_that_is_no_file_is_one_line(run):
 def test_where_no_folder_can_be_made_is_one_line(below):
     with pytest.raises(InputError, match=r"/proc/x.* cannot be made there"):
         RunDir(f"/proc/{below}").create()
+
+
+@pytest.mark.parametrize("writing", [atomic_write, atomic_folder])
+def test_where_nothing_can_be_written_is_one_line(writing):
+    with pytest.raises(InputError, match=r"/proc/x cannot be made there"), writing(Path("/proc/x")):
+        pytest.fail("the block is not reached")

@@ -110,3 +110,19 @@ def test_a_file_is_not_written_over_a_folder(lists, tmp_path):
     run, dataset = lists
     with pytest.raises(InputError, match="is a folder; choose a file"):
         recommend(run, users=[dataset.users.id(7)], out=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["log.parquet", "notes.txt"])
+@pytest.mark.parametrize("users", [["u0"], None])
+def test_only_a_topk_file_is_replaced(lists, tmp_path, name, users):
+    run, dataset = lists
+    users = users and [dataset.users.id(7)]
+    write_rows(tmp_path, "log", small_log(3, 4, 4), "parquet")
+    (tmp_path / "notes.txt").write_text("kept")
+    out = tmp_path / name
+    before = out.read_bytes()
+    with pytest.raises(InputError, match=rf"{name} exists and is not a top-k file; choose another"):
+        recommend(run, users=users, k=3, out=out)
+    assert out.read_bytes() == before
+    for k in (3, 4):
+        recommend(run, users=users, k=k, out=tmp_path / "lists.parquet")

@@ -118,6 +118,14 @@ def write_lists(path: Path, user_ids: Any, ranked: RankedItems, catalogue: IdMap
     return written
 
 
+def is_topk_file(path: Path) -> bool:
+    """Whether a file is Parquet with the columns of a top-k file and no others."""
+    try:
+        return bool(pq.read_schema(path).names == SCHEMA.names)
+    except (pa.ArrowException, OSError):
+        return False
+
+
 def _read_columns(path: Path, users: IdMap, items: IdMap) -> Iterator[tuple[NDArray[Any], ...]]:
     """Batches of (user numbers, item numbers, ranks, scores); at least one, maybe empty."""
     try:

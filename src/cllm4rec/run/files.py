@@ -24,11 +24,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
         ``.<name>.tmp-<pid>`` in the same folder, which is created if needed.
 
     Raises:
-        InputError: the folder cannot be created.
+        InputError: the folder or the file cannot be created.
     """
     make_folder(path.parent)
     temporary = _beside(path, "tmp")
-    temporary.unlink(missing_ok=True)
+    with _possible(path):
+        temporary.touch()
+    temporary.unlink()
     try:
         yield temporary
         _readable(temporary)
@@ -46,13 +48,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     Yields:
         The new, empty folder ``.<name>.tmp-<pid>`` beside ``path``.
+
+    Raises:
+        InputError: the folder cannot be created.
     """
     path = path.resolve()  # follow links, so that their target is replaced; gives "." a name
     make_folder(path.parent)
     temporary, old = _beside(path, "tmp"), _beside(path, "old")
     for leftover in (temporary, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir()
+    with _possible(path):
+        temporary.mkdir()
     try:
         yield temporary
         for written in files_of(temporary):
@@ -79,10 +85,8 @@ def make_folder(path: Path) -> None:
         InputError: the file system does not allow it (``/proc``), or the name is invalid.
         OSError: other failures, which the command line explains.
     """
-    try:
+    with _possible(path):
         path.mkdir(parents=True, exist_ok=True)
-    except FileNotFoundError:
-        raise InputError(f"{path} cannot be made there; choose another path to write") from None
 
 
 def sha256_file(path: Path) -> str:
@@ -120,6 +124,15 @@ def read_json(path: Path) -> Any:
         raise IntegrityError(f"{path} is missing; run the stage that writes it again") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{path} is not JSON ({error}); run its stage again") from None
+
+
+@contextmanager
+def _possible(path: Path) -> Iterator[None]:
+    """Say in one line that a path cannot be made, as in ``/proc``."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path} cannot be made there; choose another path to write") from None
 
 
 def _beside(path: Path, kind: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import RankedItems, list_length, write_lists
+from cllm4rec.ranking import RankedItems, is_topk_file, list_length, write_lists
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.lists import ranked as ranked_lists
@@ -41,8 +41,8 @@ def recommend(
         RunError: the run is not trained.
         UnknownId: an unknown user or item, or a user without any positive interaction. Users left
             out by the split get lists from their history.
-        InputError: ``out`` is a folder or inside a run, ``k`` is not positive, or a filter names
-            an unknown column.
+        InputError: ``out`` is a folder, inside a run or a file that is not a top-k file, ``k`` is
+            not positive, or a filter names an unknown column.
     """
     require_trained(run)
     if out is not None:
@@ -50,6 +50,10 @@ def recommend(
     # Checked now: renaming the finished file onto a folder would fail only at the end.
     if out is not None and out.is_dir():
         raise InputError(f"--out {out} is a folder; choose a file, such as {out / 'lists.parquet'}")
+    if out is not None and out.exists() and not is_topk_file(out):
+        raise InputError(
+            f"--out {out} exists and is not a top-k file; choose another name, or remove it first"
+        )
     recommender = Recommender.load(run.path)
     k = list_length(k, len(recommender.dataset.items))
     if history is not None:

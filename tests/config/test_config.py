@@ -209,3 +209,29 @@ def test_a_run_is_read_where_the_package_of_its_baseline_is_not_installed(tmp_pa
 def test_more_threads_than_any_machine_has_are_refused():
     with pytest.raises(ConfigError, match="threads"):
         load(None, "threads=100000")
+
+
+def test_a_setting_that_is_a_table_is_replaced_as_a_whole():
+    before = SETS.changed(
+        data={"columns": {"user_id": "who", "title": "name"}},
+        evaluate={"baseline_settings": {"ease": {"a": 0, "b": 2}, "ials": {"c": 3}}},
+    )
+    after = load(before, "evaluate.baseline_settings={}", "data.columns={title = 'what'}")
+    assert after.evaluate.baseline_settings == {}
+    assert after.data.columns == {"title": "what"}
+    assert load(before, "data.columns={}", "evaluate.baseline_settings={}") == SETS
+    assert before.changed(data={"columns": {}}).data == SETS.data
+
+
+def test_an_override_below_a_table_sets_one_key():
+    before = SETS.changed(
+        evaluate={"baseline_settings": {"ease": {"a": 0, "b": 2}, "ials": {"c": 3}}}
+    )
+    name = "evaluate.baseline_settings"
+    after = load(before, f"{name}.ease.a=1", f"{name}.ials.d=4", "data.columns.user_id=who")
+    assert after.evaluate.baseline_settings == {"ease": {"a": 1, "b": 2}, "ials": {"c": 3, "d": 4}}
+    assert after.data.columns == {"user_id": "who"}
+    assert before.evaluate.baseline_settings["ease"]["a"] == 0
+    assert load(before, f"{name}={{}}", f"{name}.ease.a=1").evaluate.baseline_settings == {
+        "ease": {"a": 1}
+    }

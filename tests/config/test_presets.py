@@ -19,7 +19,6 @@ from cllm4rec.config import (
     resolve,
     to_toml,
 )
-from cllm4rec.config.sections import merged
 from cllm4rec.errors import ConfigError
 from support.strategies import configs
 
@@ -76,7 +75,7 @@ def test_what_is_given_wins_and_nothing_else_changes(overrides, newest):
     config = decided(None, *sorted(overrides), newest=newest)
     wanted: dict[str, Any] = {}
     for section, key, value in (GIVEN[override] for override in overrides):
-        wanted = merged(wanted, {section: {key: value}})
+        wanted.setdefault(section, {})[key] = value
     assert config == (SEQUENCES if newest else SETS).changed(**wanted)
 
 

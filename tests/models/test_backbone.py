@@ -117,3 +117,32 @@ def test_weights_that_do_not_fill_the_model_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"do not fill the model.*up_proj"):
         load_backbone(folder, config(), seed=0)
     assert json.loads((folder / "config.json").read_text())["num_hidden_layers"] == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"hidden_size": 32}', '{"model_type": "no such"}', "[1, 2]", "{", '{"hidden_size": "32"}'],
+)
+def test_a_configuration_of_no_model_is_one_line(tmp_path, text):
+    folder = write_tiny_llama(tmp_path)
+    if text == '{"hidden_size": "32"}':
+        whole = json.loads((folder / "config.json").read_text())
+        text = json.dumps({**whole, **json.loads(text)})
+    (folder / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config\.json is .*; get the complete folder") as caught:
+        load_backbone(folder, config(), seed=0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [None, 0, 100, -100])
+def test_missing_or_truncated_weights_are_one_line(tmp_path, size):
+    folder = write_tiny_llama(tmp_path)
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    path.unlink()
+    if size is not None:
+        path.write_bytes(whole[:size])
+    with pytest.raises(InputError, match=r"has no weights .*; get the complete folder") as caught:
+        load_backbone(folder, config(), seed=0)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)

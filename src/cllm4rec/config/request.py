@@ -56,8 +56,10 @@ def request_of(given: Given = None, overrides: Sequence[str] = ()) -> Request:
         )
     else:
         start, changes = AUTO, read_toml(Path(given))
-    changes = with_overrides(changes, overrides)
+    given_changes, changes = changes, with_overrides(changes, overrides)
     start = changes.pop("preset", start)
+    if isinstance(start, Config):  # an override below a table of settings changes that table
+        changes = with_overrides(given_changes, overrides, start.model_dump())
     if not isinstance(start, Config) and start not in (AUTO, *PRESETS):
         raise ConfigError(f"setting preset = {start!r}: there are {AUTO}, {', '.join(PRESETS)}")
     request = Request(start, changes)
@@ -87,7 +89,7 @@ def resolve(request: Request, *, newest_held_out: bool) -> Config:
         start = SEQUENCES if in_order else SETS
     elif not isinstance(start, Config):
         start = PRESETS[start]
-    values = merged(start.model_dump(), request.changes)
+    values = merged(start, request.changes)
     given = _section(request, "backbone")
     if _has_presets_weights(start) and {"name", "depth"} & given.keys() and "weights" not in given:
         values["backbone"]["weights"] = "pretrained"

@@ -47,21 +47,29 @@ class Settings(BaseModel):
     def changed(self, **changes: Any) -> Self:
         """A validated copy with other values; in a section, only the given keys change.
 
+        A setting that is a table, such as ``data.columns``, is replaced as a whole.
+
         Examples:
             >>> SETS.changed(seed=1, finetune={"epochs": 3})          # doctest: +SKIP
 
         Raises:
             pydantic.ValidationError: an unknown key, or a value out of range.
         """
-        return self.model_validate(merged(self.model_dump(), changes))
+        return self.model_validate(merged(self, changes))
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested tables; values of ``above`` win."""
-    both = copy.deepcopy(dict(below))
+def merged(below: Settings, above: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of settings, those of ``above`` in their place; sections are merged, tables are not.
+
+    A setting that is a table would otherwise never lose a key.
+    """
+    both, parts = below.model_dump(), dict(below)
     for key, value in above.items():
-        nested = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
-        both[key] = merged(both[key], value) if nested else copy.deepcopy(value)
+        part = parts.get(key)
+        if isinstance(part, Settings) and isinstance(value, Mapping):
+            both[key] = merged(part, value)
+        else:
+            both[key] = copy.deepcopy(value)
     return both
 
 

@@ -1,14 +1,14 @@
 """Settings as text: TOML files and ``stage.key=value``."""
 
+import copy
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from cllm4rec.config.complete import Config, checked
-from cllm4rec.config.sections import merged
 from cllm4rec.errors import ConfigError, InputError
 
 
@@ -53,26 +53,35 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
-def with_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def with_overrides(
+    values: dict[str, Any], overrides: Sequence[str], below: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A table of settings with some ``stage.key=value`` put into it, one after the other.
+
+    Args:
+        values: the table; it stays as it is.
+        overrides: ``stage.key=value``, or ``stage.key.name=value`` where the setting is a table.
+        below: complete values, whose tables an override of one of their keys starts from.
 
     Raises:
         ConfigError: one is not of that form, or goes below what is no section.
     """
-    values = merged(values, {})
+    values = copy.deepcopy(values)
     for override in overrides:
-        _apply(values, override)
+        _apply(values, override, below or {})
     return values
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def _apply(values: dict[str, Any], override: str, below: Mapping[str, Any]) -> None:
     """Set one ``stage.key=value``; the value is TOML, or plain text where it is not."""
     name, equals, text = override.partition("=")
     keys = [key.strip() for key in name.split(".")]
     if not equals or not all(keys):
         raise ConfigError(f"override {override!r} is not of the form stage.key=value")
-    section = values
-    for key in keys[:-1]:
+    section, whole = values, below.get(keys[0], {})
+    for depth, key in enumerate(keys[:-1]):
+        if depth == 1 and key not in section and isinstance(whole.get(key), dict):
+            section[key] = copy.deepcopy(whole[key])
         section = section.setdefault(key, {})
         if not isinstance(section, dict):
             raise ConfigError(f"override {override!r}: {key} is a value, not a section")

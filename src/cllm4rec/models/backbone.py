@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from cllm4rec.config import BackboneConfig
-from cllm4rec.errors import ConfigError, InputError
+from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.models.cpu_layers import LONGEST, KVCache, accelerate
 from cllm4rec.models.device import PROCESSOR, compute_dtype
 from cllm4rec.models.families import check, text_config, truncate
@@ -142,11 +142,13 @@ def load_backbone(
 
     Raises:
         ConfigError: the model has fewer layers than ``config.depth``.
-        InputError: weights are missing, or the family is not supported.
+        InputError: configuration or weights are missing or damaged, or the family is not
+            supported.
     """
-    whole = AutoConfig.from_pretrained(folder)
-    hf_config = text_config(whole)
-    layers = hf_config.num_hidden_layers
+    with _readable(folder / "config.json", "is the configuration of no causal LM"):
+        whole = AutoConfig.from_pretrained(folder)
+        hf_config = text_config(whole)
+        layers = hf_config.num_hidden_layers
     depth = config.depth or layers
     if depth > layers:
         raise ConfigError(f"setting backbone.depth = {depth}: {folder.name} has {layers} layers")
@@ -174,6 +176,20 @@ def frozen_copy(backbone: Backbone) -> Backbone:
         return backbone
     model = copy.deepcopy(backbone.model).requires_grad_(False)
     return Backbone(model, trained=False, autocast=backbone.autocast)
+
+
+@contextmanager
+def _readable(path: Path, fault: str) -> Iterator[None]:
+    """Say in one line that a backbone's file cannot be used: ``path``, ``fault`` and the mend."""
+    try:
+        yield
+    except (CLLM4RecError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # the library raises all kinds of errors here
+        raise InputError(
+            f"{path} {fault} ({type(error).__name__}); get the complete folder anew: config.json, "
+            f"model.safetensors and tokenizer.json"
+        ) from None
 
 
 @contextmanager
@@ -208,7 +224,7 @@ def _attention(hf_config: Any) -> dict[str, str]:
 def _load_weights(folder: Path, hf_config: Any, dtype: torch.dtype, *, inside: bool) -> Any:
     """``inside``: the checkpoint is a multimodal model's and contains the text model."""
     naming = {"key_mapping": _TEXT_MODEL} if inside else {}
-    with quiet_transformers():
+    with _readable(folder, "has no weights that can be read"), quiet_transformers():
         model, report = AutoModel.from_pretrained(
             folder,
             config=hf_config,

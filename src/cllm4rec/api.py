@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from cllm4rec.config import Config, Given, request_of
+from cllm4rec.data.arguments import one_of, path_of
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError, RunError
 from cllm4rec.ranking import RankedItems, list_length, list_table
-from cllm4rec.recommender.arguments import filters_of, id_list, one_of, path_of
+from cllm4rec.recommender.arguments import filters_of, id_list
 from cllm4rec.recommender.card import model_card
 from cllm4rec.recommender.incremental import IncrementalHistory
 from cllm4rec.recommender.intact import verified_record

@@ -6,7 +6,7 @@ import pytest
 
 from cllm4rec.config import DataConfig
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.errors import IntegrityError
+from cllm4rec.errors import InputError, IntegrityError
 from support.input_folder import small_log, write_rows
 from support.prepared import histories, prepare_folder
 
@@ -138,3 +138,31 @@ def test_whether_the_histories_have_an_order_is_known(tmp_path, column, ordered)
     write_rows(tmp_path / "in", "interactions", [*rows[1:], *given])
     dataset, report = prepare_folder(tmp_path / "in")
     assert dataset.ordered is report["ordered"] is ordered
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"source": None}, "source is None; give a path"),
+        ({"split": 3}, "split is 3; give a path"),
+        ({"folder": 3}, "folder is 3; give a path"),
+        ({"seed": "x"}, "seed is 'x'; give a whole number, 0 or more"),
+        ({"seed": -1}, "seed is -1; give a whole number, 0 or more"),
+        ({"seed": True}, "seed is True; give a whole number, 0 or more"),
+        ({"config": {"columns": {}}}, "config is a dict, not a DataConfig"),
+        ({"protocol": ["paper"]}, "protocol is a list, not a str"),
+        ({"folder": "/proc/x"}, "cannot be made there; choose another path"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(tmp_path, given, message):
+    write_rows(tmp_path, "interactions", small_log())
+    with pytest.raises(InputError, match=message) as caught:
+        Dataset.load(**{"source": tmp_path, **given})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_seed_of_numpy_is_a_number(tmp_path):
+    write_rows(tmp_path, "interactions", small_log())
+    seeds = (np.int64(3), 3)
+    first, second = (Dataset.load(tmp_path, seed=seed).part_codes.tolist() for seed in seeds)
+    assert first == second

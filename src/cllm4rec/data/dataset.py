@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.config import DataConfig, Protocol
+from cllm4rec.data.arguments import one_of, path_of, seed_of
 from cllm4rec.data.checks import PARTS
 from cllm4rec.data.frames import input_directory, is_frame
 from cllm4rec.data.ids import IdMap
@@ -18,7 +19,7 @@ from cllm4rec.data.ingest import prepare
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.left_out import LeftOut
 from cllm4rec.data.texts import ATTRIBUTES, Texts
-from cllm4rec.errors import IntegrityError
+from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.run import read_json, refuse_inside_run
 
 Part = Literal["train", "valid", "test", "history"]
@@ -60,7 +61,7 @@ class Dataset:
         Raises:
             IntegrityError: a file is missing or does not fit the others.
         """
-        folder = Path(folder)
+        folder = path_of("folder", folder)
         read_json(folder / "report.json")
         if not (folder / ATTRIBUTES).is_file():
             raise IntegrityError(f"{folder / ATTRIBUTES} is missing; prepare the data again")
@@ -101,19 +102,18 @@ class Dataset:
         Raises:
             InputError: the input cannot be used; the message says what to mend.
         """
+        source, seed = path_of("source", source), seed_of(seed)
+        split = None if split is None else path_of("split", split)
+        config = DataConfig() if config is None else config
+        one_of("config", config, DataConfig, "give a DataConfig, or None for the defaults")
+        one_of("protocol", protocol, str, "give a name, such as 'paper'")
         if folder is None:
             scratch = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
             atexit.register(shutil.rmtree, scratch, ignore_errors=True)
             folder = scratch / "data"
-        refuse_inside_run(Path(folder), "folder")
-        prepare(
-            Path(source),
-            Path(folder),
-            split=None if split is None else Path(split),
-            protocol=protocol,
-            config=config or DataConfig(),
-            seed=seed,
-        )
+        folder = path_of("folder", folder)
+        refuse_inside_run(folder, "folder")
+        prepare(source, folder, split=split, protocol=protocol, config=config, seed=seed)
         return cls.open(folder)
 
     @classmethod
@@ -154,9 +154,14 @@ class Dataset:
             InputError: a frame cannot be used; the message says what to mend.
         """
         given = dict(interactions=interactions, items=items, users=users, reviews=reviews)
-        beside = None if folder is None else Path(folder).resolve().parent
+        if interactions is None:
+            raise InputError("interactions is None; give a data frame with user_id and item_id")
+        beside = None if folder is None else path_of("folder", folder).resolve().parent
         if is_frame(split):
             given["split"] = split
+        elif split is not None:
+            path_of("split", split)
+        seed_of(seed)
         with input_directory(given, beside) as source:
             return cls.load(
                 source,

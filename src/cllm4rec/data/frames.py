@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cllm4rec.errors import InputError
+from cllm4rec.run import make_folder
 
 ROW_GROUP = 131_072
 
@@ -37,7 +38,7 @@ def input_directory(frames: Mapping[str, Any], beside: Path | None = None) -> It
             the block, with the frame's name for that of its file.
     """
     if beside is not None:
-        beside.mkdir(parents=True, exist_ok=True)
+        make_folder(beside)
     with tempfile.TemporaryDirectory(prefix=".cllm4rec-frames-", dir=beside) as temporary:
         folder = Path(temporary)
         for stem, frame in frames.items():
@@ -71,6 +72,13 @@ def _write(stem: str, frame: Any, path: Path) -> None:
         said = str(error.args[-1]) if len(error.args) > 1 else "its columns cannot be converted"
         raise InputError(
             f"frame `{stem}` cannot be read: {said}; give each column values of one type"
+        ) from None
+    except ValueError:  # pandas', before Arrow sees a column
+        names = list(map(str, frame.columns))
+        twice = [name for name in names if names.count(name) > 1]
+        said = f"names the column {twice[0]!r} twice" if twice else "cannot be read"
+        raise InputError(
+            f"frame `{stem}` {said}; give columns of different names, each of one type"
         ) from None
 
 

@@ -62,7 +62,7 @@ def prepare(
     make_folder(target.parent)
     work = target.parent / f".{target.name}.work-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
+    make_folder(work)
     try:
         with (
             open_database(work, config.memory_limit) as connection,

@@ -208,6 +208,11 @@ def test_everyone_gets_a_list_from_the_run_and_from_the_saved_folder(fitted, tmp
         user = dataset.users.id(7)
         listed = [item for item, _ in model.recommend([user], k=3)[user]]
         assert dataset.items.ids(ranked.items[7]) == listed
+    with progress.quiet():
+        model.recommend_all(tmp_path / "some", k=3, exclude=listed[:1], seen=True)
+    ranked = RankedItems.read(tmp_path / "some", dataset.users, dataset.items, 3)
+    some = model.recommend([user], k=3, exclude=listed[:1], seen=True)[user]
+    assert dataset.items.ids(ranked.items[7]) == [item for item, _ in some]
 
 
 def test_evaluate_returns_the_table(fitted):

@@ -96,7 +96,10 @@ def _both(
 ) -> tuple[float, float, float, int]:
     """Seconds of the shard's whole way, of the two bare forwards, and its tokens."""
     started_at_s = time.perf_counter()
-    tokens = sum(counts.tokens for counts in score_shard(recommender, audience, out, shard))
+    tokens = sum(
+        counts.tokens
+        for counts in score_shard(recommender, audience, audience.request(out.k), out, shard)
+    )
     scored_s = time.perf_counter() - started_at_s
     return scored_s, *_bare_s(recommender, audience, shard), tokens
 

@@ -210,7 +210,15 @@ class CLLM4Rec:
         return list_table(ids, ranked.items, ranked.scores, dataset.items)
 
     def recommend_all(
-        self, folder: str | Path, k: int = 100, *, histories: str | Path | None = None
+        self,
+        folder: str | Path,
+        k: int = 100,
+        *,
+        histories: str | Path | None = None,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+        where: Mapping[str, str] | None = None,
+        seen: bool = False,
     ) -> dict[str, Any]:
         """Lists for every user as a folder of shards; resumes an interrupted call.
 
@@ -219,19 +227,24 @@ class CLLM4Rec:
             k: length of each list.
             histories: Parquet ``user_id, item_id, position|timestamp`` of users the data do not
                 know, to be asked for instead.
+            include: as of `recommend`, and so are the other filters.
+            exclude: items that may not be listed.
+            where: values that attributes must have.
+            seen: whether items of the user's history may be listed.
 
         Raises:
-            InputError: the folder holds lists of another model or k, or the histories cannot be
-                used.
+            UnknownId: an item of the filters that is not in the data.
+            InputError: the folder holds lists of another model or k or with other filters, the
+                histories cannot be used, or a filter names a column that is not there.
         """
         self._fitted()
         assert self._folder is not None
         out = path_of("folder", folder)
-        run, strangers = (
-            RunDir(self._folder),
-            None if histories is None else path_of("histories", histories),
+        strangers = None if histories is None else path_of("histories", histories)
+        filters = filters_of(include, exclude, where, seen)
+        return recommend_all(
+            RunDir(self._folder), out=out, k=k, histories=strangers, filters=filters
         )
-        return recommend_all(run, out=out, k=k, histories=strangers)
 
     def evaluate(self) -> dict[str, Any]:
         """The results table on the test part, baselines included.

@@ -155,14 +155,19 @@ class TestTranslation:
         [
             (["--all", "--k", 100], {"k": 100, "histories": None, "shard_users": 10_000}),
             (
+                ["--all", "--where", "a=b", "--seen"],
+                {"histories": None, "filters": Filters(where={"a": "b"}, seen=True)},
+            ),
+            (
                 ["--histories", "h.parquet", "--shard-users", 7],
-                {"k": 10, "histories": Path("h.parquet"), "shard_users": 7},
+                {"histories": Path("h.parquet"), "shard_users": 7},
             ),
         ],
     )
     def test_recommend_into_a_folder(self, stages, tmp_path, given, expected):
         assert code_of("recommend", "--run", tmp_path, *given, "--out", "D") == 0
-        expected = {"out": Path("D"), **expected}
+        plain = {"out": Path("D"), "k": 10, "shard_users": 10_000, "filters": Filters()}
+        expected = {**plain, **expected}
         assert the_call(stages) == ("recommend_all", (tmp_path,), expected)
 
     @pytest.mark.parametrize(
@@ -284,7 +289,6 @@ class TestUsage:
                 "--where x is given twice",
             ),
             (["recommend", "--run", "R", "--users", "1", "--include", "absent"], "absent: No such"),
-            (["recommend", "--run", "R", "--all", "--out", "D", "--seen"], "FILE.parquet"),
             (["similar", "--run", "R"], "Missing argument 'ITEM...'"),
             (["data", "nothing", "--to", "D"], "no data set 'nothing'; there are movielens-100k"),
             (["bench", "quality", "P"], "Missing option '--out'"),

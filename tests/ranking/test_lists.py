@@ -6,7 +6,7 @@ import pytest
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, UnknownId
-from cllm4rec.ranking import RankedItems, rank_all
+from cllm4rec.ranking import RankedItems, rank_all, scoring
 from cllm4rec.ranking import lists as ranked_lists
 
 INF = float("inf")
@@ -32,11 +32,12 @@ class Remembering:
         return np.tile(np.arange(history.num_items, dtype=np.float32), (len(users), 1))
 
 
-def test_rank_all_gives_every_user_their_own_history_whatever_the_batch():
+def test_rank_all_gives_every_user_their_own_history_whatever_the_block(monkeypatch):
+    monkeypatch.setattr(scoring, "BLOCK_USERS", 2)
     known = Interactions.from_lists([[4], [], [3, 4], [0]], 5)
     users = np.array([2, 0, 3])
     scorer = Remembering()
-    ranked = rank_all(scorer, users, known, 2, batch_users=2)
+    ranked = rank_all(scorer, users, known, 2)
     assert scorer.batches == [([2, 0], [[3, 4], [4]]), ([3], [[0]])]
     assert ranked.users.tolist() == [2, 0, 3]
     assert ranked.items.tolist() == [[2, 1], [3, 2], [4, 3]]

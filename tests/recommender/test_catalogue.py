@@ -35,6 +35,23 @@ def test_filters_meet():
     assert known.attributes_of(3) == {"year": "1980"}
 
 
+def test_filters_are_recorded_as_what_they_mean():
+    given = Filters(["b", "a"], ["c"], {"year": "1977"})
+    record = given.record()
+    assert record == Filters(["a", "b", "a"], ["c"], {"year": "1977"}).record()
+    assert record["where"] == {"year": "1977"}
+    assert "a" not in record["include"].split()
+    others = [
+        Filters(["a"], ["c"], {"year": "1977"}),
+        Filters(["c"], ["a", "b"], {"year": "1977"}),
+        Filters(["a", "b"], ["c"], {"year": "1978"}),
+        Filters(["a", "b"], ["c"], {"year": "1977"}, seen=True),
+        Filters([]),
+    ]
+    assert all(other.record() not in (record, None) for other in others)
+    assert Filters(exclude=[], where={}).record() is None
+
+
 def test_a_value_is_found_as_a_whole_and_by_its_parts():
     known = catalogue(
         genres=[["Action|Comedy"], ["Comedy, War"], ["Comedy, noir", "War"], ["Comedy noir"]]

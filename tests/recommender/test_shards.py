@@ -104,6 +104,7 @@ def test_a_shard_whose_record_is_damaged_is_written_anew(done, damage):
         ({"shard_users": 4}, "lists cut by another --shard-users"),
         ({"users": 8}, "lists of another number of users"),
         ({"histories": "f"}, "lists of other histories"),
+        ({"filters": {"seen": True}}, "lists with other filters"),
     ],
 )
 def test_another_question_in_the_same_folder_is_refused(done, change, message):

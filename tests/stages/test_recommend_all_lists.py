@@ -13,16 +13,18 @@ from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.linear import largest
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import RankedItems, rank_all
+from cllm4rec.ranking import RankedItems, top_k
 from cllm4rec.recommender import lists as blocks
 from cllm4rec.recommender import scorer as scoring
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.lists import lists
+from cllm4rec.recommender.catalogue import Filters
+from cllm4rec.recommender.lists import fill_lists
 from cllm4rec.recommender.lists import ranked as ranked_lists
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.recommend_all import recommend_all
+from reference import metrics as slow
 from support.input_folder import write_rows
 
 
@@ -90,19 +92,27 @@ def test_neither_batches_nor_blocks_change_the_lists(recommender, dataset, monke
 
 
 def ranked(scorer: ModelScorer, dataset: Dataset) -> RankedItems:
-    return ranked_lists(scorer, Audience.of_run(dataset), 7)
+    return ranked_lists(scorer, Audience.of_run(dataset).request(7))
 
 
 def one_by_one(scorer: ModelScorer, dataset: Dataset) -> RankedItems:
     """Each user scored alone, in a batch of one."""
-    known, users = dataset.known("recommend"), np.arange(len(dataset.users), dtype=np.int32)
-    return rank_all(scorer, users, known, 7, batch_users=1)
+    users, known = everyone(dataset)
+    found = RankedItems.empty(users, 7)
+    for user in users:
+        history = known.rows([user])
+        (found.items[user],), (found.scores[user],) = top_k(
+            scorer.score(users[[user]], history), history, 7
+        )
+    return found
 
 
 def test_tokens_are_counted_without_padding(recommender, dataset):
     scorer = recommender.scorer
-    found = lists(scorer, Audience.of_run(dataset), 0, len(dataset.users), 3)
-    counted = sum(tokens for *_, tokens in found)
+    request = Audience.of_run(dataset).request(3)
+    counts = list(fill_lists(scorer, request, RankedItems.empty(request.users, 3)))
+    counted = sum(each.tokens for each in counts)
+    assert sum(each.users for each in counts) == len(dataset.users)
     batches = [batch for _, batch in scorer.batches(*everyone(dataset))]
     assert counted == sum(int(batch.lengths.sum()) for batch in batches)
     assert counted < sum(batch.tokens.numel() for batch in batches)
@@ -110,7 +120,7 @@ def test_tokens_are_counted_without_padding(recommender, dataset):
 
 def test_some_rows_of_an_audience_are_those_users(recommender, dataset):
     scorer, rows = recommender.scorer, np.array([7, 3, 11])
-    some = ranked_lists(scorer, Audience.of_run(dataset).rows(rows), 6)
+    some = ranked_lists(scorer, Audience.of_run(dataset).rows(rows).request(6))
     assert some.users.tolist() == [7, 3, 11]
     assert_same_lists(some, recommender.recommend(dataset.users.ids(rows), 6))
 
@@ -170,6 +180,35 @@ def test_a_finished_folder_is_not_scored_again(trained, tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")} == before
     with pytest.raises(InputError, match="of another k"):
         recommend_all(trained.run, k=4, out=out, shard_users=200)
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_folder_keeps_to_its_filters(trained, recommender, dataset, tmp_path, seen):
+    """Against all scores, sorted; a repeated call goes on, one with other filters is refused."""
+    ids, out = dataset.items.ids(range(len(dataset.items))), tmp_path / "out"
+    filters = Filters(include=ids[10:30], exclude=ids[25:], seen=seen)
+    asked = {"k": 4, "out": out, "shard_users": 150}
+    recommend_all(trained.run, **asked, filters=filters)
+    found = RankedItems.read(out, dataset.users, dataset.items, 4)
+    users, known = everyone(dataset)
+    scores, others = recommender.scorer.score(users, known), set(range(120)) - set(range(10, 25))
+    for user in (0, 149, 150, 399):
+        history = set() if seen else set(known.of(user).tolist())
+        assert found.items[user].tolist() == slow.top_k(scores[user].tolist(), history | others, 4)
+    (out / "part-00001.parquet").unlink()
+    same = Filters(include=ids[29:9:-1], exclude=ids[25:], where={}, seen=seen)
+    again = recommend_all(trained.run, **asked, filters=same)
+    assert (again["scored_shards"], again["finished"]) == (1, True)
+    for other in (Filters(), replace(filters, seen=not seen), replace(filters, include=ids[10:29])):
+        with pytest.raises(InputError, match=r"holds lists with other filters .*; choose another"):
+            recommend_all(trained.run, **asked, filters=other)
+
+
+def test_filters_are_checked_before_a_folder_is_made(trained, tmp_path):
+    for wrong in (Filters(where={"colour": "red"}), Filters(include=["nothing"])):
+        with pytest.raises(InputError):
+            recommend_all(trained.run, out=tmp_path / "out", filters=wrong)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_not_ours_is_left_as_it_is(trained, tmp_path):

@@ -26,8 +26,9 @@ recommender = Recommender.load(run)
 with audience_of(recommender, histories, out) as audience:
     folder = ShardFolder(out, "m", "h", k, 500, len(audience))
     folder.open()
+    request = audience.request(k)
     for number, shard in enumerate(folder.shards):
-        for _ in score_shard(recommender, audience, folder, shard):
+        for _ in score_shard(recommender, audience, request, folder, shard):
             pass
         if number == 1:
             before_mb = peak_mb()

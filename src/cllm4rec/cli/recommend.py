@@ -120,6 +120,7 @@ def recommend(
         cllm4rec recommend --run RUN --users 196 186
         cllm4rec recommend --run RUN --history 50 181 174
         cllm4rec recommend --run RUN --users 196 --where genres=Comedy --exclude sold-out.txt
+        cllm4rec recommend --run RUN --all --where genres=Comedy --out FOLDER
 
     An id that begins with a dash comes after a bare `--`.
     """  # noqa: D301
@@ -137,13 +138,13 @@ def recommend(
     if history and out is not None:
         raise click.UsageError("--out is for users; a bare --history is printed")
     wanted = filters_given(**filters)
-    if many and out is not None and out.suffix != ".parquet" and any(filters.values()):
-        raise click.UsageError("filters go into one file or the terminal; give --out FILE.parquet")
     from cllm4rec.stages.recommend import recommend as stage
     from cllm4rec.stages.recommend_all import recommend_all
 
     if many and out is not None and out.suffix != ".parquet":
-        return recommend_all(run, out=out, k=k, histories=histories, shard_users=shard_users)
+        return recommend_all(
+            run, out=out, k=k, histories=histories, shard_users=shard_users, filters=wanted
+        )
     given = list(ids)
     return stage(
         run,

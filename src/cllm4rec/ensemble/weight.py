@@ -7,18 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_
 from cllm4rec.evaluation.protocol import DEPTH, SELECTION, Report, Sample, evaluate
-from cllm4rec.ranking import RankedItems, top_k
+from cllm4rec.ranking import RankedItems, blocks
 from cllm4rec.seeds import generator
 
 RESAMPLES = 200
 """Bootstrap samples of the validation users."""
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Candidate blend weights: 0 is the language model only, 1 the linear model only."""
-BATCH_USERS = 256
 
 
 class Halves(Protocol):
@@ -53,17 +51,13 @@ def ranked_by_weight(
         label: of the progress bar.
     """
     ranked = {weight: RankedItems.empty(users, DEPTH) for weight in weights}
-    with progress.task(label, total=len(users), unit="user") as task:
-        for start in range(0, len(users), BATCH_USERS):
-            rows = np.arange(start, min(start + BATCH_USERS, len(users)))
-            known = history.rows(rows)
-            language, linear = scorer.halves(users[rows], known)
-            for weight, lists in ranked.items():
-                scores = language
-                if linear is not None:
-                    scores = blend_(language.clone(), linear, weight)
-                lists.items[rows], lists.scores[rows] = top_k(scores.numpy(), known, DEPTH)
-            task.advance(len(rows))
+    for rows, known in blocks(history, label):
+        language, linear = scorer.halves(users[rows], known)
+        for weight, lists in ranked.items():
+            scores = language
+            if linear is not None:
+                scores = blend_(language.clone(), linear, weight)
+            lists.fill(rows, scores.numpy(), known)
     return ranked
 
 

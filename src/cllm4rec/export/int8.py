@@ -12,7 +12,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.protocol import DEPTH, HeldOut, evaluate, evaluated_users
 from cllm4rec.export.onnx_model import quiet
 from cllm4rec.export.vectors import overlap, sample_of
-from cllm4rec.ranking import RankedItems, top_k
+from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.scorer import ModelScorer
 
 QUALITY = ("recall@20", "ndcg@100")
@@ -109,7 +109,6 @@ def _lists(scorer: ModelScorer, session: Any, sample: HeldOutSample, task: Any) 
     for rows, batch in scorer.batches(sample.users, sample.known):
         given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}
         (vectors,) = session.run(None, given)
-        best = top_k(vectors @ items.T + bias, sample.known.rows(rows), DEPTH)
-        ranked.items[rows], ranked.scores[rows] = best
+        ranked.fill(rows, vectors @ items.T + bias, sample.known.rows(rows))
         task.advance(len(rows))
     return ranked

@@ -89,7 +89,7 @@ def sample_of(size: int, seed: int) -> NDArray[np.int64]:
 def overlap_with_blend(scorer: ModelScorer, audience: Audience, k: int) -> float:
     """Mean fraction of the blend's ``k`` items that the language model also lists."""
     language_model = scorer.language_model_alone()
-    lists = [ranked(each, audience, k).items for each in (language_model, scorer)]
+    lists = [ranked(each, audience.request(k)).items for each in (language_model, scorer)]
     return overlap(*lists)
 
 

@@ -5,13 +5,14 @@ Ties go to the smaller item number, so a ranking is a pure function of the score
 
 from cllm4rec.ranking.list_table import list_table
 from cllm4rec.ranking.lists import RankedItems, is_topk_file, write_lists
-from cllm4rec.ranking.scoring import Scorer, rank_all
+from cllm4rec.ranking.scoring import Scorer, blocks, rank_all
 from cllm4rec.ranking.topk import NO_ITEM, list_length, top_k
 
 __all__ = [
     "NO_ITEM",
     "RankedItems",
     "Scorer",
+    "blocks",
     "is_topk_file",
     "list_length",
     "list_table",

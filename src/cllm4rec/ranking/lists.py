@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cllm4rec.data.ids import IdMap
+from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.topk_files import topk_files
 from cllm4rec.errors import InputError, UnknownId
 from cllm4rec.ranking.list_table import SCHEMA, list_table
-from cllm4rec.ranking.topk import NO_ITEM
+from cllm4rec.ranking.topk import NO_ITEM, top_k
 from cllm4rec.run import atomic_write
 
 ROW_GROUP = 1 << 16
@@ -48,6 +49,28 @@ class RankedItems:
         shape = (len(users), k)
         items = np.full(shape, NO_ITEM, dtype=np.int32)
         return cls(users, items, np.full(shape, -np.inf, dtype=np.float32))
+
+    def fill(
+        self,
+        rows: NDArray[np.integer[Any]],
+        scores: NDArray[np.float32],
+        known: Interactions,
+        *,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Put the best items into some rows; see :func:`cllm4rec.ranking.top_k`.
+
+        Args:
+            rows: of the lists.
+            scores: ``[rows, items]``.
+            known: items to exclude, one row per row of ``scores``.
+            allowed: ``bool [items]``; if given, only these are listed.
+
+        Raises:
+            RunError: a score is NaN or +inf.
+        """
+        k = self.items.shape[1]
+        self.items[rows], self.scores[rows] = top_k(scores, known, k, allowed=allowed)
 
     def write(self, path: Path, users: IdMap, items: IdMap) -> None:
         """Write the top-k file: Parquet ``user_id, item_id, rank`` (1 = best), ``score``.

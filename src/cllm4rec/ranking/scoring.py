@@ -1,5 +1,6 @@
 """The interface of scorers, and ranking with one for many users."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -8,7 +9,9 @@ from numpy.typing import NDArray
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ranking.lists import RankedItems
-from cllm4rec.ranking.topk import top_k
+
+BLOCK_USERS = 256
+"""Users scored at once."""
 
 
 class Scorer(Protocol):
@@ -24,35 +27,26 @@ class Scorer(Protocol):
         ...
 
 
-def rank_all(
-    scorer: Scorer,
-    users: NDArray[np.int32],
-    known: Interactions,
-    k: int,
-    *,
-    batch_users: int = 256,
-    allowed: NDArray[np.bool_] | None = None,
-    progress_label: str = "Ranking",
-) -> RankedItems:
-    """Rank the catalogue for many users in batches, without a users × items matrix.
+def rank_all(scorer: Scorer, users: NDArray[np.int32], known: Interactions, k: int) -> RankedItems:
+    """Rank the catalogue for many users in blocks, without a users × items matrix.
 
     Args:
-        scorer: scores a batch of users from their known items.
+        scorer: scores a block of users from their known items.
         users: user numbers ``[U]``.
         known: known items of every user of the data; input of the scorer, excluded from the lists.
         k: length of the lists.
-        batch_users: users scored at once.
-        allowed: ``bool [items]``; if given, only these are listed.
-        progress_label: of the progress bar.
     """
     users = np.asarray(users, dtype=np.int32)
-    items = np.empty((len(users), k), dtype=np.int32)
-    scores = np.empty((len(users), k), dtype=np.float32)
-    with progress.task(progress_label, total=len(users), unit="user") as task:
-        for start in range(0, len(users), batch_users):
-            block = slice(start, start + batch_users)
-            history = known.rows(users[block])
-            found = top_k(scorer.score(users[block], history), history, k, allowed=allowed)
-            items[block], scores[block] = found
-            task.advance(history.num_users)
-    return RankedItems(users, items, scores)
+    ranked = RankedItems.empty(users, k)
+    for rows, history in blocks(known.rows(users), "Ranking"):
+        ranked.fill(rows, scorer.score(users[rows], history), history)
+    return ranked
+
+
+def blocks(known: Interactions, label: str) -> Iterator[tuple[NDArray[np.int64], Interactions]]:
+    """Row numbers and rows of ``known``, block by block, with a progress bar of that label."""
+    with progress.task(label, total=known.num_users, unit="user") as task:
+        for start in range(0, known.num_users, BLOCK_USERS):
+            rows = np.arange(start, min(start + BLOCK_USERS, known.num_users))
+            yield rows, known.rows(rows)
+            task.advance(len(rows))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.histories import read_histories
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.recommender.requests import ListRequest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +53,12 @@ class Audience:
 
     def __len__(self) -> int:
         return self.histories.num_users
+
+    def request(
+        self, k: int, *, allowed: NDArray[np.bool_] | None = None, seen: bool = False
+    ) -> ListRequest:
+        """A request for everyone's lists; see `ListRequest.of`."""
+        return ListRequest.of(self.numbers, self.histories, k, allowed=allowed, seen=seen)
 
     def rows(self, rows: NDArray[np.int64]) -> "Audience":
         """A selection of rows, in the order given."""

@@ -1,9 +1,12 @@
 """The catalogue: item ids, titles, attributes, and filters on them."""
 
+import hashlib
+import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +31,19 @@ class Filters:
     exclude: Sequence[str] | None = None
     where: Mapping[str, str] | None = None
     seen: bool = False
+
+    def record(self) -> dict[str, Any] | None:
+        """What is filtered, as JSON: equal for filters that mean the same; None without any.
+
+        Lists of ids, which may be long, stand as the sha256 of the sorted ids.
+        """
+        asked = {
+            "include": None if self.include is None else _sha256(self.include),
+            "exclude": _sha256(self.exclude) if self.exclude else None,
+            "where": dict(sorted(self.where.items())) if self.where else None,
+            "seen": self.seen or None,
+        }
+        return {name: value for name, value in asked.items() if value is not None} or None
 
 
 class Attribute:
@@ -172,6 +188,10 @@ def _names(values: Sequence[str]) -> Iterator[str]:
     for value in values:
         yield value.strip()
         yield from filter(None, map(str.strip, value.replace("|", ",").split(",")))
+
+
+def _sha256(ids: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(set(ids))).encode()).hexdigest()
 
 
 def _short(name: str) -> str:

@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from cllm4rec import progress
-from cllm4rec.ranking import RankedItems, top_k
-from cllm4rec.recommender.audience import Audience
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender.requests import ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 
 BLOCK_SCORES = 4_000_000
@@ -26,41 +24,45 @@ class Counts(NamedTuple):
 
 
 @torch.no_grad()
-def lists(
-    scorer: ModelScorer, audience: Audience, start: int, end: int, k: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], int]]:
-    """The best ``k`` items of the audience's rows ``start`` to ``end``, batch by batch.
+def fill_lists(scorer: ModelScorer, request: ListRequest, found: RankedItems) -> Iterator[Counts]:
+    """Fill in the lists of a request, batch by batch.
+
+    Args:
+        scorer: of the run.
+        request: users, histories and filters.
+        found: the lists, one per row of the request, of ``request.k`` places.
 
     Yields:
-        Rows counted from ``start``, items ``int32 [batch, k]``, scores ``float32 [batch, k]``
-        (padded with −1 and −inf), and the tokens read. Each row occurs exactly once.
+        How many users were done, and the tokens read for them.
 
     Raises:
         RunError: a score is NaN: the model has diverged.
     """
-    users = audience.numbers[start:end]
-    histories = audience.histories.rows(np.arange(start, end))
+    histories = request.histories
     scorer.model.eval()
-    for rows, batch in scorer.batches(users, histories):
+    for rows, batch in scorer.batches(request.users, histories):
         queries = scorer.model.last_queries(batch.to(scorer.model.device))
         tokens = int(batch.lengths.sum())
         for block in _slices(len(rows), BLOCK_SCORES, scorer.num_items):
             logits = scorer.model.logits(queries[block]).cpu()
             for part in _slices(len(logits), CACHED_SCORES, scorer.num_items):
                 at = rows[block][part]
-                known = histories.rows(at)
-                scores = scorer.blended(logits[part], known)
-                yield at, *top_k(scores.numpy(), known, k), tokens
+                scores = scorer.blended(logits[part], histories.rows(at)).numpy()
+                found.fill(at, scores, request.left_out.rows(at), allowed=request.allowed)
+                yield Counts(len(at), tokens)
                 tokens = 0
 
 
-def ranked(scorer: ModelScorer, audience: Audience, k: int) -> RankedItems:
-    """The lists of a whole audience, in memory."""
-    found = RankedItems.empty(audience.numbers, k)
-    with progress.task("Recommending", total=len(audience), unit="user") as task:
-        for rows, items, scores, _ in lists(scorer, audience, 0, len(audience), k):
-            found.items[rows], found.scores[rows] = items, scores
-            task.advance(len(rows))
+def ranked(scorer: ModelScorer, request: ListRequest) -> RankedItems:
+    """The lists of a whole request, in memory.
+
+    Raises:
+        RunError: a score is NaN: the model has diverged.
+    """
+    found = RankedItems.empty(request.users, request.k)
+    with progress.task("Recommending", total=len(request), unit="user") as task:
+        for counts in fill_lists(scorer, request, found):
+            task.advance(counts.users)
     return found
 
 

@@ -1,19 +1,16 @@
 """Requests for lists, with ids resolved to numbers; shared by Python, CLI and HTTP."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions, newest_once
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import RankedItems, Scorer, list_length, top_k
+from cllm4rec.ranking import list_length, top_k
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 
-BATCH_USERS = 256
-"""Users scored at once; the full user-item matrix is never in memory."""
 NO_FILTERS = Filters()
 _NOTHING_KNOWN = (
     "the data have no positive interaction of it with an item of the catalogue; give a history"
@@ -108,6 +105,34 @@ class ListRequest:
         return cls._of(catalogue, users, found, k, filters)
 
     @classmethod
+    def of(
+        cls,
+        users: NDArray[np.int32],
+        histories: Interactions,
+        k: int,
+        *,
+        allowed: NDArray[np.bool_] | None = None,
+        seen: bool = False,
+    ) -> "ListRequest":
+        """Lists for rows of numbers.
+
+        Args:
+            users: ``int32 [rows]``; −1 for users not in the run.
+            histories: known items per row, oldest first.
+            k: length of the lists.
+            allowed: ``bool [items]``; None to allow all.
+            seen: whether to list items of the history.
+
+        Raises:
+            InputError: ``k`` is not positive.
+        """
+        left_out = histories
+        if seen:
+            nothing = np.zeros(len(users) + 1, np.int64)
+            left_out = Interactions(nothing, np.empty(0, np.int32), histories.num_items)
+        return cls(users, histories, left_out, allowed, list_length(k, histories.num_items))
+
+    @classmethod
     def _of(
         cls,
         catalogue: Catalogue,
@@ -116,13 +141,15 @@ class ListRequest:
         k: int,
         filters: Filters,
     ) -> "ListRequest":
-        num_items = len(catalogue.items)
-        left_out = histories
-        if filters.seen:
-            nothing = np.zeros(len(users) + 1, np.int64)
-            left_out = Interactions(nothing, np.empty(0, np.int32), num_items)
-        k = list_length(k, num_items)
-        return cls(users, histories, left_out, catalogue.allowed(filters), k)
+        return cls.of(users, histories, k, allowed=catalogue.allowed(filters), seen=filters.seen)
+
+    def part(self, start: int, end: int) -> "ListRequest":
+        """The rows from ``start`` to ``end``."""
+        rows = np.arange(start, end)
+        histories = left_out = self.histories.rows(rows)
+        if self.left_out is not self.histories:
+            left_out = self.left_out.rows(rows)
+        return replace(self, users=self.users[rows], histories=histories, left_out=left_out)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -133,18 +160,6 @@ class ListRequest:
         """Items and scores of the lists of some rows; see :func:`cllm4rec.ranking.top_k`."""
         left_out = self.left_out.rows(range(rows.start, rows.stop))
         return top_k(scores, left_out, self.k, allowed=self.allowed)
-
-    def answered_by(self, scorer: Scorer) -> RankedItems:
-        """Score all rows, in blocks of users."""
-        ranked = RankedItems.empty(self.users, self.k)
-        with progress.task("Recommending", total=len(self), unit="user") as task:
-            for start in range(0, len(self), BATCH_USERS):
-                rows = slice(start, min(start + BATCH_USERS, len(self)))
-                histories = self.histories.rows(range(rows.start, rows.stop))
-                scores = scorer.score(self.users[rows], histories)
-                ranked.items[rows], ranked.scores[rows] = self.best(scores, rows)
-                task.advance(histories.num_users)
-        return ranked
 
 
 def _histories_of_strangers(

@@ -21,6 +21,7 @@ from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.explain import Reason, explain
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
+from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import atomic_folder, write_json
@@ -115,7 +116,7 @@ class Recommender:
         """
         known = self.dataset.known("recommend")
         request = ListRequest.for_users(self.catalogue, known, user_ids, k, filters)
-        return request.answered_by(self.scorer)
+        return ranked(self.scorer, request)
 
     def recommend_for_history(
         self, item_ids: Sequence[str], k: int, filters: Filters = NO_FILTERS
@@ -130,7 +131,7 @@ class Recommender:
                 positive.
         """
         request = ListRequest.for_histories(self.catalogue, [item_ids], k, filters)
-        return request.answered_by(self.scorer)
+        return ranked(self.scorer, request)
 
     def explain(self, user_id: str, item_id: str) -> list[Reason]:
         """What of a user's history speaks for an item; of a user whom the split left out, too.

@@ -1,7 +1,7 @@
 """The output folder of ``recommend --all``: lists in shards, resumable.
 
     OUT/
-      batch.json            model, data, k and shard size; a call with others is refused
+      batch.json            model, data, filters, k and shard size; a call with others is refused
       part-00000.parquet    lists of the first users
       part-00000.json       written next: users, rows and sha256 of the shard
       _SUCCESS              all shards with their sha256; written last
@@ -24,13 +24,14 @@ from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.ranking import RankedItems, write_lists
 from cllm4rec.run import make_folder, read_json, sha256_file, write_json
 
-FORMAT = 1
+FORMAT = 2
 """Format number of the folder; others are refused."""
 
 _NAMES = {
     "format": "in another format",
     "model": "of another model or other data",
     "histories": "of other histories",
+    "filters": "with other filters",
     "k": "of another k",
     "shard_users": "cut by another --shard-users",
     "users": "of another number of users",
@@ -88,6 +89,7 @@ class ShardFolder:
         k: length of the lists.
         shard_users: users per shard.
         users: total number of users.
+        filters: record of the filters; None without any.
     """
 
     path: Path
@@ -96,12 +98,13 @@ class ShardFolder:
     k: int
     shard_users: int
     users: int
+    filters: dict[str, Any] | None = None
 
     def open(self) -> None:
         """Start a new folder or resume an existing one.
 
         Raises:
-            InputError: it has another model, k or shard size, or contains something else.
+            InputError: it has another model, k, filters or shard size, or contains something else.
         """
         request = self._request
         if not usable(self.path):
@@ -190,6 +193,7 @@ class ShardFolder:
             "format": FORMAT,
             "model": self.model,
             "histories": self.histories,
+            "filters": self.filters,
             "k": self.k,
             "shard_users": self.shard_users,
             "users": self.users,
@@ -208,7 +212,14 @@ class ShardFolder:
 
     def _described(self, shard: Shard, rows: Any, sha256: Any) -> dict[str, Any]:
         bounds = [shard.start, shard.end]
-        return {"model": self.model, "k": self.k, "users": bounds, "rows": rows, "sha256": sha256}
+        return {
+            "model": self.model,
+            "k": self.k,
+            "filters": self.filters,
+            "users": bounds,
+            "rows": rows,
+            "sha256": sha256,
+        }
 
     def _lists(self, shard: Shard) -> Path:
         return self.path / f"{shard.name}.parquet"

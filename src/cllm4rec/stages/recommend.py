@@ -7,9 +7,7 @@ import pyarrow as pa
 
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, is_topk_file, list_length, write_lists
-from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.catalogue import Filters
-from cllm4rec.recommender.lists import ranked as ranked_lists
 from cllm4rec.recommender.requests import NO_FILTERS
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, is_sealed, refuse_inside_run
@@ -63,10 +61,7 @@ def recommend(
     if users is None:
         if out is None:
             raise InputError("lists for every user need a file; give --out FILE.parquet")
-        if filters == NO_FILTERS:
-            ranked = ranked_lists(recommender.scorer, Audience.of_run(dataset), k)
-        else:
-            ranked = recommender.recommend(None, k, filters)
+        ranked = recommender.recommend(None, k, filters)
     else:
         users = list(dict.fromkeys(users))
         ranked = recommender.recommend(users, k, filters)

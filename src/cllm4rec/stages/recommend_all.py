@@ -12,8 +12,10 @@ from cllm4rec import progress
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender.audience import Audience
+from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.intact import model_fingerprint
-from cllm4rec.recommender.lists import Counts, lists
+from cllm4rec.recommender.lists import Counts, fill_lists
+from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, place_among_processes, usable
 from cllm4rec.run import RunDir, refuse_inside_run, sha256_file
@@ -32,6 +34,7 @@ def recommend_all(
     k: int = 10,
     histories: Path | None = None,
     shard_users: int = SHARD_USERS,
+    filters: Filters = NO_FILTERS,
 ) -> dict[str, Any]:
     """Lists for every user of a run, or of a file of histories, as a folder of shards.
 
@@ -45,6 +48,7 @@ def recommend_all(
         k: length of each list; at most the catalogue's size.
         histories: Parquet ``user_id, item_id, position|timestamp`` of users not in the run.
         shard_users: users per shard.
+        filters: on the items listed.
 
     Returns:
         Total ``users`` and ``shards``; ``scored_users``, ``seconds``, ``users_per_s`` and
@@ -52,8 +56,9 @@ def recommend_all(
 
     Raises:
         RunError: the run is not trained.
-        InputError: the folder is inside a run or has lists of another model, k or shard size, or
-            the histories are unusable.
+        UnknownId: an item of the filters that is not in the run.
+        InputError: the folder is inside a run or has lists of another model, k, filters or shard
+            size, the histories are unusable, or a filter names an unknown column.
     """
     require_trained(run)
     refuse_inside_run(out, "--out")
@@ -63,6 +68,7 @@ def recommend_all(
     with progress.quiet() if rank else nullcontext():
         recommender = Recommender.load(run.path)
         k = list_length(k, len(recommender.dataset.items))
+        allowed = recommender.catalogue.allowed(filters)
         with audience_of(recommender, histories, out) as audience:
             folder = ShardFolder(
                 out,
@@ -71,10 +77,12 @@ def recommend_all(
                 k,
                 shard_users,
                 len(audience),
+                filters.record(),
             )
             folder.open()
             open_shards = _open_shards(folder, rank, world_size)
-            scored, seconds = _score(recommender, audience, folder, open_shards)
+            request = audience.request(k, allowed=allowed, seen=filters.seen)
+            scored, seconds = _score(recommender, audience, request, folder, open_shards)
     finished = folder.finish()
     if finished:  # leftovers of killed processes
         for scratch in out.glob(f"{SCRATCH}*"):
@@ -116,14 +124,16 @@ def audience_of(recommender: Recommender, histories: Path | None, out: Path) -> 
 
 
 def score_shard(
-    recommender: Recommender, audience: Audience, folder: ShardFolder, shard: Shard
+    recommender: Recommender,
+    audience: Audience,
+    request: ListRequest,
+    folder: ShardFolder,
+    shard: Shard,
 ) -> Iterator[Counts]:
-    """Score and write one shard; yields the counts of each batch."""
-    scorer = recommender.scorer
-    found = RankedItems.empty(audience.numbers[shard.start : shard.end], folder.k)
-    for rows, items, scores, tokens in lists(scorer, audience, shard.start, shard.end, folder.k):
-        found.items[rows], found.scores[rows] = items, scores
-        yield Counts(len(rows), tokens)
+    """Score and write one shard of a request for the audience; yields the counts of each batch."""
+    part = request.part(shard.start, shard.end)
+    found = RankedItems.empty(part.users, part.k)
+    yield from fill_lists(recommender.scorer, part, found)
     folder.write(shard, ids_of(audience.ids, shard), found, recommender.dataset.items)
 
 
@@ -140,7 +150,11 @@ def _open_shards(folder: ShardFolder, rank: int, world_size: int) -> list[Shard]
 
 
 def _score(
-    recommender: Recommender, audience: Audience, folder: ShardFolder, shards: list[Shard]
+    recommender: Recommender,
+    audience: Audience,
+    request: ListRequest,
+    folder: ShardFolder,
+    shards: list[Shard],
 ) -> tuple[Counts, float]:
     """Score the shards; return counts and seconds."""
     users = tokens = 0
@@ -148,7 +162,7 @@ def _score(
     started_at_s = time.perf_counter()
     with progress.task("Scoring", total=total, unit="user") as task:
         for shard in shards:
-            for counts in score_shard(recommender, audience, folder, shard):
+            for counts in score_shard(recommender, audience, request, folder, shard):
                 users, tokens = users + counts.users, tokens + counts.tokens
                 seconds = time.perf_counter() - started_at_s
                 speeds = {"users/s": users / seconds, "tokens/s": tokens / seconds}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cllm4rec.baselines import Context, baseline_named
-from cllm4rec.linear.ease import ease_weights
+from support.ease import ease_weights
 
 
 def test_each_points_weights_are_those_of_its_l2(planted):

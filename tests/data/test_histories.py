@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.data.histories import read_histories
-from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import InputError
+from support.ids import id_map
 from support.input_folder import write_rows
 from support.prepared import histories, prepare_folder
 
-ITEMS = IdMap.from_ids([f"i{n}" for n in range(9)], "item")
+ITEMS = id_map([f"i{n}" for n in range(9)], "item")
 
 
 def read(tmp_path, rows, name="histories"):

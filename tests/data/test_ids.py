@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import IntegrityError, UnknownId
+from support.ids import id_map
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
 @given(st.lists(TEXTS, min_size=1), st.data())
 def test_id_and_number_are_inverse(ids, data):
-    users = IdMap.from_ids(ids, "user")
+    users = id_map(ids, "user")
     number = data.draw(st.integers(0, len(users) - 1))
     assert users.number(users.id(number)) == number
     assert users.ids(users.numbers(ids)) == ids
@@ -21,33 +22,33 @@ def test_id_and_number_are_inverse(ids, data):
 
 @given(st.lists(TEXTS))
 def test_numbers_follow_sorted_ids(ids):
-    users = IdMap.from_ids(ids)
+    users = id_map(ids)
     assert users.ids(range(len(users))) == sorted(set(ids))
 
 
 @given(st.lists(TEXTS), TEXTS)
 def test_many_at_once_agrees_with_one_by_one(ids, other):
-    users = IdMap.from_ids(ids)
+    users = id_map(ids)
     assert users.numbers(ids).tolist() == [users.number(each) for each in ids]
     assert (other in users) == (other in ids)
 
 
 @given(st.lists(TEXTS))
 def test_parquet_round_trip(tmp_path, ids):
-    IdMap.from_ids(ids).write(tmp_path / "items.parquet", "item_id")
+    id_map(ids).write(tmp_path / "items.parquet", "item_id")
     again = IdMap.read(tmp_path / "items.parquet", "item_id")
     assert again.kind == "item"
     assert again.ids(range(len(again))) == sorted(set(ids))
 
 
 def test_numbers_are_int32():
-    assert IdMap.from_ids(["b", "a"]).numbers(["b", "a", "b"]).tolist() == [1, 0, 1]
-    assert IdMap.from_ids(["b", "a"]).numbers([]).dtype == np.int32
+    assert id_map(["b", "a"]).numbers(["b", "a", "b"]).tolist() == [1, 0, 1]
+    assert id_map(["b", "a"]).numbers([]).dtype == np.int32
 
 
 @pytest.mark.parametrize("ids", [["a", "zz"], ["a", "\ud800"]])
 def test_unknown_id_is_named(ids):
-    users = IdMap.from_ids(["a", "b"], "user")
+    users = id_map(["a", "b"], "user")
     with pytest.raises(UnknownId, match=r"unknown user .*knows 2 users"):
         users.numbers(ids)
     with pytest.raises(UnknownId, match=r"unknown user"):
@@ -56,24 +57,24 @@ def test_unknown_id_is_named(ids):
 
 def test_the_first_unknown_of_many_is_the_one_named():
     with pytest.raises(UnknownId, match="'x'"):
-        IdMap.from_ids(["a"]).numbers(["a", "x", "y"])
+        id_map(["a"]).numbers(["a", "x", "y"])
 
 
 def test_a_long_unknown_id_is_cut_to_80_characters():
     with pytest.raises(UnknownId) as caught:
-        IdMap.from_ids(["a"]).number("x" * 10_000)
+        id_map(["a"]).number("x" * 10_000)
     assert "x" * 79 in str(caught.value)
     assert "x" * 80 not in str(caught.value)
 
 
 def test_a_number_is_no_id():
     with pytest.raises(UnknownId, match="ids are text"):
-        IdMap.from_ids(["7"]).number(7)  # type: ignore[arg-type]
-    assert 7 not in IdMap.from_ids(["7"])
+        id_map(["7"]).number(7)  # type: ignore[arg-type]
+    assert 7 not in id_map(["7"])
 
 
 def test_numbers_out_of_range_are_refused():
-    users = IdMap.from_ids(["a", "b"])
+    users = id_map(["a", "b"])
     for number in (-1, 2):
         with pytest.raises(IndexError):
             users.id(number)

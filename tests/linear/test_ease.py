@@ -8,11 +8,11 @@ from cllm4rec.errors import InputError
 from cllm4rec.linear import ease
 from cllm4rec.linear.ease import (
     add_texts,
-    ease_weights,
     gram_matrix,
     inverse_gram,
     weights_of,
 )
+from support.ease import ease_weights
 from support.strategies import histories
 
 

@@ -4,10 +4,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from cllm4rec.data.ids import IdMap
 from cllm4rec.ranking import list_table
+from support.ids import id_map
 
-CATALOGUE = IdMap.from_ids(["007", "B", "é😀"], "item")
+CATALOGUE = id_map(["007", "B", "é😀"], "item")
 ITEMS = np.array([[2, 0, -1], [1, 2, 0], [-1, -1, -1]], np.int32)
 SCORES = np.array([[3.5, 1, -np.inf], [9, 8, 7], [-np.inf] * 3], np.float32)
 EXPECTED = [("7", "é😀", 1, 3.5), ("7", "007", 2, 1), ("v", "B", 1, 9), ("v", "é😀", 2, 8),

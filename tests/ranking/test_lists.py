@@ -3,15 +3,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, UnknownId
 from cllm4rec.ranking import RankedItems, rank_all, scoring
 from cllm4rec.ranking import lists as ranked_lists
+from support.ids import id_map
 
 INF = float("inf")
-USERS = IdMap.from_ids(["007", "a user", "😀\n'\""], "user")
-ITEMS = IdMap.from_ids(["7", "B00", "x" * 10_000, "ü"], "item")
+USERS = id_map(["007", "a user", "😀\n'\""], "user")
+ITEMS = id_map(["7", "B00", "x" * 10_000, "ü"], "item")
 
 
 def nothing(rows: int, num_items: int) -> Interactions:
@@ -83,7 +83,7 @@ def test_an_interrupted_write_leaves_the_older_file(lists, tmp_path):
     path = tmp_path / "top.parquet"
     path.write_text("older")
     with pytest.raises(IndexError):
-        lists.write(path, IdMap.from_ids(["one user"]), ITEMS)
+        lists.write(path, id_map(["one user"]), ITEMS)
     assert path.read_text() == "older"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -171,7 +171,7 @@ def test_a_file_that_is_absent_or_no_parquet_is_refused(tmp_path):
 
 
 def test_a_long_user_id_is_cut_in_the_message(tmp_path):
-    users = IdMap.from_ids(["u" * 500], "user")
+    users = id_map(["u" * 500], "user")
     pq.write_table(table(user_id=["u" * 500] * 3), tmp_path / "f.parquet")
     with pytest.raises(InputError) as refused:
         RankedItems.read(tmp_path / "f.parquet", users, ITEMS, 1)

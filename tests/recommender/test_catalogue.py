@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import InputError, UnknownId
 from cllm4rec.recommender.catalogue import Attribute, Catalogue, Filters
+from support.ids import id_map
 
 values = st.none() | st.lists(st.sampled_from(["a", "b", " a", "a|b", "a, b", "a,c", "|"]))
 
@@ -17,7 +17,7 @@ def catalogue(**attributes) -> Catalogue:
     """Four items with these attributes: what a `Catalogue` asks a dataset for, and no more."""
     dataset = SimpleNamespace(
         texts=SimpleNamespace(item_attributes=attributes),
-        items=IdMap.from_ids([f"{item:03d}" for item in range(4)], "item"),
+        items=id_map([f"{item:03d}" for item in range(4)], "item"),
     )
     return Catalogue(dataset)
 

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.shards import ShardFolder, ids_of, place_among_processes
+from support.ids import id_map
 
-ITEMS = IdMap.from_ids(["a", "b", "c"], "item")
-USERS = IdMap.from_ids([f"u{n}" for n in range(7)], "user")
+ITEMS = id_map(["a", "b", "c"], "item")
+USERS = id_map([f"u{n}" for n in range(7)], "user")
 
 
 def folder(path, **changes) -> ShardFolder:

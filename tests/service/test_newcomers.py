@@ -5,11 +5,11 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from cllm4rec.data.ids import IdMap
 from cllm4rec.service import ServiceSettings, create_app, newcomers
 from cllm4rec.service.newcomers import Newcomers
+from support.ids import id_map
 
-USERS, ITEMS = IdMap.from_ids(["known"], "user"), IdMap.from_ids("abcdef", "item")
+USERS, ITEMS = id_map(["known"], "user"), id_map("abcdef", "item")
 
 
 def row(user, item, timestamp=1):

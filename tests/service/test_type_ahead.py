@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.data.ids import IdMap
 from cllm4rec.service.type_ahead import TypeAhead, users_with
+from support.ids import id_map
 
 words = st.sampled_from(["Star", "star", "Wars", "trek", "The", "ÉTOILE", "Straße", "a", "sta"])
 titles = st.none() | st.lists(words, max_size=4).map(" ".join)
@@ -41,4 +41,4 @@ def test_better_known_items_come_first():
 def test_users_are_found_by_prefix(users, prefix, limit):
     users = {user for user in users if user.isprintable()}
     expected = sorted(user for user in users if user.startswith(prefix))[:limit]
-    assert users_with(IdMap.from_ids(users, "user"), prefix, limit) == expected
+    assert users_with(id_map(users, "user"), prefix, limit) == expected

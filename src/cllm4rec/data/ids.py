@@ -1,7 +1,7 @@
 """IdMap: external ids to numbers and back."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +29,6 @@ class IdMap:
 
     external: pa.LargeStringArray
     kind: str = "id"
-
-    @classmethod
-    def from_ids(cls, ids: Iterable[str], kind: str = "id") -> "IdMap":
-        """Sorts and removes repeats."""
-        return cls(pa.array(sorted(set(ids)), pa.large_string()), kind)
 
     @classmethod
     def read(cls, path: Path, column: str) -> "IdMap":

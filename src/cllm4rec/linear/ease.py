@@ -25,35 +25,6 @@ _BLOCK = 512
 Matrix = NDArray[np.floating[Any]]
 
 
-def ease_weights(
-    train: Interactions,
-    *,
-    l2: float,
-    text_vectors: NDArray[np.float32] | None = None,
-    alpha: float = 0.0,
-) -> NDArray[np.float32]:
-    """Item-to-item weights ``B``; a history with indicator vector ``x`` has scores ``x B``.
-
-    ``B = I − P / diag(P)`` by columns, with ``P = (XᵀX + α·AAᵀ + λI)⁻¹``.
-
-    Args:
-        train: interactions ``X``.
-        l2: λ, above 0.
-        text_vectors: ``A``, ``[items, d]``.
-        alpha: α, the texts' weight.
-
-    Returns:
-        ``float32 [items, items]`` with a zero diagonal.
-
-    Raises:
-        InputError: the catalogue is larger than ``MAX_ITEMS``.
-    """
-    inverse = inverse_gram(gram_matrix(train), l2)
-    if text_vectors is not None:
-        inverse = add_texts(inverse, text_vectors, alpha)
-    return weights_of(inverse)
-
-
 def gram_matrix(train: Interactions) -> Matrix:
     """Co-occurrence counts ``XᵀX``, ``[items, items]``.
 
@@ -112,7 +83,13 @@ def add_texts(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float) 
 
 
 def weights_of(inverse: Matrix) -> NDArray[np.float32]:
-    """EASE's weights from the inverse, ``float32 [items, items]`` with a zero diagonal."""
+    """Item-to-item weights ``B = I − P / diag(P)`` by columns, from the inverse ``P``.
+
+    A history with indicator vector ``x`` has scores ``x B``.
+
+    Returns:
+        ``float32 [items, items]`` with a zero diagonal.
+    """
     # Row-major: multiplying a sparse history by a column-major matrix takes 17 times longer.
     weights = np.empty(inverse.shape, np.float32)
     divisor = -np.diag(inverse)

@@ -12,7 +12,7 @@ class ItemEncoder(nn.Module, ABC):
     """Item number → vector; used as the item's input embedding and, tied, by the item head.
 
     To add an encoder (of texts, say), write a subclass: nothing that trains or scores depends on
-    how the vectors are made. `recommender.similar` reads the saved free table by its name.
+    how the vectors are made.
     """
 
     @property

@@ -172,3 +172,10 @@ def saved_tensors(model: CollaborativeLLM | ContentLLM) -> dict[str, Tensor]:
         for name, tensor in model.state_dict().items()
         if name in trained or name.startswith("head.")
     }
+
+
+def item_table(model: CollaborativeLLM) -> str | None:
+    """Name of the saved tensor that is the item vectors; None where they are computed of others."""
+    vectors = model.embedding.items.all()
+    held = (name for name, each in model.named_parameters() if each is vectors)
+    return next((name for name in held if model.get_parameter(name).requires_grad), None)

@@ -9,7 +9,7 @@ from typing import Any
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.run import is_sealed, read_json, seal, sealed_files, sha256_files, verify_seal
 
-FORMAT = 6
+FORMAT = 7
 """Format number of saved models; others are refused."""
 _MEND = "train again, or copy the folder again"
 

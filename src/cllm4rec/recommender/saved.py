@@ -16,7 +16,7 @@ from cllm4rec.errors import IntegrityError
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.device import device_here
 from cllm4rec.models.language_model import LanguageModel
-from cllm4rec.models.llms import CollaborativeLLM, saved_tensors
+from cllm4rec.models.llms import CollaborativeLLM, item_table, saved_tensors
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.explain import Reason, explain
@@ -26,6 +26,11 @@ from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import atomic_folder, write_json
 from cllm4rec.tasks import task_for
+
+MODEL = "model.safetensors"
+"""Trained parameters."""
+ITEMS = "items.safetensors"
+"""Item vectors, where no trained parameter is just these."""
 
 
 class Recommender:
@@ -81,7 +86,7 @@ class Recommender:
         task = task_for(config, lm, len(dataset.users), len(dataset.items))
         tables = (torch.zeros(n, lm.size) for n in (task.space.num_users, task.space.num_items))
         model = collaborative_llm(lm, config, *tables)
-        load_tensors(model, load_file(folder / "model" / "model.safetensors"))
+        load_tensors(model, load_file(folder / "model" / MODEL))
         linear = None
         if record["linear"] is not None:
             linear = load_linear(folder / "model" / "linear.safetensors", record["linear"])
@@ -152,7 +157,12 @@ def save_model(folder: Path, scorer: ModelScorer, dataset: Dataset, backbone_sha
     """Write the model and its dependencies' hashes: safetensors and JSON, replaced atomically."""
     with atomic_folder(folder) as temporary:
         tensors = saved_tensors(scorer.model)
-        save_file({n: t.contiguous() for n, t in tensors.items()}, temporary / "model.safetensors")
+        save_file({n: t.contiguous() for n, t in tensors.items()}, temporary / MODEL)
+        item_vectors = {"file": MODEL, "tensor": item_table(scorer.model)}
+        if item_vectors["tensor"] is None:
+            item_vectors = {"file": ITEMS, "tensor": "vectors"}
+            vectors = scorer.model.embedding.items.all().detach()
+            save_file({"vectors": vectors.contiguous()}, temporary / ITEMS)
         if scorer.linear is not None:
             save_linear(scorer.linear, temporary / "linear.safetensors")
         write_json(
@@ -164,6 +174,7 @@ def save_model(folder: Path, scorer: ModelScorer, dataset: Dataset, backbone_sha
                 "data": data_hashes(dataset.folder),
                 "linear": None if scorer.linear is None else scorer.linear.settings,
                 "blend": scorer.weight,
+                "item_vectors": item_vectors,
                 "users": len(dataset.users),
                 "items": len(dataset.items),
             },

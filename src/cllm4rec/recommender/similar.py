@@ -9,9 +9,7 @@ from safetensors import safe_open
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ranking import top_k
-
-ITEM_VECTORS = "embedding.items.weight"
-"""Name of the saved table of `cllm4rec.models.items.FreeItems`."""
+from cllm4rec.run import read_json
 
 
 class SimilarItems:
@@ -27,8 +25,10 @@ class SimilarItems:
     @classmethod
     def of_model(cls, folder: Path) -> "SimilarItems":
         """Read the item vectors of a run, or of a saved folder."""
-        with safe_open(folder / "model" / "model.safetensors", "numpy") as file:
-            return cls(file.get_tensor(ITEM_VECTORS))
+        model = folder / "model"
+        place = read_json(model / "model.json")["item_vectors"]
+        with safe_open(model / place["file"], "numpy") as file:
+            return cls(file.get_tensor(place["tensor"]))
 
     def to(self, item: int, k: int) -> tuple[list[int], list[float]]:
         """The ``k`` items nearest to ``item``, nearest first, and their cosines."""

@@ -15,10 +15,9 @@ from cllm4rec.documents.document_files import DocumentWriter, open_arrays
 from cllm4rec.documents.prompts import Prompt, Prompts, entity
 from cllm4rec.run import atomic_folder
 from cllm4rec.tokens.space import TokenSpace
-from cllm4rec.tokens.tokenizer import WordTokenizer
+from cllm4rec.tokens.tokenizer import WordTokenizer, beginning
 
 _BATCH_TEXTS = 4096
-_WORD_CHARACTERS = 32
 
 
 class ContentCorpus:
@@ -133,7 +132,7 @@ def _groups(
     ):
         for column, values in features.items():
             # Column names are user text too: capped like values.
-            [name] = tokenizer.encode([" " + _tidy(column.replace("_", " "), 16)])
+            [name] = tokenizer.encode([" " + beginning(column.replace("_", " "), 16)])
             words = {"column": np.array(name[: config.max_feature_words], np.int32)}
             yield _Group(prompt, entities, words, values, config.max_feature_words)
     for review_users, review_items, reviews in texts.reviews():
@@ -142,19 +141,10 @@ def _groups(
 
 
 def _write(writer: DocumentWriter, group: _Group, rows: range, tokenizer: WordTokenizer) -> None:
-    tidied = [_tidy(group.texts[row] or "", group.max_words) for row in rows]
+    tidied = [beginning(group.texts[row] or "", group.max_words) for row in rows]
     written = [row for row, text in zip(rows, tidied, strict=True) if text]
     mains = tokenizer.encode([" " + text for text in tidied if text])
     for row, main in zip(written, mains, strict=True):
         entities = {slot: entity(int(tokens[row])) for slot, tokens in group.entities.items()}
         prompt = group.prompt.fill(**entities, **group.words)
         writer.add(prompt, np.array(main[: group.max_words], np.int32))
-
-
-def _tidy(text: str, max_words: int) -> str:
-    """The text's beginning with single spaces, long enough for ``max_words`` tokens.
-
-    A word has at least one token. The cap in characters guards against a megabyte without spaces.
-    """
-    words = text.split(maxsplit=max_words)[:max_words]
-    return " ".join(words)[: max_words * _WORD_CHARACTERS]

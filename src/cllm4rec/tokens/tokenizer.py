@@ -14,6 +14,9 @@ from tokenizers import Tokenizer
 from cllm4rec.errors import InputError
 from cllm4rec.run import sha256_file
 
+_WORD_CHARACTERS = 32
+"""Most characters of a word token, on average."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordTokenizer:
@@ -79,6 +82,15 @@ class WordTokenizer:
         tokens = [encoding.ids for encoding in found]
         assert all(max(ids, default=0) < self.num_words for ids in tokens)
         return tokens
+
+
+def beginning(text: str, max_words: int) -> str:
+    """The text's beginning with single spaces, long enough for ``max_words`` tokens.
+
+    A word has at least one token. The cap in characters guards against a megabyte without spaces.
+    """
+    words = text.split(maxsplit=max_words)[:max_words]
+    return " ".join(words)[: max_words * _WORD_CHARACTERS]
 
 
 def _adds_space(tokenizer: Tokenizer) -> bool:

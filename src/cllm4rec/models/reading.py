@@ -1,0 +1,185 @@
+"""Item texts as a frozen language model reads them: one vector per text, kept on disk.
+
+A text's vector is the mean (or the last) of its words' hidden states after the first layers of a
+backbone and its final norm. Reading a catalogue takes minutes, so it is done once: in blocks, which
+a killed process leaves behind, in a folder named after everything that decides the vectors.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from torch import Tensor
+
+from cllm4rec import progress
+from cllm4rec.config import BackboneConfig
+from cllm4rec.downloads import cache_dir
+from cllm4rec.models.backbone import Backbone, load_backbone
+from cllm4rec.models.device import compute_dtype
+from cllm4rec.models.pretrained import find_backbone, fingerprint
+from cllm4rec.run import atomic_write, clear_leftovers
+from cllm4rec.tokens.tokenizer import WordTokenizer, beginning
+
+BLOCK_TEXTS = 512
+"""Texts per file: what a kill can cost is the reading of so many."""
+BATCH_TOKENS = 2048
+"""Tokens read at once, with padding. More is not faster on a processor, and takes memory."""
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How texts are read.
+
+    Attributes:
+        backbone: name of a causal language model, as ``backbone.name``.
+        depth: layers that read, from the first.
+        pooling: ``mean`` of the words' states, or the ``last`` word's.
+        max_words: word tokens read of a text; the rest is not.
+        weights: ``random`` re-initialises the layers and keeps the words: a control row.
+        dtype: compute dtype, as ``backbone.dtype``.
+        seed: of random weights.
+    """
+
+    backbone: str
+    depth: int
+    pooling: Literal["mean", "last"] = "mean"
+    max_words: int = 64
+    weights: Literal["pretrained", "random"] = "pretrained"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: int = 0
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Read texts, or what the cache already holds of exactly these.
+
+        Each distinct text is read once, so neither their order nor repetitions matter. The cache is
+        ``readings`` in ``$CLLM4REC_CACHE``; it may be removed at any time.
+
+        Args:
+            texts: any text at all.
+
+        Returns:
+            ``float32 [texts, size]``; a row of zeros for a text without words.
+
+        Raises:
+            InputError: the backbone cannot be found.
+            ConfigError: it has fewer layers than ``depth``.
+        """
+        folder = find_backbone(self.backbone)
+        tidied = [beginning(text, self.max_words) for text in texts]
+        # Texts of a length share a block, so that batches are hardly padded.
+        distinct = sorted({text for text in tidied if text}, key=lambda text: (len(text), text))
+        blocks = [distinct[at : at + BLOCK_TEXTS] for at in range(0, len(distinct), BLOCK_TEXTS)]
+        cache = cache_dir() / "readings" / self._key(folder, distinct)
+        clear_leftovers(cache)
+        loaded: _Loaded | None = None
+        found: list[Vectors] = []
+        with progress.task("Reading item texts", total=len(distinct), unit="text") as task:
+            for number, block in enumerate(blocks):
+                path = cache / f"{number:05d}.safetensors"
+                vectors = _kept(path, len(block))
+                if vectors is None:
+                    loaded = loaded or _Loaded.of(self, folder)
+                    vectors = loaded.read(block)
+                    _keep(path, vectors)
+                found.append(vectors)
+                task.advance(len(block))
+        if not found:
+            return np.zeros((len(texts), 0), np.float32)
+        rows = {text: row for row, text in enumerate(distinct, start=1)}
+        table = np.concatenate([np.zeros_like(found[0][:1]), *found])
+        return table[[rows.get(text, 0) for text in tidied]]
+
+    def _key(self, folder: Path, distinct: Sequence[str]) -> str:
+        """sha256 of all that the vectors depend on."""
+        settings = {**asdict(self), "backbone": fingerprint(folder)}
+        settings["dtype"] = str(compute_dtype(self.dtype))
+        inputs = [settings, BLOCK_TEXTS, list(distinct)]
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loaded:
+    reader: Reader
+    backbone: Backbone
+    words: Tensor
+    tokenizer: WordTokenizer
+    longest: int
+    """Most tokens of a text: fewer than ``max_words`` with learned positions."""
+
+    @classmethod
+    def of(cls, reader: Reader, folder: Path) -> "_Loaded":
+        config = BackboneConfig(
+            name=reader.backbone,
+            depth=reader.depth,
+            mode="frozen",
+            weights=reader.weights,
+            dtype=reader.dtype,
+            lora_rank=1,
+        )
+        backbone, words = load_backbone(folder, config, reader.seed)
+        tokenizer = WordTokenizer.from_folder(folder, num_words=words.shape[0])
+        longest = min(reader.max_words, backbone.positions or reader.max_words)
+        return cls(reader, backbone, words, tokenizer, longest)
+
+    @torch.inference_mode()
+    def read(self, texts: Sequence[str]) -> Vectors:
+        """Vectors ``[texts, size]``; zeros where the tokenizer finds no word."""
+        encoded = self.tokenizer.encode([" " + text for text in texts])
+        tokens = [ids[: self.longest] for ids in encoded]
+        result = np.zeros((len(texts), self.words.shape[1]), np.float32)
+        for rows in _batches(list(map(len, tokens))):
+            lengths = torch.tensor([len(tokens[row]) for row in rows])
+            padded = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
+            for place, row in enumerate(rows):
+                padded[place, : len(tokens[row])] = torch.tensor(tokens[row])
+            result[rows] = self._pooled(self.words[padded], lengths).numpy()
+        return result
+
+    def _pooled(self, embedded: Tensor, lengths: Tensor) -> Tensor:
+        if self.reader.pooling == "last":
+            return self.backbone.last(embedded, lengths)
+        states = self.backbone(embedded, lengths)
+        is_word = torch.arange(embedded.shape[1]) < lengths.unsqueeze(1)
+        # States beyond the words are undefined, and could be no numbers.
+        states = states.masked_fill(~is_word.unsqueeze(2), 0.0)
+        means: Tensor = states.sum(dim=1) / lengths.unsqueeze(1)
+        return means
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows by length, cut so that rows × longest stays within ``BATCH_TOKENS``."""
+    batches: list[list[int]] = []
+    for row in sorted(np.flatnonzero(lengths).tolist(), key=lengths.__getitem__):
+        if not batches or (len(batches[-1]) + 1) * lengths[row] > BATCH_TOKENS:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+def _keep(path: Path, vectors: Vectors) -> None:
+    """Write a block, with its own sha256 in the header."""
+    digest = hashlib.sha256(vectors.tobytes()).hexdigest()
+    with atomic_write(path) as temporary:
+        save_file({"vectors": vectors}, temporary, metadata={"sha256": digest})
+
+
+def _kept(path: Path, rows: int) -> Vectors | None:
+    """A block that was kept whole; None to read it again."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            vectors: Vectors = file.get_tensor("vectors")
+            digest = (file.metadata() or {}).get("sha256")
+    except (OSError, SafetensorError):
+        return None
+    fits = len(vectors) == rows and digest == hashlib.sha256(vectors.tobytes()).hexdigest()
+    return vectors if fits else None

@@ -1,6 +1,7 @@
 """Scoring stages as workloads: validation, lists for many users, one request."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,8 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import NO_TOKENS, Document
 from cllm4rec.ensemble.linear import LinearModel, fit
 from cllm4rec.ensemble.weight import reports_by_weight
-from cllm4rec.evaluation.protocol import DEPTH, Sample, validation_sample
+from cllm4rec.evaluation.protocol import DEPTH
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import rank_all
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
@@ -52,11 +54,16 @@ class ScoringStages:
             )
         scorer, seed = self._scorer, setup.config.seed
         if stage == "evaluate":
-            whole = validation_sample(dataset, seed)
+            whole = Selection.of(dataset, setup.config.evaluate.selection, seed)
             rows = _some(len(whole.users), seed)
-            sample = Sample(whole.users[rows], whole.known.rows(rows), whole.relevant.rows(rows))
-            call: Callable[[], Any] = partial(reports_by_weight, scorer, sample)
-            return self._scored(stage, scorer, sample.users, sample.known, call)
+            some = replace(
+                whole,
+                users=whole.users[rows],
+                known=whole.known.rows(rows),
+                relevant=whole.relevant.rows(rows),
+            )
+            call: Callable[[], Any] = partial(reports_by_weight, scorer, some)
+            return self._scored(stage, scorer, some.users, some.known, call)
         known = dataset.known("recommend")
         chosen = np.flatnonzero(known.counts())
         if stage == "recommend":

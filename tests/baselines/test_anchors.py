@@ -9,8 +9,10 @@ import pytest
 
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
+from cllm4rec.config import reported_measures
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.evaluation.protocol import evaluate_ranking, evaluate_scorer, evaluated_users
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import RankedItems, rank_all
 
 GIFT_CARDS = "amazon-gift-cards-2018-5core"
@@ -62,7 +64,12 @@ def opened(request, tmp_path_factory):
 @pytest.mark.parametrize(("data_set", "name"), ANCHORS)
 def test_a_baseline_reaches_its_anchor(shared_data, opened, data_set, name):
     dataset = opened(shared_data / data_set)
-    tuned = tune(baseline_named(name), dataset, Context.of(dataset))
+    tuned = tune(
+        baseline_named(name),
+        dataset,
+        Selection.of(dataset, reported_measures(newest_held_out=False), 0),
+        Context.of(dataset),
+    )
     asked = TrainOnly(tuned.scorer, dataset.part("train"))
     mean = evaluate_scorer(asked, dataset, "test").mean
     found = (mean["recall@20"], mean["recall@40"], mean["ndcg@100"])

@@ -8,8 +8,9 @@ import pytest
 
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
-from cllm4rec.config import BUILT_IN, EvaluateConfig
+from cllm4rec.config import BUILT_IN, SETS, reported_measures
 from cllm4rec.evaluation.protocol import evaluate_scorer
+from cllm4rec.evaluation.selection import Selection
 from support.conformance import ScorerConformance
 
 EPOCHS = {"mult-vae": (10, 20), "sasrec": (5, 15)}
@@ -38,7 +39,11 @@ def context(planted):
 
 @pytest.fixture(scope="module")
 def tuned(name, planted, context):
-    return tune(baseline_named(name), planted.dataset, context)
+    return tune(baseline_named(name), planted.dataset, selection_of(planted.dataset), context)
+
+
+def selection_of(dataset) -> Selection:
+    return Selection.of(dataset, reported_measures(newest_held_out=False), 0)
 
 
 class TestBaselines(ScorerConformance):
@@ -54,7 +59,10 @@ class TestBaselines(ScorerConformance):
         baseline = baseline_named(name)
         found = baseline.candidates(planted.dataset.part("train"), context)
         grid = baseline.grid(context.num_items)
-        assert [settings for settings, _ in found] == grid
+        assert not context.newest_held_out  # so that an item's age has no meaning
+        assert [settings for settings, _ in found] == [
+            settings for settings in grid if settings.get("decay", 1.0) == 1.0
+        ]
         assert len({str(settings) for settings in grid}) == len(grid)
 
     def test_fitting_again_gives_the_same_scores(self, name, planted, context, known):
@@ -68,14 +76,19 @@ class TestBaselines(ScorerConformance):
     def test_recovers_the_planted_taste(self, name, planted, tuned):
         """Taste is what popularity does not know: the genre most listed is one the user likes."""
         report = evaluate_scorer(tuned.scorer, planted.dataset, "test")
-        popular = tune(baseline_named("popularity"), planted.dataset)
+        popular = tune(
+            baseline_named("popularity"),
+            planted.dataset,
+            selection_of(planted.dataset),
+            Context.of(planted.dataset),
+        )
         floor = evaluate_scorer(popular.scorer, planted.dataset, "test")
         if name != "popularity":
             assert report.mean["ndcg@10"] > floor.mean["ndcg@10"] + 0.05
 
 
 def test_those_that_take_minutes_are_not_asked_for_by_default():
-    assert EvaluateConfig().baselines == [name for name in BUILT_IN if name not in EPOCHS]
+    assert SETS.evaluate.baselines == [name for name in BUILT_IN if name not in EPOCHS]
     assert all(name == baseline_named(name).name for name in BUILT_IN)
 
 
@@ -116,6 +129,7 @@ def test_features_speak_where_no_item_is_described(texts, words):
     class Data:
         items = (0, 1)
         ordered = True
+        newest_held_out = False
 
     Data.texts = texts
     assert Context.of(Data).words == words

@@ -28,6 +28,16 @@ def test_each_points_weights_are_those_of_its_l2_and_alpha(planted):
     assert count == 20
 
 
-@pytest.mark.parametrize(("items", "points"), [(6_000, 20), (6_001, 3)])
-def test_a_large_catalogue_gets_the_short_grid(items, points):
+@pytest.mark.parametrize(("items", "points"), [(6_000, 20), (6_001, 12)])
+def test_a_large_catalogue_gets_the_coarser_grid(items, points):
     assert len(baseline_named("ease-text").grid(items)) == points
+
+
+def test_half_and_twice_the_best_l2_are_tried_after_the_grid(planted):
+    train = planted.dataset.part("train")
+    context = Context(train.num_items, [""] * train.num_items)
+    [refinement] = baseline_named("ease").refinements(train, context)
+    found = [(settings["l2"], scorer.weights) for settings, scorer in refinement({"l2": 100})]
+    assert [l2 for l2, _ in found] == [50, 200]
+    for l2, weights in found:
+        assert weights.tobytes() == ease_weights(train, l2=l2).tobytes()

@@ -7,6 +7,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from cllm4rec.baselines import Context, baseline_named, ials
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.errors import InputError
+from cllm4rec.evaluation.selection import Selection
 
 
 @pytest.fixture
@@ -52,4 +53,9 @@ def test_folding_in_solves_the_users_weighted_regression(fitted, planted):
 def test_without_the_package_the_mend_is_named(planted, monkeypatch):
     monkeypatch.setattr(ials, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'cllm4rec\[ials\]'"):
-        tune(baseline_named("ials"), planted.dataset)
+        tune(
+            baseline_named("ials"),
+            planted.dataset,
+            Selection.of(planted.dataset, ("recall@20",), 0),
+            Context.of(planted.dataset),
+        )

@@ -6,9 +6,10 @@ import pytest
 
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.base import Baseline
-from cllm4rec.baselines.tuning import tune
+from cllm4rec.baselines.tuning import Tuned, tune
 from cllm4rec.errors import InputError
 from cllm4rec.evaluation.protocol import evaluate_scorer
+from cllm4rec.evaluation.selection import Selection
 
 
 @dataclass
@@ -37,6 +38,14 @@ class Choice(Baseline):
             yield {"name": name}, scorer
 
 
+MEASURES = ("recall@20", "ndcg@100")
+
+
+def tuned_of(baseline, dataset, context=None) -> Tuned:
+    selection = Selection.of(dataset, MEASURES, 0)
+    return tune(baseline, dataset, selection, context or Context.of(dataset))
+
+
 def popularity_of(dataset, part):
     return Constant(dataset.part(part).item_counts())
 
@@ -44,23 +53,29 @@ def popularity_of(dataset, part):
 def test_the_best_on_validation_is_kept_even_if_another_is_better_on_test(planted):
     dataset = planted.dataset
     valid, test = popularity_of(dataset, "valid"), popularity_of(dataset, "test")
-    on_test = [evaluate_scorer(scorer, dataset, "test").selection for scorer in (valid, test)]
+    selection = Selection.of(dataset, MEASURES, 0)
+    on_test = [
+        selection.value(evaluate_scorer(scorer, dataset, "test")) for scorer in (valid, test)
+    ]
     assert on_test[1] > on_test[0]
-    tuned = tune(Choice({"test": test, "valid": valid, "bad": Constant(-valid.scores)}), dataset)
+    tuned = tuned_of(
+        Choice({"test": test, "valid": valid, "bad": Constant(-valid.scores)}), dataset
+    )
     assert tuned.settings == {"name": "valid"}
     assert tuned.scorer is valid
-    assert tuned.valid.selection == evaluate_scorer(valid, dataset, "valid").selection
+    wanted = selection.value(evaluate_scorer(valid, dataset, "valid"))
+    assert tuned.value == pytest.approx(wanted, abs=1e-9)
 
 
 def test_of_equals_the_first_is_kept(planted):
     scorer = popularity_of(planted.dataset, "train")
-    tuned = tune(Choice({"a": scorer, "b": scorer}), planted.dataset)
+    tuned = tuned_of(Choice({"a": scorer, "b": scorer}), planted.dataset)
     assert tuned.settings == {"name": "a"}
 
 
 def test_fitted_on_the_training_part_alone(planted):
     choice = Choice({"a": popularity_of(planted.dataset, "train")})
-    tune(choice, planted.dataset)
+    tuned_of(choice, planted.dataset)
     assert choice.train is not None
     assert choice.train.items.tolist() == planted.dataset.part("train").items.tolist()
 
@@ -89,7 +104,7 @@ def test_a_training_that_gets_no_better_is_not_carried_on(planted):
         "a1": good, "a2": worst, "a3": good, "a4": bad,  # equal is no better: a4 is not seen
         "b1": worst, "b2": good, "b3": worst, "b4": bad, "b5": worst, "b6": worst, "b7": worst,
     })  # fmt: skip
-    tuned = tune(stages, planted.dataset)
+    tuned = tuned_of(stages, planted.dataset)
     assert stages.done == ["a1", "a2", "a3", "b1", "b2", "b3", "b4", "b5", "b6"]
     assert tuned.settings == {"name": "b4"}
 
@@ -98,4 +113,28 @@ def test_a_training_that_gets_no_better_is_not_carried_on(planted):
 def test_a_baseline_that_cannot_be_had_says_why(planted, name):
     nothing = Context(len(planted.dataset.items), [""] * len(planted.dataset.items))
     with pytest.raises(InputError, match=f"no baseline {name}: no two items share a word"):
-        tune(baseline_named(name), planted.dataset, nothing)
+        tuned_of(baseline_named(name), planted.dataset, nothing)
+
+
+class Refined(Choice):
+    """A grid of one, and two rounds that each start from the best so far."""
+
+    def __init__(self, scorers, rounds) -> None:
+        super().__init__(scorers)
+        self.rounds, self.begun = rounds, []
+
+    def refinements(self, train, context):
+        return [lambda best, more=more: self._round(best, more) for more in self.rounds]
+
+    def _round(self, best, more):
+        self.begun.append(best["name"])
+        for name, scorer in more.items():
+            yield {"name": name}, scorer
+
+
+def test_a_refinement_begins_at_the_best_so_far_and_is_kept_where_it_is_better(planted):
+    good, better = (popularity_of(planted.dataset, part) for part in ("train", "valid"))
+    worse = Constant(-good.scores)
+    refined = Refined({"bad": worse, "good": good}, [{"no": worse, "yes": better}, {"late": good}])
+    assert tuned_of(refined, planted.dataset).settings == {"name": "yes"}
+    assert refined.begun == ["good", "yes"]

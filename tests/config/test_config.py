@@ -14,11 +14,15 @@ from cllm4rec.config import (
     SETS,
     Config,
     read_config,
+    reported_measures,
     request_of,
     resolve,
     to_toml,
 )
 from cllm4rec.errors import ConfigError, InputError
+
+OF_SETS = {"selection": reported_measures(newest_held_out=False)}
+"""What selects where the newest are not held out, whatever the preset."""
 
 
 def load(given=None, *overrides: str) -> Config:
@@ -36,7 +40,7 @@ def test_a_file_sets_what_it_names_and_an_override_wins(tmp_path):
 def test_a_file_may_name_the_preset_it_starts_from(tmp_path, name):
     path = tmp_path / "c.toml"
     path.write_text(f'preset = "{name}"\nseed = 5\n', encoding="utf-8")
-    assert load(path) == PRESETS[name].changed(seed=5)
+    assert load(path) == PRESETS[name].changed(seed=5, evaluate=OF_SETS)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,7 @@ def test_a_runs_settings_of_another_version_are_refused_in_one_line(tmp_path):
         (None, SETS),
         ({}, SETS),
         ("auto", SETS),
-        ("sequences", SEQUENCES),
+        ("sequences", SEQUENCES.changed(evaluate=OF_SETS)),
         (PAPER, PAPER),
         ({"preset": "paper"}, PAPER),
         ({"finetune": {"epochs": 3}}, SETS.changed(finetune={"epochs": 3})),

@@ -15,6 +15,7 @@ from cllm4rec.config import (
     Request,
     backbone_in_force,
     read_config,
+    reported_measures,
     request_of,
     resolve,
     to_toml,
@@ -51,7 +52,8 @@ def test_a_configuration_written_and_read_is_the_same_whatever_the_data(
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("newest", [True, False])
 def test_a_preset_that_is_named_is_what_runs(name, newest):
-    assert decided(name, newest=newest) == PRESETS[name]
+    selection = {"selection": reported_measures(newest_held_out=newest)}
+    assert decided(name, newest=newest) == PRESETS[name].changed(evaluate=selection)
     assert PRESETS[name].preset == name
 
 
@@ -80,10 +82,24 @@ def test_what_is_given_wins_and_nothing_else_changes(overrides, newest):
 
 
 def test_a_random_order_chooses_sets_and_any_other_order_is_one_setting_like_others():
-    assert decided(None, "corpus.order=random", newest=True) == SETS
+    newest = {"selection": reported_measures(newest_held_out=True)}
+    assert decided(None, "corpus.order=random", newest=True) == SETS.changed(evaluate=newest)
     assert decided(None, "corpus.order=random", newest=False) == SETS
     assert decided(None, "corpus.order=time", newest=True) == SEQUENCES
     assert decided(None, "corpus.order=time") == SETS.changed(corpus={"order": "time"})
+
+
+def test_the_measures_that_select_are_those_reported_of_the_data_unless_they_are_given():
+    for preset in (None, "sets", "sequences", "paper"):
+        of_sets, of_newest = (decided(preset, newest=newest).evaluate for newest in (False, True))
+        assert of_sets.selection == ["recall@20", "recall@40", "ndcg@100"]
+        assert of_newest.selection == ["recall@10", "ndcg@10"]
+        given = decided(preset, 'evaluate.selection=["mrr"]', newest=True)
+        assert given.evaluate.selection == ["mrr"]
+    with pytest.raises(ConfigError, match=r"evaluate\.selection"):
+        decided(None, "evaluate.selection=[]")
+    with pytest.raises(ConfigError, match=r"evaluate\.selection"):
+        decided(None, 'evaluate.selection=["recall@21"]')
 
 
 def test_only_an_order_has_a_next_item():

@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named, ease
 from cllm4rec.baselines.tuning import tune
+from cllm4rec.config import reported_measures
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble import linear
-from cllm4rec.ensemble.linear import WINDOWS, LinearModel, ages, cut, fit, largest, search
-from cllm4rec.evaluation.protocol import evaluate_scorer
+from cllm4rec.ensemble.linear import LinearModel, fit, largest, search
+from cllm4rec.evaluation.selection import Selection
+from cllm4rec.linear.ordered import WINDOWS
 from reference import linear_model as reference
 from support.input_folder import write_rows
 from support.planted import planted
@@ -53,23 +54,12 @@ def sequences(tmp_path_factory) -> Dataset:
 @pytest.fixture(scope="module")
 def found(sequences) -> LinearModel:
     with progress.quiet():
-        return search(sequences, 3)
+        return search(sequences, selection_of(sequences), 3)
 
 
-def test_windows_are_all_runs_of_consecutive_items():
-    rows = Interactions.from_lists([[4, 1, 3, 0], [], [2, 5], [5, 0, 1], [3]], 6)
-    assert lists(cut(rows, 3)) == [[4, 1, 3], [1, 3, 0], [2, 5], [5, 0, 1], [3]]
-
-
-@given(histories(num_items=8), st.integers(1, 6))
-def test_windows_equal_the_slow_version(rows, length):
-    wanted = [window for row in rows for window in reference.windows(row, length)]
-    assert lists(cut(Interactions.from_lists(rows, 8), length)) == wanted
-
-
-def test_the_age_of_an_item_is_the_number_of_later_ones_of_its_history():
-    rows = Interactions.from_lists([[9, 2, 7], [], [3], [8, 1]], 10)
-    assert ages(rows).tolist() == [2, 1, 0, 0, 1, 0]
+def selection_of(dataset: Dataset) -> Selection:
+    measures = reported_measures(newest_held_out=dataset.newest_held_out)
+    return Selection.of(dataset, measures, 0)
 
 
 @given(histories(num_items=8), st.sampled_from([1.0, 0.8, 0.5]))
@@ -151,51 +141,6 @@ def test_sparse_weights_score_as_the_same_dense_ones_and_survive_as_arrays(rows,
     np.testing.assert_array_equal(again.score(users, known), model.score(users, known))
 
 
-def test_the_search_keeps_the_best_of_all_it_may_try(sequences, found):
-    with progress.quiet():
-        chosen = tune(baseline_named("ease-text"), sequences, Context.of(sequences, 3)).settings
-        best = evaluate_scorer(found, sequences, "valid").selection
-        for windows in (False, True):
-            for decay in linear.DECAYS:
-                settings = {**chosen, "windows": windows, "decay": decay}
-                other = evaluate_scorer(
-                    fit(sequences, settings, Context.of(sequences, 3)), sequences, "valid"
-                )
-                assert best >= other.selection - 1e-6, settings
-    assert {key: found.settings[key] for key in chosen} == chosen
-
-
-def tried(monkeypatch, dataset: Dataset) -> set[tuple[bool, float]]:
-    """Windows and decay of every model that the search looked at."""
-    seen, selection_of = set(), linear.selection_of
-
-    def noting(model, *sample):
-        seen.add((model.settings["windows"], model.settings["decay"]))
-        return selection_of(model, *sample)
-
-    monkeypatch.setattr(linear, "selection_of", noting)
-    with progress.quiet():
-        search(dataset, 0)
-    return seen
-
-
-def test_order_and_age_are_tried_where_the_newest_are_held_out(monkeypatch, sequences):
-    decays = {1.0, 0.8, 0.6}
-    assert tried(monkeypatch, sequences) == {(w, d) for w in (False, True) for d in decays}
-
-
-def test_age_plays_no_part_where_held_out_items_are_of_any_age(monkeypatch, tmp_path):
-    dataset = prepared(tmp_path, "paper", timestamp=True)
-    assert dataset.ordered
-    assert tried(monkeypatch, dataset) == {(False, 1.0), (True, 1.0)}
-
-
-def test_a_log_without_order_has_neither_windows_nor_ages(monkeypatch, tmp_path):
-    dataset = prepared(tmp_path, "paper")
-    assert not dataset.ordered
-    assert tried(monkeypatch, dataset) == {(False, 1.0)}
-
-
 def test_a_catalogue_too_large_for_a_square_matrix_has_no_linear_model_and_that_is_said(
     monkeypatch, planted
 ):
@@ -203,7 +148,7 @@ def test_a_catalogue_too_large_for_a_square_matrix_has_no_linear_model_and_that_
     monkeypatch.setattr(progress, "note", notes.append)
     num_items = len(planted.dataset.items)
     monkeypatch.setattr(ease, "MAX_ITEMS", num_items - 1)
-    assert search(planted.dataset, 0) is None
+    assert search(planted.dataset, selection_of(planted.dataset), 0) is None
     assert len(notes) == 1
     assert notes[0].startswith(f"no linear model: {num_items} items are more than")
 
@@ -212,15 +157,29 @@ def test_without_texts_the_linear_model_is_plain_ease(tmp_path):
     write_rows(tmp_path / "in", "interactions", log(timestamp=True))
     dataset = Dataset.load(tmp_path / "in", folder=tmp_path / "data")
     with progress.quiet():
-        model = search(dataset, 0)
+        model = search(dataset, selection_of(dataset), 0)
     assert model.settings["alpha"] == 0
     again = fit(dataset, model.settings, Context.of(dataset, 0))
     assert again.weights.tobytes() == model.weights.tobytes()
 
 
-def test_the_linear_model_is_as_good_as_the_best_baseline_it_contains(planted):
+def test_the_linear_model_is_the_strongest_closed_form_that_the_data_allow(sequences, found):
+    context = Context.of(sequences, 3)
     with progress.quiet():
-        model = search(planted.dataset, 0)
-        tuned = tune(baseline_named("ease-text"), planted.dataset)
-        selection = evaluate_scorer(model, planted.dataset, "valid").selection
-    assert selection >= tuned.valid.selection - 0.01
+        tuned = tune(baseline_named("ease-text-order"), sequences, selection_of(sequences), context)
+    assert found.settings == tuned.settings
+    users, known = np.arange(9, dtype=np.int32), sequences.known("test").rows(range(9))
+    sums = found.sums(known).numpy()
+    np.testing.assert_allclose(sums, tuned.scorer.score(users, known), rtol=1e-4, atol=1e-5)
+
+
+def test_without_an_order_it_is_that_of_texts(tmp_path):
+    dataset = prepared(tmp_path, "paper")
+    assert not dataset.ordered
+    with progress.quiet():
+        model = search(dataset, selection_of(dataset), 0)
+        tuned = tune(
+            baseline_named("ease-text"), dataset, selection_of(dataset), Context.of(dataset, 0)
+        )
+    assert model.settings == {**tuned.settings, "windows": False, "decay": 1.0}
+    assert model.weights.tobytes() == tuned.scorer.weights.tobytes()

@@ -40,12 +40,6 @@ def test_a_user_without_a_list_counts_as_zero():
     assert report.missing == 2
 
 
-def test_selection_is_the_papers_sum():
-    report = evaluate(ranked([0], [[0, 1]]), RELEVANT, num_items=5)
-    gain = 1 / np.log2(3)
-    assert report.selection == pytest.approx(1 / 3 + 1 / 3 + gain / 3)
-
-
 def test_report_as_json_has_every_metric_with_its_interval():
     lists = ranked([0, 2, 3], [[1], [2], [0]])
     report = evaluate(lists, RELEVANT, num_items=5, bootstrap=100, seed=3)

@@ -8,7 +8,9 @@ import pytest
 
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
+from cllm4rec.config import reported_measures
 from cllm4rec.data.ids import IdMap
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import top_k
 from cllm4rec.recommender.explain import explain
 from cllm4rec.recommender.saved import Recommender
@@ -106,7 +108,12 @@ def test_comparison_is_the_tuned_ease(client, served):
     user = 4
     body = {"users": [served.dataset.users.id(user)], "k": 6, "explain": True}
     response = client.post("/v1/compare", json=body).json()
-    scorer = tune(baseline_named("ease"), served.dataset, Context.of(served.dataset)).scorer
+    scorer = tune(
+        baseline_named("ease"),
+        served.dataset,
+        Selection.of(served.dataset, reported_measures(newest_held_out=False), 0),
+        Context.of(served.dataset),
+    ).scorer
     history = served.known.rows([user])
     items, _ = top_k(scorer.score(np.array([user]), history), history, 6)
     assert ids(response["results"][0]) == served.dataset.items.ids(items[0])

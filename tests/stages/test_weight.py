@@ -11,14 +11,11 @@ from hypothesis import strategies as st
 
 from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.weight import WEIGHTS, chosen_weight, reports_by_weight
 from cllm4rec.errors import IntegrityError
-from cllm4rec.evaluation.protocol import (
-    SELECTION,
-    Report,
-    evaluate_scorer,
-    validation_sample,
-)
+from cllm4rec.evaluation.protocol import Report, evaluate_scorer
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.recommender.saved import FORMAT, Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 
@@ -53,7 +50,7 @@ def test_scores_are_the_blend_of_both_halves_each_over_its_deviation(scorer, dat
 
 def test_every_share_is_judged_as_a_scorer_with_that_share_would_be(scorer, dataset):
     with progress.quiet():
-        reports = reports_by_weight(scorer, validation_sample(dataset, 0))
+        reports = reports_by_weight(scorer, Selection.of(dataset, SELECTED.measures, 0))
         assert tuple(reports) == WEIGHTS
         for share in (0.0, 0.4, 1.0):
             scorer.weight = share
@@ -68,7 +65,7 @@ def test_without_a_prior_the_language_model_is_all_there_is(scorer, dataset):
     known = dataset.known("test").rows(users)
     assert alone.score(users, known).tolist() == scorer.logits(users, known).tolist()
     with progress.quiet():
-        assert list(reports_by_weight(alone, validation_sample(dataset, 0))) == [0.0]
+        assert list(reports_by_weight(alone, Selection.of(dataset, SELECTED.measures, 0))) == [0.0]
 
 
 def test_a_user_token_that_is_never_trained_is_never_used(scorer, dataset):
@@ -106,32 +103,40 @@ def test_a_model_of_another_format_is_refused(trained, tmp_path):
         Recommender.load(tmp_path)
 
 
+SELECTED = Selection(
+    np.zeros(0, np.int32),
+    Interactions.from_lists([], 1),
+    Interactions.from_lists([], 1),
+    ("recall@10", "ndcg@10"),
+)
+
+
 def report_of(per_user: list[float]) -> Report:
     values = np.array(per_user)
-    metrics = {name: values / 3 for name in SELECTION}
+    metrics = {name: values / 2 for name in SELECTED.measures}
     means = {name: float(v.mean()) for name, v in metrics.items()}
     return Report(np.arange(len(values)), metrics, means, {}, 0.0, 0)
 
 
 def test_a_share_that_is_best_for_everyone_is_taken():
     reports = {share: report_of([1 - abs(share - 0.7)] * 9) for share in WEIGHTS}
-    assert chosen_weight(reports, 0) == 0.7
-    assert chosen_weight({0.0: report_of([0.1, 0.9])}, 0) == 0.0
+    assert chosen_weight(reports, SELECTED, 0) == 0.7
+    assert chosen_weight({0.0: report_of([0.1, 0.9])}, SELECTED, 0) == 0.0
 
 
 def test_between_two_shares_that_are_as_good_the_middle_is_taken():
     """One user more would have made it either."""
     half = {0.2: [1.0] * 50 + [0.0] * 50, 0.8: [0.0] * 50 + [1.0] * 50}
     reports = {share: report_of(half.get(share, [0.3] * 100)) for share in WEIGHTS}
-    assert chosen_weight(reports, 0) in {0.4, 0.5, 0.6}
-    assert chosen_weight(reports, 0) == chosen_weight(reports, 0)
+    assert chosen_weight(reports, SELECTED, 0) in {0.4, 0.5, 0.6}
+    assert chosen_weight(reports, SELECTED, 0) == chosen_weight(reports, SELECTED, 0)
 
 
 @given(st.integers(0, 100), st.integers(1, 30))
 def test_the_settled_share_lies_between_those_that_resamples_choose(seed, users):
     rng = np.random.default_rng(seed)
     reports = {share: report_of(rng.random(users)) for share in WEIGHTS}
-    values = np.stack([sum(r.per_user[m] for m in SELECTION) for r in reports.values()])
+    values = np.stack([SELECTED.per_user(report) for report in reports.values()])
     draws = [rng.integers(users, size=users) for _ in range(400)]
     chosen = [WEIGHTS[values[:, draw].mean(axis=1).argmax()] for draw in draws]
-    assert abs(chosen_weight(reports, seed) - np.mean(chosen)) < 0.05 + 0.15
+    assert abs(chosen_weight(reports, SELECTED, seed) - np.mean(chosen)) < 0.05 + 0.15

@@ -6,9 +6,12 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.evaluation.protocol import evaluate_scorer
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.factors import item_factors
 from cllm4rec.linear.text_vectors import item_text_vectors
 from cllm4rec.start.search import FactorStart, search, side_by_side
+
+MEASURES = ("recall@20", "recall@40", "ndcg@100")
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +46,10 @@ def test_the_search_finds_that_texts_help_and_keeps_the_best_point(dataset):
     collaborative = item_factors(dataset.part("train"), dimensions=40, seed=0)
     content = item_text_vectors(dataset.texts.item_words(), dimensions=20, seed=0)
     with progress.quiet():
-        best = search(dataset, collaborative, content, seed=0)
-        reported = evaluate_scorer(best, dataset, "valid").selection
-        without = search(dataset, collaborative, content[:, :0], seed=0)
+        selection = Selection.of(dataset, MEASURES, 0)
+        best = search(dataset, collaborative, content, selection)
+        reported = selection.value(evaluate_scorer(best, dataset, "valid"))
+        without = search(dataset, collaborative, content[:, :0], selection)
     assert best.settings["text_weight"] > 0
     assert best.selection == pytest.approx(reported, abs=1e-6)
     assert best.selection > without.selection
@@ -55,7 +59,8 @@ def test_the_search_finds_that_texts_help_and_keeps_the_best_point(dataset):
 def test_the_inverse_temperature_makes_the_validation_items_likeliest(dataset):
     collaborative = item_factors(dataset.part("train"), dimensions=40, seed=0)
     with progress.quiet():
-        best = search(dataset, collaborative, np.zeros((120, 0), np.float32), seed=0)
+        selection = Selection.of(dataset, MEASURES, 0)
+        best = search(dataset, collaborative, np.zeros((120, 0), np.float32), selection)
     relevant, known = dataset.part("valid"), dataset.known("valid")
     users = np.flatnonzero(relevant.counts())
     scores = best.score(users, known.rows(users))

@@ -1,12 +1,12 @@
 """Hypothesis strategies: what users may hand in, and the values passed between the packages."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from cllm4rec.config import BUILT_IN, Config, Settings
+from cllm4rec.config import BUILT_IN, Config, Measure, Settings
 from cllm4rec.config.sections import COLUMNS
 from cllm4rec.documents.document import Document
 from cllm4rec.tokens.space import TokenSpace
@@ -118,6 +118,7 @@ _SPECIAL = {
     | st.characters(exclude_categories=["Cs"], exclude_characters='"\r\n'),
     "csv_encoding": st.sampled_from(["auto", "utf-8", "cp1252", "gbk"]),
     "depth": st.just("all") | st.integers(1, 99),
+    "selection": st.lists(st.sampled_from(get_args(Measure)), min_size=1),
     "baselines": st.lists(st.sampled_from(list(BUILT_IN))),
     "baseline_settings": st.dictionaries(
         st.sampled_from(list(BUILT_IN)), st.dictionaries(_LINES, _PLAIN, max_size=3), max_size=2

@@ -53,7 +53,8 @@ def finished_cell(
     """A cell with lists of :func:`some_lists`, as a process would have left it."""
     config = None if changes.pop("baseline", False) else PLAIN.changed(seed=seed)
     skills = changes.pop("skills", {"": 0.0})
-    cell = Cell(data.name, model, seed, config, folder / model / str(seed), data.folder, "0" * 64)
+    place, measures = folder / model / str(seed), tuple(PLAIN.evaluate.selection)
+    cell = Cell(data.name, model, seed, config, place, data.folder, "0" * 64, measures)
     num_items = len(data.dataset.items)
     record = {
         "identity": cell.identity(num_items),

@@ -21,7 +21,7 @@ ours cannot be replaced.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -37,6 +37,8 @@ from cllm4rec.linear.text_vectors import item_text_vectors
 
 Settings = dict[str, float | int | str]
 """One point of a grid; an empty one where there is nothing to tune."""
+Refinement = Callable[[Settings], Iterator[tuple[Settings, Scorer]]]
+"""From the best settings so far to more of them, with their scorers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +50,25 @@ class Context:
         words: one text per item, empty where there is none.
         seed: of whatever draws at random.
         ordered: whether a history's items are known to stand in the order of time.
+        newest_held_out: whether what is held out are each user's newest interactions.
     """
 
     num_items: int
     words: Sequence[str]
     seed: int = 0
     ordered: bool = False
+    newest_held_out: bool = False
 
     @classmethod
     def of(cls, dataset: Dataset, seed: int = 0) -> "Context":
         """The context of prepared data."""
-        return cls(len(dataset.items), _words(dataset.texts), seed, dataset.ordered)
+        return cls(
+            len(dataset.items),
+            _words(dataset.texts),
+            seed,
+            dataset.ordered,
+            dataset.newest_held_out,
+        )
 
     @cached_property
     def text_vectors(self) -> NDArray[np.float32]:
@@ -94,6 +104,10 @@ class Baseline(ABC):
         Who stops asking a group for points stops its training. Here all points are one group.
         """
         yield self.candidates(train, context)
+
+    def refinements(self, train: Interactions, context: Context) -> Sequence[Refinement]:
+        """Rounds after the grid, each around the best point so far; none by default."""
+        return ()
 
     def unavailable(self, context: Context) -> str | None:
         """Why this baseline cannot be fitted here, with the mend; None if it can."""

@@ -1,8 +1,8 @@
 """EASE: the closed-form linear autoencoder (Steck, WWW 2019)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from cllm4rec.baselines.base import Baseline, Context, Settings
+from cllm4rec.baselines.base import Baseline, Context, Refinement, Settings
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer, WeightsScorer
 from cllm4rec.linear.ease import MAX_ITEMS, gram_matrix, inverse_gram, weights_of
@@ -26,10 +26,18 @@ class Ease(Baseline):
         self, train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
         """The gram matrix is computed once, factored once per ``l2``."""
-        gram = gram_matrix(train)
-        for settings in self.grid(context.num_items):
-            yield settings, WeightsScorer(weights_of(inverse_gram(gram, float(settings["l2"]))))
+        return _fitted(self.grid(context.num_items), train)
+
+    def refinements(self, train: Interactions, context: Context) -> Sequence[Refinement]:
+        """Half and twice the best ``l2``."""
+        return [lambda best: _fitted([{"l2": float(best["l2"]) * by} for by in (0.5, 2.0)], train)]
 
     def unavailable(self, context: Context) -> str | None:
         """Items × items must fit in memory."""
         return too_many_items(context.num_items)
+
+
+def _fitted(points: Sequence[Settings], train: Interactions) -> Iterator[tuple[Settings, Scorer]]:
+    gram = gram_matrix(train)
+    for settings in points:
+        yield settings, WeightsScorer(weights_of(inverse_gram(gram, float(settings["l2"]))))

@@ -7,8 +7,8 @@ from cllm4rec import progress
 from cllm4rec.baselines.base import Baseline, Context, Settings
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError
-from cllm4rec.evaluation.protocol import Report, evaluate_scorer
 from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.evaluation.selection import Selection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,44 +19,59 @@ class Tuned:
         name: the baseline's.
         settings: the best grid point.
         scorer: fitted with them on the training part.
-        valid: metrics on validation.
+        value: of the selection.
     """
 
     name: str
     settings: Settings
     scorer: Scorer
-    valid: Report
+    value: float
 
 
-def tune(baseline: Baseline, dataset: Dataset, context: Context | None = None) -> Tuned:
-    """Fit every grid point of a baseline and keep the best; the first in case of a tie.
+def tune(baseline: Baseline, dataset: Dataset, selection: Selection, context: Context) -> Tuned:
+    """Fit every grid point of a baseline, then its refinements; keep the best, of equals the first.
 
     A training is stopped early when it has not improved for the baseline's patience.
 
     Args:
         baseline: of `baseline_named`, say.
-        dataset: fits on its training part, selects on its validation part.
-        context: shared by baselines, such as text vectors; pass it when tuning several.
+        dataset: fits on its training part.
+        selection: on validation.
+        context: shared by baselines, such as text vectors.
 
     Raises:
         InputError: the baseline is unavailable for these data; the message says why.
     """
-    context = context or Context.of(dataset)
     if reason := baseline.unavailable(context):
         raise InputError(f"no baseline {baseline.name}: {reason}")
+    train = dataset.part("train")
     best: Tuned | None = None
     grid = baseline.grid(context.num_items)
     with progress.task(f"Tuning {baseline.name}", total=len(grid), unit="setting") as task:
-        for training in baseline.trainings(dataset.part("train"), context):
+        for training in baseline.trainings(train, context):
             highest, worse = -math.inf, 0
             for settings, scorer in training:
-                valid = evaluate_scorer(scorer, dataset, "valid")
-                if best is None or valid.selection > best.valid.selection:
-                    best = Tuned(baseline.name, settings, scorer, valid)
-                task.advance(selection=best.valid.selection)
-                worse = 0 if valid.selection > highest else worse + 1
-                highest = max(highest, valid.selection)
+                tried = _measured(baseline, settings, scorer, selection)
+                best = _better(best, tried)
+                task.advance(selection=best.value)
+                worse = 0 if tried.value > highest else worse + 1
+                highest = max(highest, tried.value)
                 if worse == baseline.patience:
                     break
     assert best is not None, f"{baseline.name} has an empty grid"
+    for refinement in baseline.refinements(train, context):
+        with progress.task(f"Refining {baseline.name}", unit="setting") as task:
+            for settings, scorer in refinement(best.settings):
+                best = _better(best, _measured(baseline, settings, scorer, selection))
+                task.advance(selection=best.value)
     return best
+
+
+def _measured(
+    baseline: Baseline, settings: Settings, scorer: Scorer, selection: Selection
+) -> Tuned:
+    return Tuned(baseline.name, settings, scorer, selection.value(selection.report(scorer)))
+
+
+def _better(best: Tuned | None, tried: Tuned) -> Tuned:
+    return tried if best is None or tried.value > best.value else best

@@ -8,7 +8,7 @@ it in the run. A key that does not exist is refused.
 
 from cllm4rec.config.baselines import BUILT_IN, baseline_entry, refuse_unknown_baselines
 from cllm4rec.config.complete import Config
-from cllm4rec.config.presets import PAPER, PRESETS, SEQUENCES, SETS
+from cllm4rec.config.presets import PAPER, PRESETS, SEQUENCES, SETS, reported_measures
 from cllm4rec.config.request import (
     Given,
     Request,
@@ -23,6 +23,7 @@ from cllm4rec.config.sections import (
     DataConfig,
     EvaluateConfig,
     FinetuneConfig,
+    Measure,
     ModelConfig,
     PretrainConfig,
     Protocol,
@@ -43,6 +44,7 @@ __all__ = [
     "EvaluateConfig",
     "FinetuneConfig",
     "Given",
+    "Measure",
     "ModelConfig",
     "PretrainConfig",
     "Protocol",
@@ -53,6 +55,7 @@ __all__ = [
     "possible",
     "read_config",
     "refuse_unknown_baselines",
+    "reported_measures",
     "request_of",
     "resolve",
     "to_toml",

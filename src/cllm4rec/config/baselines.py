@@ -14,6 +14,7 @@ BUILT_IN = {
     "ease": "cllm4rec.baselines.ease:Ease",
     "text-knn": "cllm4rec.baselines.text_knn:TextKnn",
     "ease-text": "cllm4rec.baselines.ease_text:EaseText",
+    "ease-text-order": "cllm4rec.baselines.ease_text_order:EaseTextOrder",
     "ials": "cllm4rec.baselines.ials:IAls",
     "mult-vae": "cllm4rec.baselines.mult_vae:MultVae",
     "sasrec": "cllm4rec.baselines.sasrec:SasRec",

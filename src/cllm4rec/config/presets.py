@@ -7,9 +7,21 @@ from cllm4rec.config.sections import (
     DataConfig,
     EvaluateConfig,
     FinetuneConfig,
+    Measure,
     ModelConfig,
     PretrainConfig,
 )
+
+
+def reported_measures(*, newest_held_out: bool) -> list[Measure]:
+    """What results tables report, and what selects, where each user's newest are held out or not.
+
+    For sets the measures are those of the authors' code.
+    """
+    if newest_held_out:
+        return ["recall@10", "ndcg@10"]
+    return ["recall@20", "recall@40", "ndcg@100"]
+
 
 SETS = Config(
     preset="sets",
@@ -68,7 +80,7 @@ SETS = Config(
         weight_decay=0.0,
         average=1.0,
     ),
-    evaluate=EvaluateConfig(),
+    evaluate=EvaluateConfig(selection=reported_measures(newest_held_out=False)),
 )
 """For interactions held out at random (docs/decisions/0007, 0009, 0011, 0013).
 
@@ -90,6 +102,7 @@ SEQUENCES = SETS.changed(
         "mutual_weight": 0.0,
         "average": 0.0,
     },
+    evaluate={"selection": reported_measures(newest_held_out=True)},
 )
 """For each user's newest interactions held out (docs/decisions/0004)."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cllm4rec.config.baselines import refuse_unknown_baselines
 from cllm4rec.config.complete import Config, checked
-from cllm4rec.config.presets import PRESETS, SEQUENCES, SETS
+from cllm4rec.config.presets import PRESETS, SEQUENCES, SETS, reported_measures
 from cllm4rec.config.sections import merged
 from cllm4rec.config.toml import read_toml, with_overrides
 from cllm4rec.errors import ConfigError
@@ -73,6 +73,9 @@ def resolve(request: Request, *, newest_held_out: bool) -> Config:
     ``auto`` is ``sequences`` where the held-out interactions are each user's newest, unless
     ``corpus.order = "random"`` is given; elsewhere it is ``sets``.
 
+    A preset's measures of selection give way to those that the data's protocol reports, unless
+    ``evaluate.selection`` is given.
+
     A preset's random weights are for its own backbone and depth: where ``backbone.name`` or
     ``backbone.depth`` is given and ``backbone.weights`` is not, the weights are pretrained.
 
@@ -89,6 +92,9 @@ def resolve(request: Request, *, newest_held_out: bool) -> Config:
         start = SEQUENCES if in_order else SETS
     elif not isinstance(start, Config):
         start = PRESETS[start]
+    if not isinstance(request.start, Config):
+        measures = reported_measures(newest_held_out=newest_held_out)
+        start = start.changed(evaluate={"selection": measures})
     values = merged(start, request.changes)
     given = _section(request, "backbone")
     if _has_presets_weights(start) and {"name", "depth"} & given.keys() and "weights" not in given:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
+Measure = Literal["recall@10", "recall@20", "recall@40", "ndcg@10", "ndcg@100", "mrr"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Depth = Annotated[
     PositiveInt | None,
@@ -242,14 +243,20 @@ class FinetuneConfig(Settings):
 
 
 class EvaluateConfig(Settings):
-    """The results table."""
+    """The results table, and what is chosen for it."""
 
+    selection: Annotated[list[Measure], Field(min_length=1)]
+    """Measures whose sum on validation chooses everything that is chosen: baselines' settings, the
+    linear model, initial vectors, the best epoch and the blend weight. Unless given, those that
+    are reported: Recall@10 and NDCG@10 where each user's newest are held out, elsewhere Recall@20,
+    Recall@40 and NDCG@100."""
     baselines: list[str] = [
         "popularity",
         "item-knn",
         "ease",
         "text-knn",
         "ease-text",
+        "ease-text-order",
         "ials",
     ]
     """Baselines in the table, tuned on the validation part; ``mult-vae`` and ``sasrec`` are

@@ -1,9 +1,7 @@
-"""The linear half of the blend, tuned on validation.
+"""The linear half of the blend: the strongest closed form that the data allow, as a baseline is.
 
-EASE with texts, tuned as the baseline ``ease-text``. On logs with an order it adds two things that
-a gram matrix of whole histories cannot see: proximity in time (EASE over short windows of the
-histories, averaged in) and, if the newest interactions are to be predicted, age (older items of a
-history weigh less).
+It is the baseline of the same settings, but for small weights of a large catalogue, which are
+dropped.
 """
 
 from collections.abc import Mapping
@@ -22,23 +20,22 @@ from torch.nn import functional
 
 from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
-from cllm4rec.baselines.tuning import tune
+from cllm4rec.baselines.ease_text_order import OrderedScorer
+from cllm4rec.baselines.tuning import Tuned, tune
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import linear_half_
-from cllm4rec.evaluation.protocol import selection_of, validation_sample
-from cllm4rec.linear.ease import Matrix, add_texts, gram_matrix, inverse_gram, weights_of
+from cllm4rec.evaluation.scorer import WeightsScorer
+from cllm4rec.evaluation.selection import Selection
+from cllm4rec.linear.ease import gram_matrix
+from cllm4rec.linear.ordered import aged_matrix, ages, ease_weights, windowed_weights
 from cllm4rec.run import atomic_write
 
-WINDOWS = (3, 5, 10)
-"""Window lengths: each run of consecutive items counts as an additional user."""
-DECAYS = (1.0, 0.8, 0.6)
-"""Candidate weights of a history item relative to the item after it."""
+CLOSED_FORMS = ("ease-text-order", "ease-text", "ease")
+"""Baselines in the order of preference: the first that the data allow is the linear model."""
 KEPT_WEIGHTS = 1000
 """Number of largest weights kept per row. On catalogues of 1,300 to 5,000 items Recall and NDCG
 changed by 0.1 % at most; 300 cost MovieLens-100K 1.5 % (docs/decisions/0008)."""
-CALIBRATION_USERS = 200
-"""Histories from which the scale of each averaged model is estimated."""
 
 Weights: TypeAlias = NDArray[np.float32] | Any  # or csr_array, which is untyped
 Settings = dict[str, Any]
@@ -63,9 +60,9 @@ class LinearModel:
 
     def sums(self, history: Interactions) -> Float[Tensor, "batch items"]:
         """Scores before division by the rows' standard deviation."""
-        decay = self.settings["decay"]
-        weights = (decay ** ages(history)).astype(np.float32) if decay < 1 else None
+        decay = float(self.settings["decay"])
         if isinstance(self.weights, np.ndarray):
+            weights = (decay ** ages(history)).astype(np.float32) if decay < 1 else None
             return functional.embedding_bag(
                 torch.from_numpy(history.items.astype(np.int64)),
                 torch.from_numpy(self.weights),
@@ -74,11 +71,7 @@ class LinearModel:
                 per_sample_weights=None if weights is None else torch.from_numpy(weights),
                 include_last_offset=True,
             )
-        matrix = history.matrix()
-        if weights is not None:
-            # `matrix()` sorts the columns within a row, so the ages are sorted the same way.
-            matrix.data = weights[np.lexsort((history.items, history.users()))]
-        return torch.from_numpy((matrix @ self.weights).toarray())
+        return torch.from_numpy((aged_matrix(history, decay) @ self.weights).toarray())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The weights as arrays by name; `from_arrays` undoes it."""
@@ -109,69 +102,45 @@ def load_linear(path: Path, settings: Mapping[str, Any]) -> LinearModel:
     return LinearModel.from_arrays(load_file(path), settings)
 
 
-def search(dataset: Dataset, seed: int, *, texts: bool = True) -> LinearModel | None:
-    """Tune on validation and fit; None if the catalogue is too large for EASE.
+def search(
+    dataset: Dataset, selection: Selection, seed: int, *, texts: bool = True
+) -> LinearModel | None:
+    """The strongest closed form of these data, tuned; None if the catalogue is too large for it.
 
     Args:
-        dataset: fits on its training part, tunes on its validation part.
-        seed: of text vectors and of the sample of users.
+        dataset: fits on its training part.
+        selection: on validation.
+        seed: of text vectors.
         texts: whether to use the items' texts.
     """
-    context = _context(dataset, seed, texts)
-    baseline = baseline_named("ease-text")
-    if baseline.unavailable(context):
-        baseline = baseline_named("ease")
-    if reason := baseline.unavailable(context):
-        progress.note(f"no linear model: {reason}")
-        return None
-    tuned = tune(baseline, dataset, context).settings
-    sample = validation_sample(dataset, seed)
-    best: tuple[float, LinearModel] | None = None
-    windows = (False, True) if dataset.ordered else (False,)
-    decays = DECAYS if dataset.newest_held_out else (1.0,)
-    for with_windows in windows:
-        settings = {"alpha": 0.0, **tuned, "windows": with_windows, "decay": 1.0}
-        plain = fit(dataset, settings, context)
-        for decay in decays:
-            model = replace(plain, settings={**settings, "decay": decay})
-            selection = selection_of(model, sample)
-            if best is None or selection > best[0]:
-                best = selection, model
-    assert best is not None
-    return best[1]
+    context = Context.of(dataset, seed)
+    if not texts:
+        context = replace(context, words=[""] * context.num_items)
+    for name in CLOSED_FORMS:
+        baseline = baseline_named(name)
+        reason = baseline.unavailable(context)
+        if not reason:
+            return _of_baseline(tune(baseline, dataset, selection, context))
+    progress.note(f"no linear model: {reason}")
+    return None
+
+
+def _of_baseline(tuned: Tuned) -> LinearModel:
+    assert isinstance(tuned.scorer, WeightsScorer | OrderedScorer)
+    assert isinstance(tuned.scorer.weights, np.ndarray)
+    settings = {"alpha": 0.0, "windows": False, "decay": 1.0, **tuned.settings}
+    return LinearModel(largest(tuned.scorer.weights), settings)
 
 
 def fit(dataset: Dataset, settings: Settings, context: Context) -> LinearModel:
-    """Fit with given settings.
-
-    With windows it is the mean of one model of whole histories and one per window length, each
-    scaled to the same standard deviation of scores.
-    """
-    train = dataset.part("train")
-    gram = gram_matrix(train)
-    if not settings["windows"]:
-        return LinearModel(largest(_ease(gram, settings, context)), settings)
-    some = train.rows(np.arange(min(train.num_users, CALIBRATION_USERS))).matrix()
-    total = np.zeros((train.num_items, train.num_items), np.float32)
-    with progress.task("Fitting the linear model", total=1 + len(WINDOWS), unit="fit") as task:
-        for length in (None, *WINDOWS):
-            together = gram
-            if length is not None:
-                # Each item is in `length` windows; windows count twice as much as whole histories.
-                together = gram_matrix(cut(train, length))
-                together *= 2 / length
-                together += gram
-            weights = _ease(together, settings, context)
-            del together  # each matrix of a large catalogue takes half a gigabyte or more
-            weights /= max(float((some @ weights).std(axis=1).mean()), 1e-9)
-            total += weights
-            task.advance()
-    return LinearModel(largest(total), settings)
-
-
-def _context(dataset: Dataset, seed: int, texts: bool) -> Context:
-    context = Context.of(dataset, seed)
-    return context if texts else replace(context, words=[""] * context.num_items)
+    """Fit with given settings: what `search` gives where it chooses them."""
+    train, vectors = dataset.part("train"), context.text_vectors
+    l2, alpha = float(settings["l2"]), float(settings["alpha"])
+    if settings["windows"]:
+        weights = windowed_weights(train, l2, vectors, alpha)
+    else:
+        weights = ease_weights(gram_matrix(train), l2, vectors, alpha)
+    return LinearModel(largest(weights), settings)
 
 
 def largest(weights: NDArray[np.float32], kept: int = KEPT_WEIGHTS) -> Weights:
@@ -194,26 +163,3 @@ def largest(weights: NDArray[np.float32], kept: int = KEPT_WEIGHTS) -> Weights:
     indptr = np.arange(0, columns.size + 1, kept, dtype=np.int64)
     data = np.take_along_axis(weights, columns, axis=1).ravel()
     return csr_array((data, columns.ravel(), indptr), shape=weights.shape)
-
-
-def _ease(gram: Matrix, settings: Mapping[str, Any], context: Context) -> NDArray[np.float32]:
-    inverse = inverse_gram(gram, settings["l2"])
-    if settings["alpha"]:
-        inverse = add_texts(inverse, context.text_vectors, settings["alpha"])
-    return weights_of(inverse)
-
-
-def cut(histories: Interactions, length: int) -> Interactions:
-    """Sliding windows of ``length`` items, one per row; a shorter history is one row."""
-    rows: list[list[int]] = []
-    for user in np.flatnonzero(histories.counts()):
-        items = histories.of(int(user)).tolist()
-        rows += [items[at : at + length] for at in range(max(1, len(items) - length + 1))]
-    return Interactions.from_lists(rows, histories.num_items)
-
-
-def ages(histories: Interactions) -> NDArray[np.int64]:
-    """Age of each item: the number of later items in its history."""
-    ends = np.repeat(histories.offsets[1:], histories.counts())
-    age: NDArray[np.int64] = ends - 1 - np.arange(len(histories))
-    return age

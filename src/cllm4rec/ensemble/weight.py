@@ -9,7 +9,8 @@ from torch import Tensor
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_
-from cllm4rec.evaluation.protocol import DEPTH, SELECTION, Report, Sample, evaluate
+from cllm4rec.evaluation.protocol import DEPTH, Report
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import RankedItems, blocks
 from cllm4rec.seeds import generator
 
@@ -61,24 +62,21 @@ def ranked_by_weight(
     return ranked
 
 
-def reports_by_weight(scorer: Halves, sample: Sample) -> dict[float, Report]:
+def reports_by_weight(scorer: Halves, selection: Selection) -> dict[float, Report]:
     """Validation metrics for each blend weight.
 
     Args:
         scorer: with the current parameters.
-        sample: validation users.
+        selection: on validation.
     """
-    ranked = ranked_by_weight(scorer.weights, scorer, sample.users, sample.known, "Validating")
-    rows, num_items = np.arange(len(sample.users), dtype=np.int32), sample.known.num_items
+    users, known = selection.users, selection.known
+    ranked = ranked_by_weight(scorer.weights, scorer, users, known, "Validating")
     return {
-        weight: evaluate(
-            RankedItems(rows, lists.items, lists.scores), sample.relevant, num_items=num_items
-        )
-        for weight, lists in ranked.items()
+        weight: selection.measured(lists.items, lists.scores) for weight, lists in ranked.items()
     }
 
 
-def chosen_weight(reports: Mapping[float, Report], seed: int) -> float:
+def chosen_weight(reports: Mapping[float, Report], selection: Selection, seed: int) -> float:
     """Choose the blend weight by bagging: the mean of the best weights of bootstrap samples.
 
     Among a few hundred users many weights are nearly equally good, and the single best one can lie
@@ -86,13 +84,12 @@ def chosen_weight(reports: Mapping[float, Report], seed: int) -> float:
 
     Args:
         reports: validation metrics by weight.
+        selection: that measured them.
         seed: of the bootstrap.
     """
     weights = np.array(list(reports))
-    selection = np.stack([
-        sum(report.per_user[name] for name in SELECTION) for report in reports.values()
-    ])
-    size = selection.shape[1]
+    values = np.stack([selection.per_user(report) for report in reports.values()])
+    size = values.shape[1]
     times = generator(seed, "blend").multinomial(size, np.full(size, 1 / size), RESAMPLES)
-    chosen = weights[(selection @ times.T).argmax(axis=0)].mean()
+    chosen = weights[(values @ times.T).argmax(axis=0)].mean()
     return float(weights[np.abs(weights - chosen).argmin()])

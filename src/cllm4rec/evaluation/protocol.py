@@ -6,7 +6,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
@@ -14,16 +13,9 @@ from cllm4rec.evaluation.intervals import bootstrap_interval
 from cllm4rec.evaluation.metrics import COVERAGE_DEPTH, METRICS, coverage_at, hits
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.ranking import NO_ITEM, RankedItems, rank_all
-from cllm4rec.seeds import generator
 
 DEPTH = 100
 """Length of the lists that are evaluated."""
-SELECTION = ("recall@20", "recall@40", "ndcg@100")
-"""Settings and epochs are selected by the sum of these on validation, as in the authors' code."""
-
-MAX_SAMPLE = 4000
-"""Most validation users for selection; larger data sets are sampled."""
-
 HeldOut = Literal["valid", "test"]
 
 
@@ -46,11 +38,6 @@ class Report:
     interval: dict[str, tuple[float, float]]
     coverage: float
     missing: int
-
-    @property
-    def selection(self) -> float:
-        """Recall@20 + Recall@40 + NDCG@100."""
-        return sum(self.mean[name] for name in SELECTION)
 
     def to_json(self) -> dict[str, Any]:
         """``users``, ``missing`` and ``metrics``: name → mean, low, high (null: no interval)."""
@@ -149,42 +136,6 @@ def evaluate_scorer(
     ranked = rank_all(scorer, users, known, k)
     relevant = dataset.part(part)
     return evaluate(ranked, relevant, num_items=len(dataset.items), bootstrap=bootstrap, seed=seed)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """A sample of validation users.
-
-    Attributes:
-        users: numbers, ``int32 [U]``.
-        known: known items, U rows.
-        relevant: validation items, U rows.
-    """
-
-    users: NDArray[np.int32]
-    known: Interactions
-    relevant: Interactions
-
-
-def validation_sample(dataset: Dataset, seed: int) -> Sample:
-    """Sample at most `MAX_SAMPLE` validation users, for selection.
-
-    Args:
-        dataset: to sample from.
-        seed: of the sample.
-    """
-    users = evaluated_users(dataset, "valid")
-    if len(users) > MAX_SAMPLE:
-        users = np.sort(generator(seed, "users").choice(users, MAX_SAMPLE, replace=False))
-    return Sample(users, dataset.known("valid").rows(users), dataset.part("valid").rows(users))
-
-
-def selection_of(scorer: Scorer, sample: Sample) -> float:
-    """Recall@20 + Recall@40 + NDCG@100 of a scorer that ignores user numbers."""
-    rows = np.arange(len(sample.users), dtype=np.int32)
-    with progress.quiet():
-        ranked = rank_all(scorer, rows, sample.known, DEPTH)
-    return evaluate(ranked, sample.relevant, num_items=sample.known.num_items).selection
 
 
 def evaluated_users(dataset: Dataset, part: HeldOut) -> NDArray[np.int32]:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from cllm4rec import progress
 from cllm4rec.baselines import Baseline, baseline_named
-from cllm4rec.config import Config, resolve
+from cllm4rec.config import Config, Measure, reported_measures, resolve
 from cllm4rec.errors import IntegrityError
 from cllm4rec.experiments.data import PreparedData, identity_of
 from cllm4rec.experiments.plan import Plan
@@ -45,6 +45,7 @@ class Cell:
         folder: of its result files.
         data: folder of the prepared data.
         data_sha256: over the prepared files.
+        selection: measures that choose everything on validation.
         keep_run: whether to keep a model's run directory.
         given: a baseline's settings.
     """
@@ -56,6 +57,7 @@ class Cell:
     folder: Path
     data: Path
     data_sha256: str
+    selection: tuple[Measure, ...]
     keep_run: bool = False
     given: Mapping[str, Any] = field(default_factory=dict)
 
@@ -75,10 +77,11 @@ class Cell:
         Args:
             num_items: size of the catalogue; a baseline's grid depends on it.
         """
+        selection = {"selection": list(self.selection)}
         if self.config is not None:
-            return self.config.model_dump(mode="json", exclude=NOT_A_MODELS)
+            return self.config.model_dump(mode="json", exclude=NOT_A_MODELS) | selection
         given = {"given": dict(self.given)} if self.given else {}
-        return {"seed": self.seed, "grid": self.baseline.grid(num_items), **given}
+        return {"seed": self.seed, "grid": self.baseline.grid(num_items), **given, **selection}
 
     def identity(self, num_items: int) -> str:
         """sha256 of everything the lists depend on."""
@@ -88,6 +91,8 @@ class Cell:
 def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
     """Every cell of one data set, seed by seed; a baseline that draws nothing has one seed."""
     cells = []
+    newest_held_out = data.dataset.newest_held_out
+    selection = plan.selection or reported_measures(newest_held_out=newest_held_out)
     for seed in plan.seeds:
         names = [
             name
@@ -99,9 +104,8 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
             config = None
             if name in plan.models:
                 config = resolve(
-                    plan.model_request(data.name, name, seed),
-                    newest_held_out=data.dataset.newest_held_out,
-                )
+                    plan.model_request(data.name, name, seed), newest_held_out=newest_held_out
+                ).changed(evaluate={"selection": selection})
             cells.append(
                 Cell(
                     data.name,
@@ -111,6 +115,7 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
                     (out / "cells" / data.name / name / str(seed)).absolute(),
                     data.folder.absolute(),
                     data.sha256,
+                    tuple(selection),
                     plan.keep_runs,
                     plan.baseline_settings.get(name, {}),
                 )

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from cllm4rec.config import (
     PRESETS,
     Config,
+    Measure,
     Protocol,
     Request,
     Settings,
@@ -36,7 +37,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+=-]*$", max_length=10
 _ELSEWHERE = {
     "seed": "`seeds` of the plan",
     "data": "`set` of [datasets.NAME]",
-    "evaluate": "`baselines`, `baseline_settings` and `bootstrap` of the plan",
+    "evaluate": "`baselines`, `baseline_settings`, `selection` and `bootstrap` of the plan",
 }
 """Sections of the settings that a model must not change here → where they are decided."""
 
@@ -88,6 +89,9 @@ class Plan(Settings):
 
     seeds: list[NonNegativeInt] = Field(default=[0], min_length=1)
     """Seeds of the models, and of baselines that draw at random; data are split once."""
+    selection: Annotated[list[Measure], Field(min_length=1)] | None = None
+    """Measures that choose everything on validation, as ``evaluate.selection``; by default those
+    that are reported of each data set."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each interval and p-value."""
     keep_runs: bool = False

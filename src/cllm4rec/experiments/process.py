@@ -24,6 +24,7 @@ from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError
 from cllm4rec.evaluation.protocol import DEPTH, evaluated_users
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.experiments.cells import Cell, begin, claimed
 from cllm4rec.ranking import rank_all
 from cllm4rec.run import RunDir, write_json
@@ -107,7 +108,8 @@ def peak_mb() -> float:
 
 def _baseline(cell: Cell, dataset: Dataset, context: Context) -> dict[str, Any]:
     started_at_s = time.perf_counter()
-    tuned = tune(cell.baseline, dataset, context)
+    selection = Selection.of(dataset, cell.selection, context.seed)
+    tuned = tune(cell.baseline, dataset, selection, context)
     seconds = time.perf_counter() - started_at_s
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
     ranked = rank_all(tuned.scorer, users, known, DEPTH)

@@ -26,7 +26,7 @@ from cllm4rec.run.leftovers import clear_leftovers
 from cllm4rec.run.places import refuse_inside_run
 from cllm4rec.run.seal import is_sealed
 
-FORMAT = 2
+FORMAT = 3
 """Format number of the manifest; others are refused."""
 
 REPLACED = (

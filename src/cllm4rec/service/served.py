@@ -17,6 +17,7 @@ from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import Scorer
 from cllm4rec.recommender.catalogue import Catalogue
 from cllm4rec.recommender.intact import model_fingerprint
@@ -128,11 +129,13 @@ class Served:
 
     @cached_property
     def _ease(self) -> Scorer:
-        context = Context.of(self.dataset, derived_seed(self.config.seed, "baselines"))
+        seed = derived_seed(self.config.seed, "baselines")
+        context = Context.of(self.dataset, seed)
+        selection = Selection.of(self.dataset, self.config.evaluate.selection, seed)
         ease = baseline_named("ease")
         if reason := ease.unavailable(context):
             raise InputError(f"there is no EASE to compare with: {reason}")
-        return tune(ease, self.dataset, context).scorer
+        return tune(ease, self.dataset, selection, context).scorer
 
 
 def _in_subprocess(run: Path) -> tuple[Scorer, int]:

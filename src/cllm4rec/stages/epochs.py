@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cllm4rec.config import FinetuneConfig
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.weight import chosen_weight, reports_by_weight
-from cllm4rec.evaluation.protocol import validation_sample
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.models.llms import saved_tensors
 from cllm4rec.recommender.saved import load_tensors
 from cllm4rec.recommender.scorer import ModelScorer
@@ -24,7 +24,7 @@ from cllm4rec.training.optim import adam
 class Best:
     """The best epoch so far and its blend weight; epoch 0 is before finetuning.
 
-    Selection is by validation Recall@20 + Recall@40 + NDCG@100.
+    Selection is on validation, by the measures of ``evaluate.selection``.
 
     Args:
         scorer: of the model being trained.
@@ -37,23 +37,22 @@ class Best:
         config = scorer.task.config
         self.patience = config.finetune.patience
         self.seed = derived_seed(config.seed, "validation")
-        self.sample = validation_sample(dataset, self.seed)
+        self.selection = Selection.of(dataset, config.evaluate.selection, self.seed)
         self.notes: dict[str, Any] = {"epochs": 0, "epoch": 0, "selection": -1.0}
         self.tensors: dict[str, Tensor] = {}
 
     def validate(self, epoch: int) -> bool:
         """Validate, keep the parameters if they are the best; true when out of patience."""
-        reports = reports_by_weight(self.scorer, self.sample)
-        blend = chosen_weight(reports, self.seed)
+        reports = reports_by_weight(self.scorer, self.selection)
+        blend = chosen_weight(reports, self.selection, self.seed)
         report, language_model = reports[blend], reports[0.0].mean
         self.notes["epochs"] = epoch
         self.run.log_metrics(
             stage="finetune", epoch=epoch, valid=report.mean, blend=blend, llm_alone=language_model
         )
-        if report.selection > self.notes["selection"]:
-            self.notes.update(
-                epoch=epoch, selection=report.selection, blend=blend, valid=dict(report.mean)
-            )
+        value = self.selection.value(report)
+        if value > self.notes["selection"]:
+            self.notes.update(epoch=epoch, selection=value, blend=blend, valid=dict(report.mean))
             self.tensors = saved_tensors(self.scorer.model)
         return epoch - int(self.notes["epoch"]) >= self.patience
 

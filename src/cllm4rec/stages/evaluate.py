@@ -20,6 +20,7 @@ from cllm4rec.evaluation.protocol import (
     evaluate_scorer,
     evaluated_users,
 )
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, atomic_write, exclusive, write_json
@@ -64,7 +65,8 @@ def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
     baselines = [baseline_named(name, settings.get(name)) for name in config.evaluate.baselines]
     rows, left_out = _baseline_rows(baselines, dataset, config)
     rows = [*_own_rows(run, dataset, config), *rows]
-    results = {"part": "test", "rows": rows, "left_out": left_out}
+    selection = config.evaluate.selection
+    results = {"part": "test", "selection": selection, "rows": rows, "left_out": left_out}
     write_json(run.file("results.json"), results)
     seconds = time.perf_counter() - started_at_s
     run.finish("evaluate", [run.file("results.json"), run.file("topk")], seconds)
@@ -124,13 +126,15 @@ def _baseline_rows(
     """Rows of the available baselines; for the others, the reason by name."""
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
-    context = Context.of(dataset, derived_seed(config.seed, "baselines"))
+    seed = derived_seed(config.seed, "baselines")
+    context = Context.of(dataset, seed)
+    selection = Selection.of(dataset, config.evaluate.selection, seed)
     for baseline in baselines:
         started_at_s = time.perf_counter()
         if reason := baseline.unavailable(context):
             left_out[baseline.name] = reason
             continue
-        tuned = tune(baseline, dataset, context)
+        tuned = tune(baseline, dataset, selection, context)
         report = evaluate_scorer(tuned.scorer, dataset, "test", bootstrap=config.evaluate.bootstrap)
         rows.append(_row(baseline.name, tuned.settings, report, time.perf_counter() - started_at_s))
     return rows, left_out

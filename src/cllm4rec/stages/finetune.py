@@ -41,7 +41,7 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     for stage in before:
         run.require(stage)
     files = {name: sha for stage in before for name, sha in run.info(stage)["files"].items()}
-    identity = setup.identity(SECTIONS, files)
+    identity = setup.identity(SECTIONS, files, selection=config.evaluate.selection)
     if run.has_result("finetune", identity):
         return dict(run.info("finetune"))
     initial = Initial.read(run)

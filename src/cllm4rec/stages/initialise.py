@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cllm4rec.config import Config
 from cllm4rec.ensemble.linear import LinearModel, load_linear, save_linear, search
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.run import RunDir, atomic_write, exclusive
@@ -56,7 +57,8 @@ class Initial:
         found = None
         if linear:
             seed = derived_seed(config.seed, "linear prior")
-            found = search(dataset, seed, texts=config.model.content)
+            selection = Selection.of(dataset, config.evaluate.selection, seed)
+            found = search(dataset, selection, seed, texts=config.model.content)
         return cls(tensors, found, start.settings)
 
     @classmethod
@@ -115,7 +117,10 @@ def initialise_with(setup: Setup) -> dict[str, Any]:
     started_at_s = time.perf_counter()
     run, config = setup.run, setup.config
     identity = setup.identity(
-        SECTIONS, run.info("prepare")["files"], users=setup.task.space.num_users
+        SECTIONS,
+        run.info("prepare")["files"],
+        users=setup.task.space.num_users,
+        selection=config.evaluate.selection,
     )
     if run.has_result("initialise", identity):
         return dict(run.info("initialise"))

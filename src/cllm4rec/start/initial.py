@@ -10,6 +10,7 @@ from torch import Tensor
 from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.factors import item_factors
 from cllm4rec.linear.text_vectors import item_text_vectors
 from cllm4rec.models.language_model import LanguageModel
@@ -103,4 +104,5 @@ def _factors(dataset: Dataset, config: Config, size: int, texts: Sequence[str]) 
     content = item_text_vectors(list(texts), dimensions=text_size, seed=seed)
     train = dataset.part("train")
     collaborative = item_factors(train, dimensions=size - content.shape[1], seed=seed)
-    return search(dataset, collaborative, content, seed)
+    selected_by = Selection.of(dataset, config.evaluate.selection, seed)
+    return search(dataset, collaborative, content, selected_by)

@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.protocol import selection_of, validation_sample
+from cllm4rec.evaluation.selection import Selection
 
 POWERS = (0.5, 1.0)
 """Exponents of the singular values; higher ones emphasise the first factors."""
@@ -36,7 +36,7 @@ class FactorStart:
         bias: ``float32 [items]``, added to the products of vectors.
         inverse_temperature: multiplies products and bias in the softmax.
         settings: the chosen grid point.
-        selection: its validation Recall@20 + Recall@40 + NDCG@100.
+        selection: its value on validation.
     """
 
     vectors: NDArray[np.float32]
@@ -56,17 +56,16 @@ def search(
     dataset: Dataset,
     collaborative: NDArray[np.float32],
     content: NDArray[np.float32],
-    seed: int,
+    selected_by: Selection,
 ) -> FactorStart:
     """Grid search on the validation part.
 
     Args:
-        dataset: its validation part selects.
+        dataset: its training part gives popularity.
         collaborative: ``[items, a]`` factors ``U·√S`` of the training interactions.
         content: ``[items, b]`` factors of the texts; b may be 0.
-        seed: of the sample of users.
+        selected_by: on validation.
     """
-    sample = validation_sample(dataset, seed)
     log_counts = np.log1p(dataset.part("train").item_counts()).astype(np.float32)
     text_weights = TEXT_WEIGHTS if content.shape[1] else (0.0,)
     grid = list(product(POWERS, text_weights, POPULARITY_WEIGHTS))
@@ -84,12 +83,12 @@ def search(
                 },
                 0.0,
             )
-            selection = selection_of(start, sample)
+            selection = selected_by.value(selected_by.report(start))
             if best is None or selection > best.selection:
                 best = FactorStart(start.vectors, start.bias, 1.0, start.settings, selection)
             task.advance(selection=best.selection)
     assert best is not None
-    inverse_temperature = _best_inverse_temperature(best, sample.known, sample.relevant)
+    inverse_temperature = _best_inverse_temperature(best, selected_by.known, selected_by.relevant)
     return FactorStart(best.vectors, best.bias, inverse_temperature, best.settings, best.selection)
 
 

@@ -71,9 +71,7 @@ def reports_by_weight(scorer: Halves, selection: Selection) -> dict[float, Repor
     """
     users, known = selection.users, selection.known
     ranked = ranked_by_weight(scorer.weights, scorer, users, known, "Validating")
-    return {
-        weight: selection.measured(lists.items, lists.scores) for weight, lists in ranked.items()
-    }
+    return {weight: selection.measured(lists) for weight, lists in ranked.items()}
 
 
 def chosen_weight(reports: Mapping[float, Report], selection: Selection, seed: int) -> float:

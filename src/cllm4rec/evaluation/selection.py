@@ -10,8 +10,7 @@ from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.protocol import DEPTH, Report, evaluate, evaluated_users
-from cllm4rec.evaluation.scorer import Scorer
-from cllm4rec.ranking import RankedItems, rank_all
+from cllm4rec.ranking import RankedItems, Scorer, blocks
 from cllm4rec.seeds import generator
 
 MAX_USERS = 4000
@@ -53,17 +52,17 @@ class Selection:
 
     def report(self, scorer: Scorer) -> Report:
         """Rank the catalogue for every user and measure the lists."""
-        rows = np.arange(len(self.users), dtype=np.int32)
+        ranked = RankedItems.empty(self.users, DEPTH)
         with progress.quiet():
-            ranked = rank_all(_OfRows(scorer, self.users), rows, self.known, DEPTH)
-        return self.measured(ranked.items, ranked.scores)
+            for rows, history in blocks(self.known, "Ranking"):
+                ranked.fill(rows, scorer.score(self.users[rows], history), history)
+        return self.measured(ranked)
 
-    def measured(self, items: NDArray[np.int32], scores: NDArray[np.float32]) -> Report:
-        """Measure lists ``[U, length]`` of the users, in their order."""
+    def measured(self, ranked: RankedItems) -> Report:
+        """Measure lists of the users, in their order."""
         rows = np.arange(len(self.users), dtype=np.int32)
-        return evaluate(
-            RankedItems(rows, items, scores), self.relevant, num_items=self.known.num_items
-        )
+        by_row = RankedItems(rows, ranked.items, ranked.scores)
+        return evaluate(by_row, self.relevant, num_items=self.known.num_items)
 
     def value(self, report: Report) -> float:
         """The sum of the measures' means."""
@@ -75,14 +74,3 @@ class Selection:
             [report.per_user[name] for name in self.measures], axis=0
         )
         return total
-
-
-@dataclass(frozen=True, slots=True)
-class _OfRows:
-    """A scorer that is asked by rows of a selection instead of users' numbers."""
-
-    scorer: Scorer
-    users: NDArray[np.int32]
-
-    def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
-        return self.scorer.score(self.users[users], history)

@@ -13,13 +13,13 @@ from cllm4rec.config import Config, Given, request_of
 from cllm4rec.data.arguments import one_of, path_of
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError, RunError
+from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.ranking import RankedItems, list_length, list_table
 from cllm4rec.recommender.arguments import filters_of, id_list
 from cllm4rec.recommender.card import model_card
 from cllm4rec.recommender.incremental import IncrementalHistory
 from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.recommender.similar import SimilarItems
 from cllm4rec.run import (
     RunDir,
     atomic_folder,
@@ -63,7 +63,6 @@ class CLLM4Rec:
         self.request = request_of(config)
         self.run = None if run is None else path_of("run", run)
         self._folder = self.run
-        self._similar: tuple[Recommender, SimilarItems] | None = None
 
     def fit(self, dataset: Dataset) -> "CLLM4Rec":
         """Train: initialise, pretrain where enabled, finetune; resumes an interrupted fit.
@@ -77,9 +76,10 @@ class CLLM4Rec:
             weakref.finalize(self, shutil.rmtree, self.run, ignore_errors=True)
         run = RunDir(self.run).create()
         self.config_ = import_dataset(run, dataset, self.request)
-        train(run, self.config_)
+        lm = LanguageModel.load(self.config_)
+        train(run, self.config_, lm)
         self._folder = self.run
-        self.recommender_ = Recommender.load(self.run)
+        self.recommender_ = Recommender.load(self.run, lm=lm)
         return self
 
     def recommend(
@@ -143,10 +143,10 @@ class CLLM4Rec:
             UnknownId: an item that is not in the data.
             InputError: ``k`` is no positive whole number.
         """
-        catalogue = self._fitted().catalogue
-        k = self._length(k)
-        items, cosines = self._neighbours.to(catalogue.items.number(item), k)
-        return list(zip(catalogue.items.ids(items), cosines, strict=True))
+        recommender = self._fitted()
+        ids, k = recommender.dataset.items, self._length(k)
+        items, cosines = recommender.similar.to(ids.number(item), k)
+        return list(zip(ids.ids(items), cosines, strict=True))
 
     def follow(self, items: Sequence[str] = ()) -> IncrementalHistory:
         """Incremental inference with a KV cache: appending an item costs one token.
@@ -329,14 +329,6 @@ class CLLM4Rec:
                 "this CLLM4Rec is not fitted; call fit(dataset) or CLLM4Rec.load(folder)"
             )
         return recommender
-
-    @property
-    def _neighbours(self) -> SimilarItems:
-        recommender = self._fitted()
-        if self._similar is None or self._similar[0] is not recommender:
-            assert self._folder is not None
-            self._similar = recommender, SimilarItems.of_model(self._folder)
-        return self._similar[1]
 
     def _length(self, k: int) -> int:
         return list_length(k, len(self._fitted().dataset.items))

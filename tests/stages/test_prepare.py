@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.config import read_config
+from cllm4rec.config import SETS, DataConfig, read_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.run import RunDir
@@ -186,3 +186,23 @@ def test_a_dataset_of_the_same_counts_is_another_dataset(source, run, tmp_path):
         assert kept(run)
         import_dataset(run, other, None)
     assert not kept(run)
+
+
+def test_settings_of_the_data_are_those_of_the_dataset(source, tmp_path):
+    few = DataConfig(minimum_interactions=3, memory_limit="512MB")
+    dataset = Dataset.load(source, config=few, folder=tmp_path / "data")
+    run = RunDir(tmp_path / "run").create()
+    same = {"minimum_interactions": 3, "memory_limit": "700MB"}
+    with progress.quiet():
+        for given in ({"data": same}, None, SETS):
+            complete = import_dataset(run, dataset, given)
+            assert complete.data.minimum_interactions == 3
+            assert complete.data.memory_limit == "700MB"
+    assert read_config(run.file("config.toml")).data == complete.data
+    message = (
+        "setting data.minimum_interactions = 5: the dataset was prepared with 3; "
+        "leave it out, or give Dataset.load a DataConfig with it"
+    )
+    for target in (run, RunDir(tmp_path / "new").create()):
+        with pytest.raises(ConfigError, match=f"^{message}$"):
+            import_dataset(target, dataset, {"data": {"minimum_interactions": 5}})

@@ -15,7 +15,7 @@ from cllm4rec.data.arguments import one_of, path_of, seed_of
 from cllm4rec.data.checks import PARTS
 from cllm4rec.data.frames import input_directory, is_frame
 from cllm4rec.data.ids import IdMap
-from cllm4rec.data.ingest import prepare
+from cllm4rec.data.ingest import SETTINGS, prepare
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.left_out import LeftOut
 from cllm4rec.data.texts import ATTRIBUTES, Texts
@@ -193,6 +193,12 @@ class Dataset:
         """What was read, refused and kept when the data were prepared."""
         report: dict[str, Any] = read_json(self.folder / "report.json")
         return report
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of ``[data]`` that the files were read with, but for the memory limit."""
+        path = self.folder / SETTINGS
+        return dict(read_json(path)) if path.is_file() else {}
 
     @property
     def ordered(self) -> bool:

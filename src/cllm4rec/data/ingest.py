@@ -23,6 +23,8 @@ from cllm4rec.data.writing import write_entities, write_interactions, write_revi
 from cllm4rec.errors import InputError
 from cllm4rec.run import atomic_folder, make_folder, write_json
 
+SETTINGS = "settings.json"
+"""How the files were read: the settings of ``[data]``."""
 STEMS = ("interactions", "items", "users", "reviews")
 
 
@@ -94,6 +96,8 @@ def prepare(
             task.advance()
             with atomic_folder(target) as folder:
                 _write(connection, folder, features, report)
+                # How much memory DuckDB may use changes nothing.
+                write_json(folder / SETTINGS, config.model_dump(exclude={"memory_limit"}))
             task.advance()
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -123,15 +123,18 @@ def _baseline(cell: Cell, dataset: Dataset, context: Context) -> dict[str, Any]:
 
 def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
     # Torch is loaded here and not above: a baseline's peak memory is without it.
+    from cllm4rec.models.language_model import LanguageModel
     from cllm4rec.recommender.saved import Recommender
     from cllm4rec.stages.evaluate import model_rankings
     from cllm4rec.stages.prepare import import_dataset
     from cllm4rec.stages.train import train
 
     run = RunDir(cell.folder / "run").create()
-    trained = train(run, import_dataset(run, dataset, config))
+    complete = import_dataset(run, dataset, config)
+    lm = LanguageModel.load(complete)
+    trained = train(run, complete, lm)
     lists = {}
-    for name, _share, ranked in model_rankings(Recommender.load(run.path), dataset):
+    for name, _share, ranked in model_rankings(Recommender.load(run.path, lm=lm), dataset):
         lists[name] = f"topk{name and '-'}{name.replace(' ', '-')}.parquet"
         ranked.write(cell.folder / lists[name], dataset.users, dataset.items)
     for name in ("config.toml", "metrics.jsonl"):

@@ -24,6 +24,7 @@ from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verifie
 from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
+from cllm4rec.recommender.similar import SimilarItems
 from cllm4rec.run import atomic_folder, write_json
 from cllm4rec.tasks import task_for
 
@@ -53,13 +54,17 @@ class Recommender:
         return self.scorer.task.config
 
     @classmethod
-    def load(cls, folder: Path, device: str | None = None) -> "Recommender":
+    def load(
+        cls, folder: Path, device: str | None = None, *, lm: LanguageModel | None = None
+    ) -> "Recommender":
         """Load a run, or a folder written by ``CLLM4Rec.save``.
 
         Args:
             folder: of either.
             device: as in the setting ``device``. None for that of the training, or the CPU, with a
                 note, if that device does not exist here.
+            lm: the language model of the training, if it is loaded; its backbone is shared, and a
+                trained one takes the saved weights.
 
         Raises:
             ConfigError: the given device does not exist.
@@ -75,9 +80,10 @@ class Recommender:
                 f"the settings in {folder / 'model' / 'model.json'} are not this version's; "
                 f"train again"
             ) from None
-        device = device_here(config.device) if device is None else device
         dataset = Dataset.open(folder / "data")
-        lm = LanguageModel.load(config.model_copy(update={"device": device}))
+        if lm is None:
+            device = device_here(config.device) if device is None else device
+            lm = LanguageModel.load(config.model_copy(update={"device": device}))
         if lm.sha256 != record["backbone_sha256"]:
             raise IntegrityError(
                 f"{folder / 'model'} was trained on another {config.backbone.name!r} than the one "
@@ -104,6 +110,12 @@ class Recommender:
     def catalogue(self) -> Catalogue:
         """The run's items: titles, attributes, filters."""
         return Catalogue(self.dataset)
+
+    @cached_property
+    def similar(self) -> SimilarItems:
+        """Nearest neighbours of the items."""
+        vectors = self.scorer.model.embedding.items.all().detach()
+        return SimilarItems(vectors.float().cpu().numpy())
 
     def recommend(
         self, user_ids: Sequence[str] | None, k: int, filters: Filters = NO_FILTERS

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec.config import Given, read_config
-from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources import SOURCES
+from cllm4rec.models.language_model import LanguageModel
+from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, atomic_folder
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import prepare
@@ -33,10 +34,13 @@ def demo(run: RunDir, config: Given = None, *, split: Path | None = None) -> dic
         with atomic_folder(source) as folder:
             SOURCES[SOURCE](folder)
     report = prepare(source, run, split=split, protocol="paper", config=config)
-    trained = train(run, read_config(run.file("config.toml")))
-    results = evaluate(run)
-    users = Dataset.open(run.file("data")).users.ids([0, 1, 2])
-    lists = recommend(run, users=users, k=5)["recommendations"]
+    complete = read_config(run.file("config.toml"))
+    lm = LanguageModel.load(complete)
+    trained = train(run, complete, lm)
+    recommender = Recommender.load(run.path, lm=lm)
+    results = evaluate(run, recommender=recommender)
+    users = recommender.dataset.users.ids([0, 1, 2])
+    lists = recommend(run, users=users, k=5, recommender=recommender)["recommendations"]
     return {
         "prepare": report,
         "train": trained,

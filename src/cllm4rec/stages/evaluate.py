@@ -30,12 +30,15 @@ TRAINING = ("initialise", "pretrain", "finetune")
 """Stages whose seconds count as training time."""
 
 
-def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
+def evaluate(
+    run: RunDir, *, topk: Path | None = None, recommender: Recommender | None = None
+) -> dict[str, Any]:
     """Score the run's model and the baselines on the test part, or anyone's top-k file.
 
     Args:
         run: finetuned; for ``topk``, prepared is enough.
         topk: Parquet ``user_id, item_id, rank, score`` to score instead.
+        recommender: the run's model, if it is loaded.
 
     Returns:
         ``part``, ``rows`` (one per model, with means and 95 % intervals) and ``left_out``
@@ -52,11 +55,13 @@ def evaluate(run: RunDir, *, topk: Path | None = None) -> dict[str, Any]:
         ranked = RankedItems.read(topk, dataset.users, dataset.items, DEPTH)
         report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
         return {"part": "test", "rows": [_row(topk.name, {}, report, 0.0)]}
-    return _table(run, dataset, config)
+    return _table(run, dataset, config, recommender)
 
 
 @exclusive
-def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
+def _table(
+    run: RunDir, dataset: Dataset, config: Config, recommender: Recommender | None
+) -> dict[str, Any]:
     """Measure all models; write results and the HTML report into the run."""
     started_at_s = time.perf_counter()
     run.require("finetune")
@@ -64,7 +69,8 @@ def _table(run: RunDir, dataset: Dataset, config: Config) -> dict[str, Any]:
     # Check all settings before the first fit, so that errors appear at once.
     baselines = [baseline_named(name, settings.get(name)) for name in config.evaluate.baselines]
     rows, left_out = _baseline_rows(baselines, dataset, config)
-    rows = [*_own_rows(run, dataset, config), *rows]
+    recommender = Recommender.load(run.path) if recommender is None else recommender
+    rows = [*_own_rows(run, recommender, config), *rows]
     selection = config.evaluate.selection
     results = {"part": "test", "selection": selection, "rows": rows, "left_out": left_out}
     write_json(run.file("results.json"), results)
@@ -101,9 +107,9 @@ def model_rankings(
         yield name, weight, ranked[weight]
 
 
-def _own_rows(run: RunDir, dataset: Dataset, config: Config) -> list[dict[str, Any]]:
+def _own_rows(run: RunDir, recommender: Recommender, config: Config) -> list[dict[str, Any]]:
     """The model's row and, if it blends, one row for each half."""
-    recommender = Recommender.load(run.path)
+    dataset = recommender.dataset
     stages = [stage for stage in TRAINING if run.is_done(stage)]
     trained_s = sum(run.info(stage)["seconds"] for stage in stages)
     rows = []

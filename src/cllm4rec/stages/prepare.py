@@ -2,14 +2,16 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
 from cllm4rec.config import (
     Config,
+    DataConfig,
     Given,
     Request,
     backbone_in_force,
@@ -33,9 +35,23 @@ def import_dataset(run: RunDir, dataset: Dataset, config: Given) -> Config:
     """Copy a prepared dataset into the run, with the same result as ``prepare``.
 
     Returns:
-        The complete configuration, as written into the run.
+        The complete configuration, as written into the run; its ``data`` is the dataset's.
+
+    Raises:
+        ConfigError: a setting is wrong, or a ``[data]`` setting differs from the dataset's.
     """
     request = request_of(config)
+    read = DataConfig.model_validate(dataset.settings)
+    _refuse_other_data(
+        request.changes.get("data", {}),
+        possible(request),
+        read,
+        "the dataset was",
+        "leave it out, or give Dataset.load a DataConfig with it",
+    )
+    # Values in force before any was given: the dataset's, in place of a preset's or another run's.
+    if isinstance(request.start, Config):
+        request = replace(request, start=request.start.changed(data=dataset.settings))
     files = {f"data/{name}": hashed for name, hashed in sha256_files(dataset.folder, ".").items()}
     if run.is_done("prepare") and run.info("prepare")["files"] == files:
         return configure(run, request)
@@ -43,7 +59,7 @@ def import_dataset(run: RunDir, dataset: Dataset, config: Given) -> Config:
     with atomic_folder(run.file("data")) as folder:
         shutil.copytree(dataset.folder, folder, dirs_exist_ok=True)
     write_split(dataset, run.file("split.parquet"))
-    complete = _resolved(dataset, request)
+    complete = _resolved(dataset, request).changed(data=dataset.settings)
     keep_settings(run, complete)
     run.finish("prepare", [run.file("data")], 0.0)
     return complete
@@ -66,14 +82,25 @@ def configure(run: RunDir, config: Given = None, overrides: Sequence[str] = ()) 
     request = request_of(prepared if config is None else config, overrides)
     complete = _resolved(Dataset.open(run.file("data")), request)
     given = request.start.data.model_dump() if isinstance(request.start, Config) else {}
-    for name in {**given, **request.changes.get("data", {})}.keys() - {"memory_limit"}:
-        wanted, used = getattr(complete.data, name), getattr(prepared.data, name)
-        if wanted != used:
-            raise ConfigError(
-                f"setting data.{name} = {wanted!r}: the data of {run.path} were prepared with "
-                f"{used!r}; run `cllm4rec prepare` again with this setting"
-            )
+    _refuse_other_data(
+        {**given, **request.changes.get("data", {})},
+        complete,
+        prepared.data,
+        f"the data of {run.path} were",
+        "run `cllm4rec prepare` again with this setting",
+    )
     return complete.model_copy(update={"data": prepared.data})
+
+
+def _refuse_other_data(
+    given: Mapping[str, Any], config: Config, used: DataConfig, whose: str, mend: str
+) -> None:
+    for name in given.keys() - {"memory_limit"}:
+        wanted, was = getattr(config.data, name), getattr(used, name)
+        if wanted != was:
+            raise ConfigError(
+                f"setting data.{name} = {wanted!r}: {whose} prepared with {was!r}; {mend}"
+            )
 
 
 def keep_settings(run: RunDir, config: Config) -> None:

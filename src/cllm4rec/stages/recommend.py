@@ -21,6 +21,7 @@ def recommend(
     k: int = 10,
     out: Path | None = None,
     filters: Filters = NO_FILTERS,
+    recommender: Recommender | None = None,
 ) -> dict[str, Any]:
     """Recommend with a trained run.
 
@@ -31,6 +32,7 @@ def recommend(
         k: length of each list; at most the catalogue's size.
         out: top-k file to write (Parquet); not for a history.
         filters: on the items listed.
+        recommender: the run's model, if it is loaded.
 
     Returns:
         ``users`` and ``k``, and either ``out`` or the lists in ``recommendations``.
@@ -52,7 +54,7 @@ def recommend(
         raise InputError(
             f"--out {out} exists and is not a top-k file; choose another name, or remove it first"
         )
-    recommender = Recommender.load(run.path)
+    recommender = Recommender.load(run.path) if recommender is None else recommender
     k = list_length(k, len(recommender.dataset.items))
     if history is not None:
         ranked = recommender.recommend_for_history(history, k, filters)

@@ -25,13 +25,16 @@ class Setup:
     task: Task
 
     @classmethod
-    def of(cls, run: RunDir, config: Config, *needed: str) -> "Setup":
+    def of(
+        cls, run: RunDir, config: Config, *needed: str, lm: LanguageModel | None = None
+    ) -> "Setup":
         """Open the data, load the language model and write the settings to the run.
 
         Args:
             run: must be prepared.
             config: complete, from `configure`.
             needed: stages that must be done; the settings are kept only then.
+            lm: the language model of ``config``, if it is loaded.
 
         Raises:
             RunError: the run is not prepared, or a stage that is needed is not done.
@@ -42,7 +45,7 @@ class Setup:
         for stage in needed:
             run.info(stage)
         dataset = Dataset.open(run.file("data"))
-        lm = LanguageModel.load(config)
+        lm = LanguageModel.load(config) if lm is None else lm
         task = task_for(config, lm, len(dataset.users), len(dataset.items))
         keep_settings(run, config)
         return cls(run, config, dataset, lm, task)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from cllm4rec.config import Config
+from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.run import RunDir, exclusive
 from cllm4rec.stages.finetune import finetune_with
 from cllm4rec.stages.initialise import initialise_with
@@ -11,8 +12,13 @@ from cllm4rec.stages.setup import Setup
 
 
 @exclusive
-def train(run: RunDir, config: Config) -> dict[str, Any]:
+def train(run: RunDir, config: Config, lm: LanguageModel | None = None) -> dict[str, Any]:
     """Run all training stages; data and language model are loaded once.
+
+    Args:
+        run: must be prepared.
+        config: complete, from `configure`.
+        lm: the language model of ``config``, if it is loaded; trained in place where it is trained.
 
     Returns:
         Each stage's result by name; ``pretrain`` only if enabled.
@@ -20,7 +26,7 @@ def train(run: RunDir, config: Config) -> dict[str, Any]:
     Raises:
         RunError: the run is not prepared.
     """
-    setup = Setup.of(run, config)
+    setup = Setup.of(run, config, lm=lm)
     results = {"initialise": initialise_with(setup)}
     pretrained = pretrain_with(setup)  # forgets an earlier one where it is not enabled
     if setup.config.pretrain.enabled:

@@ -45,7 +45,6 @@ SETS = Config(
     ),
     model=ModelConfig(
         warm_start="factors",
-        warm_start_content_share=0.33,
         history_skip=True,
         skip_decay=1.0,
         linear=True,

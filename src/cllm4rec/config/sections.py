@@ -18,6 +18,7 @@ from pydantic import (
     PlainSerializer,
     PositiveFloat,
     PositiveInt,
+    ValidationInfo,
     field_validator,
 )
 
@@ -44,6 +45,16 @@ class Settings(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if (
+            isinstance(value, bool)
+            and cls.model_fields[str(info.field_name)].annotation is not bool
+        ):
+            raise ValueError("neither true nor false can stand here")
+        return value
 
     def changed(self, **changes: Any) -> Self:
         """A validated copy with other values; in a section, only the given keys change.
@@ -162,8 +173,6 @@ class ModelConfig(Settings):
     """Initial token tables. ``none``: normal noise with a seventh of the word embeddings' std (as
     in the authors' code); ``words``: mean word embedding of the texts; ``factors``: SVD factors of
     interactions and texts in orthogonal subspaces, weighted on validation."""
-    warm_start_content_share: Fraction
-    """Fraction of the embedding's width that ``factors`` gives to the texts."""
     history_skip: bool
     """Add a trained projection of the history's mean item embedding to the item head's query."""
     skip_decay: Annotated[float, Field(gt=0, le=1)]

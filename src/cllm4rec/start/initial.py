@@ -18,6 +18,9 @@ from cllm4rec.seeds import derived_seed
 from cllm4rec.start.search import FactorStart, search
 from cllm4rec.start.vectors import history_means, noise, random_rotation, word_means
 
+TEXT_SHARE = 0.33
+"""Fraction of the embedding's width that ``factors`` gives to the texts."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -100,7 +103,7 @@ def _texts(dataset: Dataset, config: Config) -> Sequence[str]:
 
 def _factors(dataset: Dataset, config: Config, size: int, texts: Sequence[str]) -> FactorStart:
     seed = derived_seed(config.seed, "factors")
-    text_size = int(size * config.model.warm_start_content_share)
+    text_size = int(size * TEXT_SHARE)
     content = item_text_vectors(list(texts), dimensions=text_size, seed=seed)
     train = dataset.part("train")
     collaborative = item_factors(train, dimensions=size - content.shape[1], seed=seed)

@@ -1,10 +1,12 @@
 """Each family against the library's own forward pass; what is not suited is refused in one line."""
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
     BertConfig,
     BertModel,
     CLIPVisionConfig,
@@ -22,8 +24,10 @@ from transformers import (
 from cllm4rec import progress
 from cllm4rec.errors import InputError
 from cllm4rec.models.backbone import Backbone, load_backbone
+from cllm4rec.models.build import content_llm
 from cllm4rec.models.cpu_layers import KVCache
 from cllm4rec.models.families import FAMILIES, TESTED
+from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.library_cache import LibraryCache
 from support.tiny_backbone import NUM_WORDS, SIZE, write_model
 from support.tiny_families import CONFIGS, LAYERS, POSITIONS, write_tiny
@@ -70,6 +74,26 @@ def test_hidden_states_are_the_librarys_of_the_words_own_tokens(folder, name, de
     expected = by_the_library(folder, LAYERS if depth == "all" else depth, TOKENS)
     with torch.no_grad():
         torch.testing.assert_close(backbone(words[TOKENS]), expected, **CLOSE)
+
+
+def test_the_word_head_of_a_tied_family_is_the_librarys(folder):
+    """Gemma's table is scaled where words are read, and not where they are scored."""
+    library = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+    if not library.config.tie_word_embeddings:
+        pytest.skip("its output head is a table of its own, which is not read")
+    settings = {"name": str(folder), "depth": "all", "dtype": "float32"}
+    config = PLAIN.changed(backbone=settings, model={"projection": False})
+    lm = LanguageModel.load(config)
+    assert lm.words.shape[0] == NUM_WORDS
+    model = content_llm(lm, config, lm.words[:0], lm.words[:1], np.arange(NUM_WORDS))
+    with torch.no_grad():
+        expected = library(TOKENS, use_cache=False).logits
+        hidden = lm.backbone(lm.words[TOKENS]).flatten(0, 1)
+        found = (model.head(hidden) @ model.head.candidates.T).unflatten(0, TOKENS.shape)
+    cap = getattr(library.config, "final_logit_softcapping", None)
+    torch.testing.assert_close(
+        found if cap is None else cap * (found / cap).tanh(), expected, **CLOSE
+    )
 
 
 def test_a_padded_batch_is_each_document_by_itself(folder):

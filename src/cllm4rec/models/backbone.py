@@ -32,6 +32,9 @@ class Backbone(nn.Module):
     mask is needed.
     """
 
+    word_scale = 1.0
+    """Word vectors as a multiple of the table that the family's output head is tied to."""
+
     def __init__(self, model: nn.Module, *, trained: bool, autocast: bool) -> None:
         super().__init__()
         self.model = model
@@ -155,7 +158,7 @@ def load_backbone(
     truncate(hf_config, depth)
     dtype = torch.float32 if config.mode == "full" else compute_dtype(config.dtype, device)
     model = _load_weights(folder, hf_config, dtype, inside=hf_config is not whole)
-    words = _word_vectors(model)
+    words, word_scale = _word_vectors(model)
     if config.weights == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -167,7 +170,9 @@ def load_backbone(
     if config.mode == "lora":
         model = _with_adapters(model, config.lora_rank, seed)
     fast = config.mode == "full" and compute_dtype(config.dtype, device) == torch.bfloat16
-    return Backbone(model, trained=config.mode != "frozen", autocast=fast), words
+    backbone = Backbone(model, trained=config.mode != "frozen", autocast=fast)
+    backbone.word_scale = word_scale
+    return backbone, words
 
 
 def frozen_copy(backbone: Backbone) -> Backbone:
@@ -207,12 +212,14 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _word_vectors(model: Any) -> Tensor:
-    """Word vectors as the embedding module returns them, since Gemma's scales them there."""
+def _word_vectors(model: Any) -> tuple[Tensor, float]:
+    """Word vectors as the embedding module returns them, and their scale: Gemma's has one there."""
     words = model.get_input_embeddings()
     with torch.no_grad():
         vectors: Tensor = words(torch.arange(words.weight.shape[0]))
-    return vectors.float()
+        vectors, table = vectors.float(), words.weight.float()
+        same = torch.equal(vectors, table)
+        return vectors, 1.0 if same else float(vectors.norm() / table.norm())
 
 
 def _attention(hf_config: Any) -> dict[str, str]:

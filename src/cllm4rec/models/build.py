@@ -59,6 +59,11 @@ def content_llm(
     return ContentLLM(
         frozen_copy(lm.backbone),
         TokenEmbedding.of_tables(lm.words, users, items),
-        WordHead(lm.words, words, projection=config.model.projection),
+        WordHead(
+            lm.words,
+            words,
+            projection=config.model.projection,
+            scale=lm.backbone.word_scale,
+        ),
         dtype=lm.dtype,
     ).to(lm.device)

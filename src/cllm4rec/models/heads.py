@@ -68,6 +68,7 @@ class WordHead(nn.Module):
         words: all word embeddings.
         vocabulary: token ids of the candidates.
         projection: whether hidden states pass a trained square map.
+        scale: of ``words``, as a multiple of the table that hidden states are scored against.
     """
 
     candidates: Tensor
@@ -79,10 +80,11 @@ class WordHead(nn.Module):
         vocabulary: Int[Tensor, " vocabulary"],
         *,
         projection: bool,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         size = words.shape[1]
-        self.register_buffer("candidates", words[vocabulary], persistent=False)
+        self.register_buffer("candidates", words[vocabulary] / scale, persistent=False)
         index = torch.full((words.shape[0],), -1)
         index[vocabulary] = torch.arange(len(vocabulary))
         self.register_buffer("index", index, persistent=False)

@@ -92,6 +92,15 @@ def test_traps_are_refused(client, path, content):
         assert response.status_code in {400, 422}
 
 
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    "content", [b"{", b"{'users': []}", b'{"users": [}', b"\xff\xfe\x00\x00", b"[" * 100_000]
+)
+def test_what_is_not_json_is_a_bad_request(client, path, content):
+    response = refused(client, path, content)
+    assert (response.status_code, response.json()) == (400, {"error": "the body is not JSON"})
+
+
 def test_what_was_sent_is_not_repeated(client):
     secret = b'{"users": [{"secret-name": "secret-value"}], "k": "secret-number"}'
     assert "secret-value" not in refused(client, "/v1/recommend", secret).text

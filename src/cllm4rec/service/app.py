@@ -29,6 +29,8 @@ from cllm4rec.service.subprocess_scorer import ScorerGone
 SHOWN_ERRORS = 3
 """Most faults of a request that its error lists."""
 
+NOT_JSON = "the body is not JSON"
+
 
 def create_app(settings: ServiceSettings, holder: ModelHolder | None = None) -> FastAPI:
     """The service as an ASGI application.
@@ -134,10 +136,14 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(_request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:  # bytes that are no text, or nested too deeply
+            return answer(400, NOT_JSON)
         return answer(error.status_code, str(error.detail), **(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(_request: Request, error: RequestValidationError) -> Response:
+        if any(fault["type"] == "json_invalid" for fault in error.errors()):
+            return answer(400, NOT_JSON)
         faults = [
             f"{'.'.join(map(str, fault['loc'][:6]))[:200]}: {fault['msg']}"
             for fault in error.errors()[:SHOWN_ERRORS]

@@ -18,7 +18,8 @@ from cllm4rec.ensemble.linear import LinearModel, fit
 from cllm4rec.ensemble.weight import reports_by_weight
 from cllm4rec.evaluation.protocol import DEPTH
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.ranking import rank_all
+from cllm4rec.recommender.lists import ranked
+from cllm4rec.recommender.requests import ListRequest
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.seeds import generator
@@ -68,8 +69,9 @@ class ScoringStages:
         chosen = np.flatnonzero(known.counts())
         if stage == "recommend":
             users = chosen[_some(len(chosen), seed)].astype(np.int32)
-            call = partial(rank_all, scorer, users, known, DEPTH)
-            return self._scored(stage, scorer, users, known.rows(users), call)
+            histories = known.rows(users)
+            call = partial(ranked, scorer, ListRequest.of(users, histories, DEPTH))
+            return self._scored(stage, scorer, users, histories, call)
         median = chosen[np.argsort(known.counts()[chosen], kind="stable")[len(chosen) // 2]]
         ids = dataset.items.ids(known.of(int(median)))
         recommender = Recommender(scorer, dataset, setup.lm)

@@ -25,9 +25,14 @@ def profile_config(profile: Profile, depth: int, overrides: Sequence[str]) -> Co
     """Settings at a depth: ``SETS``, ``SEQUENCES``, or ``SETS`` pretrained on a frozen backbone.
 
     Raises:
-        ConfigError: an override names the order, which the profiles decide.
+        ConfigError: an override names the preset or the order, which the profiles decide.
     """
     given = request_of(None, [*overrides, f"backbone.depth={depth}", "model.warm_start=none"])
+    if given.start != "auto":
+        raise ConfigError(
+            f"setting preset = {given.start!r}: `benchmarks/speed` measures the presets sets and "
+            f"sequences; leave it out of --set"
+        )
     if "order" in given.changes.get("corpus", {}):
         raise ConfigError(
             "setting corpus.order: `benchmarks/speed` measures both orders; leave it out of --set"

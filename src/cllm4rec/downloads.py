@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from cllm4rec import progress
 from cllm4rec.errors import InputError, IntegrityError
-from cllm4rec.run import atomic_write, sha256_file
+from cllm4rec.run import atomic_write, make_folder, sha256_file
 
 
 def cache_dir() -> Path:
@@ -44,7 +44,7 @@ def fetch_wheel(requirement: str, sha256: str) -> Path:
                 f"{cached[0]} does not have the sha256 of {requirement}; remove that file"
             )
         return cached[0]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
         downloaded = _download(requirement, Path(temporary), folder)
         if sha256_file(downloaded) != sha256:

@@ -11,6 +11,12 @@ Every message is one line: what was wrong, where, and the mend. The command line
 these into exit code 2 without a traceback; anything else is our fault and exits with 1.
 """
 
+import errno
+
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
+_IN_THE_WAY = (FileExistsError, IsADirectoryError, NotADirectoryError)
+
 
 class CLLM4RecError(Exception):
     """Root of all errors a caller can mend."""
@@ -34,3 +40,18 @@ class IntegrityError(CLLM4RecError):
 
 class RunError(CLLM4RecError):
     """The run directory lacks what this stage needs."""
+
+
+def unusable_place(error: Exception) -> str | None:
+    """A forbidden place, or one that something else takes, in one line; None for anything else."""
+    if not isinstance(error, OSError) or not error.filename:
+        return None
+    reason = (error.strerror or type(error).__name__).lower()
+    if error.errno in _NOT_ALLOWED:
+        return f"{error.filename}: {reason}; change its rights or choose another place"
+    if error.errno in _NO_NAME:
+        return f"{error.filename}: {reason}; choose another path"
+    if isinstance(error, _IN_THE_WAY):
+        # Of a renaming the second name is the one that was asked for.
+        return f"{error.filename2 or error.filename}: {reason}; choose another path to write"
+    return None

@@ -117,7 +117,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match=r"is not empty and holds no batch\.json"):
         folder(tmp_path).open()
-    with pytest.raises(InputError, match="is a file"):
+    with pytest.raises(InputError, match=r"notes\.txt is not a folder; choose another path"):
         folder(tmp_path / "notes.txt").open()
 
 

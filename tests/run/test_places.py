@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from cllm4rec.data.histories import read_histories
+from cllm4rec.downloads import fetch_wheel
 from cllm4rec.errors import InputError
-from cllm4rec.run import RunDir, atomic_folder, atomic_write, refuse_inside_run, seal
+from cllm4rec.run import (
+    RunDir,
+    atomic_folder,
+    atomic_write,
+    make_folder,
+    refuse_inside_run,
+    seal,
+)
+from cllm4rec.service.feedback import FeedbackLog
 
 
 @pytest.fixture
@@ -70,6 +80,30 @@ def test_a_lock_that_is_no_file_is_one_line(run):
 def test_where_no_folder_can_be_made_is_one_line(below):
     with pytest.raises(InputError, match=r"/proc/x.* cannot be made there"):
         RunDir(f"/proc/{below}").create()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: make_folder(path / "file" / "below"), "file/below is not a folder; choose"),
+        (lambda path: make_folder(path / "file", "--out"), "^--out .*file is not a folder; choose"),
+        (lambda path: make_folder(path / ("n" * 300)), "file name too long; choose another path"),
+        (lambda path: read_histories(path, None, path / "file" / "below", "1GB"), "not a folder"),
+        (lambda path: FeedbackLog(path / "file"), "cannot write feedback to .*; give --feedback"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, make, message):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=message) as refused:
+        make(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CLLM4REC_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match="wheels is not a folder; choose another path"):
+        fetch_wheel("nothing==1", "0")
 
 
 @pytest.mark.parametrize("writing", [atomic_write, atomic_folder])

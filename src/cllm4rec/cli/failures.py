@@ -10,14 +10,11 @@ from pathlib import Path
 
 import click
 
-from cllm4rec.errors import CLLM4RecError, InputError
+from cllm4rec.errors import CLLM4RecError, InputError, unusable_place
 
 DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
-_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
-_IN_THE_WAY = (FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
 def exit_code(action: Callable[[], None]) -> int:
@@ -41,7 +38,7 @@ def exit_code(action: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
-        mendable = _mendable(error)
+        mendable = unusable_place(error)
         if mendable is not None:
             return _refused(mendable)
         traceback.print_exc()
@@ -77,18 +74,3 @@ def full_disk_refused(folder: Path | None, option: str = "run") -> Iterator[None
 def _refused(message: str) -> int:
     click.echo(f"error: {' '.join(message.split())}", err=True)
     return WRONG_INPUT
-
-
-def _mendable(error: Exception) -> str | None:
-    """A forbidden place, or one that something else takes, in one line; None for anything else."""
-    if not isinstance(error, OSError) or not error.filename:
-        return None
-    reason = (error.strerror or type(error).__name__).lower()
-    if error.errno in _NOT_ALLOWED:
-        return f"{error.filename}: {reason}; change its rights or choose another place"
-    if error.errno in _NO_NAME:
-        return f"{error.filename}: {reason}; choose another path"
-    if isinstance(error, _IN_THE_WAY):
-        # Of a renaming the second name is the one that was asked for.
-        return f"{error.filename2 or error.filename}: {reason}; choose another path to write"
-    return None

@@ -14,6 +14,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.reading import open_file
 from cllm4rec.data.split import NEWEST_FIRST, OLDEST_FIRST
 from cllm4rec.errors import InputError
+from cllm4rec.run import make_folder
 
 
 def read_histories(
@@ -37,9 +38,8 @@ def read_histories(
     Raises:
         InputError: the file cannot be read, lacks a column, or no row of it can be used.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     scratch = folder / "scratch"
-    scratch.mkdir()
+    make_folder(scratch)
     try:
         with open_database(scratch, memory_limit) as connection:
             # `positive` plays no part: what stands in a history is what the user was taken by.

@@ -23,7 +23,7 @@ from cllm4rec.config import Config, Measure, reported_measures, resolve
 from cllm4rec.errors import IntegrityError
 from cllm4rec.experiments.data import PreparedData, identity_of
 from cllm4rec.experiments.plan import Plan
-from cllm4rec.run import read_json, write_json
+from cllm4rec.run import make_folder, read_json, write_json
 
 FORMAT = 1
 """Format number of cells; cells of another format are recomputed."""
@@ -166,7 +166,7 @@ def begin(cell: Cell, num_items: int) -> bool:
 @contextmanager
 def claimed(cell: Cell) -> Iterator[bool]:
     """Whether this process alone may compute the cell; it may until the block ends or it dies."""
-    cell.folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(cell.folder.parent)
     # The process of a bench just killed gets some seconds to end.
     lock = FileLock(cell.folder.parent / f".{cell.seed}.lock", timeout=PATIENCE_S)
     try:

@@ -13,7 +13,7 @@ from cllm4rec.experiments.plan import Plan
 from cllm4rec.experiments.process import compute_in_subprocess
 from cllm4rec.experiments.table import rows_of
 from cllm4rec.experiments.writing import slices_page, table_page
-from cllm4rec.run import atomic_write, write_json
+from cllm4rec.run import atomic_write, make_folder, write_json
 
 
 def quality(
@@ -44,10 +44,7 @@ def quality(
     """
     _known("data set", only_datasets, plan.datasets)
     _known("model or baseline", only_models, [*plan.models, *plan.baselines])
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"--out {out} is not a folder; choose another path") from None
+    make_folder(out, "--out")
     table: dict[str, Any] = {
         "seeds": plan.seeds,
         "bootstrap": plan.bootstrap,

@@ -64,10 +64,7 @@ def usable(folder: Path) -> bool:
     Raises:
         InputError: it is a file, or contains something else.
     """
-    try:
-        make_folder(folder)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"--out {folder} is a file; choose another path") from None
+    make_folder(folder, "--out")
     # List before checking: another process may write the first files in between.
     foreign = [x.name for x in folder.iterdir() if not x.name.startswith(".")]
     begun = (folder / "batch.json").is_file()

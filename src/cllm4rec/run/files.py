@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.errors import InputError, IntegrityError, unusable_place
 
 
 @contextmanager
@@ -78,15 +78,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     _flush(path.parent)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, option: str = "") -> None:
     """Create a folder and its parents if needed.
 
+    Args:
+        path: of the folder.
+        option: by which it was given, for the error.
+
     Raises:
-        InputError: the file system does not allow it (``/proc``), or the name is invalid.
-        OSError: other failures, which the command line explains.
+        InputError: the path is a file, or below one, or no folder can be made there.
+        OSError: other failures, such as a full disk.
     """
     with _possible(path):
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            named = f"{option} {path}".strip()
+            raise InputError(f"{named} is not a folder; choose another path") from None
 
 
 def sha256_file(path: Path) -> str:
@@ -128,11 +136,16 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def _possible(path: Path) -> Iterator[None]:
-    """Say in one line that a path cannot be made, as in ``/proc``."""
+    """Say in one line that a path cannot be made, as in ``/proc`` or another user's folder."""
     try:
         yield
     except FileNotFoundError:
         raise InputError(f"{path} cannot be made there; choose another path to write") from None
+    except OSError as error:
+        line = unusable_place(error)
+        if line is None:
+            raise
+        raise InputError(line) from None
 
 
 def _beside(path: Path, kind: str) -> Path:

@@ -80,10 +80,7 @@ class RunDir:
             RunError: the folder is a run of another format.
         """
         refuse_inside_run(self.path.resolve().parent, "--run")
-        try:
-            make_folder(self.path)
-        except (FileExistsError, NotADirectoryError):
-            raise InputError(f"--run {self.path} is not a folder; choose another path") from None
+        make_folder(self.path, "--run")
         manifest = self.file("manifest.json")
         if not manifest.is_file():
             self._refuse_what_is_not_ours()

@@ -30,7 +30,6 @@ def demo(run: RunDir, config: Given = None, *, split: Path | None = None) -> dic
     run.create()
     source = run.file("source", SOURCE)
     if not source.is_dir():
-        source.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(source) as folder:
             SOURCES[SOURCE](folder)
     report = prepare(source, run, split=split, protocol="paper", config=config)

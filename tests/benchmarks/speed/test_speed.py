@@ -130,6 +130,7 @@ def test_a_stage_that_computes_something_else_is_marked_and_the_exit_code_is_one
         (["--depths", "9"], "3 layers"),
         (["--plot", "roofline.doc"], "cannot draw roofline.doc"),
         (["--set", "corpus.order=time"], "corpus.order"),
+        (["--set", "preset=paper"], "setting preset = 'paper': `benchmarks/speed` measures"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(arguments, capsys, given, said):

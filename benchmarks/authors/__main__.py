@@ -11,8 +11,7 @@ import click
 if not __package__:  # as `python benchmarks/authors`
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from benchmarks.entry import run_command
-from cllm4rec.cli.options import type_of_path
+from benchmarks.entry import data_options, input_folder, run_command, set_option
 from cllm4rec.cli.output import output_option
 
 
@@ -26,25 +25,13 @@ _count = click.IntRange(min=1)
 
 
 @click.command()
-@click.option(
-    "--data",
-    default="movielens-100k",
-    metavar="NAME|DIR",
-    help="A known data set or an input directory. [movielens-100k]",
-)
-@click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
+@data_options
 @click.option(
     "--batches", type=_count, default=3, metavar="N", help="Of the authors' 20 documents. [3]"
 )
 @click.option("--layers", type=_count, default=12, metavar="N", help="Of the GPT-2. [12]")
 @click.option("--width", type=_count, default=768, metavar="N", help="Of the GPT-2. [768]")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="STAGE.KEY=VALUE",
-    help="Change one setting; may be repeated.",
-)
+@set_option
 @partial(output_option, show=_show)
 def authors(
     data: str,
@@ -61,14 +48,10 @@ def authors(
     from benchmarks.authors.comparison import compare
     from benchmarks.authors.paths import write_gpt2
     from cllm4rec.data.dataset import Dataset
-    from cllm4rec.data.sources import SOURCES
 
     with tempfile.TemporaryDirectory(prefix="cllm4rec-authors-") as name:
-        folder, source = Path(name), Path(data)
-        if data in SOURCES:
-            source = folder / "source"
-            source.mkdir()
-            SOURCES[data](source)
+        folder = Path(name)
+        source = input_folder(data, folder)
         dataset = Dataset.load(source, split=split, folder=folder / "data")
         backbone = write_gpt2(folder / "gpt2", layers, width)
         return compare(dataset, backbone, folder, batches=batches, overrides=overrides)

@@ -10,7 +10,7 @@ import click
 if not __package__:  # as `python benchmarks/speed`
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from benchmarks.entry import run_command
+from benchmarks.entry import data_options, run_command, set_option
 from cllm4rec.cli.options import type_of_path
 from cllm4rec.cli.output import output_option
 
@@ -40,13 +40,7 @@ def _names(
 
 
 @click.command()
-@click.option(
-    "--data",
-    default="movielens-100k",
-    metavar="NAME|DIR",
-    help="A known data set or an input directory. [movielens-100k]",
-)
-@click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
+@data_options
 @click.option(
     "--depths",
     metavar="N,N…",
@@ -64,13 +58,7 @@ def _names(
     help="Measure so long; three rounds at least. [100]",
 )
 @click.option("--plot", type=type_of_path, metavar="FILE", help="Draw the roofline (png, svg).")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="STAGE.KEY=VALUE",
-    help="Change one setting; may be repeated.",
-)
+@set_option
 @partial(output_option, show=_show_speed)
 def speed(
     data: str,

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.entry import input_folder
 from benchmarks.speed.building import build
 from benchmarks.speed.check import SlowBackbone
 from benchmarks.speed.flops import Shape
@@ -20,7 +21,6 @@ from benchmarks.speed.settings import STAGES, profile_config
 from benchmarks.speed.workloads import Workload
 from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.data.sources import SOURCES
 from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.errors import InputError
 from cllm4rec.experiments.process import peak_mb
@@ -75,7 +75,8 @@ def measure_speed(
     dtype = compute_dtype(config.backbone.dtype)
     with tempfile.TemporaryDirectory(prefix="cllm4rec-speed-") as folder:
         scratch = Path(folder)
-        dataset = _dataset(data, split, scratch, config.seed)
+        source = input_folder(data, scratch)
+        dataset = Dataset.load(source, split=split, seed=config.seed, folder=scratch / "data")
         measured, left_out = _built(dataset, depths, stages, overrides, scratch, end_s)
         shape = Shape.read(find_backbone(config.backbone.name))
         peak = Peak(_products(shape, len(dataset.items)))
@@ -98,15 +99,6 @@ def measure_speed(
     if plot is not None:
         draw(result, plot)
     return result
-
-
-def _dataset(data: str, split: Path | None, scratch: Path, seed: int) -> Dataset:
-    source = Path(data)
-    if data in SOURCES:
-        source = scratch / "source"
-        source.mkdir()
-        SOURCES[data](source)
-    return Dataset.load(source, split=split, seed=seed, folder=scratch / "data")
 
 
 def _built(

@@ -15,14 +15,21 @@ from cllm4rec.tokens.batch import Batch, next_tokens
 from cllm4rec.tokens.space import TokenSpace
 
 
-class ContentLLM(nn.Module):
-    """Predicts words of reviews and features after soft+hard prompts; its vectors are z^c."""
+class TokenLLM(nn.Module):
+    """A backbone between a token embedding and a head.
+
+    Args:
+        backbone: of the pretrained language model.
+        embedding: words, users and items.
+        head: maps hidden states to queries.
+        dtype: compute dtype of the next-token likelihood's products with all candidates.
+    """
 
     def __init__(
         self,
         backbone: Backbone,
         embedding: TokenEmbedding,
-        head: WordHead,
+        head: nn.Module,
         *,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -37,6 +44,12 @@ class ContentLLM(nn.Module):
         """Device of the model; its batches must be there."""
         return self.embedding.device
 
+
+class ContentLLM(TokenLLM):
+    """Predicts words of reviews and features after soft+hard prompts; its vectors are z^c."""
+
+    head: WordHead
+
     def queries(self, batch: Batch) -> Float[Tensor, "scored size"]:
         """The head's query at every position that predicts a word of a main text."""
         hidden = self.backbone(self.embedding(batch.tokens), batch.lengths)
@@ -45,7 +58,7 @@ class ContentLLM(nn.Module):
         return query
 
 
-class CollaborativeLLM(nn.Module):
+class CollaborativeLLM(TokenLLM):
     """Predicts items in sequences; its item vectors are z^l, and its head is tied to them.
 
     L-steps predict every item of a document. Finetuned, and used at each document's end only, it
@@ -60,6 +73,8 @@ class CollaborativeLLM(nn.Module):
         dtype: compute dtype of the next-item likelihood's products with the whole catalogue.
     """
 
+    head: ItemHead
+
     def __init__(
         self,
         backbone: Backbone,
@@ -70,18 +85,9 @@ class CollaborativeLLM(nn.Module):
         dropout: float = 0.0,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.embedding = embedding
-        self.head = head
+        super().__init__(backbone, embedding, head, dtype=dtype)
         self.skip_decay = skip_decay
         self.dropout = dropout
-        self.dtype = dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the model; its batches must be there."""
-        return self.embedding.device
 
     @property
     def space(self) -> TokenSpace:

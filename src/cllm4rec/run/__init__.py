@@ -20,6 +20,7 @@ from cllm4rec.run.exclusive import exclusive
 from cllm4rec.run.files import (
     atomic_folder,
     atomic_write,
+    flush,
     make_folder,
     read_json,
     sha256_file,
@@ -38,6 +39,7 @@ __all__ = [
     "atomic_write",
     "clear_leftovers",
     "exclusive",
+    "flush",
     "is_sealed",
     "make_folder",
     "package_version",

@@ -34,12 +34,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _readable(temporary)
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _flush(path.parent)
+    flush(path.parent)
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         for written in files_of(temporary):
             _readable(written)
-            _flush(written)
+            flush(written)
         if path.exists():
             os.replace(path, old)
         os.replace(temporary, path)
@@ -75,7 +75,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
-    _flush(path.parent)
+    flush(path.parent)
 
 
 def make_folder(path: Path, option: str = "") -> None:
@@ -174,8 +174,8 @@ def _readable(path: Path) -> None:
     path.chmod(_MODE)
 
 
-def _flush(path: Path) -> None:
-    """Flush a file or folder to disk."""
+def flush(path: Path) -> None:
+    """Flush a file to disk, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -7,7 +7,6 @@ linear cost model of past passes; if it is too long, the request is refused at o
 
 import asyncio
 import math
-import threading
 import time
 from collections import deque
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.ranking import Scorer
 from cllm4rec.service.jobs import Job, Reduce, stacked
 from cllm4rec.service.speed import Speed
+from cllm4rec.service.worker import Worker
 
 SHORTEST_WAIT_S = 0.05
 """Lower bound of the longest permitted wait."""
@@ -54,7 +54,7 @@ class Observer(Protocol):
         """A job was dropped before it was scored."""
 
 
-class MicroBatcher:
+class MicroBatcher(Worker):
     """One worker thread behind a bounded queue; used from the event loop.
 
     Args:
@@ -86,22 +86,7 @@ class MicroBatcher:
         self._jobs: deque[Job] = deque()
         self._running_tokens = 0
         self._running_since_s = 0.0
-        self._condition = threading.Condition()
-        self._closing = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
-
-    def start(self) -> None:
-        """Start the worker; call it on the event loop."""
-        self._loop = asyncio.get_running_loop()
-        self._thread.start()
-
-    def close(self) -> None:
-        """Finish accepted requests, then end the worker."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify()
-        self._thread.join()
+        super().__init__("scoring")
 
     @property
     def waiting_tokens(self) -> int:

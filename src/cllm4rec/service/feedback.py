@@ -8,7 +8,6 @@ the next start. If the file is moved away, for training, a new one is started.
 import asyncio
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cllm4rec.errors import InputError
+from cllm4rec.run import flush
+from cllm4rec.service.worker import Worker
 
 FILE = "interactions.jsonl"
 LOCK = ".lock"
@@ -30,7 +31,7 @@ class FeedbackUnavailable(Exception):
     """The log cannot accept rows; the message says why."""
 
 
-class FeedbackLog:
+class FeedbackLog(Worker):
     """Append-only, group-committed log.
 
     Args:
@@ -42,12 +43,11 @@ class FeedbackLog:
     """
 
     def __init__(self, folder: Path, on_commit: Callable[[], None] = lambda: None) -> None:
+        super().__init__("feedback")
         self.path = folder / FILE
         self.waiting_bytes = 0
         self._on_commit = on_commit
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
-        self._condition = threading.Condition()
-        self._closing = False
         self._broken: str | None = None
         # A separate lock file: the log itself may be moved. Another thread releases the lock.
         self._lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
@@ -64,21 +64,10 @@ class FeedbackLog:
             raise InputError(
                 f"cannot write feedback to {self.path}: {error.strerror}; give --feedback DIR"
             ) from None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._work, name="feedback", daemon=True)
-
-    def start(self) -> None:
-        """Start the writer; call it on the event loop."""
-        self._loop = asyncio.get_running_loop()
-        self._thread.start()
 
     def close(self) -> None:
         """Write accepted rows, then end the writer."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         os.close(self._file)
         self._lock.release()
 
@@ -179,7 +168,7 @@ def _opened(path: Path) -> tuple[int, int]:
         size = _whole_lines(file)
         os.ftruncate(file, size)
         os.fsync(file)
-        _flush_names(path.parent)
+        flush(path.parent)
     except OSError:
         os.close(file)
         raise
@@ -196,11 +185,3 @@ def _whole_lines(file: int) -> int:
             return start + at + 1
         end = start
     return 0
-
-
-def _flush_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

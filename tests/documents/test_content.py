@@ -152,13 +152,14 @@ def test_a_long_text_keeps_its_beginning(tmp_path_factory, text, max_words):
     assert [main for _, main in read(corpus)] == ([whole] if whole else [])
 
 
-def test_features_have_a_cap_of_their_own_and_so_have_their_names(tmp_path):
+def test_features_have_a_cap_of_their_own_and_so_have_their_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(content, "FEATURE_WORDS", 3)
     texts = write_texts(
         tmp_path / "data",
         titles=["b c d e", None, None],
         item_features={"x_y_z " * 20: ["b c d e", None, None]},
     )
-    [title, feature] = read(build(texts, tmp_path / "corpus", max_words=6, max_feature_words=3))
+    [title, feature] = read(build(texts, tmp_path / "corpus", max_words=6))
     assert title[1] == words(" b c d e", 6)
     assert feature[1] == words(" b c d e", 3)
     assert feature[0] == prompt("item_feature", item=ITEMS[0], column=words(" x y z", 3))

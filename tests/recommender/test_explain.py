@@ -38,7 +38,7 @@ def test_rows_lack_one_item_each_and_keep_the_order(history, newest):
 def test_effects_equal_one_by_one_recomputation(history, items, data):
     user = data.draw(st.integers(-1, 5))
     scorer, numbers = OrderedScorer(), np.array(items, np.int32)
-    found = explain(scorer, user, np.array(history, np.int32), numbers, NUM_ITEMS, top=3)
+    found = explain(scorer, user, np.array(history, np.int32), numbers, NUM_ITEMS)
 
     def score(rows: list[int], item: int) -> float:
         one = Interactions.from_lists([rows], NUM_ITEMS)
@@ -61,5 +61,5 @@ def test_of_equal_effects_the_older_item_comes_first():
             return np.repeat(history.counts()[:, None], NUM_ITEMS, axis=1).astype(np.float32)
 
     history = np.array([7, 2, 9, 4], np.int32)
-    found = explain(Counting(), -1, history, np.array([0], np.int32), NUM_ITEMS, top=3)
+    found = explain(Counting(), -1, history, np.array([0], np.int32), NUM_ITEMS)
     assert [reason.item for reason in found[0]] == [7, 2, 9]

@@ -67,9 +67,7 @@ def test_a_rate_at_which_training_diverges_is_named(trained, backbone, tmp_path)
         train_again(trained, tmp_path / "run", config)
 
 
-@pytest.mark.parametrize(
-    ("name", "given"), [("max_items", 1200), ("max_words", 1200), ("max_feature_words", 600)]
-)
+@pytest.mark.parametrize(("name", "given"), [("max_items", 1200), ("max_words", 1200)])
 def test_documents_longer_than_the_backbone_reads_are_refused(trained, tmp_path, name, given):
     backbone = write_tiny_gpt2(tmp_path / "gpt2", layers=2)
     config = toy_config(backbone, f"corpus.{name}={given}")

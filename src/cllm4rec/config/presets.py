@@ -41,7 +41,6 @@ SETS = Config(
         order="random",
         max_items=256,
         max_words=64,
-        max_feature_words=16,
     ),
     model=ModelConfig(
         warm_start="factors",

@@ -162,8 +162,6 @@ class CorpusConfig(Settings):
     the newest items (``time``)."""
     max_words: PositiveInt
     """Longest main text of a content document, in word tokens."""
-    max_feature_words: PositiveInt
-    """Longest value of one feature column, in word tokens."""
 
 
 class ModelConfig(Settings):

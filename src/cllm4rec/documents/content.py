@@ -17,6 +17,8 @@ from cllm4rec.run import atomic_folder
 from cllm4rec.tokens.space import TokenSpace
 from cllm4rec.tokens.tokenizer import WordTokenizer, beginning
 
+FEATURE_WORDS = 16
+"""Longest name and longest value of a feature column, in word tokens."""
 _BATCH_TEXTS = 4096
 
 
@@ -132,9 +134,9 @@ def _groups(
     ):
         for column, values in features.items():
             # Column names are user text too: capped like values.
-            [name] = tokenizer.encode([" " + beginning(column.replace("_", " "), 16)])
-            words = {"column": np.array(name[: config.max_feature_words], np.int32)}
-            yield _Group(prompt, entities, words, values, config.max_feature_words)
+            [name] = tokenizer.encode([" " + beginning(column.replace("_", " "), FEATURE_WORDS)])
+            words = {"column": np.array(name[:FEATURE_WORDS], np.int32)}
+            yield _Group(prompt, entities, words, values, FEATURE_WORDS)
     for review_users, review_items, reviews in texts.reviews():
         both = {"user": space.user(review_users), "item": space.item(review_items)}
         yield _Group(prompts.review, both, {}, reviews, config.max_words)

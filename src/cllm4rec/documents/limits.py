@@ -24,7 +24,7 @@ def refuse_too_long(
     if positions is None:
         return
     one, none = entity(0), np.empty(0, np.int32)
-    # Leave the slots that the setting limits empty; column names are capped like values.
+    # Leave the slots that the setting limits empty.
     frames = {
         "max_items": [
             prompts.history.fill(user=one),
@@ -35,15 +35,9 @@ def refuse_too_long(
             prompts.item_title.fill(item=one),
             prompts.item_description.fill(item=one),
         ],
-        "max_feature_words": [
-            prompts.item_feature.fill(item=one, column=none),
-            prompts.user_feature.fill(user=one, column=none),
-        ],
     }
     for name, framed in frames.items():
         most = positions - max(map(len, framed))
-        if name == "max_feature_words":
-            most //= 2
         if getattr(config, name) > most:
             raise ConfigError(
                 f"setting corpus.{name} = {getattr(config, name)}: backbone {backbone!r} reads "

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ranking import Scorer
 
+MOST = 3
+"""Most history items per recommended item."""
+
 
 class Reason(NamedTuple):
     """A history item and how much it raises a recommended item's score."""
@@ -44,14 +47,13 @@ def leave_one_out(
 
 
 def explanations_from(
-    scores: NDArray[np.floating], left_out: NDArray[np.int32], top: int = 3
+    scores: NDArray[np.floating], left_out: NDArray[np.int32]
 ) -> list[list[Reason]]:
     """The history items that most raise each recommended item's score.
 
     Args:
         scores: ``[1 + n, recommended]``, of the rows of :func:`leave_one_out`.
         left_out: the history's items that the rows lack, ``[n]``.
-        top: most history items per recommended item.
 
     Returns:
         One list per recommended item, strongest first, of positive effects only; of equal ones the
@@ -61,7 +63,7 @@ def explanations_from(
     found = []
     for column in range(scores.shape[1]):
         effect = effects[:, column]
-        best = np.argsort(-effect, kind="stable")[:top]
+        best = np.argsort(-effect, kind="stable")[:MOST]
         found.append([
             Reason(int(left_out[row]), float(effect[row])) for row in best if effect[row] > 0
         ])
@@ -74,9 +76,6 @@ def explain(
     history: NDArray[np.int32],
     items: NDArray[np.int32],
     num_items: int,
-    *,
-    top: int = 3,
-    newest: int | None = None,
 ) -> list[list[Reason]]:
     """Explain recommended items by leaving each history item out in turn.
 
@@ -86,10 +85,8 @@ def explain(
         history: item numbers, oldest first.
         items: recommended item numbers.
         num_items: size of the catalogue.
-        top: most history items per recommended item.
-        newest: measure only this many of the newest items; None for all.
     """
-    rows = leave_one_out(history, num_items, newest)
+    rows = leave_one_out(history, num_items)
     users = np.full(rows.num_users, user, np.int32)
     scores = scorer.score(users, rows)[:, items]
-    return explanations_from(scores, history[len(history) - (rows.num_users - 1) :], top)
+    return explanations_from(scores, history)

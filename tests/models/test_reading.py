@@ -39,12 +39,13 @@ def forbid_reading(monkeypatch):
     monkeypatch.setattr(reading, "load_backbone", lambda *_: pytest.fail("read again"))
 
 
+@pytest.mark.parametrize("echo", [False, True])
 @pytest.mark.parametrize("pooling", ["mean", "last"])
 @pytest.mark.parametrize("write", [write_tiny_llama, write_tiny_gpt2])
-def test_vectors_are_those_of_the_library_read_one_by_one(tmp_path, write, pooling):
+def test_vectors_are_those_of_the_library_read_one_by_one(tmp_path, write, pooling, echo):
     folder = write(tmp_path / "model", layers=3)
-    found = reader_of(folder, pooling=pooling, max_words=12).vectors(TEXTS)
-    wanted = reference.reading.read(TEXTS, folder, 2, pooling, 12)
+    found = reader_of(folder, pooling=pooling, max_words=12, echo=echo).vectors(TEXTS)
+    wanted = reference.reading.read(TEXTS, folder, 2, pooling, 12, echo=echo)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
@@ -88,7 +89,14 @@ def test_what_was_read_is_not_read_again(folder, monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"depth": 1}, {"pooling": "last"}, {"max_words": 9}, {"weights": "random"}, {"dtype": "auto"}],
+    [
+        {"depth": 1},
+        {"pooling": "last"},
+        {"max_words": 9},
+        {"echo": False},
+        {"weights": "random"},
+        {"dtype": "auto"},
+    ],
 )
 def test_another_setting_is_another_reading(folder, monkeypatch, change):
     monkeypatch.setattr("cllm4rec.models.reading.compute_dtype", lambda name: {"auto": 1}.get(name))
@@ -152,8 +160,12 @@ def test_a_damaged_block_is_read_again(folder, place):
 def test_learned_positions_limit_what_is_read(tmp_path):
     folder = write_tiny_gpt2(tmp_path / "gpt2")
     text = "toy " * 3000
-    found = reader_of(folder, max_words=2000).vectors([text])
-    np.testing.assert_allclose(found, reader_of(folder, max_words=1024).vectors([text]), atol=1e-5)
+    for echo, longest in ((False, 1024), (True, 511)):
+        found, wanted = (
+            reader_of(folder, max_words=words, echo=echo).vectors([text])
+            for words in (2000, longest)
+        )
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_the_cache_says_nothing_of_the_texts(folder):

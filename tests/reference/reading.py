@@ -5,8 +5,13 @@ from tokenizers import Tokenizer
 from transformers import AutoModel
 
 
-def read(texts, folder, depth: int, pooling: str, max_words: int) -> list[list[float]]:
-    """Mean or last hidden state of each text's first ``max_words`` tokens, final norm included."""
+def read(
+    texts, folder, depth: int, pooling: str, max_words: int, *, echo: bool
+) -> list[list[float]]:
+    """Mean or last hidden state of each text's first ``max_words`` tokens, final norm included.
+
+    With ``echo`` the text, `` .`` and the text again; only the states of the second are meant.
+    """
     model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     final = getattr(model, "norm", None) or model.ln_f
@@ -23,9 +28,10 @@ def read(texts, folder, depth: int, pooling: str, max_words: int) -> list[list[f
         if not text.split():
             found.append([0.0] * model.config.hidden_size)
             continue
+        before = [*tokens, *tokenizer.encode(" .").ids] if echo else []
         with torch.no_grad():
-            model(input_ids=torch.tensor([tokens]))
-            state = final(states.pop()).reshape(len(tokens), -1)
+            model(input_ids=torch.tensor([before + tokens]))
+            state = final(states.pop()).reshape(len(before + tokens), -1)[len(before) :]
         total = [sum(column) for column in zip(*state.tolist(), strict=True)]
         mean = [value / len(tokens) for value in total]
         found.append(mean if pooling == "mean" else state[-1].tolist())

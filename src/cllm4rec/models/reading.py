@@ -1,8 +1,10 @@
 """Item texts as a frozen language model reads them: one vector per text, kept on disk.
 
 A text's vector is the mean (or the last) of its words' hidden states after the first layers of a
-backbone and its final norm. Reading a catalogue takes minutes, so it is done once: in blocks, which
-a killed process leaves behind, in a folder named after everything that decides the vectors.
+backbone and its final norm. A causal model reads a word without those after it; so it reads the
+text twice, and the second time is pooled (Springer et al., *Repetition Improves Language Model
+Embeddings*, 2024). Reading a catalogue takes minutes, so it is done once: in blocks, which a killed
+process leaves behind, in a folder named after everything that decides the vectors.
 """
 
 import hashlib
@@ -30,6 +32,8 @@ from cllm4rec.tokens.tokenizer import WordTokenizer, beginning
 
 BLOCK_TEXTS = 512
 """Texts per file: what a kill can cost is the reading of so many."""
+_BETWEEN = " ."
+"""Between the two readings of a text."""
 BATCH_TOKENS = 2048
 """Tokens read at once, with padding. More is not faster on a processor, and takes memory."""
 
@@ -45,6 +49,7 @@ class Reader:
         depth: layers that read, from the first.
         pooling: ``mean`` of the words' states, or the ``last`` word's.
         max_words: word tokens read of a text; the rest is not.
+        echo: read each text twice and pool the second time, for twice the time.
         weights: ``random`` re-initialises the layers and keeps the words: a control row.
         dtype: compute dtype, as ``backbone.dtype``.
         seed: of random weights.
@@ -54,6 +59,7 @@ class Reader:
     depth: int
     pooling: Literal["mean", "last"] = "mean"
     max_words: int = 64
+    echo: bool = True
     weights: Literal["pretrained", "random"] = "pretrained"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
@@ -113,6 +119,8 @@ class _Loaded:
     backbone: Backbone
     words: Tensor
     tokenizer: WordTokenizer
+    between: list[int]
+    """Tokens between the two readings of a text."""
     longest: int
     """Most tokens of a text: fewer than ``max_words`` with learned positions."""
 
@@ -128,31 +136,42 @@ class _Loaded:
         )
         backbone, words = load_backbone(folder, config, reader.seed)
         tokenizer = WordTokenizer.from_folder(folder, num_words=words.shape[0])
-        longest = min(reader.max_words, backbone.positions or reader.max_words)
-        return cls(reader, backbone, words, tokenizer, longest)
+        [between] = tokenizer.encode([_BETWEEN])
+        longest = reader.max_words
+        if (positions := backbone.positions) is not None:
+            room = (positions - len(between)) // 2 if reader.echo else positions
+            longest = min(longest, room)
+        return cls(reader, backbone, words, tokenizer, between, longest)
 
     @torch.inference_mode()
     def read(self, texts: Sequence[str]) -> Vectors:
         """Vectors ``[texts, size]``; zeros where the tokenizer finds no word."""
         encoded = self.tokenizer.encode([" " + text for text in texts])
         tokens = [ids[: self.longest] for ids in encoded]
+        own = list(map(len, tokens))
+        if self.reader.echo:
+            tokens = [[*ids, *self.between, *ids] if ids else [] for ids in tokens]
         result = np.zeros((len(texts), self.words.shape[1]), np.float32)
         for rows in _batches(list(map(len, tokens))):
             lengths = torch.tensor([len(tokens[row]) for row in rows])
             padded = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
             for place, row in enumerate(rows):
                 padded[place, : len(tokens[row])] = torch.tensor(tokens[row])
-            result[rows] = self._pooled(self.words[padded], lengths).numpy()
+            pooled = torch.tensor([own[row] for row in rows])
+            result[rows] = self._pooled(self.words[padded], lengths, pooled).numpy()
         return result
 
-    def _pooled(self, embedded: Tensor, lengths: Tensor) -> Tensor:
+    def _pooled(self, embedded: Tensor, lengths: Tensor, pooled: Tensor) -> Tensor:
+        """Mean of the last ``pooled`` states of each document, or its last one."""
         if self.reader.pooling == "last":
             return self.backbone.last(embedded, lengths)
         states = self.backbone(embedded, lengths)
-        is_word = torch.arange(embedded.shape[1]) < lengths.unsqueeze(1)
+        place = torch.arange(embedded.shape[1])
+        counts = place < lengths.unsqueeze(1)
+        counts &= place >= (lengths - pooled).unsqueeze(1)
         # States beyond the words are undefined, and could be no numbers.
-        states = states.masked_fill(~is_word.unsqueeze(2), 0.0)
-        means: Tensor = states.sum(dim=1) / lengths.unsqueeze(1)
+        states = states.masked_fill(~counts.unsqueeze(2), 0.0)
+        means: Tensor = states.sum(dim=1) / pooled.unsqueeze(1)
         return means
 
 

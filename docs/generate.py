@@ -31,7 +31,7 @@ def cli_page() -> str:
 
 def configuration_page() -> str:
     """Every setting: key, its value in each preset, allowed values, meaning."""
-    parts = ["# Settings", NOTE, _CONFIGURATION_INTRODUCTION, _table(Config, "")]
+    parts = ["# Settings", NOTE, _CONFIGURATION_INTRODUCTION, _small(), _table(Config, "")]
     for name, field in Config.model_fields.items():
         if _is_section(field):
             section = field.annotation
@@ -74,6 +74,21 @@ def decisions_page() -> str:
         number, _dot, name = title.partition(". ")
         lines.append(f"| {number} | [{name}]({path.name}) |")
     return "\n\n".join(["# Decisions", NOTE, _DECISIONS_INTRODUCTION, "\n".join(lines)]) + "\n"
+
+
+_IN_COLUMNS = ("sets", "sequences", "paper")
+"""Presets with a column of their own; `paper-small` is told by what it has of its own."""
+
+
+def _small() -> str:
+    """Where `paper-small` is not `paper`."""
+    paper, small = (PRESETS[name].model_dump() for name in ("paper", "paper-small"))
+    lines = ["| `paper-small`, else as `paper` | |", "|---|---|"]
+    for section, values in small.items():
+        if isinstance(values, dict):
+            own = {key: value for key, value in values.items() if value != paper[section][key]}
+            lines += [f"| `{section}.{key}` | `{to_toml_value(own[key])}` |" for key in own]
+    return "\n".join(lines)
 
 
 PAGES = {
@@ -128,7 +143,8 @@ Python: `CLLM4Rec("paper")`, `CLLM4Rec("mine.toml")`, `CLLM4Rec({"finetune": {"e
 | `auto` | default: `sequences` where each user's newest interactions are held out, else `sets` |
 | `sets` | interactions held out at random: a history is a set |
 | `sequences` | the newest interactions held out: a history is a sequence |
-| `paper` | the paper's method with the authors' settings, nothing added: about a day of two cores |
+| `paper` | the paper ([value by value](method.md)): GPT-2, for a GPU |
+| `paper-small` | the paper's method for processors: two layers, a tenth of the passes |
 
 `prepare` decides every setting once and leaves them all in the run's `config.toml`; the run is
 trained with what stands there. `train --set` changes values there, `train --config` replaces them
@@ -172,11 +188,11 @@ def _is_section(field: FieldInfo) -> bool:
 
 
 def _table(section: Any, name: str) -> str:
-    lines = [f"| key | {' | '.join(PRESETS)} | allowed | meaning |", f"|{'---|' * 6}"]
+    lines = [f"| key | {' | '.join(_IN_COLUMNS)} | allowed | meaning |", f"|{'---|' * 6}"]
     for key, field in section.model_fields.items():
         if _is_section(field):
             continue
-        values = [preset.model_dump() for preset in PRESETS.values()]
+        values = [PRESETS[preset].model_dump() for preset in _IN_COLUMNS]
         shown = [to_toml_value((value[name] if name else value)[key]) for value in values]
         meaning = re.sub(r"\s+", " ", field.description or "").replace("``", "`")
         named = f"`{name}.{key}`" if name else f"`{key}`"

@@ -20,8 +20,10 @@ from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.models.randomness import seeded
 from cllm4rec.start.initial import initial_values
 from cllm4rec.tasks import task_for
+from cllm4rec.tasks.base import left_out_of_training
 from cllm4rec.tasks.held_out import HeldOutObjective, held_out_likelihood
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
+from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.tokens.tokenizer import WordTokenizer
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
@@ -49,7 +51,9 @@ class Ours:
     def __init__(
         self, dataset: Dataset, backbone: Path, scratch: Path, given: Sequence[str]
     ) -> None:
-        request = request_of("paper", [f'backbone.name="{backbone}"', *given])
+        # With another tokenizer the prompts are a few tokens longer than with GPT-2's own.
+        shorter = ["corpus.max_items=1000", "corpus.max_words=1000"]
+        request = request_of("paper", [f'backbone.name="{backbone}"', *shorter, *given])
         config = resolve(request, newest_held_out=False)
         lm = LanguageModel.load(config)
         task = task_for(config, lm, len(dataset.users), len(dataset.items))
@@ -65,52 +69,70 @@ class Ours:
         common = dataset.part("train"), space, task.prompts, config.corpus, config.seed
         content = content_llm(lm, config, *self.tables[1], words.vocabulary())
         collaborative, recommending = (collaborative_llm(lm, config, *self.tables[0]) for _ in "12")
-        # Theirs ranks items without a training interaction too.
-        all_items = torch.zeros(space.num_items)
+        left_out = left_out_of_training(config.model, common[0], lm.device)
         fixed = [TokenEmbedding.of_tables(lm.words, *tables) for tables in self.tables]
         language: dict[str, Any] = {
-            "mutual_weight": config.pretrain.mutual_weight,
+            "batch_documents": config.pretrain.batch_documents,
             "batch_tokens": config.pretrain.batch_tokens,
             "seed": config.seed,
         }
+
+        def mutual(model: Any, other: TokenEmbedding, weight: float) -> Mutual:
+            is_collaborative = model is not content
+            return Mutual.of(
+                config.model, model.embedding, other, weight, is_collaborative=is_collaborative
+            )
+
+        self.weights = dict.fromkeys(STAGES, config.pretrain.mutual_weight)
+        self.weights["finetune"] = config.finetune.mutual_weight
         self.objectives: dict[str, Any] = {
             "content": LanguageObjective(
-                content, words, words_likelihood(content), fixed[0], **language
+                content,
+                words,
+                words_likelihood(content),
+                mutual(content, fixed[0], self.weights["content"]),
+                **language,
             ),
             "collaborative": LanguageObjective(
                 collaborative,
                 CollaborativeCorpus(*common),
-                items_likelihood(collaborative, all_items),
-                fixed[1],
+                items_likelihood(collaborative, left_out),
+                mutual(collaborative, fixed[1], self.weights["collaborative"]),
                 **language,
             ),
             "finetune": HeldOutObjective(
                 recommending,
-                RecommendationCorpus(*common, holdout=config.finetune.holdout),
-                held_out_likelihood(recommending, all_items),
-                fixed[1],
-                mutual_weight=config.finetune.mutual_weight,
+                RecommendationCorpus(
+                    *common,
+                    holdout=config.finetune.holdout,
+                    exact=config.finetune.holdout_draw == "exact",
+                ),
+                held_out_likelihood(recommending, left_out),
+                mutual(recommending, fixed[1], self.weights["finetune"]),
                 batch_users=config.finetune.batch_users,
                 batch_tokens=config.finetune.batch_tokens,
                 seed=config.seed,
             ),
         }
         self.optimizers = {
-            name: adam(one.parameters(), learning_rate=1e-4, head_scale=1.0, weight_decay=0.0)
+            name: adam(one.parameters(), learning_rate=1e-4, head_scale=1.0)
             for name, one in self.objectives.items()
         }
 
     def loss(self, stage: str, drawn: Any) -> float:
-        """The objective of some documents."""
+        """The objective of some documents, without the backbone's dropout."""
         objective = self.objectives[stage]
         batches = objective.batches(drawn)
-        total = 0.0
+        backbone = objective.model.backbone
+        total, dropout = 0.0, backbone.dropout
+        backbone.dropout = False
         with torch.no_grad():
             counts = [objective.counts(batch) for batch in batches]
             for batch in batches:
                 for name, loss in objective.losses(batch).items():
                     count = max(sum(one[name] for one in counts), 1)
                     total += objective.weights[name] * float(loss.total) / count
+        backbone.dropout = dropout
         return total
 
     def train(self, stage: str, part: Pass) -> None:
@@ -145,7 +167,7 @@ class Theirs:
 
     def loss(self, stage: str, documents: list[Any]) -> torch.Tensor:
         """The objective of some documents."""
-        weight = self.ours.objectives[stage].weights["mutual"]
+        weight = self.ours.weights[stage]
         loss: torch.Tensor
         if stage == "finetune":
             loss = theirs.finetuning_loss(

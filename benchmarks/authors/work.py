@@ -13,9 +13,9 @@ from benchmarks.authors.paths import STAGES, Ours, Theirs
 from benchmarks.speed.flops import Cost, Shape, backbone, head
 from reference.authors_training import BATCH
 
-EPOCHS = {"content": 110, "collaborative": 100, "finetune": 150}
+EPOCHS = {"content": 10 + 100 + 150, "collaborative": 100, "finetune": 150}
 """Passes over each stage's documents in the authors' code: ten over the texts alone, a hundred
-alternating ones, a hundred and fifty of finetuning."""
+alternating ones, a hundred and fifty of finetuning with a pass over the texts after each."""
 FLOAT32 = 4
 
 

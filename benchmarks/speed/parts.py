@@ -12,7 +12,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
 from cllm4rec.run import RunDir
-from cllm4rec.stages.finetune import finetuning_model
+from cllm4rec.stages.finetune import finetuning_objectives
 from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.setup import Setup
 from cllm4rec.tasks import task_for
@@ -57,7 +57,7 @@ class Parts:
 
     def recommender_llm(self, profile: Profile) -> CollaborativeLLM:
         """The model of finetuning and scoring."""
-        model, _ = finetuning_model(self.setup(profile), self.initial(profile))
+        model, _ = finetuning_objectives(self.setup(profile), self.initial(profile))
         return wake(model)
 
     def shape(self, setup: Setup) -> tuple[Shape, int]:

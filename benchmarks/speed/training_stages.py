@@ -12,7 +12,7 @@ from benchmarks.speed.workloads import Amount, Training, Workload
 from cllm4rec.errors import InputError
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.stages.epochs import finetuning_optimizer
-from cllm4rec.stages.finetune import finetuning_model
+from cllm4rec.stages.finetune import finetuning_objectives
 from cllm4rec.stages.pretrain import pretraining_objectives, pretraining_optimizer
 from cllm4rec.stages.setup import Setup
 from cllm4rec.tasks.held_out import HeldOutObjective
@@ -51,8 +51,8 @@ class TrainingStages:
     def finetuning(self, stage: str, profile: Profile) -> Workload:
         """Finetuning on the profile's task."""
         setup = self.parts.setup(profile)
-        model, content = finetuning_model(setup, self.parts.initial(profile))
-        objective = setup.task.objective(wake(model), setup.dataset.part("train"), content)
+        model, objectives = finetuning_objectives(setup, self.parts.initial(profile))
+        objective, _ = objectives["finetune"], wake(model)
         assert isinstance(objective, LanguageObjective | HeldOutObjective)
         optimizer = finetuning_optimizer(setup.config.finetune, objective.parameters())
         return self._training(stage, setup, objective, optimizer)

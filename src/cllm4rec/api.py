@@ -50,9 +50,9 @@ class CLLM4Rec:
         >>> model.recommend(["196"], k=10)                    # doctest: +SKIP
 
     Args:
-        config: a preset's name (``"auto"``, ``"sets"``, ``"sequences"``, ``"paper"``), a TOML
-            file, a dictionary such as ``{"finetune": {"epochs": 5}}``, or a complete
-            `Config`; ``"auto"`` if not given.
+        config: a preset's name (``"auto"``, ``"sets"``, ``"sequences"``, ``"paper"``,
+            ``"paper-small"``), a TOML file, a dictionary such as ``{"finetune": {"epochs": 5}}``,
+            or a complete `Config`; ``"auto"`` if not given.
         run: folder to train in, for resuming and reports; a temporary one if not given.
 
     Attributes:
@@ -283,9 +283,7 @@ class CLLM4Rec:
             verified_record(temporary)  # a seal is not to vouch for a file that has changed
             if results is not None:
                 write_json(temporary / RESULTS, results)
-            card = model_card(
-                recommender.config.backbone, recommender.dataset, blend=blend, results=results
-            )
+            card = model_card(recommender.config, recommender.dataset, blend=blend, results=results)
             (temporary / "README.md").write_text(card, encoding="utf-8")
             seal(temporary, "data", "model", *([RESULTS] if results else []))
 

@@ -99,7 +99,10 @@ def test_overrides_are_toml_or_plain_text(override, section, key, value):
         ("evaluate.baseline_settings.ease.x=1999-01-02", r"ease\.x is datetime.*give numbers"),
         ("backbone.depth=0", r"setting backbone\.depth = 0: .*greater than 0"),
         ("backbone.depth=none", r"setting backbone\.depth = 'none': .*integer"),
-        ("preset=papers", r"setting preset = 'papers': there are auto, sets, sequences, paper"),
+        (
+            "preset=papers",
+            r"setting preset = 'papers': there are auto, sets, sequences, paper, paper-small",
+        ),
         ("corpus.order=auto", r"setting corpus\.order = 'auto': .*'random' or 'time'"),
         ("seed", r"override 'seed' is not of the form stage\.key=value"),
         ("=3", r"override '=3' is not of the form"),

@@ -62,16 +62,6 @@ def test_auto_is_decided_by_the_data(newest, preset):
     assert decided(newest=newest) == decided("auto", newest=newest) == preset
 
 
-def test_the_papers_method_has_nothing_added():
-    assert (PAPER.model.warm_start, PAPER.model.skip_decay) == ("none", 1)
-    for part in ("history_skip", "projection", "linear"):
-        assert not getattr(PAPER.model, part)
-    assert (PAPER.finetune.dropout, PAPER.finetune.user_token_dropout) == (0, 0)
-    assert (PAPER.finetune.epochs, PAPER.finetune.learning_rate) == (150, 1e-4)
-    assert (PAPER.pretrain.rounds, PAPER.pretrain.content_warmup_epochs) == (100, 10)
-    assert (PAPER.corpus.order, PAPER.finetune.target) == ("random", "holdout")
-
-
 @given(st.sets(st.sampled_from(sorted(GIVEN))), st.booleans())
 def test_what_is_given_wins_and_nothing_else_changes(overrides, newest):
     config = decided(None, *sorted(overrides), newest=newest)
@@ -150,7 +140,7 @@ class TestWeights:
             "backbone gpt2, first 2 layers, pretrained weights, not the random ones of preset "
             "'sets': backbone.name, .depth or .weights was given",
             "backbone gpt2, first 2 layers, random weights, as given in backbone.weights",
-            "backbone smollm2-135m, all layers, pretrained weights",
+            "backbone openai-community/gpt2, all layers, pretrained weights",
         ]
 
 

@@ -18,7 +18,16 @@ END = QUESTION[np.flatnonzero(QUESTION == ANONYMOUS)[1] - 1 :]
 """The tokens of `, <user> will interact with`, of an anonymous user."""
 
 
-def corpus_of(rows, *, seed=0, holdout=0.5, user_token_dropout=0.0, order="random", **config):
+def corpus_of(
+    rows,
+    *,
+    seed=0,
+    holdout=0.5,
+    exact=False,
+    user_token_dropout=0.0,
+    order="random",
+    **config,
+):
     return RecommendationCorpus(
         Interactions.from_lists(rows, NUM_ITEMS),
         TokenSpace(NUM_WORDS, len(rows), NUM_ITEMS),
@@ -26,6 +35,7 @@ def corpus_of(rows, *, seed=0, holdout=0.5, user_token_dropout=0.0, order="rando
         SETS.corpus.changed(order=order, **config),
         seed,
         holdout=holdout,
+        exact=exact,
         user_token_dropout=user_token_dropout,
     )
 
@@ -115,6 +125,23 @@ def test_the_masked_share_is_uniform_up_to_the_largest():
     found = np.bincount(sizes, minlength=16)[1:]
     assert found.sum() == 2000
     assert (np.abs(found - expected) < 5 * np.sqrt(expected)).all()
+
+
+@given(histories(), st.sampled_from([0.2, 0.25, 0.5, 1.0]), st.integers(0, 3))
+def test_an_exact_share_is_the_authors_number_of_items(rows, share, epoch):
+    """``max(1, int(len(history) * 0.2))`` in their `data.py`; one item at least stays."""
+    corpus = corpus_of(rows, holdout=share, exact=True)
+    for index, user in enumerate(corpus.users):
+        size = len(rows[user])
+        expected = min(max(1, int(size * share)), size - 1)
+        assert len(corpus.example(index, epoch).holdout) == expected
+
+
+def test_of_30_items_an_exact_fifth_is_6_in_every_epoch():
+    corpus = corpus_of([list(range(30))], holdout=0.2, exact=True)
+    assert {len(corpus.example(0, epoch).holdout) for epoch in range(50)} == {6}
+    uniform = corpus_of([list(range(30))], holdout=0.2)
+    assert len({len(uniform.example(0, epoch).holdout) for epoch in range(50)}) > 3
 
 
 def test_every_item_is_masked_equally_often():

@@ -10,6 +10,7 @@ from transformers import (
     BertConfig,
     BertModel,
     CLIPVisionConfig,
+    GPT2Config,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -22,11 +23,11 @@ from transformers import (
 )
 
 from cllm4rec import progress
-from cllm4rec.errors import InputError
+from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.models.backbone import Backbone, load_backbone
 from cllm4rec.models.build import content_llm
 from cllm4rec.models.cpu_layers import KVCache
-from cllm4rec.models.families import FAMILIES, TESTED
+from cllm4rec.models.families import FAMILIES, TESTED, set_dropout
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.library_cache import LibraryCache
 from support.tiny_backbone import NUM_WORDS, SIZE, write_model
@@ -225,3 +226,20 @@ def test_a_family_without_a_kv_cache_says_so_when_a_history_is_to_grow(tmp_path)
     backbone, words = load(folder)
     with torch.no_grad(), pytest.raises(InputError, match="family 'mamba' has no KV cache"):
         backbone.extend(words[TOKENS[0]], backbone.new_cache())
+
+
+def test_dropout_is_set_wherever_the_family_has_some():
+    probabilities = set_dropout_of(GPT2Config(), 0.3)
+    assert probabilities == {"attn_pdrop": 0.3, "embd_pdrop": 0.3, "resid_pdrop": 0.3}
+    assert set_dropout_of(LlamaConfig(), 0.3) == {"attention_dropout": 0.3}
+
+
+def set_dropout_of(config, probability: float) -> dict[str, float]:
+    before = dict(vars(config))
+    set_dropout(config, probability)
+    return {name: value for name, value in vars(config).items() if before[name] != value}
+
+
+def test_dropout_of_a_family_that_has_none_is_refused():
+    with pytest.raises(ConfigError, match=r"setting backbone.dropout = 0.3: .*'mamba' has no"):
+        set_dropout(MambaConfig(), 0.3)

@@ -72,3 +72,13 @@ def test_states_are_standardised_before_the_projection():
     head.standardise(HIDDEN)
     wanted = (HIDDEN - HIDDEN.mean(dim=0)) / HIDDEN.std(dim=0)
     torch.testing.assert_close(scores(head), wanted @ ITEMS.T)
+
+
+def test_without_a_bias_nothing_but_a_map_is_trained():
+    item = ItemHead(5, 4, projection=False, skip=False, bias=False)
+    words = torch.randn(9, 4, generator=torch.Generator().manual_seed(3))
+    word = WordHead(words, torch.arange(9), projection=False, bias=False)
+    assert not [
+        name for head in (item, word) for name, p in head.named_parameters() if p.requires_grad
+    ]
+    assert "bias" in item.state_dict()  # zeros: whoever scores reads it

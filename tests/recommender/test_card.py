@@ -5,7 +5,7 @@ import inspect
 import pytest
 from huggingface_hub import ModelCard, upload_folder
 
-from cllm4rec.config import BackboneConfig
+from cllm4rec.config import PAPER, PAPER_SMALL, SETS, Config
 from cllm4rec.recommender.card import model_card
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
@@ -20,8 +20,8 @@ RESULTS = {
 
 
 @pytest.fixture(scope="module")
-def backbone(tmp_path_factory) -> BackboneConfig:
-    return toy_config(write_tiny_llama(tmp_path_factory.mktemp("backbone"))).backbone
+def config(tmp_path_factory) -> Config:
+    return toy_config(write_tiny_llama(tmp_path_factory.mktemp("backbone")))
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,12 @@ def planted_dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def card(backbone, planted_dataset):
+def card(config, planted_dataset):
     """The card, with some of the backbone's settings changed."""
 
     def written(blend=None, results=None, **changes) -> str:
-        config = BackboneConfig.model_validate({**backbone.model_dump(), **changes})
-        return model_card(config, planted_dataset, blend=blend, results=results)
+        given = config.changed(backbone=changes)
+        return model_card(given, planted_dataset, blend=blend, results=results)
 
     return written
 
@@ -54,13 +54,13 @@ def test_a_hub_can_read_it(card):
     assert "recommendation" in data.tags
 
 
-def test_a_backbone_that_is_not_known_has_no_licence_and_no_path(card, backbone):
+def test_a_backbone_that_is_not_known_has_no_licence_and_no_path(card, config):
     page = card()
     data = ModelCard(page).data
     assert data.license is None
     assert data.base_model is None
     assert "licence is not known here" in page
-    assert backbone.name not in page
+    assert config.backbone.name not in page
 
 
 def test_the_results_are_those_that_were_measured(card):
@@ -78,6 +78,25 @@ def test_the_results_are_those_that_were_measured(card):
 )
 def test_it_says_what_of_the_backbone_is_in_the_folder(card, mode, said):
     assert said in card(mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (PAPER, "Trained with the preset paper. All layers, weights of openai-community/gpt2"),
+        (PAPER_SMALL.changed(seed=3), "preset paper-small. The first 2 layers"),
+        (PAPER.changed(backbone={"depth": 2}), "preset paper with another backbone.depth. The"),
+        (SETS.changed(finetune={"epochs": 3}), "preset sets with another finetune.epochs. The"),
+    ],
+)
+def test_the_preset_is_named_and_what_is_not_its_own(planted_dataset, config, said):
+    page = model_card(config, planted_dataset, blend=None, results=None)
+    assert said in page
+
+
+def test_gpt2_has_its_licence(planted_dataset):
+    data = ModelCard(model_card(PAPER, planted_dataset, blend=None, results=None)).data
+    assert (data.base_model, data.license) == ("openai-community/gpt2", "mit")
 
 
 def test_the_data_are_counted_and_no_id_is_shown(card, planted_dataset):

@@ -4,13 +4,14 @@ After yaochenzhu/LLM4Rec (`src/libs/model.py`, `src/training.py`, `src/finetunin
 anew: a GPT-2 in float32 with eager attention and dropout, all of it frozen; users and items as two
 dense tables looked up for every token and masked; documents in batches of 20 in the order in which
 they come, padded to the batch's longest; logits at every position; Adam over both whole tables; the
-regulariser over the padded embeddings of every token, looked up once more.
+regulariser, a sum of squares over the padded embeddings of every token, looked up once more.
 
 What is mended, so that the loss is the method's and can be compared: the first main-text token is
-predicted too, the target of finetuning is what was held out, and the regulariser is a mean over
-entity tokens. None of it costs or saves time that could be noticed. Two things are in the authors'
-favour: prompt and main text take one pass, not two, and documents come as token ids, where their
-code tokenises texts at every step.
+predicted too, and the target of finetuning, regularised as well, is what was held out. The sum of
+the regulariser is over a batch of 20 documents, and scaled to 20 where there are fewer. None of it
+costs or saves time that could be noticed. Two things are in the authors' favour: prompt and main
+text take one pass, not two, and documents come as token ids, where their code tokenises texts at
+every step.
 
 ``joint`` asks for logits over the whole extended vocabulary, words, users and items, as a GPT-2
 with a resized vocabulary would give; the authors' code has heads of items and of words alone.
@@ -124,7 +125,7 @@ def language_loss(model, documents, kind: str, other, weight: float):
     active = (torch.arange(tokens.shape[1]) >= starts) & (mask == 1)
     targets = tokens[:, 1:][active[:, 1:]] - model.first(kind)
     loss = F.cross_entropy(logits[:, :-1][active[:, 1:]], targets)
-    return loss + weight * regulariser(model, other, tokens, mask)
+    return loss + weight * regulariser(model, other, tokens)
 
 
 def finetuning_loss(model, documents, holdouts, other, weight: float):
@@ -139,19 +140,17 @@ def finetuning_loss(model, documents, holdouts, other, weight: float):
         target[row, torch.from_numpy(holdout + first - model.first("items")).long()] = 1.0
     if model.joint:
         log_p = log_p.masked_fill(target == 0, 0.0)  # minus infinity times zero
-    loss = -(log_p * target).sum() / target.sum()
-    mains, held = pad([(holdout + first).tolist() for holdout in holdouts])
-    both = torch.cat([tokens, mains], dim=1), torch.cat([mask, held], dim=1)
-    return loss + weight * regulariser(model, other, *both)
+    loss = -(log_p * target).sum(dim=1).mean()
+    mains, _ = pad([(holdout + first).tolist() for holdout in holdouts])
+    return loss + weight * regulariser(model, other, torch.cat([tokens, mains], dim=1))
 
 
-def regulariser(model, other, tokens, mask):
-    """Half the squared distance of all embeddings, words and padding included, per entity token."""
+def regulariser(model, other, tokens):
+    """Summed squares of all embeddings' differences, words and padding included."""
     own = model.embed(tokens)
     with torch.no_grad():
         others = other.embed(tokens)
-    entities = ((tokens >= model.num_words) & (mask == 1)).sum()
-    return 0.5 * F.mse_loss(own, others, reduction="sum") / entities.clamp_min(1)
+    return F.mse_loss(own, others, reduction="sum") * (BATCH / len(tokens))
 
 
 def adam(model, learning_rate: float):

@@ -71,3 +71,29 @@ def next_item_nll(model, document, left_out: frozenset[int] = frozenset()) -> fl
         candidates = [item for item in range(len(logits)) if item not in left_out]
         total += softmax_nll(logits[candidates].tolist(), candidates.index(target))
     return total
+
+
+def authors_regulariser(own, other, devices: list[list[list[int]]], weight: float) -> float:
+    """The authors' λ · Σ‖own − other‖², a sum over a device's batch, averaged over devices.
+
+    Written out from ``nn.MSELoss(reduction="sum")`` in their `model.py`, and from the mean of
+    gradients that several devices take.
+
+    Args:
+        own: table of users and items, ``[rows, size]``.
+        other: the other side's, fixed.
+        devices: of each device the documents, of each document the rows of its tokens.
+        weight: λ.
+    """
+    total = 0.0
+    for documents in devices:
+        for rows in documents:
+            for row in rows:
+                for a, b in zip(own[row].tolist(), other[row].tolist(), strict=True):
+                    total += weight * (a - b) ** 2
+    return total / len(devices)
+
+
+def half_squares(table, occurrences: list[int]) -> float:
+    """Σ over occurrences of ½‖z‖², coordinate by coordinate."""
+    return sum(0.5 * a * a for row in occurrences for a in table[row].tolist())

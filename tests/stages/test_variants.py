@@ -15,13 +15,20 @@ from support.tiny_backbone import write_tiny_gpt2
 from support.toy_run import toy_config
 
 VARIANTS = {
-    "paper": [
+    "without what is added": [
         "model.warm_start=none",
         "model.history_skip=false",
         "model.linear=false",
         "model.projection=false",
         "pretrain.vocabulary=full",
         "finetune.user_token_dropout=0.0",
+    ],
+    "dropout in a trained backbone": ["backbone.mode=full", "backbone.dropout=0.1"],
+    "a prior, and c-steps in time order": [
+        "corpus.order=time",
+        "finetune.target=next",
+        "finetune.content_steps=true",
+        "model.prior_weight=0.1",
     ],
     "word means": ["model.warm_start=words"],
     "no pretraining": ["pretrain.enabled=false"],

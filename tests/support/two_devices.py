@@ -29,7 +29,17 @@ SMALL = ["pretrain.batch_tokens=1024", "finetune.batch_tokens=1024"]
 
 VARIANTS = {
     "sets": ["finetune.average=2.0"],
-    "paper": ["model.linear=false", "model.projection=false", "model.history_skip=false"],
+    "paper": [
+        "model.linear=false",
+        "model.projection=false",
+        "model.history_skip=false",
+        "model.bias=false",
+        "model.candidates=all",
+        "model.regulariser=sum",
+        "pretrain.batch_documents=16",
+        "finetune.content_steps=true",
+        "finetune.holdout_draw=exact",
+    ],
     "sequences": [
         "corpus.order=time",
         "finetune.target=next",

@@ -1,38 +1,13 @@
 import pytest
 import torch
 
-from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.randomness import seeded
-from cllm4rec.tasks.base import without_training_items
-from cllm4rec.tasks.held_out import HeldOutObjective, held_out_likelihood
+from cllm4rec.tasks.held_out import HeldOutObjective
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
 from reference import losses as reference
 from support import tiny_models as tiny
-
-
-def objective(batch_tokens: int = 10_000, weight: float = 0.5) -> HeldOutObjective:
-    corpus = RecommendationCorpus(
-        tiny.interactions(),
-        tiny.SPACE,
-        tiny.prompts(),
-        tiny.CORPUS,
-        seed=0,
-        holdout=0.6,
-        user_token_dropout=0.3,
-    )
-    model = tiny.collaborative_llm()
-    left_out = without_training_items(tiny.interactions(), torch.device("cpu"))
-    return HeldOutObjective(
-        model,
-        corpus,
-        held_out_likelihood(model, left_out),
-        tiny.embedding(9),
-        mutual_weight=weight,
-        batch_users=3,
-        batch_tokens=batch_tokens,
-        seed=0,
-    )
+from support.tiny_objectives import held_out
 
 
 def whole(model: HeldOutObjective) -> Pass:
@@ -40,11 +15,11 @@ def whole(model: HeldOutObjective) -> Pass:
 
 
 def test_users_with_one_item_have_nothing_to_hold_out():
-    assert objective().corpus.users.tolist() == [0, 1, 2, 4, 5]
+    assert held_out().corpus.users.tolist() == [0, 1, 2, 4, 5]
 
 
 def test_the_target_is_the_held_out_items_and_nothing_else():
-    model = objective()
+    model = held_out()
     for step in model.steps(whole(model)):
         for batch in model.batches(step):
             for row in range(len(batch.prompts.lengths)):
@@ -56,7 +31,7 @@ def test_the_target_is_the_held_out_items_and_nothing_else():
 
 
 def test_losses_equal_the_slow_versions():
-    model = objective()
+    model = held_out()
     [batch] = model.batches(model.steps(whole(model))[0])
     losses = model.losses(batch)
     logits = model.model.logits(model.model.last_queries(batch.prompts)).detach()
@@ -78,8 +53,8 @@ def test_losses_equal_the_slow_versions():
 def test_accumulated_micro_batches_equal_the_whole_batch():
     results = []
     for batch_tokens in (10_000, 1):
-        model = objective(batch_tokens)
-        optimizer = adam(model.parameters(), learning_rate=1e-2, head_scale=0.1, weight_decay=0.0)
+        model = held_out(batch_tokens)
+        optimizer = adam(model.parameters(), learning_rate=1e-2, head_scale=0.1)
         steps = model.steps(whole(model))
         assert len(model.batches(steps[0])) == (1 if batch_tokens > 1 else 3)
         values = [optimiser_step(model, optimizer, step)["loss"] for step in steps]
@@ -90,7 +65,7 @@ def test_accumulated_micro_batches_equal_the_whole_batch():
 
 
 def test_validation_in_between_does_not_switch_dropout_off():
-    model = objective()
+    model = held_out()
     model.model.dropout = 0.5
     [batch] = model.batches(model.steps(whole(model))[0])
 
@@ -106,6 +81,6 @@ def test_validation_in_between_does_not_switch_dropout_off():
 
 
 def test_without_content_there_is_no_regularisation():
-    model = objective(weight=0.0)
+    model = held_out(weight=0.0)
     [batch] = model.batches(model.steps(whole(model))[0])
     assert set(model.losses(batch)) == {"likelihood"}

@@ -1,53 +1,22 @@
 import pytest
 import torch
 
-from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.models.randomness import seeded
-from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
+from cllm4rec.tasks.language import LanguageObjective, words_likelihood
 from cllm4rec.tokens.batch import collate
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
 from reference import losses as reference
 from support import tiny_models as tiny
+from support.tiny_objectives import both_llms
 
 TABLE_ROWS = {"user 0": 0, "user 1": 1, "item 2": 6 + 2, "item 4": 6 + 4}
 """Rows of `tiny.table`: six users, then the items."""
 
 
-def histories() -> CollaborativeCorpus:
-    return CollaborativeCorpus(tiny.interactions(), tiny.SPACE, tiny.prompts(), tiny.CORPUS, seed=0)
-
-
-def both_llms(weight: float) -> dict[str, LanguageObjective]:
-    collaborative = tiny.collaborative_llm()
-    content = tiny.content_llm(tiny.TextCorpus.vocabulary())
-    return {
-        "collaborative": LanguageObjective(
-            collaborative,
-            histories(),
-            items_likelihood(collaborative, tiny.NONE_LEFT_OUT),
-            content.embedding,
-            mutual_weight=weight,
-            batch_tokens=40,
-            seed=0,
-        ),
-        "content": LanguageObjective(
-            content,
-            tiny.TextCorpus(),
-            words_likelihood(content),
-            collaborative.embedding,
-            mutual_weight=weight,
-            batch_tokens=40,
-            seed=0,
-        ),
-    }
-
-
 def train(objectives: dict[str, LanguageObjective], names: list[str], epochs: int = 3) -> None:
     optimizers = {
-        name: adam(
-            objectives[name].parameters(), learning_rate=1e-2, head_scale=0.1, weight_decay=0.0
-        )
+        name: adam(objectives[name].parameters(), learning_rate=1e-2, head_scale=0.1)
         for name in names
     }
     for epoch in range(epochs):

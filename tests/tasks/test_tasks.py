@@ -6,12 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.config import Config
+from cllm4rec.config import PAPER, SETS, Config
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.tasks import TASKS, HeldOut, NextItem, Task, reads_users, task_for
-from cllm4rec.tasks.base import without_training_items
+from cllm4rec.tasks.base import left_out_of_training
 from cllm4rec.tokens.batch import collate
 from cllm4rec.training.loop import Pass
 from reference import losses as reference
@@ -77,10 +77,12 @@ def test_documents_longer_than_the_backbone_reads_are_refused(lm):
 
 @given(st.lists(st.lists(st.integers(0, 8), unique=True), min_size=1))
 def test_items_without_training_interactions_are_no_candidates(rows):
-    bias = without_training_items(Interactions.from_lists(rows, 9), torch.device("cpu"))
+    histories, device = Interactions.from_lists(rows, 9), torch.device("cpu")
+    bias = left_out_of_training(SETS.model, histories, device)
     seen = {item for row in rows for item in row}
     assert bias.tolist() == [0.0 if item in seen else -np.inf for item in range(9)]
     assert bias.dtype == torch.float32
+    assert not left_out_of_training(PAPER.model, histories, device).any()
 
 
 def first_batch(target: str, model):

@@ -13,9 +13,7 @@ from cllm4rec.training.optim import adam
 def trained(folder, identity: str = "a", start: float = 1.0) -> tuple[Checkpoint, nn.Parameter]:
     parameter = nn.Parameter(torch.full((3,), start))
     parameters = {"only": {"users": parameter}}
-    optimizers = {
-        "only": adam(parameters["only"], learning_rate=0.1, head_scale=1.0, weight_decay=0.0)
-    }
+    optimizers = {"only": adam(parameters["only"], learning_rate=0.1, head_scale=1.0)}
     return Checkpoint(folder, identity, parameters, optimizers), parameter
 
 

@@ -10,8 +10,9 @@ from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
+from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.training.checkpoint import Checkpoint
-from cllm4rec.training.loop import Pass, Position, fit, optimiser_step, schedule
+from cllm4rec.training.loop import SCHEDULES, Pass, Position, cosine, fit, optimiser_step
 from cllm4rec.training.optim import adam
 from support import tiny_models as tiny
 
@@ -37,26 +38,26 @@ class Training:
         histories = CollaborativeCorpus(
             tiny.interactions(), tiny.SPACE, tiny.prompts(), tiny.CORPUS, seed=0
         )
-        settings = {"mutual_weight": 1.0, "batch_tokens": 30, "seed": 0}
+        settings = {"batch_tokens": 30, "seed": 0}
         self.objectives = {
             "collaborative": LanguageObjective(
                 collaborative,
                 histories,
                 items_likelihood(collaborative, tiny.NONE_LEFT_OUT),
-                content.embedding,
+                Mutual(collaborative.embedding, content.embedding, 1.0),
                 **settings,
             ),
             "content": LanguageObjective(
                 content,
                 tiny.TextCorpus(),
                 words_likelihood(content),
-                collaborative.embedding,
+                Mutual(content.embedding, collaborative.embedding, 1.0),
                 **settings,
             ),
         }
         self.parameters = {name: o.parameters() for name, o in self.objectives.items()}
         self.optimizers = {
-            name: adam(named, learning_rate=1e-2, head_scale=0.1, weight_decay=0.01)
+            name: adam(named, learning_rate=1e-2, head_scale=0.1)
             for name, named in self.parameters.items()
         }
         self.checkpoint = Checkpoint(folder, "same", self.parameters, self.optimizers)
@@ -158,7 +159,7 @@ def draws(seed: int = 0, stage: str = "pretrain", start: Position | None = None)
     fit(
         [Pass("only", 0, 3), Pass("only", 3, 3)],
         {"only": objective},
-        {"only": adam(objective.parameters(), learning_rate=0.1, head_scale=1.0, weight_decay=0.0)},
+        {"only": adam(objective.parameters(), learning_rate=0.1, head_scale=1.0)},
         stage=stage,
         seed=seed,
         position=start or Position(),
@@ -236,7 +237,7 @@ class Exploding:
 
 def test_a_gradient_that_is_not_finite_changes_nothing():
     objective = Exploding()
-    optimizer = adam(objective.parameters(), learning_rate=1.0, head_scale=1.0, weight_decay=0.1)
+    optimizer = adam(objective.parameters(), learning_rate=1.0, head_scale=1.0)
     with pytest.raises(FloatingPointError, match="learning_rate"):
         optimiser_step(objective, optimizer, [0])
     assert objective.value.tolist() == [1.0, 1.0]
@@ -245,7 +246,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 def test_a_diverged_training_names_the_setting_that_mends_it(stage):
     objective = Exploding()
-    rates = {"learning_rate": 1e30, "head_scale": 1.0, "weight_decay": 0.1}
+    rates = {"learning_rate": 1e30, "head_scale": 1.0}
     with pytest.raises(ConfigError) as refused:
         fit(
             [Pass("only", 0, 1)],
@@ -266,9 +267,15 @@ def test_a_diverged_training_names_the_setting_that_mends_it(stage):
 
 @given(st.floats(0, 1))
 def test_the_schedule_stays_between_nothing_and_the_peak(done):
-    assert 0 < schedule(done) <= 1
+    assert 0 < cosine(done) <= 1
 
 
 def test_the_schedule_rises_then_falls():
-    assert schedule(0.0) < schedule(0.02) < schedule(0.05) == pytest.approx(1.0)
-    assert schedule(0.05) > schedule(0.5) > schedule(1.0) == pytest.approx(0.05)
+    assert cosine(0.0) < cosine(0.02) < cosine(0.05) == pytest.approx(1.0)
+    assert cosine(0.05) > cosine(0.5) > cosine(1.0) == pytest.approx(0.05)
+
+
+@given(st.floats(0, 1))
+def test_a_constant_rate_is_the_peak_from_the_first_step_on(done):
+    assert SCHEDULES["constant"](done) == 1
+    assert SCHEDULES["cosine"] is cosine

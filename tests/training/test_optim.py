@@ -11,29 +11,25 @@ def test_tables_and_maps_have_their_own_rates():
         "embedding.items.weight": nn.Parameter(torch.zeros(2)),
         "head.bias": nn.Parameter(torch.zeros(2)),
     }
-    optimizer = adam(parameters, learning_rate=0.5, head_scale=0.1, weight_decay=0.3)
+    optimizer = adam(parameters, learning_rate=0.5, head_scale=0.1)
     tables, maps = optimizer.param_groups
     assert (tables["peak"], maps["peak"]) == (0.5, 0.05)
-    assert (tables["weight_decay"], maps["weight_decay"]) == (0.0, 0.3)
     assert tables["params"] == [parameters["embedding.users"], parameters["embedding.items.weight"]]
 
 
 def test_a_trained_backbone_has_a_rate_of_its_own():
     names = ["backbone.model.layer", "head.projection.weight", "embedding.items.weight"]
     parameters = {name: nn.Parameter(torch.zeros(2)) for name in names}
-    optimizer = adam(
-        parameters, learning_rate=0.5, head_scale=0.1, backbone_scale=0.02, weight_decay=0.3
-    )
+    optimizer = adam(parameters, learning_rate=0.5, head_scale=0.1, backbone_scale=0.02)
     groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     found = {name: groups[id(p)] for name, p in parameters.items()}
     assert [found[name]["peak"] for name in names] == pytest.approx([0.01, 0.05, 0.5])
-    assert [found[name]["weight_decay"] for name in names] == [0.3, 0.3, 0.0]
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 3
 
 
 def test_a_backbone_without_a_rate_of_its_own_has_that_of_the_maps():
     parameters = {"backbone.model.layer": nn.Parameter(torch.zeros(2))}
-    [group] = adam(parameters, learning_rate=0.5, head_scale=0.1, weight_decay=0.3).param_groups
+    [group] = adam(parameters, learning_rate=0.5, head_scale=0.1).param_groups
     assert group["peak"] == pytest.approx(0.05)
 
 
@@ -49,7 +45,7 @@ def test_a_step_is_seen_by_whoever_goes_by_versions():
         "backbone.model.layer": nn.Parameter(torch.ones(2)),
         "embedding.items.weight": nn.Parameter(torch.ones(2)),
     }
-    optimizer = adam(parameters, learning_rate=0.5, head_scale=0.1, weight_decay=0.0)
+    optimizer = adam(parameters, learning_rate=0.5, head_scale=0.1)
     before = {name: p._version for name, p in parameters.items()}
     sum(p.sum() for p in parameters.values()).backward()
     optimizer.step()

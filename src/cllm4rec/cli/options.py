@@ -56,5 +56,6 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--config",
         metavar="PRESET|FILE",
-        help="Where settings start: auto, sets, sequences, paper, or a TOML file. [auto]",
+        help="Where settings start: auto, sets, sequences, paper, paper-small, or a TOML "
+        "file. [auto]",
     )(command)

@@ -8,7 +8,15 @@ it in the run. A key that does not exist is refused.
 
 from cllm4rec.config.baselines import BUILT_IN, baseline_entry, refuse_unknown_baselines
 from cllm4rec.config.complete import Config
-from cllm4rec.config.presets import PAPER, PRESETS, SEQUENCES, SETS, reported_measures
+from cllm4rec.config.presets import (
+    PAPER,
+    PAPER_SMALL,
+    PRESETS,
+    SEQUENCES,
+    SETS,
+    reported_measures,
+    trained_as,
+)
 from cllm4rec.config.request import (
     Given,
     Request,
@@ -34,6 +42,7 @@ from cllm4rec.config.toml import read_config, to_toml
 __all__ = [
     "BUILT_IN",
     "PAPER",
+    "PAPER_SMALL",
     "PRESETS",
     "SEQUENCES",
     "SETS",
@@ -59,4 +68,5 @@ __all__ = [
     "request_of",
     "resolve",
     "to_toml",
+    "trained_as",
 ]

@@ -19,7 +19,7 @@ from cllm4rec.config.sections import (
 )
 from cllm4rec.errors import ConfigError
 
-PresetName = Literal["sets", "sequences", "paper"]
+PresetName = Literal["sets", "sequences", "paper", "paper-small"]
 
 
 class Config(Settings):

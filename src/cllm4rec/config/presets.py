@@ -36,6 +36,7 @@ SETS = Config(
         weights="random",
         dtype="auto",
         lora_rank=8,
+        dropout=0.0,
     ),
     corpus=CorpusConfig(
         order="random",
@@ -48,25 +49,31 @@ SETS = Config(
         skip_decay=1.0,
         linear=True,
         projection=True,
+        bias=True,
+        candidates="trained",
+        regulariser="mean",
+        prior_weight=0.0,
         content=True,
     ),
     pretrain=PretrainConfig(
         enabled=False,
         content_warmup_epochs=0.5,
         rounds=1,
-        content_epochs_per_round=0.5,
         learning_rate=1e-3,
+        schedule="cosine",
+        batch_documents=0,
         batch_tokens=4096,
         head_learning_rate_scale=0.1,
         mutual_weight=1.0,
         vocabulary="corpus",
-        weight_decay=0.0,
     ),
     finetune=FinetuneConfig(
         target="holdout",
         epochs=20,
         patience=20,
+        content_steps=False,
         learning_rate=2e-4,
+        schedule="cosine",
         batch_users=64,
         batch_tokens=4096,
         head_learning_rate_scale=0.3,
@@ -74,8 +81,8 @@ SETS = Config(
         dropout=0.3,
         user_token_dropout=1.0,
         holdout=0.6,
+        holdout_draw="uniform",
         mutual_weight=0.1,
-        weight_decay=0.0,
         average=1.0,
     ),
     evaluate=EvaluateConfig(selection=reported_measures(newest_held_out=False)),
@@ -106,30 +113,92 @@ SEQUENCES = SETS.changed(
 
 PAPER = SETS.changed(
     preset="paper",
-    backbone={"mode": "frozen", "depth": "all", "weights": "pretrained"},
-    model={"warm_start": "none", "history_skip": False, "linear": False, "projection": False},
+    backbone={
+        "name": "openai-community/gpt2",
+        "depth": "all",
+        "mode": "frozen",
+        "weights": "pretrained",
+        "dtype": "float32",
+        "dropout": 0.1,
+    },
+    corpus={"max_items": 1015, "max_words": 1016},
+    model={
+        "warm_start": "none",
+        "history_skip": False,
+        "linear": False,
+        "projection": False,
+        "bias": False,
+        "candidates": "all",
+        "regulariser": "sum",
+    },
     pretrain={
         "enabled": True,
-        "rounds": 100,
         "content_warmup_epochs": 10.0,
+        "rounds": 100,
+        "schedule": "constant",
+        "batch_documents": 160,
         "vocabulary": "full",
-        "head_learning_rate_scale": 1.0,
     },
     finetune={
         "epochs": 150,
         "patience": 150,
+        "content_steps": True,
         "learning_rate": 1e-4,
-        "head_learning_rate_scale": 1.0,
+        "schedule": "constant",
+        "batch_users": 160,
         "dropout": 0.0,
         "user_token_dropout": 0.0,
         "holdout": 0.2,
+        "holdout_draw": "exact",
         "mutual_weight": 1.0,
         "average": 0.0,
     },
 )
-"""The paper's method with the authors' settings where they are known: about a day of two cores.
+"""The paper, with the values of the authors' code; docs/method.md names what differs, and why.
 
-Differences that remain are listed in docs/method.md.
+With GPT-2's words, 1,015 items or 1,016 words and their prompts are documents of 1,024 tokens.
 """
 
-PRESETS: dict[str, Config] = {"sets": SETS, "sequences": SEQUENCES, "paper": PAPER}
+PAPER_SMALL = PAPER.changed(
+    preset="paper-small",
+    backbone={"name": "smollm2-135m", "depth": 2, "dtype": "auto"},
+    corpus={"max_items": 256, "max_words": 64},
+    pretrain={
+        "content_warmup_epochs": 1.0,
+        "rounds": 10,
+        "batch_documents": 16,
+        "vocabulary": "corpus",
+    },
+    finetune={"epochs": 15, "patience": 15, "batch_users": 16},
+)
+"""The paper's method for processors: two layers and a tenth of its passes. Never the paper itself.
+
+Steps have a tenth of the documents, so there are as many of them as in the paper's schedule.
+"""
+
+PRESETS: dict[str, Config] = {
+    "sets": SETS,
+    "sequences": SEQUENCES,
+    "paper": PAPER,
+    "paper-small": PAPER_SMALL,
+}
+
+TRAINING = ("backbone", "corpus", "model", "pretrain", "finetune")
+"""Sections that decide what is trained."""
+
+
+def trained_as(config: Config) -> str:
+    """The preset by name, with the settings of training that are not its own: for tables and cards.
+
+    Examples:
+        >>> trained_as(PAPER.changed(backbone={"depth": 2}))  # doctest: +SKIP
+        'paper with another backbone.depth'
+    """
+    own, preset = config.model_dump(), PRESETS[config.preset].model_dump()
+    changed = [
+        f"{section}.{key}"
+        for section in TRAINING
+        for key, value in own[section].items()
+        if value != preset[section][key]
+    ]
+    return f"{config.preset} with another {', '.join(changed)}" if changed else config.preset

@@ -149,6 +149,9 @@ class BackboneConfig(Settings):
     the hardware supports it. Trained parameters, and the head of held-out items, are float32."""
     lora_rank: PositiveInt
     """Rank of the LoRA adapters."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Dropout inside the backbone during training, wherever its family has some: GPT-2 on
+    embeddings, attention weights and both halves of a layer, Llama on attention weights."""
 
 
 class CorpusConfig(Settings):
@@ -180,6 +183,16 @@ class ModelConfig(Settings):
     blend weight is chosen on validation; the results table also shows both halves."""
     projection: bool
     """Trained square projection between the backbone's hidden state and the heads."""
+    bias: bool
+    """Train a bias of each item and word in the heads, and the item head's scale."""
+    candidates: Literal["trained", "all"]
+    """Items in the training softmax: ``trained``, those with a training interaction, while the
+    others stay at their content vectors; ``all``, the whole catalogue (the paper)."""
+    regulariser: Literal["mean", "sum"]
+    """Scale of λ. ``mean``: a mean over user and item tokens beside a mean likelihood per scored
+    token, whatever the batch; ``sum``: a sum over 20 documents beside it (the authors' code)."""
+    prior_weight: NonNegativeFloat
+    """λ_l of the prior on z^l, ``½ ‖z^l‖²`` at the same scale as the mutual regularisation."""
     content: bool
     """``false``: do not use texts: no content LLM, no regularisation, no texts in warm starts."""
 
@@ -190,25 +203,24 @@ class PretrainConfig(Settings):
     enabled: bool
     """``false``: finetuning starts from the initial token tables."""
     content_warmup_epochs: NonNegativeFloat
-    """Passes over the content documents before the rounds."""
+    """Passes over the content documents before the rounds, without regularisation."""
     rounds: NonNegativeInt
-    """Rounds of one collaborative pass (L-steps), then content steps (C-steps)."""
-    content_epochs_per_round: PositiveFloat
-    """Passes over the content documents per round."""
+    """Rounds of a pass over the histories (L-steps), then one over the texts (C-steps)."""
     learning_rate: PositiveFloat
     """Peak rate of Adam."""
+    schedule: Literal["cosine", "constant"]
+    """Learning rate over time: ``cosine``, a warm-up and then a cosine decay; ``constant``."""
+    batch_documents: NonNegativeInt
+    """Documents per optimiser step; 0: as many of similar length as ``batch_tokens`` hold."""
     batch_tokens: PositiveInt
-    """Tokens per optimiser step, with padding."""
+    """Tokens per micro-batch, with padding; without ``batch_documents`` per optimiser step."""
     head_learning_rate_scale: PositiveFloat
     """Learning rate of heads and backbone as a multiple of ``learning_rate``, which is for the
     token tables."""
     mutual_weight: NonNegativeFloat
-    """λ of the mutual regularisation, per entity-token occurrence."""
+    """λ_c of the mutual regularisation (``model.regulariser`` says at which scale)."""
     vocabulary: Literal["corpus", "full"]
     """Words in the content LLM's softmax: those of the corpus, or all of the backbone's."""
-    weight_decay: NonNegativeFloat
-    """Decoupled weight decay of heads and backbone, not of the token tables (λ_l of the paper when
-    they are included)."""
 
 
 class FinetuneConfig(Settings):
@@ -221,10 +233,14 @@ class FinetuneConfig(Settings):
     """Passes over the users."""
     patience: PositiveInt
     """Epochs without a better validation score before stopping early."""
+    content_steps: bool
+    """After each epoch a pass over the texts (C-steps), as in pretraining; ``false``: z^c stays."""
     learning_rate: PositiveFloat
     """Peak rate of Adam."""
+    schedule: Literal["cosine", "constant"]
+    """As ``pretrain.schedule``."""
     batch_users: PositiveInt
-    """Users per optimiser step; unused with ``target = "next"``."""
+    """Users, or texts, per optimiser step; unused with ``target = "next"``."""
     batch_tokens: PositiveInt
     """Tokens per micro-batch, with padding: affects memory, and the result only through dropout
     masks. With ``target = "next"``, tokens per optimiser step."""
@@ -239,11 +255,12 @@ class FinetuneConfig(Settings):
     """Probability that a training prompt has no user token, as for new users at recommendation
     time. 1: user tokens are neither trained nor used."""
     holdout: Annotated[float, Field(gt=0, le=1)]
-    """Largest fraction of a history that is masked and becomes the target (p_m)."""
+    """Fraction of a history that is masked and becomes the target (p_m)."""
+    holdout_draw: Literal["uniform", "exact"]
+    """``uniform``: each history's fraction is drawn from (0, ``holdout``]; ``exact``: it is
+    ``holdout``, rounded down, and at least one item (the paper)."""
     mutual_weight: NonNegativeFloat
-    """λ of the mutual regularisation with the frozen content tables; 0 without content."""
-    weight_decay: NonNegativeFloat
-    """Decoupled weight decay of heads and backbone, not of the token tables."""
+    """λ_c of the mutual regularisation with the content tables."""
     average: NonNegativeFloat
     """Span, in epochs, of the moving average of the parameters that is validated and kept; 0 for
     none."""

@@ -36,8 +36,9 @@ class RecommendationCorpus:
         prompts: encoded templates.
         config: order and cap of the histories.
         seed: of masks, permutations and dropout.
-        holdout: largest fraction of a history that is masked (p_m); the fraction is uniform in
-            (0, p_m].
+        holdout: fraction of a history that is masked (p_m).
+        exact: mask that fraction of every history, rounded down, and at least one item, as the
+            paper does; otherwise a fraction that is uniform in (0, p_m].
         user_token_dropout: probability that the user token, in both places, is ``ANONYMOUS``.
     """
 
@@ -50,6 +51,7 @@ class RecommendationCorpus:
         seed: int,
         *,
         holdout: float,
+        exact: bool = False,
         user_token_dropout: float = 0.0,
     ) -> None:
         self.users: NDArray[np.int32] = np.flatnonzero(interactions.counts() >= 2).astype(np.int32)
@@ -60,6 +62,7 @@ class RecommendationCorpus:
         self._config = config
         self._seed = seed
         self._holdout = holdout
+        self._exact = exact
         self._user_token_dropout = user_token_dropout
 
     def __len__(self) -> int:
@@ -73,7 +76,8 @@ class RecommendationCorpus:
         is_anonymous = rng.random() < self._user_token_dropout
         # 1 − random() lies in (0, 1], random() in [0, 1).
         fraction = (1.0 - rng.random()) * self._holdout
-        num_masked = min(max(1, round(fraction * len(items))), len(items) - 1)
+        wanted = int(self._holdout * len(items)) if self._exact else round(fraction * len(items))
+        num_masked = min(max(1, wanted), len(items) - 1)
         is_masked = np.zeros(len(items), bool)
         is_masked[rng.permutation(len(items))[:num_masked]] = True
         order_rng = rng if self._config.order == "random" else None

@@ -17,7 +17,7 @@ from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.models.cpu_layers import LONGEST, KVCache, accelerate
 from cllm4rec.models.device import PROCESSOR, compute_dtype
-from cllm4rec.models.families import check, text_config, truncate
+from cllm4rec.models.families import check, set_dropout, text_config, truncate
 from cllm4rec.models.library_cache import LibraryCache
 
 _TEXT_MODEL = {r"^(model\.language_model|language_model\.model|language_model)\.": ""}
@@ -27,19 +27,28 @@ _TEXT_MODEL = {r"^(model\.language_model|language_model\.model|language_model)\.
 class Backbone(nn.Module):
     """First ``depth`` layers of a Hugging Face causal LM and its final norm.
 
-    Always in evaluation mode: without dropout a step is a pure function of its batch. Inputs are
-    padded on the right; under causal attention no real position sees the padding, so no attention
-    mask is needed.
+    Without ``dropout`` always in evaluation mode: a step is a pure function of its batch. Inputs
+    are padded on the right; under causal attention no real position sees the padding, so no
+    attention mask is needed.
+
+    Args:
+        model: the library's.
+        trained: whether any of its parameters is trained.
+        autocast: compute in bfloat16 with float32 weights.
+        dropout: whether training mode has the dropout of the model's configuration.
     """
 
     word_scale = 1.0
     """Word vectors as a multiple of the table that the family's output head is tied to."""
 
-    def __init__(self, model: nn.Module, *, trained: bool, autocast: bool) -> None:
+    def __init__(
+        self, model: nn.Module, *, trained: bool, autocast: bool, dropout: bool = False
+    ) -> None:
         super().__init__()
         self.model = model
         self.trained = trained
         self.autocast = autocast
+        self.dropout = dropout
         dtype = torch.bfloat16 if autocast else self.dtype
         self.layers = accelerate(model, dtype)
         self.eval()
@@ -59,8 +68,8 @@ class Backbone(nn.Module):
         return min((length for length in lengths if length > 1), default=None)
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Stay in evaluation mode, whatever mode the surrounding model is in."""
-        return super().train(False)
+        """Without dropout stay in evaluation mode, whatever mode the surrounding model is in."""
+        return super().train(mode and self.dropout)
 
     def forward(
         self,
@@ -144,7 +153,7 @@ def load_backbone(
         the same for every device.
 
     Raises:
-        ConfigError: the model has fewer layers than ``config.depth``.
+        ConfigError: the model has fewer layers than ``config.depth``, or no dropout to set.
         InputError: configuration or weights are missing or damaged, or the family is not
             supported.
     """
@@ -156,6 +165,8 @@ def load_backbone(
     if depth > layers:
         raise ConfigError(f"setting backbone.depth = {depth}: {folder.name} has {layers} layers")
     truncate(hf_config, depth)
+    if config.dropout > 0:
+        set_dropout(hf_config, config.dropout)
     dtype = torch.float32 if config.mode == "full" else compute_dtype(config.dtype, device)
     model = _load_weights(folder, hf_config, dtype, inside=hf_config is not whole)
     words, word_scale = _word_vectors(model)
@@ -170,7 +181,8 @@ def load_backbone(
     if config.mode == "lora":
         model = _with_adapters(model, config.lora_rank, seed)
     fast = config.mode == "full" and compute_dtype(config.dtype, device) == torch.bfloat16
-    backbone = Backbone(model, trained=config.mode != "frozen", autocast=fast)
+    trained, dropout = config.mode != "frozen", config.dropout > 0
+    backbone = Backbone(model, trained=trained, autocast=fast, dropout=dropout)
     backbone.word_scale = word_scale
     return backbone, words
 
@@ -180,7 +192,7 @@ def frozen_copy(backbone: Backbone) -> Backbone:
     if not backbone.trained:
         return backbone
     model = copy.deepcopy(backbone.model).requires_grad_(False)
-    return Backbone(model, trained=False, autocast=backbone.autocast)
+    return Backbone(model, trained=False, autocast=backbone.autocast, dropout=backbone.dropout)
 
 
 @contextmanager

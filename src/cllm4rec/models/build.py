@@ -26,7 +26,13 @@ def collaborative_llm(
         dropout: see `CollaborativeLLM`.
     """
     model = config.model
-    head = ItemHead(len(items), lm.size, projection=model.projection, skip=model.history_skip)
+    head = ItemHead(
+        len(items),
+        lm.size,
+        projection=model.projection,
+        skip=model.history_skip,
+        bias=model.bias,
+    )
     return CollaborativeLLM(
         lm.backbone,
         TokenEmbedding.of_tables(lm.words, users, items),
@@ -63,6 +69,7 @@ def content_llm(
             lm.words,
             words,
             projection=config.model.projection,
+            bias=config.model.bias,
             scale=lm.backbone.word_scale,
         ),
         dtype=lm.dtype,

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers.models.auto import modeling_auto
 
 from cllm4rec import progress
-from cllm4rec.errors import InputError
+from cllm4rec.errors import ConfigError, InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,33 @@ def truncate(config: Any, depth: int) -> None:
         if isinstance(value, list | tuple) and "layer" in name and len(value) == layers:
             setattr(config, name, value[:depth])
     config.num_hidden_layers = depth
+
+
+_DROPOUTS = {
+    "attn_pdrop",
+    "embd_pdrop",
+    "resid_pdrop",
+    "attention_dropout",
+    "dropout",
+    "hidden_dropout",
+}
+"""Names of dropout probabilities in the families' configurations."""
+
+
+def set_dropout(config: Any, probability: float) -> None:
+    """Give the family's dropouts, wherever it has some, this probability in training.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    names = [name for name in vars(config) if name in _DROPOUTS]
+    if not names:
+        raise ConfigError(
+            f"setting backbone.dropout = {probability}: backbone family {config.model_type!r} has "
+            f"no dropout; set it to 0"
+        )
+    for name in names:
+        setattr(config, name, probability)
 
 
 def check(model: Any) -> None:

@@ -9,21 +9,23 @@ class ItemHead(nn.Module):
     """Scores every item: ``exp(log_scale) · (P h + S m) · z_j + b_j``, z tied to the table.
 
     ``P`` projects the hidden state ``h`` (a truncated backbone's hidden states do not live in
-    embedding space); ``S`` maps the history's mean item embedding ``m``. Without both this is the
-    paper's tied head.
+    embedding space); ``S`` maps the history's mean item embedding ``m``. Without both, and without
+    ``bias``, which leaves b and the scale at their start, this is the paper's tied head.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, num_items: int, size: int, *, projection: bool, skip: bool) -> None:
+    def __init__(
+        self, num_items: int, size: int, *, projection: bool, skip: bool, bias: bool = True
+    ) -> None:
         super().__init__()
         self.projection = nn.Linear(size, size, bias=False) if projection else None
         self.skip = nn.Linear(size, size, bias=False) if skip else None
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
-        self.bias = nn.Parameter(torch.zeros(num_items))
-        self.log_scale = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(num_items), requires_grad=bias)
+        self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=bias)
         with torch.no_grad():
             if self.skip is not None:
                 self.skip.weight.copy_(torch.eye(size))
@@ -68,6 +70,7 @@ class WordHead(nn.Module):
         words: all word embeddings.
         vocabulary: token ids of the candidates.
         projection: whether hidden states pass a trained square map.
+        bias: whether each candidate has a trained bias.
         scale: of ``words``, as a multiple of the table that hidden states are scored against.
     """
 
@@ -80,6 +83,7 @@ class WordHead(nn.Module):
         vocabulary: Int[Tensor, " vocabulary"],
         *,
         projection: bool,
+        bias: bool = True,
         scale: float = 1.0,
     ) -> None:
         super().__init__()
@@ -89,7 +93,7 @@ class WordHead(nn.Module):
         index[vocabulary] = torch.arange(len(vocabulary))
         self.register_buffer("index", index, persistent=False)
         self.projection = nn.Linear(size, size, bias=False) if projection else None
-        self.bias = nn.Parameter(torch.zeros(len(vocabulary)))
+        self.bias = nn.Parameter(torch.zeros(len(vocabulary)), requires_grad=bias)
         if self.projection is not None:
             with torch.no_grad():
                 self.projection.weight.copy_(torch.eye(size))

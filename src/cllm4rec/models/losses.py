@@ -70,6 +70,11 @@ def mutual_regularisation(
     return Loss(0.5 * difference.square().sum(), own.shape[0])
 
 
+def prior(own: Float[Tensor, "occurrences size"]) -> Loss:
+    """½‖z^l‖² over entity-token occurrences: −log of the prior N(0, 1), without its constant."""
+    return Loss(0.5 * own.square().sum(), own.shape[0])
+
+
 class LinearCrossEntropy(torch.autograd.Function):
     """Σ over targets of the cross entropy of ``queries @ candidates.T + bias``, in blocks of rows.
 

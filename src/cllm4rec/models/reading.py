@@ -133,6 +133,7 @@ class _Loaded:
             weights=reader.weights,
             dtype=reader.dtype,
             lora_rank=1,
+            dropout=0.0,
         )
         backbone, words = load_backbone(folder, config, reader.seed)
         tokenizer = WordTokenizer.from_folder(folder, num_words=words.shape[0])

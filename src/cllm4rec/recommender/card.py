@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cllm4rec.config import BackboneConfig
+from cllm4rec.config import PAPER, BackboneConfig, Config, trained_as
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.models.pretrained import SMOLLM2
 
-_BASES = {SMOLLM2: ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
+_BASES = {
+    SMOLLM2: ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"),
+    PAPER.backbone.name: (PAPER.backbone.name, "mit"),
+}
 """Backbone → its name on the hub and its licence, where both are known."""
 
 _METRICS = ("recall@20", "recall@40", "ndcg@100")
@@ -34,7 +37,7 @@ _LIMITS = """\
 
 
 def model_card(
-    backbone: BackboneConfig,
+    config: Config,
     dataset: Dataset,
     *,
     blend: float | None,
@@ -43,13 +46,13 @@ def model_card(
     """Markdown with YAML front matter, as model hubs read it.
 
     Args:
-        backbone: its settings.
+        config: of the training.
         dataset: what the model was trained on.
         blend: blend weight of the linear model; None where there is none.
         results: of ``evaluate``, where it was done.
     """
     parts = [
-        _front_matter(backbone),
+        _front_matter(config.backbone),
         f"# CLLM4Rec recommender of {len(dataset.items):,} items",
         "A collaborative large language model (Zhu et al., WWW 2024): users and items are tokens "
         "beside the words of a language model, and one forward pass over a history ranks the whole "
@@ -65,7 +68,7 @@ def model_card(
         "## Limits",
         _LIMITS,
         "## Backbone and licence",
-        _backbone(backbone),
+        f"Trained with the preset {trained_as(config)}. {_backbone(config.backbone)}",
         "## Data",
         _data(dataset),
     ]

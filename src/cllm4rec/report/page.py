@@ -87,10 +87,11 @@ def _results(results: Mapping[str, Any]) -> str:
     ]
     part = escape(str(results.get("part", "test")))
     users = f", {rows[0]['users']:,} users" if "users" in rows[0] else ""
+    preset = f" Trained with the preset {escape(results['preset'])}." if "preset" in results else ""
     text = (
         f"<p>The {part} part{users}: the whole catalogue ranked, known items left out. Under each "
         "mean its 95&nbsp;% bootstrap interval over users; baselines' settings were chosen on the "
-        "validation part.</p>"
+        f"validation part.{preset}</p>"
     )
     return _section("Results", text + _table(["model", *metrics], body) + _figures(drawn))
 

@@ -66,28 +66,29 @@ class Best:
 def finetuning_optimizer(
     config: FinetuneConfig, parameters: Mapping[str, nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """AdamW with the settings of the stage."""
+    """Adam with the settings of the stage."""
     return adam(
         parameters,
         learning_rate=config.learning_rate,
         head_scale=config.head_learning_rate_scale,
         backbone_scale=config.backbone_learning_rate_scale,
-        weight_decay=config.weight_decay,
     )
 
 
 def train_epochs(
     run: RunDir,
     identity: str,
-    objective: Objective,
+    objectives: Mapping[str, Objective],
     best: Best,
 ) -> Checkpoint:
-    """Train all epochs; resumes from a checkpoint, and does nothing if that is complete.
+    """Train all epochs, each followed by C-steps if there are any.
+
+    Resumes from a checkpoint, and does nothing if that is complete.
 
     Args:
         run: holds the checkpoint and the log.
         identity: hash of everything that the result depends on.
-        objective: to minimise.
+        objectives: ``finetune``, and ``content`` if z^c is trained too.
         best: validates the epochs; holds the best parameters afterwards.
 
     Returns:
@@ -95,11 +96,15 @@ def train_epochs(
     """
     task = best.scorer.task
     config = task.config.finetune
-    parameters = {"finetune": objective.parameters()}
-    optimizers = {"finetune": finetuning_optimizer(config, parameters["finetune"])}
-    size = len(objective.corpus)
-    plan = [Pass("finetune", epoch * size, size) for epoch in range(config.epochs)]
-    steps = config.average * len(objective.steps(plan[0]))
+    parameters = {name: objective.parameters() for name, objective in objectives.items()}
+    optimizers = {name: finetuning_optimizer(config, named) for name, named in parameters.items()}
+    sizes = {name: len(objective.corpus) for name, objective in objectives.items()}
+    plan = [
+        Pass(name, epoch * size, size)
+        for epoch in range(config.epochs)
+        for name, size in sizes.items()
+    ]
+    steps = config.average * len(objectives["finetune"].steps(plan[0]))
     average = Average(parameters["finetune"], steps)
     checkpoint = Checkpoint(run.file("checkpoints", "finetune"), identity, parameters, optimizers)
     position = Position()
@@ -114,8 +119,14 @@ def train_epochs(
         best.validate(0)
 
     def validate(number: int) -> bool:
+        if plan[number].objective != "finetune":
+            return False
         with average.in_place():
-            return best.validate(number + 1)
+            return best.validate(number // len(sizes) + 1)
+
+    def average_step() -> None:
+        if plan[position.pass_number].objective == "finetune":
+            average.step()
 
     def save(at: Position) -> None:
         kept = {f"best/{name}": tensor for name, tensor in best.tensors.items()}
@@ -124,14 +135,15 @@ def train_epochs(
 
     fit(
         plan,
-        {"finetune": objective},
+        objectives,
         optimizers,
         stage="finetune",
         seed=task.seed,
         position=position,
         log=run.log_metrics,
         after_pass=validate,
-        after_step=average.step,
+        after_step=average_step,
         checkpoint=save,
+        schedule=config.schedule,
     )
     return checkpoint

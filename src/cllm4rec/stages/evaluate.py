@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from cllm4rec.baselines import Baseline, Context, baseline_named
 from cllm4rec.baselines.tuning import tune
-from cllm4rec.config import Config, read_config
+from cllm4rec.config import Config, read_config, trained_as
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.weight import ranked_by_weight
 from cllm4rec.evaluation.protocol import (
@@ -41,7 +41,7 @@ def evaluate(
         recommender: the run's model, if it is loaded.
 
     Returns:
-        ``part``, ``rows`` (one per model, with means and 95 % intervals) and ``left_out``
+        ``part``, ``preset``, ``rows`` (a model each, means and 95 % intervals) and ``left_out``
         (baseline → why it is unavailable).
 
     Raises:
@@ -71,8 +71,13 @@ def _table(
     rows, left_out = _baseline_rows(baselines, dataset, config)
     recommender = Recommender.load(run.path) if recommender is None else recommender
     rows = [*_own_rows(run, recommender, config), *rows]
-    selection = config.evaluate.selection
-    results = {"part": "test", "selection": selection, "rows": rows, "left_out": left_out}
+    results = {
+        "part": "test",
+        "preset": trained_as(config),
+        "selection": config.evaluate.selection,
+        "rows": rows,
+        "left_out": left_out,
+    }
     write_json(run.file("results.json"), results)
     seconds = time.perf_counter() - started_at_s
     run.finish("evaluate", [run.file("results.json"), run.file("topk")], seconds)

@@ -11,10 +11,12 @@ from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.recommender.saved import load_tensors, save_model
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir, exclusive
+from cllm4rec.stages.content import content_objective
 from cllm4rec.stages.epochs import Best, train_epochs
 from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.setup import Setup
+from cllm4rec.training.loop import Objective
 
 SECTIONS = {"backbone", "corpus", "model", "finetune"}
 """Sections of the configuration that affect the result, besides the files it starts from."""
@@ -41,19 +43,21 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     for stage in before:
         run.require(stage)
     files = {name: sha for stage in before for name, sha in run.info(stage)["files"].items()}
-    identity = setup.identity(SECTIONS, files, selection=config.evaluate.selection)
+    facts: dict[str, Any] = {"selection": config.evaluate.selection}
+    if config.finetune.content_steps:  # they read what pretraining reads of its own section
+        facts["vocabulary"] = config.pretrain.vocabulary
+    identity = setup.identity(SECTIONS, files, **facts)
     if run.has_result("finetune", identity):
         return dict(run.info("finetune"))
     initial = Initial.read(run)
     pretrained = Pretrained.read(run) if config.pretrain.enabled else None
-    model, content = finetuning_model(setup, initial, pretrained)
+    model, objectives = finetuning_objectives(setup, initial, pretrained)
     train = setup.dataset.part("train")
     scorer = ModelScorer(
         model=model, task=setup.task, trained_users=train.counts() > 0, linear=initial.linear
     )
     best = Best(scorer, setup.dataset, run)
-    objective = setup.task.objective(model, train, content)
-    checkpoint = train_epochs(run, identity, objective, best)
+    checkpoint = train_epochs(run, identity, objectives, best)
     best.restore()
     save_model(run.file("model"), scorer, setup.dataset, setup.lm.sha256)
     notes = best.notes
@@ -75,28 +79,48 @@ def _before(config: Config) -> list[str]:
     return ["initialise", "pretrain"] if config.pretrain.enabled else ["initialise"]
 
 
-def finetuning_model(
+def finetuning_objectives(
     setup: Setup, initial: Initial, pretrained: Pretrained | None = None
-) -> tuple[CollaborativeLLM, TokenEmbedding | None]:
-    """The model before finetuning, and z^c, fixed; None without texts.
+) -> tuple[CollaborativeLLM, dict[str, Objective]]:
+    """The model before finetuning, and what it is trained on.
 
     Args:
         setup: loaded inputs.
         initial: where training begins.
         pretrained: what pretraining made of it; None without pretraining.
+
+    Returns:
+        The model; the objectives ``finetune`` and, if z^c goes on being trained, ``content``.
     """
-    model = initial.collaborative_llm(setup, dropout=setup.config.finetune.dropout)
-    train, content = setup.dataset.part("train"), initial.content
+    config = setup.config
+    model = initial.collaborative_llm(setup, dropout=config.finetune.dropout)
+    train = setup.dataset.part("train")
+    tables = initial.content if pretrained is None else pretrained.content
+    content = None
+    if config.finetune.content_steps:
+        # Before the backbone is what pretraining made of it: the content LLM's is never trained.
+        content = content_objective(
+            setup,
+            tables,
+            model.embedding,
+            mutual_weight=config.finetune.mutual_weight,
+            batch_documents=config.finetune.batch_users,
+            batch_tokens=config.finetune.batch_tokens,
+            seed=setup.task.seed,
+        )
     if pretrained is not None:
         load_tensors(model, pretrained.collaborative)
-        content = pretrained.content
-    fixed = None
+    z_c = None
     if content is not None:
-        fixed = TokenEmbedding.of_tables(setup.lm.words, *content).to(setup.lm.device)
+        z_c = content.model.embedding
+    elif tables is not None:
+        z_c = TokenEmbedding.of_tables(setup.lm.words, *tables).to(setup.lm.device)
+        z_c.requires_grad_(False)
+    if z_c is not None and config.model.candidates == "trained":
         # Cold items have no data: the prior z^l ~ N(z^c, 1/λ_c) puts them at z^c.
         counts = torch.from_numpy(train.item_counts())
         cold = (counts == 0).nonzero().flatten().to(setup.lm.device)
-        model.embedding.items.replace_(cold, fixed.items.vectors(cold))
-        fixed.requires_grad_(False)
+        model.embedding.items.replace_(cold, z_c.items.vectors(cold).detach())
     setup.task.standardise(model, train)
-    return model, fixed
+    objectives = {"finetune": setup.task.objective(model, train, z_c)}
+    return model, objectives if content is None else {**objectives, "content": content}

@@ -12,16 +12,15 @@ from torch import Tensor, nn
 
 from cllm4rec.config import Config, PretrainConfig
 from cllm4rec.documents.collaborative import CollaborativeCorpus
-from cllm4rec.documents.content import ContentCorpus, build_content_corpus
-from cllm4rec.models.build import content_llm
-from cllm4rec.models.embedding import TokenEmbedding
-from cllm4rec.models.llms import CollaborativeLLM, ContentLLM, saved_tensors
+from cllm4rec.models.llms import saved_tensors
 from cllm4rec.run import RunDir, atomic_write, exclusive
 from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.content import content_objective
 from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.setup import Setup
-from cllm4rec.tasks.base import SAMPLE, standardise, without_training_items
-from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
+from cllm4rec.tasks.base import SAMPLE, left_out_of_training, standardise
+from cllm4rec.tasks.language import LanguageObjective, items_likelihood
+from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Objective, Pass, Position, fit
 from cllm4rec.training.optim import adam
@@ -105,26 +104,16 @@ def pretrain_with(setup: Setup) -> dict[str, Any]:
 
 
 def schedule_of_passes(config: PretrainConfig, sizes: dict[str, int]) -> list[Pass]:
-    """Content warm-up, then rounds of one pass over the histories and a fraction of the texts.
+    """Content warm-up, then rounds of one pass over the histories and one over the texts.
 
     Args:
         config: rounds and epochs.
-        sizes: documents of each corpus; ``content`` may be absent.
+        sizes: documents of ``collaborative`` and, where there are texts, of ``content``.
     """
-    num_content, content_start = sizes.get("content", 0), 0
-    plan: list[Pass] = []
-
-    def content(epochs: float) -> None:
-        nonlocal content_start
-        count = round(num_content * epochs)
-        if count > 0:
-            plan.append(Pass("content", content_start, count))
-            content_start += count
-
-    content(config.content_warmup_epochs)
+    warmup = round(sizes.get("content", 0) * config.content_warmup_epochs)
+    plan = [Pass("warmup", 0, warmup)] if warmup > 0 else []
     for number in range(config.rounds):
-        plan.append(Pass("collaborative", number * sizes["collaborative"], sizes["collaborative"]))
-        content(config.content_epochs_per_round)
+        plan += [Pass(name, number * size, size) for name, size in sizes.items()]
     return plan
 
 
@@ -139,63 +128,39 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
     histories = CollaborativeCorpus(train, task.space, task.prompts, config.corpus, seed)
     sample = [histories.document(index, 0) for index in range(min(len(histories), SAMPLE))]
     standardise(collaborative, sample, collaborative.states)
-    content = _content(setup, initial)
-
-    def objective(
-        model: CollaborativeLLM | ContentLLM,
-        corpus: CollaborativeCorpus | ContentCorpus,
-        likelihood: Any,
-        other: TokenEmbedding | None,
-    ) -> LanguageObjective:
-        return LanguageObjective(
-            model,
-            corpus,
-            likelihood,
-            other,
-            mutual_weight=config.pretrain.mutual_weight,
-            batch_tokens=config.pretrain.batch_tokens,
-            seed=seed,
+    given = config.pretrain
+    batches = {
+        "batch_documents": given.batch_documents,
+        "batch_tokens": given.batch_tokens,
+        "seed": seed,
+    }
+    weight, own = given.mutual_weight, collaborative.embedding
+    content = content_objective(setup, initial.content, own, mutual_weight=weight, **batches)
+    other = None if content is None else content.model.embedding
+    left_out = left_out_of_training(config.model, train, setup.lm.device)
+    objectives = {
+        "collaborative": LanguageObjective(
+            collaborative,
+            histories,
+            items_likelihood(collaborative, left_out),
+            Mutual.of(config.model, own, other, weight, is_collaborative=True),
+            **batches,
         )
-
-    other = None if content is None else content[0].embedding
-    left_out = without_training_items(train, setup.lm.device)
-    likelihood = items_likelihood(collaborative, left_out)
-    objectives = {"collaborative": objective(collaborative, histories, likelihood, other)}
+    }
     if content is not None:
-        model, corpus = content
-        objectives["content"] = objective(
-            model, corpus, words_likelihood(model), collaborative.embedding
-        )
+        objectives["content"] = content
     return objectives
 
 
 def pretraining_optimizer(
     config: PretrainConfig, parameters: Mapping[str, nn.Parameter]
 ) -> torch.optim.Optimizer:
-    """AdamW with the settings of the stage."""
+    """Adam with the settings of the stage."""
     return adam(
         parameters,
         learning_rate=config.learning_rate,
         head_scale=config.head_learning_rate_scale,
-        weight_decay=config.weight_decay,
     )
-
-
-def _content(setup: Setup, initial: Initial) -> tuple[ContentLLM, ContentCorpus] | None:
-    """The content LLM and its documents; None without documents."""
-    if initial.content is None:
-        return None
-    corpus = build_content_corpus(
-        setup.dataset.texts,
-        setup.task.space,
-        setup.lm.tokenizer,
-        setup.task.prompts,
-        setup.config.corpus,
-        setup.run.file("corpus"),
-    )
-    if not len(corpus):
-        return None
-    return content_llm(setup.lm, setup.config, *initial.content, corpus.vocabulary()), corpus
 
 
 def _train(
@@ -204,7 +169,9 @@ def _train(
     run, config = setup.run, setup.config.pretrain
     parameters = {name: objective.parameters() for name, objective in objectives.items()}
     optimizers = {name: pretraining_optimizer(config, named) for name, named in parameters.items()}
-    checkpoint = Checkpoint(run.file("checkpoints", "pretrain"), identity, parameters, optimizers)
+    checkpoint = Checkpoint(
+        run.file("checkpoints", "pretrain"), identity, parameters, dict(optimizers)
+    )
     position = Position()
     resumed = checkpoint.resume()
     if resumed is not None:
@@ -214,6 +181,9 @@ def _train(
     else:
         run.forget("pretrain", "finetune", "evaluate")
     steps: dict[str, Objective] = dict(objectives)
+    if "content" in objectives:  # the same parameters and moments, without regularisation
+        steps["warmup"] = objectives["content"].likelihood_alone()
+        optimizers["warmup"] = optimizers["content"]
     fit(
         plan,
         steps,
@@ -224,6 +194,7 @@ def _train(
         log=run.log_metrics,
         after_pass=lambda _: False,
         checkpoint=lambda at: checkpoint.save(at, {"logged": run.log_size()}, {}),
+        schedule=config.schedule,
     )
     return checkpoint
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cllm4rec.config import Config
+from cllm4rec.config import Config, ModelConfig
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import Document
 from cllm4rec.documents.prompts import Prompt, Prompts
@@ -19,6 +19,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.seeds import derived_seed
+from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.tokens.batch import Batch, collate
 from cllm4rec.tokens.space import TokenSpace
 from cllm4rec.training.loop import Objective
@@ -68,8 +69,23 @@ class Task(ABC):
         Args:
             model: to train.
             histories: training interactions of all users.
-            content: z^c, fixed; None without mutual regularisation.
+            content: z^c, fixed within a step; None without mutual regularisation.
         """
+
+    def mutual(self, model: CollaborativeLLM, content: TokenEmbedding | None) -> Mutual:
+        """The regularisation of finetuning.
+
+        Args:
+            model: whose z^l is regularised.
+            content: z^c; None without texts.
+        """
+        return Mutual.of(
+            self.config.model,
+            model.embedding,
+            content,
+            self.config.finetune.mutual_weight,
+            is_collaborative=True,
+        )
 
     @abstractmethod
     def sample(self, histories: Interactions) -> Sequence[Document]:
@@ -124,11 +140,15 @@ def standardise(model: CollaborativeLLM, documents: Sequence[Document], states: 
         model.head.standardise(torch.cat(hidden))
 
 
-def without_training_items(histories: Interactions, device: torch.device) -> Tensor:
-    """Bias ``float32 [items]``: −inf for an item without a training interaction, else 0.
+def left_out_of_training(
+    config: ModelConfig, histories: Interactions, device: torch.device
+) -> Tensor:
+    """Bias ``float32 [items]``: −inf for an item that is no candidate in training, else 0.
 
-    A user could not have chosen such an item; learning to score it down would only spoil what its
-    texts say.
+    With ``candidates = "trained"`` these are the items without a training interaction: a user could
+    not have chosen one, and learning to score it down would only spoil what its texts say.
     """
+    if config.candidates == "all":
+        return torch.zeros(histories.num_items, device=device)
     counts = torch.from_numpy(np.asarray(histories.item_counts()))
     return torch.where(counts > 0, 0.0, -torch.inf).to(device)

@@ -16,13 +16,13 @@ from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.models.losses import Loss, item_likelihood
-from cllm4rec.tasks.base import SAMPLE, States, Task, without_training_items
+from cllm4rec.tasks.base import SAMPLE, States, Task, left_out_of_training
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.tokens.batch import Batch, collate, length_buckets
 from cllm4rec.tokens.space import ANONYMOUS
 from cllm4rec.training.loop import Pass
 from cllm4rec.training.optim import trained_parameters
-from cllm4rec.training.stream import Drawn, stream
+from cllm4rec.training.stream import Drawn, groups, stream
 
 
 class HeldOut(Task):
@@ -49,6 +49,7 @@ class HeldOut(Task):
             self.config.corpus,
             self.seed,
             holdout=config.holdout,
+            exact=config.holdout_draw == "exact",
             user_token_dropout=config.user_token_dropout,
         )
 
@@ -61,8 +62,7 @@ class HeldOut(Task):
             model,
             self.corpus(histories),
             self.likelihood(model, histories),
-            content,
-            mutual_weight=config.mutual_weight,
+            self.mutual(model, content),
             batch_users=config.batch_users,
             batch_tokens=config.batch_tokens,
             seed=self.seed,
@@ -72,7 +72,8 @@ class HeldOut(Task):
         self, model: CollaborativeLLM, histories: Interactions
     ) -> "Callable[[HeldOutBatch], Loss]":
         """The loss of a batch; another loss is another task that overrides this."""
-        return held_out_likelihood(model, without_training_items(histories, model.device))
+        left_out = left_out_of_training(self.config.model, histories, model.device)
+        return held_out_likelihood(model, left_out)
 
     def sample(self, histories: Interactions) -> list[Document]:
         """Prompts of the first users."""
@@ -120,8 +121,7 @@ class HeldOutObjective:
         model: the recommendation-oriented LLM.
         corpus: users with at least two training items.
         likelihood: of a batch's held-out items.
-        content: z^c, fixed; None without regularisation.
-        mutual_weight: λ.
+        mutual: towards z^c.
         batch_users: users per step.
         batch_tokens: tokens per micro-batch, with padding.
         seed: of order and batches.
@@ -132,9 +132,8 @@ class HeldOutObjective:
         model: CollaborativeLLM,
         corpus: RecommendationCorpus,
         likelihood: Callable[[HeldOutBatch], Loss],
-        content: TokenEmbedding | None,
+        mutual: Mutual,
         *,
-        mutual_weight: float,
         batch_users: int,
         batch_tokens: int,
         seed: int,
@@ -142,8 +141,8 @@ class HeldOutObjective:
         self.model = model
         self.corpus = corpus
         self.likelihood = likelihood
-        self.mutual = Mutual(model.embedding, content, mutual_weight)
-        self.weights = {"likelihood": 1.0, "mutual": mutual_weight}
+        self.mutual = mutual
+        self.weights = {"likelihood": 1.0, **mutual.weights}
         self.batch_users = batch_users
         self.batch_tokens = batch_tokens
         self.seed = seed
@@ -154,8 +153,7 @@ class HeldOutObjective:
 
     def steps(self, part: Pass) -> Sequence[Sequence[Drawn]]:
         """Random groups of users."""
-        drawn = stream(len(self.corpus), part, self.seed)
-        return [drawn[i : i + self.batch_users] for i in range(0, len(drawn), self.batch_users)]
+        return groups(stream(len(self.corpus), part, self.seed), self.batch_users)
 
     def batches(self, step: Sequence[Drawn]) -> list[HeldOutBatch]:
         """Micro-batches of similar length, on the CPU."""
@@ -175,16 +173,23 @@ class HeldOutObjective:
         ]
 
     def counts(self, batch: HeldOutBatch) -> dict[str, int]:
-        """Held-out items, and entity-token occurrences in prompts and targets."""
-        tokens = self.model.space.item(batch.items)
-        return {"likelihood": len(batch.items), **self.mutual.counts(batch.prompts.tokens, tokens)}
+        """Held-out items, or users for a sum, and what the regularisation is divided by."""
+        users, tokens = len(batch.prompts.lengths), self.model.space.item(batch.items)
+        targets = users if self.mutual.per_document else len(batch.items)
+        return {
+            "likelihood": targets,
+            **self.mutual.counts(users, batch.prompts.tokens, tokens),
+        }
 
     def losses(self, batch: HeldOutBatch) -> dict[str, Loss]:
-        """Both losses of one micro-batch."""
+        """All losses of one micro-batch; regularised are prompts and targets."""
         self.model.train()
         batch = batch.to(self.model.device)
-        targets = self.model.space.item(batch.items)
+        users, targets = len(batch.prompts.lengths), self.model.space.item(batch.items)
+        likelihood = self.likelihood(batch)
+        if self.mutual.per_document:
+            likelihood = Loss(likelihood.total, users)
         return {
-            "likelihood": self.likelihood(batch),
-            **self.mutual.losses(batch.prompts.tokens, targets),
+            "likelihood": likelihood,
+            **self.mutual.losses(users, batch.prompts.tokens, targets),
         }

@@ -6,14 +6,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cllm4rec import seeds
-from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
 from cllm4rec.models.losses import Loss, next_token_likelihood
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.tokens.batch import Batch, collate, length_buckets, next_tokens
 from cllm4rec.training.loop import Pass
 from cllm4rec.training.optim import trained_parameters
-from cllm4rec.training.stream import Corpus, Drawn, stream
+from cllm4rec.training.stream import Corpus, Drawn, groups, stream
 
 
 class LanguageObjective:
@@ -23,9 +22,9 @@ class LanguageObjective:
         model: to train.
         corpus: of its documents.
         likelihood: loss of a batch's main texts.
-        other: the other model's token vectors, fixed; None without regularisation.
-        mutual_weight: λ.
-        batch_tokens: tokens per step, with padding.
+        mutual: towards the other model's token vectors.
+        batch_documents: documents per step; 0 for batches of similar length.
+        batch_tokens: tokens per micro-batch, with padding; without ``batch_documents`` per step.
         seed: of order and batches.
     """
 
@@ -34,47 +33,68 @@ class LanguageObjective:
         model: ContentLLM | CollaborativeLLM,
         corpus: Corpus,
         likelihood: Callable[[Batch], Loss],
-        other: TokenEmbedding | None,
+        mutual: Mutual,
         *,
-        mutual_weight: float,
+        batch_documents: int = 0,
         batch_tokens: int,
         seed: int,
     ) -> None:
         self.model = model
         self.corpus = corpus
         self.likelihood = likelihood
-        self.mutual = Mutual(model.embedding, other, mutual_weight)
-        self.weights = {"likelihood": 1.0, "mutual": mutual_weight}
+        self.mutual = mutual
+        self.weights = {"likelihood": 1.0, **mutual.weights}
+        self.batch_documents = batch_documents
         self.batch_tokens = batch_tokens
         self.seed = seed
         self._lengths = corpus.lengths()
+
+    def likelihood_alone(self) -> "LanguageObjective":
+        """The same objective without regularisation, as in the paper's content warm-up."""
+        return LanguageObjective(
+            self.model,
+            self.corpus,
+            self.likelihood,
+            Mutual(self.model.embedding, None, 0.0),
+            batch_documents=self.batch_documents,
+            batch_tokens=self.batch_tokens,
+            seed=self.seed,
+        )
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
         """Trained parameters of the model, with the backbone's if it is trained."""
         return trained_parameters(self.model)
 
     def steps(self, part: Pass) -> Sequence[Sequence[Drawn]]:
-        """Batches of similar length in random order."""
+        """Random groups of documents, or batches of similar length in random order."""
         drawn = stream(len(self.corpus), part, self.seed)
+        if self.batch_documents:
+            return groups(drawn, self.batch_documents)
         lengths = self._lengths[[d.index for d in drawn]]
         rng = seeds.generator(self.seed, part.objective, "batches", part.start)
         buckets = length_buckets(lengths, max_tokens=self.batch_tokens, max_rows=None, rng=rng)
         return [[drawn[i] for i in bucket] for bucket in buckets]
 
     def batches(self, step: Sequence[Drawn]) -> list[Batch]:
-        """The step's single batch, on the CPU."""
-        return [collate([self.corpus.document(d.index, d.epoch) for d in step])]
+        """Micro-batches, on the CPU; one where the step is a batch of similar length."""
+        documents = [self.corpus.document(d.index, d.epoch) for d in step]
+        if not self.batch_documents:
+            return [collate(documents)]
+        lengths = self._lengths[[d.index for d in step]]
+        buckets = length_buckets(lengths, max_tokens=self.batch_tokens, max_rows=None, rng=None)
+        return [collate([documents[i] for i in bucket]) for bucket in buckets]
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """Scored tokens, and entity-token occurrences."""
+        """Scored tokens, and what the regularisation is divided by."""
         scored = int((batch.lengths - batch.main_starts).sum())
-        return {"likelihood": scored, **self.mutual.counts(batch.tokens)}
+        return {"likelihood": scored, **self.mutual.counts(len(batch.lengths), batch.tokens)}
 
     def losses(self, batch: Batch) -> dict[str, Loss]:
         """Both losses of one batch."""
         self.model.train()
         batch = batch.to(self.model.device)
-        return {"likelihood": self.likelihood(batch), **self.mutual.losses(batch.tokens)}
+        likelihood = self.likelihood(batch)
+        return {"likelihood": likelihood, **self.mutual.losses(len(batch.lengths), batch.tokens)}
 
 
 def items_likelihood(

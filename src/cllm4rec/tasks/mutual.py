@@ -1,41 +1,92 @@
 """Mutual regularisation of collaborative and content vectors (paper eqs. 5 and 8)."""
 
+from typing import Literal
+
 from torch import Tensor
 
+from cllm4rec.config import ModelConfig
 from cllm4rec.models.embedding import TokenEmbedding
-from cllm4rec.models.losses import Loss, mutual_regularisation
+from cllm4rec.models.losses import Loss, mutual_regularisation, prior
+
+DEVICE_DOCUMENTS = 20
+"""Documents over which the authors' code sums: one device's batch. Their devices' sums are averaged
+(`training.py`, `finetuning.py` of yaochenzhu/LLM4Rec)."""
 
 
 class Mutual:
-    """λ · mean ½‖own − other‖² over entity-token occurrences; ``other`` is fixed.
+    """λ_c · ½‖own − other‖² over user and item tokens, and λ_l · ½‖own‖²; ``other`` is fixed.
+
+    ``mean`` divides by the number of tokens. ``sum`` is the authors' λ · Σ‖own − other‖² over 20
+    documents, without the ½; here it is a mean over documents times 20, so that a step of any size,
+    accumulated or not, has it.
 
     Args:
         own: the embedding being trained.
         other: z^c if ``own`` is z^l, and vice versa; None without regularisation.
-        weight: λ; 0 without regularisation.
+        weight: λ_c; 0 without regularisation.
+        prior_weight: λ_l; 0 without a prior, as for z^c, whose prior is z^l.
+        scale: of both.
     """
 
-    def __init__(self, own: TokenEmbedding, other: TokenEmbedding | None, weight: float) -> None:
+    def __init__(
+        self,
+        own: TokenEmbedding,
+        other: TokenEmbedding | None,
+        weight: float,
+        *,
+        prior_weight: float = 0.0,
+        scale: Literal["mean", "sum"] = "mean",
+    ) -> None:
         self.own = own
-        self.other = other if weight > 0 else None
-        self.weight = weight
+        self.other = other
+        self.per_document = scale == "sum"
+        factor = 2.0 * DEVICE_DOCUMENTS if self.per_document else 1.0
+        weight = 0.0 if other is None else weight
+        self.weights = {"mutual": weight * factor, "prior": prior_weight * factor}
+        """Weight of each loss, by name; 0 for one that is not computed."""
 
-    def counts(self, *tokens: Tensor) -> dict[str, int]:
-        """Occurrences by name of the loss; empty without regularisation."""
-        if self.other is None:
-            return {}
-        return {"mutual": sum(self.own.space.num_entities(some) for some in tokens)}
+    @classmethod
+    def of(
+        cls,
+        config: ModelConfig,
+        own: TokenEmbedding,
+        other: TokenEmbedding | None,
+        weight: float,
+        *,
+        is_collaborative: bool,
+    ) -> "Mutual":
+        """With the settings' scale; z^l has the prior, z^c has not."""
+        prior_weight = config.prior_weight if is_collaborative else 0.0
+        return cls(own, other, weight, prior_weight=prior_weight, scale=config.regulariser)
 
-    def losses(self, *tokens: Tensor) -> dict[str, Loss]:
-        """The loss over all occurrences, by name."""
-        if self.other is None:
-            return {}
-        own, other = self.own, self.other
-        losses = [
-            mutual_regularisation(own.entity_vectors(some), other.entity_vectors(some))
-            for some in tokens
-        ]
-        total = losses[0].total
-        for loss in losses[1:]:
-            total = total + loss.total
-        return {"mutual": Loss(total, sum(loss.count for loss in losses))}
+    def counts(self, documents: int, *tokens: Tensor) -> dict[str, int]:
+        """What each loss is divided by, by name; empty without regularisation.
+
+        Args:
+            documents: in the batch.
+            tokens: in them, of any kind.
+        """
+        names = [name for name, weight in self.weights.items() if weight]
+        if not names or self.per_document:
+            return dict.fromkeys(names, documents)
+        return dict.fromkeys(names, sum(self.own.space.num_entities(some) for some in tokens))
+
+    def losses(self, documents: int, *tokens: Tensor) -> dict[str, Loss]:
+        """The losses over all occurrences, by name."""
+        counts = self.counts(documents, *tokens)
+        own = [self.own.entity_vectors(some) for some in tokens] if counts else []
+        found = {}
+        if "mutual" in counts and self.other is not None:
+            others = (self.other.entity_vectors(some) for some in tokens)
+            terms = [mutual_regularisation(*pair) for pair in zip(own, others, strict=True)]
+            found["mutual"] = Loss(_total(terms), counts["mutual"])
+        if "prior" in counts:
+            found["prior"] = Loss(_total([prior(some) for some in own]), counts["prior"])
+        return found
+
+
+def _total(losses: list[Loss]) -> Tensor:
+    total = losses[0].total
+    for loss in losses[1:]:
+        total = total + loss.total
+    return total

@@ -84,6 +84,7 @@ def fit(
     log: Callable[..., None],
     after_pass: Callable[[int], bool],
     checkpoint: Callable[[Position], None],
+    schedule: str = "cosine",
     after_step: Callable[[], None] = lambda: None,
     checkpoint_seconds: float = 120.0,
 ) -> None:
@@ -100,6 +101,7 @@ def fit(
         after_pass: called with each finished pass's number; true ends training early.
         checkpoint: called with the position after each pass, and between steps every
             ``checkpoint_seconds``.
+        schedule: of the learning rate, among ``SCHEDULES``.
         after_step: called after every step.
         checkpoint_seconds: most seconds of work that a kill can lose.
 
@@ -116,7 +118,7 @@ def fit(
             steps = objective.steps(part)
             while position.step < len(steps):
                 done = _fraction_done(plan, position, len(steps))
-                rate = _set_rate(optimizer, done)
+                rate = _set_rate(optimizer, SCHEDULES[schedule](done))
                 step = steps[position.step]
                 with seeded(seed, stage, position.pass_number, position.step):
                     try:
@@ -175,12 +177,16 @@ def optimiser_step(
     return {"loss": sum(objective.weights[name] * mean for name, mean in means.items()), **means}
 
 
-def schedule(done: float, warmup: float = 0.05, floor: float = 0.05) -> float:
+def cosine(done: float, warmup: float = 0.05, floor: float = 0.05) -> float:
     """Learning rate ÷ peak after a fraction ``done``: linear warm-up, then cosine decay."""
     if done < warmup:
         return (done + 1e-3) / (warmup + 1e-3)
     fall = 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
     return floor + (1 - floor) * fall
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": cosine, "constant": lambda done: 1.0}
+"""Learning rate ÷ peak after a fraction of the objective's documents, by name."""
 
 
 def _fraction_done(plan: Sequence[Pass], position: Position, num_steps: int) -> float:
@@ -192,8 +198,7 @@ def _fraction_done(plan: Sequence[Pass], position: Position, num_steps: int) -> 
     return (before + here) / max(total, 1)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, done: float) -> float:
-    factor = schedule(done)
+def _set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     return float(optimizer.param_groups[0]["lr"])

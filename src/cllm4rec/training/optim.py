@@ -1,4 +1,4 @@
-"""AdamW with one learning rate for the token tables and smaller ones for heads and backbone."""
+"""Adam with one learning rate for the token tables and smaller ones for heads and backbone."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,6 @@ def adam(
     *,
     learning_rate: float,
     head_scale: float,
-    weight_decay: float,
     backbone_scale: float | None = None,
 ) -> torch.optim.Optimizer:
     """An optimiser over named parameters.
@@ -21,7 +20,6 @@ def adam(
         learning_rate: peak rate of the token tables.
         head_scale: peak rate of the head relative to ``learning_rate``. It should be smaller: a
             step on a square matrix changes every score, a step on one token only its own.
-        weight_decay: decoupled weight decay of everything but the token tables.
         backbone_scale: peak rate of a trained backbone (``backbone.…``) relative to
             ``learning_rate``; None for ``head_scale``.
     """
@@ -31,12 +29,12 @@ def adam(
     dense = [p for p in parameters.values() if id(p) not in others]
     backbone_scale = head_scale if backbone_scale is None else backbone_scale
     groups = [
-        {"params": tables, "peak": learning_rate, "weight_decay": 0.0},
-        {"params": dense, "peak": learning_rate * head_scale, "weight_decay": weight_decay},
-        {"params": backbone, "peak": learning_rate * backbone_scale, "weight_decay": weight_decay},
+        {"params": tables, "peak": learning_rate},
+        {"params": dense, "peak": learning_rate * head_scale},
+        {"params": backbone, "peak": learning_rate * backbone_scale},
     ]
     # fused: one pass over each table and its moments instead of ten, without temporary copies.
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, fused=True)
+    optimizer = torch.optim.Adam([g for g in groups if g["params"]], lr=learning_rate, fused=True)
     optimizer.register_step_post_hook(_count_as_changed)
     return optimizer
 
@@ -45,7 +43,6 @@ def _count_as_changed(optimizer: torch.optim.Optimizer, *_: object) -> None:
     """Increment the parameters' version counters, which `PackedLayers` uses as cache keys.
 
     The fused step does not do so itself; scoring would use the weights of an earlier epoch.
-
     """
     for group in optimizer.param_groups:
         torch.autograd.graph.increment_version(group["params"])

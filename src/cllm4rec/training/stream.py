@@ -33,6 +33,11 @@ class Drawn:
     epoch: int
 
 
+def groups(drawn: list[Drawn], size: int) -> list[list[Drawn]]:
+    """Consecutive groups of ``size``; the last may be smaller."""
+    return [drawn[start : start + size] for start in range(0, len(drawn), size)]
+
+
 def stream(size: int, part: Pass, seed: int) -> list[Drawn]:
     """Documents of a pass: consecutive ones of an endless stream of shuffled epochs."""
     drawn: list[Drawn] = []

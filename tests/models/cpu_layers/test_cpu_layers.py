@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cllm4rec.models.backbone import Backbone, load_backbone
+from cllm4rec.models.backbone import Backbone, frozen_copy, load_backbone
 from cllm4rec.models.cpu_layers import KVCache
+from cllm4rec.models.randomness import seeded
 from support.tiny_backbone import SIZE, write_tiny_gpt2, write_tiny_llama
 from support.toy_run import PLAIN
 
@@ -138,3 +139,53 @@ def test_what_is_too_long_to_materialise_goes_through_the_library(folder, monkey
         monkeypatch.setattr("cllm4rec.models.backbone.LONGEST", 5)
         monkeypatch.setattr(backbone.layers, "forward", None)
         torch.testing.assert_close(backbone(embedded), short)
+
+
+class TestDropout:
+    """In training, where the library has it; elsewhere none."""
+
+    def states(
+        self, backbone: Backbone, seed: int, *, only_last: bool, copies: int = 1
+    ) -> torch.Tensor:
+        """Of copies of two documents, the second shorter: ``[copies, states, size]``."""
+        embedded = torch.randn(2, 6, SIZE, generator=torch.Generator().manual_seed(1))
+        embedded, lengths = embedded.repeat(copies, 1, 1), torch.tensor([6, 3]).repeat(copies)
+        with torch.no_grad(), seeded(seed):
+            if only_last:
+                return backbone.last(embedded, lengths).view(copies, 2, SIZE)
+            hidden = backbone(embedded, lengths).view(copies, 12, SIZE)
+            return hidden[:, :9]
+
+    @pytest.mark.parametrize("only_last", [False, True])
+    def test_it_is_distributed_as_the_librarys(self, folder, only_last):
+        backbone, _ = load(folder, dropout=0.3)
+        library = by_the_library(backbone)
+        library.dropout = True
+        both = [
+            self.states(variant, 0, only_last=only_last, copies=600)
+            for variant in (backbone.train(), library.train())
+        ]
+        (ours, theirs), (our_var, their_var) = zip(
+            *((x.mean(0), x.var(0)) for x in both), strict=True
+        )
+        # Without the dropout of one place it would be off by 0.1 and more.
+        assert float(our_var.sum() / their_var.sum()) == pytest.approx(1, abs=0.05)
+        standard_errors = ((our_var + their_var) / 600).sqrt().clamp_min(1e-6)
+        distances = ((ours - theirs) / standard_errors).abs()
+        assert float(distances.max()) < 6
+        assert float(distances.square().mean()) == pytest.approx(1, abs=0.5)
+
+    @pytest.mark.parametrize("only_last", [False, True])
+    def test_it_is_a_function_of_the_seed_and_of_training(self, folder, only_last):
+        still, dropping = load(folder)[0], load(folder, dropout=0.3)[0]
+        whole = self.states(still.train(), 0, only_last=only_last)
+        assert torch.equal(self.states(dropping.eval(), 0, only_last=only_last), whole)
+        first = self.states(dropping.train(), 0, only_last=only_last)
+        assert not torch.allclose(first, whole)
+        assert torch.equal(self.states(dropping, 0, only_last=only_last), first)
+        assert not torch.allclose(self.states(dropping, 1, only_last=only_last), first)
+
+    def test_a_frozen_copy_has_it_too(self, folder):
+        copied = frozen_copy(load(folder, mode="full", dropout=0.3)[0])
+        assert copied.train().model.training
+        assert not frozen_copy(load(folder, mode="full")[0]).train().model.training

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from cllm4rec.models.cpu_layers.fused import causal_attention, rms_norm, rotate, swiglu
+from cllm4rec.models.randomness import seeded
 
 FEW_OR_MANY = [0, 32]
 """Filled up to few shapes in batches of so many documents: in none here, and in all."""
@@ -78,6 +79,37 @@ def test_gradients_are_those_of_finite_differences(few, monkeypatch):
     for lengths in ([5, 5], [5, 4, 1], [1, 5, 2]):  # one run without and with padding; several
         packed = numbers(sum(lengths) + 1, 40)
         assert gradcheck(lambda x, n=lengths: causal_attention(x, n, cos, sin, 2, 3), packed)
+
+
+def seeded_attention(qkv, lengths, seed=0, dropout=0.4):
+    """Of one key head for two query heads."""
+    cos, sin = angles(max(lengths), 2)
+    with seeded(seed):
+        return causal_attention(qkv, lengths, cos, sin, 1, 2, dropout)
+
+
+@pytest.mark.parametrize("few", FEW_OR_MANY)
+def test_gradients_with_dropout_are_those_of_finite_differences(few, monkeypatch):
+    monkeypatch.setattr("cllm4rec.models.cpu_layers.fused.FEW", few)
+    for lengths in ([4, 4], [4, 3, 1]):
+        packed = numbers(sum(lengths) + 1, 16)
+        assert gradcheck(lambda x, n=lengths: seeded_attention(x, n), packed)
+
+
+def test_dropout_leaves_out_weights_and_makes_up_for_them():
+    """With the unit vectors as values, a row of the output is a row of attention weights."""
+    qkv = numbers(4, 16).detach()
+    qkv[:, 12:] = torch.eye(4)
+    whole = seeded_attention(qkv, [4], dropout=0.0).view(4, 2, 4)
+    drawn = torch.stack([seeded_attention(qkv, [4], seed).view(4, 2, 4) for seed in range(500)])
+    visible = torch.ones(4, 4).tril().bool().unsqueeze(1).expand(4, 2, 4)
+    gone = drawn == 0
+    assert gone[:, ~visible].all()
+    torch.testing.assert_close(
+        torch.where(gone, 0, drawn), torch.where(gone, 0, whole / 0.6).expand_as(drawn)
+    )
+    # 10,000 draws: a standard deviation of 0.5 %.
+    assert float(gone[:, visible].double().mean()) == pytest.approx(0.4, abs=0.025)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -42,6 +42,7 @@ def causal_attention(
     sin: Float[Tensor, "longest half"],
     heads: int,
     groups: int,
+    dropout: float = 0.0,
 ) -> Float[Tensor, "tokens heads_size"]:
     """Causal attention with rotary positions within each document; materialises the scores.
 
@@ -53,13 +54,14 @@ def causal_attention(
         sin: sine of the same.
         heads: key and value heads.
         groups: query heads per key head.
+        dropout: probability of dropping an attention weight.
 
     Returns:
         The heads' outputs; rows beyond the last document are zero.
     """
     cos, sin = (F.pad(table, (0, 0, 0, LENGTHS - 1)) for table in (cos, sin))
     attended: Tensor = _CausalAttention.apply(  # type: ignore[no-untyped-call]
-        qkv, _runs(lengths), cos, sin, heads, groups
+        qkv, _runs(lengths), cos, sin, heads, groups, dropout
     )
     return attended
 
@@ -185,40 +187,48 @@ def _runs(lengths: Sequence[int]) -> list[_Run]:
 class _CausalAttention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, qkv: Tensor, runs: list[_Run], cos: Tensor, sin: Tensor, heads: int, groups: int
+        ctx: Any,
+        qkv: Tensor,
+        runs: list[_Run],
+        cos: Tensor,
+        sin: Tensor,
+        heads: int,
+        groups: int,
+        dropout: float,
     ) -> Tensor:
         size = 2 * cos.shape[1]
         mixed = qkv.new_zeros(qkv.shape[0], heads * groups * size)
         kept: list[Tensor] = []
         for run in runs:
-            attended, saved = _attend(run.padded(qkv), cos, sin, heads, groups)
+            attended, saved = _attend(run.padded(qkv), cos, sin, heads, groups, dropout)
             mixed[run.tokens] = run.packed(attended)
             kept += saved
         ctx.save_for_backward(cos, sin, *kept)
-        ctx.layout = runs, heads, groups
+        ctx.layout = runs, heads, groups, dropout
         return mixed
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         cos, sin, *kept = ctx.saved_tensors
-        runs, heads, groups = ctx.layout
+        runs, heads, groups, dropout = ctx.layout
+        each = len(kept) // max(1, len(runs))
         size = 2 * cos.shape[1]
         for_qkv = gradient.new_zeros(gradient.shape[0], heads * (groups + 2) * size)
         for index, run in enumerate(runs):
-            saved = kept[4 * index : 4 * index + 4]
-            back = _attend_backward(run.padded(gradient), saved, cos, sin, heads, groups)
+            saved = kept[each * index : each * (index + 1)]
+            back = _attend_backward(run.padded(gradient), saved, cos, sin, heads, groups, dropout)
             for_qkv[run.tokens] = run.packed(back)
-        return for_qkv, None, None, None, None, None
+        return for_qkv, None, None, None, None, None, None
 
 
 def _attend(
-    qkv: Tensor, cos: Tensor, sin: Tensor, heads: int, groups: int
+    qkv: Tensor, cos: Tensor, sin: Tensor, heads: int, groups: int, dropout: float
 ) -> tuple[Tensor, list[Tensor]]:
     """Attention of a batch of documents, ``[documents, length, width]``.
 
     Returns:
-        The heads' outputs, and what the backward pass needs: rotated queries and keys, values and
-        attention weights.
+        The heads' outputs, and what the backward pass needs: rotated queries and keys, values,
+        attention weights and, with dropout, which of these are kept.
     """
     batch, length = qkv.shape[:2]
     cos, sin, size = cos[:length], sin[:length], 2 * cos.shape[1]
@@ -232,20 +242,33 @@ def _attend(
     future = torch.full((length, length), -torch.inf, dtype=scores.dtype).triu_(1)
     scores.view(batch * heads, groups, length, length).add_(future)
     attention = torch.softmax(scores, dim=-1)
-    mixed = torch.bmm(attention, v).view(batch, heads, groups, length, size)
-    return mixed.permute(0, 3, 1, 2, 4).reshape(batch, length, -1), [q, k, v, attention]
+    kept = [torch.rand(attention.shape) >= dropout] if dropout else []
+    mixed = torch.bmm(_dropped(attention, kept, dropout), v)
+    mixed = mixed.view(batch, heads, groups, length, size)
+    return mixed.permute(0, 3, 1, 2, 4).reshape(batch, length, -1), [q, k, v, attention, *kept]
+
+
+def _dropped(weights: Tensor, kept: list[Tensor], dropout: float) -> Tensor:
+    """Weights that are kept, divided by the fraction that is; all of them without dropout."""
+    return weights * kept[0] * (1 / (1 - dropout)) if kept else weights
 
 
 def _attend_backward(
-    gradient: Tensor, saved: list[Tensor], cos: Tensor, sin: Tensor, heads: int, groups: int
+    gradient: Tensor,
+    saved: list[Tensor],
+    cos: Tensor,
+    sin: Tensor,
+    heads: int,
+    groups: int,
+    dropout: float,
 ) -> Tensor:
     """Gradient of `_attend` with respect to ``qkv``."""
-    q, k, v, attention = saved
+    q, k, v, attention, *kept = saved
     batch, length = gradient.shape[:2]
     cos, sin, size = cos[:length], sin[:length], 2 * cos.shape[1]
     by_head = gradient.view(batch, length, heads, groups, size).permute(0, 2, 3, 1, 4)
     mixed = by_head.reshape(batch * heads, groups * length, size)
-    grad = torch.bmm(mixed, v.transpose(1, 2))
+    grad = _dropped(torch.bmm(mixed, v.transpose(1, 2)), kept, dropout)
     for_scores = torch.ops.aten._softmax_backward_data(grad, attention, -1, attention.dtype)
     for_qkv = gradient.new_empty(batch, length, heads * (groups + 2) * size)
     queries, keys, values = _split(for_qkv, heads, groups, size)
@@ -254,7 +277,8 @@ def _attend_backward(
     rotate(for_q, cos * scale, sin * -scale, queries)
     for_k = torch.bmm(for_scores.transpose(1, 2), q).view(batch, heads, length, size)
     rotate(for_k, cos, -sin, keys)
-    values.copy_(torch.bmm(attention.transpose(1, 2), mixed).view(batch, heads, length, size))
+    weights = _dropped(attention, kept, dropout)
+    values.copy_(torch.bmm(weights.transpose(1, 2), mixed).view(batch, heads, length, size))
     return for_qkv
 
 

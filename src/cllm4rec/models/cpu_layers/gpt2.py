@@ -51,7 +51,7 @@ class _Layer:
 
 
 class Gpt2Layers(PackedLayers[_Layer]):
-    """A ``GPT2Model``'s forward pass, without its dropout.
+    """A ``GPT2Model``'s forward pass.
 
     Args:
         model: the library's; its parameters are read at every call.
@@ -61,7 +61,15 @@ class Gpt2Layers(PackedLayers[_Layer]):
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         config = model.config
         heads = config.num_attention_heads
-        super().__init__(model, dtype, heads=heads, groups=1, size=config.hidden_size // heads)
+        super().__init__(
+            model,
+            dtype,
+            heads=heads,
+            groups=1,
+            size=config.hidden_size // heads,
+            dropout=config.attn_pdrop,
+        )
+        self.of_embeddings, self.of_residuals = config.embd_pdrop, config.resid_pdrop
         self.eps = config.layer_norm_epsilon
 
     def _weights(self) -> list[_Layer]:
@@ -85,7 +93,8 @@ class Gpt2Layers(PackedLayers[_Layer]):
 
     def _entered(self, packed: Packed) -> Tensor:
         positions: Tensor = self.model.wpe(packed.positions())
-        return packed.rows.to(self.dtype) + positions.to(self.dtype)
+        entered = packed.rows.to(self.dtype) + positions.to(self.dtype)
+        return F.dropout(entered, self.of_embeddings, self.model.training)
 
     def _angles(self, length: int) -> tuple[Tensor, Tensor]:
         """The identity rotation: GPT-2's positions are embeddings."""
@@ -99,11 +108,12 @@ class Gpt2Layers(PackedLayers[_Layer]):
         return weights.qkv(normed, part)
 
     def _output(self, mixed: Tensor, weights: _Layer) -> Tensor:
-        return weights.output(mixed)
+        return F.dropout(weights.output(mixed), self.of_residuals, self.model.training)
 
     def _fed_forward(self, x: Tensor, weights: _Layer) -> Tensor:
         normed = F.layer_norm(x, (x.shape[-1],), *weights.after, eps=self.eps)
-        return x + weights.down(F.gelu(weights.up(normed), approximate="tanh"))
+        fed = weights.down(F.gelu(weights.up(normed), approximate="tanh"))
+        return x + F.dropout(fed, self.of_residuals, self.model.training)
 
     def _final_norm(self, x: Tensor) -> Tensor:
         last: Any = self.model.ln_f

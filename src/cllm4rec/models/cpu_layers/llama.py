@@ -54,7 +54,14 @@ class LlamaLayers(PackedLayers[_Layer]):
         config = model.config
         heads, queries = config.num_key_value_heads, config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // queries
-        super().__init__(model, dtype, heads=heads, groups=queries // heads, size=size)
+        super().__init__(
+            model,
+            dtype,
+            heads=heads,
+            groups=queries // heads,
+            size=size,
+            dropout=config.attention_dropout,
+        )
         self.eps = config.rms_norm_eps
 
     def _weights(self) -> list[_Layer]:

@@ -86,16 +86,25 @@ class PackedLayers(ABC, Generic[Weights]):
         heads: key and value heads.
         groups: query heads per key head.
         size: of a head.
+        dropout: of attention weights, while the model is in training mode.
     """
 
     def __init__(
-        self, model: Any, dtype: torch.dtype, *, heads: int, groups: int, size: int
+        self,
+        model: Any,
+        dtype: torch.dtype,
+        *,
+        heads: int,
+        groups: int,
+        size: int,
+        dropout: float,
     ) -> None:
         self.model = model
         self.dtype = dtype
         self.heads = heads
         self.groups = groups
         self.size = size
+        self.dropout = dropout
         self._cast: tuple[tuple[int, ...], list[Weights]] | None = None
 
     def forward(
@@ -172,7 +181,8 @@ class PackedLayers(ABC, Generic[Weights]):
         self, x: Tensor, weights: Weights, packed: Packed, cos: Tensor, sin: Tensor
     ) -> Tensor:
         qkv = self._projected(self._normed(x, weights), weights, slice(None))
-        mixed = causal_attention(qkv, packed.lengths, cos, sin, self.heads, self.groups)
+        dropout = self.dropout if self.model.training else 0.0
+        mixed = causal_attention(qkv, packed.lengths, cos, sin, self.heads, self.groups, dropout)
         return self._fed_forward(x + self._output(mixed, weights), weights)
 
     def _attend_from_last(
@@ -189,7 +199,8 @@ class PackedLayers(ABC, Generic[Weights]):
         keys, values = padded.view(batch, length, 2 * heads, size).transpose(1, 2).chunk(2, dim=1)
         scores = query.view(batch, heads, groups, size) @ _rotated(keys, cos, sin).transpose(2, 3)
         scores = scores.masked_fill(~packed.is_real[:, None, None], -torch.inf)
-        mixed = torch.softmax(scores, dim=-1) @ values
+        attention = F.dropout(torch.softmax(scores, dim=-1), self.dropout, self.model.training)
+        mixed = attention @ values
         return mixed.reshape(batch, heads * groups * size)
 
     def _layers(self) -> list[Weights]:

@@ -1,0 +1,62 @@
+"""The method's objectives at toy size."""
+
+import torch
+
+from cllm4rec.config import SETS
+from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.recommendation import RecommendationCorpus
+from cllm4rec.tasks.base import left_out_of_training
+from cllm4rec.tasks.held_out import HeldOutObjective, held_out_likelihood
+from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
+from cllm4rec.tasks.mutual import Mutual
+from support import tiny_models as tiny
+
+
+def histories() -> CollaborativeCorpus:
+    return CollaborativeCorpus(tiny.interactions(), tiny.SPACE, tiny.prompts(), tiny.CORPUS, seed=0)
+
+
+def both_llms(weight: float, **scale) -> dict[str, LanguageObjective]:
+    collaborative = tiny.collaborative_llm()
+    content = tiny.content_llm(tiny.TextCorpus.vocabulary())
+    return {
+        "collaborative": LanguageObjective(
+            collaborative,
+            histories(),
+            items_likelihood(collaborative, tiny.NONE_LEFT_OUT),
+            Mutual(collaborative.embedding, content.embedding, weight, **scale),
+            batch_tokens=40,
+            seed=0,
+        ),
+        "content": LanguageObjective(
+            content,
+            tiny.TextCorpus(),
+            words_likelihood(content),
+            Mutual(content.embedding, collaborative.embedding, weight, **scale),
+            batch_tokens=40,
+            seed=0,
+        ),
+    }
+
+
+def held_out(batch_tokens: int = 10_000, weight: float = 0.5, **scale) -> HeldOutObjective:
+    corpus = RecommendationCorpus(
+        tiny.interactions(),
+        tiny.SPACE,
+        tiny.prompts(),
+        tiny.CORPUS,
+        seed=0,
+        holdout=0.6,
+        user_token_dropout=0.3,
+    )
+    model = tiny.collaborative_llm()
+    left_out = left_out_of_training(SETS.model, tiny.interactions(), torch.device("cpu"))
+    return HeldOutObjective(
+        model,
+        corpus,
+        held_out_likelihood(model, left_out),
+        Mutual(model.embedding, tiny.embedding(9), weight, **scale),
+        batch_users=3,
+        batch_tokens=batch_tokens,
+        seed=0,
+    )

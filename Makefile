@@ -8,7 +8,8 @@ INPUTS := pyproject.toml constraints.txt
 # Workers of pytest. A file's tests stay together, since they share what its fixtures made; the files
 # that take longest begin (tests/support/selection.py).
 WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Compiled modules are kept, whatever the shell says: tests start some two hundred processes.
+PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # The branches that need an accelerator, and the demo, are not among what `make test` can reach.
 COVERAGE_FLOOR := 95
 

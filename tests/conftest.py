@@ -1,5 +1,6 @@
 """Set-up shared by all tests: no network, checked tensor shapes, repeatable hypothesis runs."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,10 @@ from jaxtyping import install_import_hook
 
 from support.once import made_once
 from support.selection import ProcessGuard, is_quick, longest_first
+
+# A power cut is nothing a test can make, so none waits for the disk; kill -9 loses no page that
+# is written. Tests of what is flushed, and when, put their own in its place; processes flush.
+os.fsync = os.fstat  # an error for what is no open file, as there
 
 # Shapes in signatures are verified while the tests run and cost nothing in production.
 install_import_hook(
@@ -57,6 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr == "quick":
         settings.load_profile("quick")
         config.pluginmanager.register(ProcessGuard())
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: no later collection of garbage goes through them."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -55,9 +55,17 @@ IDS = st.one_of(
 )
 
 
+FRAMES = {
+    "pandas": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
+    "polars": pl.from_arrow,
+    "arrow": lambda table: table,
+}
+
+
+@pytest.mark.parametrize("library", FRAMES)
 @given(users=IDS, data=st.data())
-@settings(max_examples=15)
-def test_any_rows_read_as_in_files(tmp_path_factory, users, data):
+@settings(max_examples=5)
+def test_any_rows_read_as_in_files(tmp_path_factory, library, users, data):
     folder = tmp_path_factory.mktemp("in")
     kind = pa.int64() if any(isinstance(user, int) for user in users) else pa.string()
     count = len(users)
@@ -74,9 +82,7 @@ def test_any_rows_read_as_in_files(tmp_path_factory, users, data):
     table = pa.concat_tables([table, pa.Table.from_pylist(anchor).cast(table.schema)])
     pq.write_table(table, folder / "interactions.parquet")
     expected = everything(Dataset.load(folder, config=FEW))
-    frames = [table, pl.from_arrow(table), table.to_pandas(types_mapper=pd.ArrowDtype)]
-    for frame in frames:
-        assert everything(Dataset.from_frames(frame, config=FEW)) == expected
+    assert everything(Dataset.from_frames(FRAMES[library](table), config=FEW)) == expected
 
 
 def test_missing_ids_are_refused_rows_counted_by_reason():

@@ -1,7 +1,7 @@
 """Histories of strangers: sorted as ``prepare`` sorts, and what cannot be used is counted."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cllm4rec.data.histories import read_histories
@@ -86,9 +86,12 @@ def test_an_absent_file_is_refused(tmp_path):
 
 @given(
     pairs=st.lists(
-        st.tuples(st.sampled_from("abc"), st.integers(0, 8), st.integers(0, 3)), min_size=1
+        st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 8), st.integers(0, 3)),
+        min_size=1,
+        max_size=60,
     )
 )
+@settings(max_examples=12)  # of many users each
 def test_histories_are_what_prepare_would_have_made_of_the_log(tmp_path_factory, pairs):
     tmp_path = tmp_path_factory.mktemp("log")
     rows = [row(user, f"i{item}", timestamp=time) for user, item, time in pairs]

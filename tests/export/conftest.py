@@ -1,4 +1,4 @@
-"""A toy run and its export."""
+"""A toy run and its export, made once in a session: each ONNX model takes some ten seconds."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from cllm4rec import progress
 from cllm4rec.export import export_run
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
+from support.once import made_once
 from support.trained import small_run
 
 
@@ -24,7 +25,10 @@ def recommender(run) -> Recommender:
 
 @pytest.fixture(scope="session")
 def exported(run, tmp_path_factory) -> Path:
-    to = tmp_path_factory.mktemp("export") / "vectors"
-    with progress.quiet():
-        export_run(run, to, k=10)
-    return to
+    """All that can be exported, the eight-bit model too; to be read only."""
+
+    def make(folder: Path) -> None:
+        with progress.quiet():
+            export_run(run, folder / "vectors", k=10, int8=True)
+
+    return made_once(tmp_path_factory, "exported", make) / "vectors"

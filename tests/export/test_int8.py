@@ -9,20 +9,16 @@ import pytest
 
 from cllm4rec import progress
 from cllm4rec.errors import InputError
-from cllm4rec.export import export_run, int8, onnx_model
+from cllm4rec.export import export_run, int8
 from cllm4rec.export.int8 import write_int8
-from cllm4rec.export.onnx_model import write_onnx
 from cllm4rec.export.page import page
 from cllm4rec.recommender.audience import Audience
 from reference.metrics import ndcg_at, recall_at, top_k
 
 
 @pytest.fixture(scope="module")
-def both(run, tmp_path_factory):
-    to = tmp_path_factory.mktemp("int8") / "vectors"
-    with progress.quiet():
-        export_run(run, to, k=10, int8=True)
-    return to
+def both(exported):
+    return exported
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +103,17 @@ def test_its_vectors_are_near_and_no_copies(both, recommender):
         assert 0 < apart < 0.1
 
 
-def test_weights_that_stand_in_a_file_of_their_own_do_so_again(recommender, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_model, "ONE_FILE_BYTES", 0)
+def test_weights_that_stand_in_a_file_of_their_own_do_so_again(both, recommender, tmp_path):
+    """As `write_onnx` leaves them where one file would not do; `test_vectors_are_torchs` has it."""
     scorer = recommender.scorer
-    audience = Audience.of_run(recommender.dataset)
+    onnx.save(
+        onnx.load(both / "user_vector.onnx"),
+        tmp_path / "m.onnx",
+        save_as_external_data=True,
+        location="m.onnx.data",
+        size_threshold=256,  # shapes stay inside, as there
+    )
     with progress.quiet():
-        write_onnx(scorer, audience, tmp_path / "m.onnx")
         said = write_int8(scorer, recommender.dataset, tmp_path / "m.onnx", tmp_path / "m8.onnx")
     for name, size in (("m.onnx", said["float32_bytes"]), ("m8.onnx", said["bytes"])):
         files = list(tmp_path.glob(f"{name}*"))
@@ -121,12 +122,11 @@ def test_weights_that_stand_in_a_file_of_their_own_do_so_again(recommender, tmp_
     assert said["overlap"] > 0.9
 
 
-def test_without_held_out_items_only_the_sizes_are_known(recommender, tmp_path, monkeypatch):
-    scorer = recommender.scorer
+def test_without_held_out_items_only_the_sizes_are_known(both, recommender, tmp_path, monkeypatch):
+    scorer, source = recommender.scorer, both / "user_vector.onnx"
     monkeypatch.setattr("cllm4rec.export.int8.evaluated_users", lambda *_: np.empty(0, np.int32))
     with progress.quiet():
-        write_onnx(scorer, Audience.of_run(recommender.dataset), tmp_path / "m.onnx")
-        said = write_int8(scorer, recommender.dataset, tmp_path / "m.onnx", tmp_path / "m8.onnx")
+        said = write_int8(scorer, recommender.dataset, source, tmp_path / "m8.onnx")
     assert said["bytes"] > 0
     assert said["part"] is said["overlap"] is said["recall@20"] is None
 

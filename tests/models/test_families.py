@@ -1,5 +1,7 @@
 """Each family against the library's own forward pass; what is not suited is refused in one line."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,10 @@ def load(folder, **changes) -> tuple[Backbone, torch.Tensor]:
     return load_backbone(folder, config, seed=0)
 
 
+loaded = functools.cache(load)
+"""The same once more, for tests that change nothing."""
+
+
 def by_the_library(folder, depth: int, tokens: torch.Tensor) -> torch.Tensor:
     """States of the first ``depth`` layers and the final norm, by the whole model's own pass."""
     config = AutoConfig.from_pretrained(folder)
@@ -70,7 +76,7 @@ def by_the_library(folder, depth: int, tokens: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("depth", [1, 2, "all"])
 def test_hidden_states_are_the_librarys_of_the_words_own_tokens(folder, name, depth):
     """Gemma scales inside its embedding alone, so tokens are the measure, not vectors."""
-    backbone, words = load(folder, depth=depth)
+    backbone, words = loaded(folder, depth=depth)
     assert (backbone.layers is not None) == (name in OWN_LAYERS)
     expected = by_the_library(folder, LAYERS if depth == "all" else depth, TOKENS)
     with torch.no_grad():
@@ -98,7 +104,7 @@ def test_the_word_head_of_a_tied_family_is_the_librarys(folder):
 
 
 def test_a_padded_batch_is_each_document_by_itself(folder):
-    backbone, words = load(folder)
+    backbone, words = loaded(folder, depth="all")
     lengths = torch.tensor(LENGTHS)
     embedded = words[TOKENS]
     with torch.no_grad():

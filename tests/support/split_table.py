@@ -1,6 +1,8 @@
 """Protocols on a handful of pairs, without files."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -21,6 +23,25 @@ LOG = pa.schema([
 ])
 
 
+@functools.cache
+def _database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1})
+
+
+@contextmanager
+def empty_database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A schema of its own in one database; to open another takes longer than to split."""
+    connection = _database()
+    connection.execute("CREATE SCHEMA one_split")
+    connection.execute("SET schema = 'one_split'")
+    try:
+        yield connection
+    finally:
+        connection.unregister("rows")
+        connection.execute("SET schema = 'main'")
+        connection.execute("DROP SCHEMA one_split CASCADE")
+
+
 def split_pairs(
     rows: Sequence[dict[str, Any]], protocol: str, seed: int = 0
 ) -> dict[tuple[str, str], str]:
@@ -29,7 +50,7 @@ def split_pairs(
         {name: row.get(name) for name in LOG.names} | {"row": place, "positive": True}
         for place, row in enumerate(rows)
     ]
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with empty_database() as connection:
         connection.register("rows", pa.Table.from_pylist(numbered, LOG))
         connection.execute("CREATE TABLE log AS SELECT * FROM rows")
         make_codes(connection, seed)

@@ -1,5 +1,6 @@
 """Llama's and GPT-2's forward passes, written out, against the library's from the same weights."""
 
+import functools
 from unittest.mock import patch
 
 import pytest
@@ -37,6 +38,10 @@ def load(folder, **changes) -> tuple[Backbone, torch.Tensor]:
     return backbone, words
 
 
+loaded = functools.cache(load)
+"""The same once more, for tests with many examples that change nothing."""
+
+
 def by_the_library(backbone: Backbone) -> Backbone:
     plain = Backbone(backbone.model, trained=backbone.trained, autocast=backbone.autocast)
     plain.layers = None
@@ -51,7 +56,7 @@ def by_the_library(backbone: Backbone) -> Backbone:
 )
 @settings(max_examples=30)
 def test_hidden_states_and_gradients_are_the_librarys(folder, lengths, mode, only_last, few):
-    backbone, _ = load(folder, mode=mode)
+    backbone, _ = loaded(folder, mode=mode)
     assert backbone.layers is not None
     generator = torch.Generator().manual_seed(len(lengths))
     embedded = torch.randn(len(lengths), max(lengths), SIZE, generator=generator)
@@ -84,7 +89,7 @@ def test_hidden_states_and_gradients_are_the_librarys(folder, lengths, mode, onl
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5))
 @settings(max_examples=30)
 def test_a_document_extended_piece_by_piece_is_a_document_read_at_once(folder, pieces):
-    backbone, _ = load(folder)
+    backbone, _ = loaded(folder)
     generator = torch.Generator().manual_seed(sum(pieces))
     embedded = torch.randn(sum(pieces), SIZE, generator=generator)
     wanted = by_the_library(backbone)(embedded[None])[0]

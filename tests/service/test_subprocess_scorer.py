@@ -177,14 +177,15 @@ def test_a_process_that_nobody_asks_any_more_ends(run):
         time.sleep(0.01)
 
 
-def test_the_process_that_takes_requests_loads_no_torch():
+def test_the_process_that_takes_requests_loads_no_torch_nor_what_draws_the_map():
     program = (
-        "import sys, cllm4rec.service.server, cllm4rec.cli.serve; print('torch' in sys.modules)"
+        "import sys, cllm4rec.service.server, cllm4rec.service.app, cllm4rec.cli.serve; "
+        "print({'torch', 'sklearn'} & {*sys.modules})"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "False\n"
+    assert done.stdout == "set()\n"
 
 
 def test_a_killed_process_is_no_zombie_though_nobody_asks(run):

@@ -2,8 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.manifold import TSNE
-from sklearn.neighbors import NearestNeighbors
 
 FORMAT = 1
 """Number of the layout; another one is another map of the same embeddings."""
@@ -95,6 +93,8 @@ def _embedded(
 
 
 def _tsne(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    from sklearn.manifold import TSNE  # a second: where a map is drawn, not where a service starts
+
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
     # One thread: the service answers requests meanwhile, and sums keep their order.
     start = np.zeros((len(vectors), 2), dtype=np.float32)
@@ -108,6 +108,8 @@ def _between(
     vectors: NDArray[np.float32], anchors: NDArray[np.float32], places: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Mean places of each vector's nearest anchors, the nearer the heavier."""
+    from sklearn.neighbors import NearestNeighbors
+
     index = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(anchors)), n_jobs=1).fit(anchors)
     found = np.empty((len(vectors), 2), dtype=np.float32)
     for start in range(0, len(vectors), PLACED_AT_ONCE):

@@ -117,6 +117,27 @@ def test_our_own_faults_show_where_they_happened(monkeypatch, capsys, fault):
     assert err.endswith("please report it with the lines above.\n")
 
 
+def test_so_does_a_program_with_a_broken_library(tmp_path):
+    """A process of its own: nothing of the program stands in for itself."""
+    (tmp_path / "duckdb.py").write_text("raise ZeroDivisionError('broken')\n")
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,timestamp\nu,i,1\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = ["prepare", "--data", str(tmp_path), "--run", str(tmp_path / "run")]
+    done = subprocess.run(
+        [sys.executable, "-m", "cllm4rec", *command],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.splitlines()[-2:] == [
+        "ZeroDivisionError: broken",
+        "This is a fault of cllm4rec: please report it with the lines above.",
+    ]
+
+
 def test_a_reader_that_went_away_is_no_fault():
     program = "from cllm4rec.cli import main; main(['--help'])"
     reading, writing = os.pipe()

@@ -68,7 +68,7 @@ def run(tmp_path: Path) -> RunDir:
         {"model": "CLLM4Rec", **row, "users": 1938},
         {"model": UNSAFE, **row, "settings": {"l2": 300}, "metrics": {"recall@20": score(0.25)}},
     ]
-    write_json(run.file("results.json"), {"part": "test", "rows": rows})
+    write_json(run.file("results.json"), {"part": "test", "preset": "paper-small", "rows": rows})
     report = {
         "kept": {"users": 12345},
         "refused": {"interactions": {"null user_id": 17}, "reviews": {}},
@@ -104,6 +104,10 @@ def test_numbers_are_those_of_the_results(page):
     assert "l2 300 0.2500 0.237 – 0.263 0.5000" in page or "0.238 – 0.263" in page  # noqa: RUF001
     assert "1,938 users" in page
     assert "model recall@20 coverage@20" in page
+
+
+def test_the_preset_is_named(page):
+    assert "Trained with the preset paper-small." in page
 
 
 def test_data_refusals_settings_and_times_are_shown(page):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cllm4rec.config import PAPER, PAPER_SMALL, SEQUENCES, SETS, Config
+from cllm4rec.config import PAPER, PAPER_SMALL, SEQUENCES, SETS, Config, trained_as
 
 DEVICES, DEVICE_BATCH = 8, 20  # scripts/run.sh; training.py and finetuning.py: batch_size
 TRAINING = ("backbone", "corpus", "model", "pretrain", "finetune")
@@ -147,6 +147,12 @@ def test_the_small_one_is_another_preset_and_says_so():
     }
     for key in ("pretrain.rounds", "pretrain.batch_documents", "finetune.epochs"):
         assert flat(PAPER_SMALL)[key] * 10 == flat(PAPER)[key]
+
+
+def test_a_changed_preset_is_not_called_by_its_name_alone():
+    assert trained_as(PAPER) == trained_as(PAPER.changed(seed=4, device="cuda")) == "paper"
+    assert trained_as(PAPER_SMALL) == "paper-small"
+    assert trained_as(changed("backbone.depth", 2)) == "paper with another backbone.depth"
 
 
 @pytest.mark.parametrize("preset", [SETS, SEQUENCES])

@@ -33,6 +33,13 @@ def means(run: RunDir) -> dict[str, dict[str, float]]:
     }
 
 
+def test_results_name_the_preset_and_what_is_not_its_own(trained):
+    preset = json.loads(trained.run.file("results.json").read_text())["preset"]
+    assert preset.startswith("sets with another backbone.name, ")
+    assert "finetune.epochs" in preset
+    assert "evaluate" not in preset
+
+
 def test_the_planted_taste_is_recovered(trained):
     rows = means(trained.run)
     assert rows["CLLM4Rec"]["recall@20"] > rows["popularity"]["recall@20"] + 0.2

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.evaluation import intervals
-from cllm4rec.evaluation.intervals import bootstrap_interval, paired_bootstrap_p
+from cllm4rec.evaluation.intervals import bootstrap_interval, holm_adjusted, paired_bootstrap_p
 from cllm4rec.seeds import generator
 
 shares = st.lists(st.floats(0, 1), min_size=1, max_size=30).map(np.array)
@@ -83,3 +83,16 @@ def test_p_is_symmetric_and_one_for_equal_models(a, random):
 def test_other_users_cannot_be_paired():
     with pytest.raises(ValueError, match="3 values against 2"):
         paired_bootstrap_p(np.zeros(3), np.zeros(2))
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.001, 0.999))
+def test_holms_procedure_rejects_what_the_adjusted_values_say(p_values, level):
+    """Step by step, as Holm wrote it: stop at the first that is not small enough."""
+    rejected = set()
+    for step, place in enumerate(sorted(range(len(p_values)), key=lambda n: p_values[n])):
+        if (len(p_values) - step) * p_values[place] > level:
+            break
+        rejected.add(place)
+    adjusted = holm_adjusted(p_values)
+    assert {place for place, p in enumerate(adjusted) if p <= level} == rejected
+    assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))

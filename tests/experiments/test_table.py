@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cllm4rec.evaluation.intervals import bootstrap_interval, paired_bootstrap_p
-from cllm4rec.experiments.table import METRICS, rows_of
+from cllm4rec.experiments.table import METRICS, adjust_for_data_sets, rows_of
 from cllm4rec.ranking import RankedItems
 from reference.metrics import ndcg_at, recall_at
 from support.toy_bench import finished_cell, some_lists
@@ -118,3 +118,37 @@ def test_nothing_finished_is_no_row(data):
 def test_the_helpers_lists_differ_by_seed(data):
     first, second = (some_lists(data.dataset, seed).items for seed in (0, 1))
     assert (first != second).any()
+
+
+def test_p_is_corrected_over_the_data_sets_of_a_model(data, cells):
+    first = rows_of(data, cells, BOOTSTRAP)
+    second = [
+        {**row, "dataset": "other", "metrics": {m: dict(v) for m, v in row["metrics"].items()}}
+        for row in rows_of(data, cells, BOOTSTRAP)
+    ]
+    for row in second:
+        for found in row["metrics"].values():
+            found["p"] = found["p"] and 0.001
+    adjust_for_data_sets([*first, *second])
+    for metric in METRICS:
+        here, there = (rows[0]["metrics"][metric] for rows in (first, second))
+        assert there["p_holm"] == pytest.approx(0.002)
+        assert here["p_holm"] == pytest.approx(max(0.002, here["p"]))
+        assert first[-1]["metrics"][metric]["p_holm"] is None
+
+
+def test_an_untrained_start_and_a_half_alone_are_said(tmp_path, data):
+    chosen = {"best_epoch": 0, "blend": 0.5, "linear": True, "start": {}}
+    halves = {"": 0.3, "language model": 0.2, "linear model": 0.1}
+    cells = [
+        finished_cell(tmp_path, data, "mine", 0, skills=halves, chosen=chosen),
+        finished_cell(tmp_path, data, "mine", 1, skills=halves),
+        finished_cell(tmp_path, data, "yours", 0, chosen={**chosen, "blend": 1.0}),
+    ]
+    notes = {row["model"]: row["note"] for row in rows_of(data, cells, BOOTSTRAP)}
+    assert notes == {
+        "mine": "untrained start in 1 of 2 seeds",
+        "mine · language model": "untrained start in 1 of 2 seeds",
+        "mine · linear model": "",
+        "yours": "linear model alone",
+    }

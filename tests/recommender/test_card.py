@@ -13,7 +13,11 @@ from support.toy_run import toy_config
 RESULTS = {
     "part": "test",
     "rows": [
-        {"model": "CLLM4Rec", "metrics": {"recall@20": {"mean": 0.25, "low": 0.2, "high": 0.3}}},
+        {
+            "model": "hybrid",
+            "note": "untrained start",
+            "metrics": {"recall@20": {"mean": 0.25, "low": 0.2, "high": 0.3}},
+        },
         {"model": "ease", "metrics": {"recall@20": {"mean": 0.5, "low": 0.4, "high": 0.6}}},
     ],
 }
@@ -66,7 +70,7 @@ def test_a_backbone_that_is_not_known_has_no_licence_and_no_path(card, config):
 def test_the_results_are_those_that_were_measured(card):
     page = card(blend=0.4, results=RESULTS)
     assert "| model | recall@20 |\n|---|---|\n" in page
-    assert "| CLLM4Rec | 0.2500 (0.2000, 0.3000) |" in page
+    assert "| hybrid (untrained start) | 0.2500 (0.2000, 0.3000) |" in page
     assert "| ease | 0.5000 (0.4000, 0.6000) |" in page
     assert "its blend weight, 0.4, was chosen" in page
     assert "Not measured" in card()
@@ -74,7 +78,11 @@ def test_the_results_are_those_that_were_measured(card):
 
 @pytest.mark.parametrize(
     ("mode", "said"),
-    [("frozen", "They are not in this folder"), ("lora", "adapters"), ("full", "trained versions")],
+    [
+        ("frozen", "weights are not in this folder"),
+        ("lora", "adapters"),
+        ("full", "Trained weights"),
+    ],
 )
 def test_it_says_what_of_the_backbone_is_in_the_folder(card, mode, said):
     assert said in card(mode=mode)
@@ -83,10 +91,10 @@ def test_it_says_what_of_the_backbone_is_in_the_folder(card, mode, said):
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (PAPER, "Trained with the preset paper. All layers, weights of openai-community/gpt2"),
-        (PAPER_SMALL.changed(seed=3), "preset paper-small. The first 2 layers"),
-        (PAPER.changed(backbone={"depth": 2}), "preset paper with another backbone.depth. The"),
-        (SETS.changed(finetune={"epochs": 3}), "preset sets with another finetune.epochs. The"),
+        (PAPER, "preset paper; backbone openai-community/gpt2, all layers, all weights pretrained"),
+        (PAPER_SMALL.changed(seed=3), "preset paper-small; backbone SmolLM2-135M-Instruct"),
+        (PAPER.changed(backbone={"depth": 2}), "preset paper with another backbone.depth; back"),
+        (SETS.changed(finetune={"epochs": 3}), "preset sets with another finetune.epochs; back"),
     ],
 )
 def test_the_preset_is_named_and_what_is_not_its_own(planted_dataset, config, said):

@@ -1,6 +1,6 @@
 """A stage's result as tables in the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -8,8 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cllm4rec.config.naming import row_label
+
 SHOWN_METRICS = ("recall@20", "recall@40", "ndcg@100")
-"""What fits a terminal of 80 columns; `--json` and the report have the rest."""
+"""What fits a terminal of 80 columns, unless the result says by what it selected; `--json` and the
+report have the rest."""
 
 
 _NOT_SHOWN = {"files", "identity"}  # hashes: for programs, which read --json
@@ -33,7 +36,8 @@ def show(result: Mapping[str, Any]) -> None:
             table.add_row(Text(name, style="dim"), Text(cell(value)))
         console.print(table)
     for name, rows in _lists(result).items():
-        console.print(_scores(rows) if "metrics" in rows[0] else _rows(name, rows))
+        shown = result.get("selection", SHOWN_METRICS)
+        console.print(_scores(rows, shown) if "metrics" in rows[0] else _rows(name, rows))
 
 
 def cell(value: Any) -> str:
@@ -90,16 +94,16 @@ def _rows(name: str, rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _scores(rows: list[dict[str, Any]]) -> Table:
+def _scores(rows: list[dict[str, Any]], metrics: Sequence[str]) -> Table:
     """The results table: a model a row, a metric a column, the 95 % interval under the mean."""
-    shown = [metric for metric in SHOWN_METRICS if any(metric in row["metrics"] for row in rows)]
+    shown = [metric for metric in metrics if any(metric in row["metrics"] for row in rows)]
     table = Table(box=SIMPLE_HEAD)
     table.add_column("model", no_wrap=True)
     for metric in shown:
         table.add_column(metric, justify="right")
     for row in rows:
         table.add_row(
-            Text(str(row["model"])), *(_score(row["metrics"].get(metric)) for metric in shown)
+            Text(row_label(row)), *(_score(row["metrics"].get(metric)) for metric in shown)
         )
     return table
 

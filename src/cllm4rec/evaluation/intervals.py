@@ -1,6 +1,6 @@
 """Bootstrap intervals of means over users, and a paired test of two models."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,24 @@ def paired_bootstrap_p(
     # Tolerance: with rounding errors, equal models would look different.
     extreme = np.count_nonzero(np.abs(means) >= observed - 1e-12)
     return (1 + extreme) / (1 + resamples)
+
+
+def holm_adjusted(p_values: Sequence[float]) -> list[float]:
+    """p-values of several hypotheses, adjusted so that a false claim among all is as unlikely.
+
+    Source: Holm, *A Simple Sequentially Rejective Multiple Test Procedure*, 1979. The smallest of n
+    is multiplied by n, the next by n − 1, and so on; none may be below the one before, or above 1.
+
+    Args:
+        p_values: in any order; the result has the same.
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    by_size = sorted(range(len(p_values)), key=p_values.__getitem__)
+    for rank, place in enumerate(by_size):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted
 
 
 def _resampled_means(

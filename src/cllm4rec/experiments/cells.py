@@ -20,7 +20,8 @@ from filelock import FileLock, Timeout
 from cllm4rec import progress
 from cllm4rec.baselines import Baseline, baseline_named
 from cllm4rec.config import Config, Measure, reported_measures, resolve
-from cllm4rec.errors import IntegrityError
+from cllm4rec.config.naming import is_papers_method, model_name
+from cllm4rec.errors import ConfigError, IntegrityError
 from cllm4rec.experiments.data import PreparedData, identity_of
 from cllm4rec.experiments.plan import Plan
 from cllm4rec.run import make_folder, read_json, write_json
@@ -89,7 +90,11 @@ class Cell:
 
 
 def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
-    """Every cell of one data set, seed by seed; a baseline that draws nothing has one seed."""
+    """Every cell of one data set, seed by seed; a baseline that draws nothing has one seed.
+
+    Raises:
+        ConfigError: a model is called after the paper and is not trained by its method.
+    """
     cells = []
     newest_held_out = data.dataset.newest_held_out
     selection = plan.selection or reported_measures(newest_held_out=newest_held_out)
@@ -106,6 +111,12 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
                 config = resolve(
                     plan.model_request(data.name, name, seed), newest_held_out=newest_held_out
                 ).changed(evaluate={"selection": selection})
+                if name.casefold().startswith("cllm4rec") and not is_papers_method(config):
+                    raise ConfigError(
+                        f"model {name!r} of the plan: {data.name} is trained without the paper's "
+                        f"method (user tokens, content LLM, mutual regularisation); name it "
+                        f"{model_name(config)!r}, say, or take config = 'paper'"
+                    )
             cells.append(
                 Cell(
                     data.name,

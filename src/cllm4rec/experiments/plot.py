@@ -8,6 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cllm4rec.config.naming import row_label
 from cllm4rec.run import atomic_write
 
 DRAWN = ("recall@20", "ndcg@100")
@@ -60,7 +61,7 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], metric: str) -> None:
         value, colour = row["metrics"][metric], _COLOURS[row["kind"]]
         axes.plot([value["low"], value["high"]], [place, place], color=colour, linewidth=1.5)
         axes.plot([value["mean"]], [place], "o", color=colour, markersize=5)
-    axes.set_yticks(range(len(rows)), [row["model"].replace("$", r"\$") for row in rows])
+    axes.set_yticks(range(len(rows)), [row_label(row).replace("$", r"\$") for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{metric}, 95 % interval")

@@ -144,6 +144,7 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
         "chosen": {
             "best_epoch": trained["finetune"]["best_epoch"],
             "blend": trained["finetune"]["blend"],
+            "linear": trained["finetune"]["linear"] is not None,
             "start": trained["initialise"]["start"],
         },
         "lists": lists,

@@ -11,7 +11,7 @@ from cllm4rec.experiments.cells import Cell, cells_of, finished
 from cllm4rec.experiments.data import PreparedData, prepare_data
 from cllm4rec.experiments.plan import Plan
 from cllm4rec.experiments.process import compute_in_subprocess
-from cllm4rec.experiments.table import rows_of
+from cllm4rec.experiments.table import adjust_for_data_sets, rows_of
 from cllm4rec.experiments.writing import slices_page, table_page
 from cllm4rec.run import atomic_write, make_folder, write_json
 
@@ -73,6 +73,7 @@ def quality(
             state, reason = ended.get(cell.folder, ("missing", ""))
             table[state].append(_entry(cell.dataset, cell.model, cell.seed, reason))
         table["rows"] += rows_of(data, done, plan.bootstrap)
+    adjust_for_data_sets(table["rows"])
     _write(table, out)
     return table
 

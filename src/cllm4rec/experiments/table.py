@@ -1,5 +1,6 @@
 """From finished cells to the numbers of the table: means, intervals, differences, slices."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec import progress
+from cllm4rec.config.naming import LINEAR, chosen_note, made_by
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.intervals import bootstrap_interval, paired_bootstrap_p
+from cllm4rec.evaluation.intervals import bootstrap_interval, holm_adjusted, paired_bootstrap_p
 from cllm4rec.evaluation.protocol import DEPTH, evaluate, evaluate_ranking
 from cllm4rec.experiments.cells import Cell
 from cllm4rec.experiments.data import PreparedData
@@ -31,6 +33,7 @@ class Measured:
     Attributes:
         name: of the model or baseline; with ``· …`` for half of a blend.
         kind: ``half`` for one of the two scores that a model blends.
+        made_by: preset, backbone and layers of a model; empty for a baseline.
         cells: what the row was measured from, one per seed.
         by_seed: metric → per-user values ``float64 [U]`` for every seed.
         by_slice: (users or items, slice, metric) → the same, of the slice's users.
@@ -38,9 +41,27 @@ class Measured:
 
     name: str
     kind: Kind
+    made_by: str = ""
     cells: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
     by_seed: dict[str, list[PerUser]] = field(default_factory=dict)
     by_slice: dict[tuple[str, str, str], list[PerUser]] = field(default_factory=dict)
+
+    def note(self) -> str:
+        """What was chosen that the row's name does not say, and in how many seeds."""
+        if self.kind == "baseline" or self.name.endswith(LINEAR):
+            return ""
+        notes = [self._chosen(record["chosen"]) for _seed, record in self.cells]
+        counts = Counter(filter(None, notes))
+        of = f" in {{}} of {len(notes)} seeds"
+        return ", ".join(
+            text if count == len(notes) else text + of.format(count)
+            for text, count in counts.items()
+        )
+
+    def _chosen(self, chosen: Mapping[str, Any]) -> str:
+        if self.kind == "half":
+            return chosen_note(chosen["best_epoch"], 0.0, linear=False)
+        return chosen_note(chosen["best_epoch"], chosen["blend"], linear=chosen["linear"])
 
     def values(self, metric: str) -> PerUser:
         """Per-user values, averaged over the seeds."""
@@ -67,6 +88,7 @@ def rows_of(
         InputError: a list holds what is known before the test part.
     """
     measured = measure(data, done)
+    data_selection = list(done[0][0].selection) if done else []
     best = {metric: _best_baseline(measured, metric) for metric in METRICS}
     rows = []
     with progress.task(f"Resampling users of {data.name}", len(measured), "row") as task:
@@ -76,6 +98,9 @@ def rows_of(
                 "splitting": data.splitting,
                 "model": row.name,
                 "kind": row.kind,
+                "note": row.note(),
+                "made_by": row.made_by,
+                "selection": data_selection,
                 "seeds": [seed for seed, _record in row.cells],
                 "users": len(row.values(METRICS[0])),
                 **_cost(row),
@@ -84,6 +109,24 @@ def rows_of(
             })
             task.advance()
     return rows
+
+
+def adjust_for_data_sets(rows: Sequence[dict[str, Any]]) -> None:
+    """Correct ``p_holm`` by Holm's procedure over the data sets of each model, by metric.
+
+    Args:
+        rows: of `rows_of`, of all data sets.
+    """
+    for model in dict.fromkeys(row["model"] for row in rows):
+        for metric in METRICS:
+            tested = [
+                row["metrics"][metric]
+                for row in rows
+                if row["model"] == model and row["metrics"][metric]["p"] is not None
+            ]
+            adjusted = holm_adjusted([found["p"] for found in tested])
+            for found, p in zip(tested, adjusted, strict=True):
+                found["p_holm"] = p
 
 
 def measure(data: PreparedData, done: Sequence[tuple[Cell, Mapping[str, Any]]]) -> list[Measured]:
@@ -95,7 +138,8 @@ def measure(data: PreparedData, done: Sequence[tuple[Cell, Mapping[str, Any]]]) 
         for cell, record, half in lists:
             name = f"{cell.model} · {half}" if half else cell.model
             kind: Kind = "half" if half else "baseline" if cell.config is None else "model"
-            row = rows.setdefault(name, Measured(name, kind))
+            made = "" if cell.config is None else made_by(cell.config)
+            row = rows.setdefault(name, Measured(name, kind, made))
             path = cell.folder / record["lists"][half]
             ranked = RankedItems.read(path, dataset.users, dataset.items, DEPTH)
             row.cells.append((cell.seed, record))
@@ -134,10 +178,11 @@ def _compared(row: Measured, best: Measured | None, metric: str, bootstrap: int)
         "best_baseline": best and best.name,
         "difference": None,
         "p": None,
+        "p_holm": None,
     }
     if best is not None and best is not row:
         theirs = best.values(metric)
-        found["p"] = paired_bootstrap_p(values, theirs, bootstrap)
+        found["p"] = found["p_holm"] = paired_bootstrap_p(values, theirs, bootstrap)
         if theirs.mean() > 0:
             found["difference"] = float(values.mean() / theirs.mean() - 1)
     return found

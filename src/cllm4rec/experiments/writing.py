@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cllm4rec.config.naming import row_label, selection_line
 from cllm4rec.experiments.slices import ACTIVITY, POPULARITY, SLICED
 from cllm4rec.experiments.table import METRICS
 
@@ -12,15 +13,15 @@ HEADINGS = {
 
 _FOOT = """\
 The whole catalogue is ranked for every user with a test item; what is known before is left out of
-the lists. Settings, blends and epochs were chosen on validation. A value is the mean over
+the lists. Everything that is chosen was chosen on validation. A value is the mean over
 users of the mean over seeds; in brackets its 95 % bootstrap interval over users ({bootstrap:,}
 resamples). Seconds: training or tuning, mean over seeds; ≥ where a cell was interrupted and
 resumed. Peak MB: most resident memory of a cell's process, the largest over seeds.
 
 The **best** baseline is taken for each metric by its mean on the *test* part, which favours the
 baselines: the conservative choice. p: paired bootstrap over users, two-sided, of "as good as the
-best baseline"; not corrected for the number of comparisons. Seed sd: standard deviation of the mean
-over seeds; the split is fixed.
+best baseline", with Holm's correction over the data sets of a row's model. Seed sd: standard
+deviation of the mean over seeds; the split is fixed.
 """
 
 
@@ -42,17 +43,23 @@ def table_page(table: Mapping[str, Any]) -> str:
     if any(row["metrics"][m]["best_baseline"] for row in rows for m in METRICS):
         heads = ["data", "model", *HEADINGS.values()]
         body = [
-            [_text(row["dataset"]), _text(row["model"]), *(_difference(row, m) for m in METRICS)]
+            [_text(row["dataset"]), _text(row_label(row)), *(_difference(row, m) for m in METRICS)]
             for row in rows
         ]
         parts += ["## Against the best baseline", _markdown(heads, body)]
     if any(row["metrics"][m]["seed_sd"] is not None for row in rows for m in METRICS):
         body = [
-            [_text(row["dataset"]), _text(row["model"]), *(_seed_sd(row, m) for m in METRICS)]
+            [_text(row["dataset"]), _text(row_label(row)), *(_seed_sd(row, m) for m in METRICS)]
             for row in rows
             if len(row["seeds"]) > 1
         ]
         parts += ["## Seed sd", _markdown(["data", "model", *HEADINGS.values()], body)]
+    if made := {(row["dataset"], row["model"]): row["made_by"] for row in rows if row["made_by"]}:
+        lines = [f"- {_text(' · '.join(name))}: {text}" for name, text in made.items()]
+        parts += ["## What ran", "\n".join(lines)]
+    if selected := {row["dataset"]: selection_line(row["selection"]) for row in rows}:
+        lines = [f"- {_text(name)}: {measures}" for name, measures in selected.items()]
+        parts += ["## Chosen on validation by", "\n".join(lines)]
     for key, title in (("failed", "Failed"), ("left_out", "Left out"), ("missing", "Missing")):
         if table[key]:
             parts += [f"## {title}", "\n".join(map(_entry, table[key]))]
@@ -72,7 +79,7 @@ def slices_page(table: Mapping[str, Any]) -> str:
         for metric in SLICED:
             heads = ["data", "model", *(f"{name}" for name in names)]
             body = [
-                [_text(row["dataset"]), _text(row["model"]), *_slices(row, by, metric, names)]
+                [_text(row["dataset"]), _text(row_label(row)), *_slices(row, by, metric, names)]
                 for row in rows
             ]
             parts += [f"### {HEADINGS[metric]}", _markdown(heads, body)]
@@ -84,7 +91,7 @@ def slices_page(table: Mapping[str, Any]) -> str:
 
 
 def _names(row: Mapping[str, Any]) -> list[str]:
-    return [_text(row["dataset"]), row["splitting"], _text(row["model"])]
+    return [_text(row["dataset"]), row["splitting"], _text(row_label(row))]
 
 
 def _seeds(row: Mapping[str, Any]) -> str:
@@ -114,8 +121,8 @@ def _difference(row: Mapping[str, Any], metric: str) -> str:
     if value["p"] is None:
         return "**best**" if value["best_baseline"] == row["model"] else ""
     if value["difference"] is None:
-        return f"p {value['p']:.3f}"
-    return f"{100 * value['difference']:+.1f} %, p {value['p']:.3f}"
+        return f"p {value['p_holm']:.3f}"
+    return f"{100 * value['difference']:+.1f} %, p {value['p_holm']:.3f}"
 
 
 def _seed_sd(row: Mapping[str, Any], metric: str) -> str:

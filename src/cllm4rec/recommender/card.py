@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cllm4rec.config import PAPER, BackboneConfig, Config, trained_as
+from cllm4rec.config import BackboneConfig, Config
+from cllm4rec.config.naming import (
+    is_papers_method,
+    made_by,
+    model_name,
+    row_label,
+    selection_line,
+)
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.models.pretrained import SMOLLM2
 
@@ -46,17 +53,15 @@ def model_card(
     """Markdown with YAML front matter, as model hubs read it.
 
     Args:
-        config: of the training.
+        config: that trained the model.
         dataset: what the model was trained on.
         blend: blend weight of the linear model; None where there is none.
         results: of ``evaluate``, where it was done.
     """
     parts = [
         _front_matter(config.backbone),
-        f"# CLLM4Rec recommender of {len(dataset.items):,} items",
-        "A collaborative large language model (Zhu et al., WWW 2024): users and items are tokens "
-        "beside the words of a language model, and one forward pass over a history ranks the whole "
-        "catalogue." + _blended(blend),
+        f"# A recommender of {len(dataset.items):,} items ({model_name(config)})",
+        f"{_method(config)}{_blended(blend)}",
         "## How to load it",
         _LOADING,
         "## Results",
@@ -68,7 +73,7 @@ def model_card(
         "## Limits",
         _LIMITS,
         "## Backbone and licence",
-        f"Trained with the preset {trained_as(config)}. {_backbone(config.backbone)}",
+        f"Trained by cllm4rec: {made_by(config)}. {_backbone(config.backbone)}",
         "## Data",
         _data(dataset),
     ]
@@ -85,6 +90,19 @@ def _front_matter(backbone: BackboneConfig) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
+def _method(config: Config) -> str:
+    ranked = "one forward pass over a history ranks the whole catalogue"
+    if is_papers_method(config):
+        return (
+            "A collaborative large language model (CLLM4Rec, Zhu et al., WWW 2024): users and "
+            f"items are tokens beside the words of a language model, and {ranked}."
+        )
+    return (
+        f"Items are tokens of a language model, and {ranked}; after CLLM4Rec (Zhu et al., WWW "
+        "2024), without its mutually regularised pretraining."
+    )
+
+
 def _blended(blend: float | None) -> str:
     if blend is None:
         return ""
@@ -98,18 +116,23 @@ def _results(results: Mapping[str, Any] | None) -> str:
     if results is None:
         return "Not measured: `evaluate` was not run before the model was saved."
     rows = results["rows"]
-    metrics = [name for name in _METRICS if any(name in row["metrics"] for row in rows)]
+    reported = results.get("selection", _METRICS)
+    metrics = [name for name in reported if any(name in row["metrics"] for row in rows)]
     lines = [
         f"| model | {' | '.join(metrics)} |",
         f"|---|{'---|' * len(metrics)}",
         *(
-            f"| {row['model']} | {' | '.join(_cell(row['metrics'].get(x)) for x in metrics)} |"
+            f"| {row_label(row)} | {' | '.join(_cell(row['metrics'].get(x)) for x in metrics)} |"
             for row in rows
         ),
     ]
+    selection = results.get("selection")
+    chosen = "everything that is chosen was chosen on the validation part"
+    if selection:
+        chosen += f", by {selection_line(selection)}"
     return (
         f"On the {results['part']} part, the whole catalogue ranked, mean over users with its 95 % "
-        f"interval; baselines tuned on the validation part.\n\n" + "\n".join(lines)
+        f"interval; {chosen}.\n\n" + "\n".join(lines)
     )
 
 
@@ -122,24 +145,21 @@ def _cell(metric: Mapping[str, Any] | None) -> str:
 
 def _backbone(config: BackboneConfig) -> str:
     known = _BASES.get(config.name)
-    depth = "all layers" if config.depth is None else f"the first {config.depth} layers"
-    weights = "random weights in the shape of" if config.weights == "random" else "weights of"
     kept = {
-        "frozen": "They are not in this folder: the same backbone has to be at hand when it is "
+        "frozen": "The backbone's weights are not in this folder: the same backbone has to be at hand when it is "
         "loaded, and is told by its sha256.",
         "lora": "Trained adapters are in this folder; the backbone has to be at hand when it is "
         "loaded, and is told by its sha256.",
-        "full": "Their trained versions are in this folder; the backbone has to be at hand for its "
+        "full": "Trained weights are in this folder; the backbone has to be at hand for its "
         "words when it is loaded, and is told by its sha256.",
     }[config.mode]
-    name = "a causal language model of the user's own" if known is None else known[0]
     licence = (
         "The backbone's licence is not known here: read it before you publish what was trained "
         "from it."
         if known is None
         else f"The backbone is under {known[1]}, which then holds for what is derived from it."
     )
-    return f"{depth.capitalize()}, {weights} {name}. {kept} {licence}"
+    return f"{kept} {licence}"
 
 
 def _data(dataset: Dataset) -> str:

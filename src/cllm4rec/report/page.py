@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cllm4rec.config.naming import row_label, selection_line
 from cllm4rec.report.curves import loss_curves, validation_curves
 from cllm4rec.report.figures import interval_figure, loss_figure, validation_figure
 from cllm4rec.run import RunDir, atomic_write, read_json
@@ -76,22 +77,24 @@ def _results(results: Mapping[str, Any]) -> str:
         return ""
     metrics = [name for name in METRICS if any(_metric(row, name) for row in rows)]
     body = [
-        [f"<th scope=row>{escape(str(row['model']))}{_note(row.get('settings'))}</th>"]
+        [f"<th scope=row>{escape(row_label(row))}{_note(row.get('settings'))}</th>"]
         + [_score(_metric(row, name)) for name in metrics]
         for row in rows
     ]
     drawn = [
-        interval_figure(name, [(str(row["model"]), _metric(row, name)) for row in rows])
+        interval_figure(name, [(row_label(row), _metric(row, name)) for row in rows])
         for name in DRAWN
         if all(_metric(row, name) for row in rows)
     ]
     part = escape(str(results.get("part", "test")))
     users = f", {rows[0]['users']:,} users" if "users" in rows[0] else ""
-    preset = f" Trained with the preset {escape(results['preset'])}." if "preset" in results else ""
+    selection = results.get("selection")
+    chosen_by = f", by {escape(selection_line(selection))}," if selection else ""
+    made_by = f" Our own rows: {escape(results['made_by'])}." if "made_by" in results else ""
     text = (
         f"<p>The {part} part{users}: the whole catalogue ranked, known items left out. Under each "
-        "mean its 95&nbsp;% bootstrap interval over users; baselines' settings were chosen on the "
-        f"validation part.{preset}</p>"
+        f"mean its 95&nbsp;% bootstrap interval over users; everything that is chosen{chosen_by} "
+        f"was chosen on the validation part.{made_by}</p>"
     )
     return _section("Results", text + _table(["model", *metrics], body) + _figures(drawn))
 

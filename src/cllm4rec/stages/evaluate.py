@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from cllm4rec.baselines import Baseline, Context, baseline_named
 from cllm4rec.baselines.tuning import tune
-from cllm4rec.config import Config, read_config, trained_as
+from cllm4rec.config import Config, naming, read_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.weight import ranked_by_weight
 from cllm4rec.evaluation.protocol import (
@@ -71,10 +71,12 @@ def _table(
     rows, left_out = _baseline_rows(baselines, dataset, config)
     recommender = Recommender.load(run.path) if recommender is None else recommender
     rows = [*_own_rows(run, recommender, config), *rows]
+    selection = config.evaluate.selection
+    made_by = naming.made_by(config)
     results = {
         "part": "test",
-        "preset": trained_as(config),
-        "selection": config.evaluate.selection,
+        "selection": selection,
+        "made_by": made_by,
         "rows": rows,
         "left_out": left_out,
     }
@@ -98,14 +100,15 @@ def model_rankings(
         dataset: the run's data.
 
     Yields:
-        Name (``""`` for the model itself, which comes first, ``"language model"`` or
-        ``"linear model"``), blend weight, and lists of :data:`DEPTH` items of every test user.
+        Name (``""`` for the model itself, which comes first, else that of a half), blend weight,
+        and lists of :data:`DEPTH` items of every test user.
     """
     scorer = recommender.scorer
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
     named = {"": 0.0}
     if scorer.linear is not None:
-        named = {"": scorer.weight, "language model": 0.0, "linear model": 1.0}
+        half = naming.language_half(recommender.config)
+        named = {"": scorer.weight, half: 0.0, naming.LINEAR: 1.0}
     weights = sorted(set(named.values()))
     ranked = ranked_by_weight(weights, scorer, users, known.rows(users), "Ranking")
     for name, weight in named.items():
@@ -117,17 +120,23 @@ def _own_rows(run: RunDir, recommender: Recommender, config: Config) -> list[dic
     dataset = recommender.dataset
     stages = [stage for stage in TRAINING if run.is_done(stage)]
     trained_s = sum(run.info(stage)["seconds"] for stage in stages)
+    epoch, linear = int(run.info("finetune")["best_epoch"]), recommender.scorer.linear
     rows = []
     for name, weight, ranked in model_rankings(recommender, dataset):
         report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
         if name:
-            rows.append(_row(f"· {name}", {}, report, trained_s if weight == 0.0 else 0.0))
+            row = _row(f"· {name}", {}, report, 0.0 if name == naming.LINEAR else trained_s)
+            if name != naming.LINEAR and epoch == 0:
+                row["note"] = naming.chosen_note(epoch, 0.0, linear=False)
+            rows.append(row)
             continue
         ranked.write(run.file("topk", "test.parquet"), dataset.users, dataset.items)
         _write_per_user(run.file("topk", "test-per-user.parquet"), report)
-        linear = recommender.scorer.linear
         settings = {} if linear is None else {"blend weight": weight, **linear.settings}
-        rows.append(_row("CLLM4Rec", settings, report, trained_s))
+        row = _row(naming.model_name(config), settings, report, trained_s)
+        if note := naming.chosen_note(epoch, weight, linear=linear is not None):
+            row["note"] = note
+        rows.append(row)
     return rows
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cllm4rec.config.naming import row_label, selection_line
 from cllm4rec.report.curves import loss_curves, validation_curves
 from cllm4rec.report.figures import interval_figure, loss_figure, validation_figure
 from cllm4rec.report.page import DRAWN, METRICS
@@ -63,17 +64,19 @@ def _table(run: RunDir) -> dict[str, Any] | None:
     return {
         "part": results.get("part", "test"),
         "users": rows[0].get("users"),
+        "selection": selection_line(results.get("selection", ())),
+        "made_by": results.get("made_by", ""),
         "metrics": metrics,
         "rows": [
             {
-                "model": row["model"],
+                "model": row_label(row),
                 "settings": ", ".join(f"{k} {v}" for k, v in (row.get("settings") or {}).items()),
                 "cells": [_cell(_metric(row, name), best[name]) for name in metrics],
             }
             for row in rows
         ],
         "figures": [
-            inline(interval_figure(name, [(str(row["model"]), _metric(row, name)) for row in rows]))
+            inline(interval_figure(name, [(row_label(row), _metric(row, name)) for row in rows]))
             for name in drawn
         ],
     }

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
+from cllm4rec.config.naming import model_name
 from cllm4rec.errors import CLLM4RecError, IntegrityError
 from cllm4rec.run import RunDir
 from cllm4rec.service import answering
@@ -95,6 +96,7 @@ def page_routes(components: Components, holder: ModelHolder) -> APIRouter:
             listed=listed,
             problem=problem,
             starts=_starts(current),
+            model=model_name(current.config),
             **frame("lists", current),
         )
 

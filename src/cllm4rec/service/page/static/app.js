@@ -84,7 +84,7 @@ function show(ours, theirs) {
   const shared = ours.filter((item) => ranks(ease).has(item.item_id)).length;
   byId("shared").textContent = ease.length ? `${shared} of ${ours.length} are in both lists.` : "";
   keepingFocus(byId("ours"), () => drawRanked(byId("ours"), ours, ranks(ease), "EASE", add, asked));
-  keepingFocus(byId("ease"), () => drawRanked(byId("ease"), ease, ranks(ours), "CLLM4Rec", add));
+  keepingFocus(byId("ease"), () => drawRanked(byId("ease"), ease, ranks(ours), byId("ours-title").textContent, add));
   map.mark(session.ids, ours.map((item) => item.item_id));
 }
 

@@ -117,7 +117,7 @@ def test_the_planted_order_is_recovered_by_the_language_model_alone(alone):
     # Of some 30 candidates none is more popular, and as a set a history goes on at both ends.
     assert means["popularity"] < 0.3
     assert means["ease"] < 0.85
-    assert means["hybrid"] > 0.9
+    assert means["language model"] > 0.9
     epochs = {row["epoch"]: row["llm_alone"]["mrr"] for row in alone.metrics() if "epoch" in row}
     assert epochs[0] < 0.3, "it was learned in finetuning and was not there before"
     assert alone.info("finetune")["best_epoch"] > 0

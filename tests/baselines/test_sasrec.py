@@ -6,6 +6,7 @@ import pytest
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.sasrec import SasRec
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import ConfigError
 
 
 @pytest.fixture
@@ -55,3 +56,24 @@ def test_all_points_of_a_training_differ_in_epochs_alone():
         grid = baseline_named(name).grid(100)
         for _, points in itertools.groupby(grid, lambda p: {**p, "epochs": None}):
             assert [point["epochs"] for point in points] == list(baseline_named(name).epochs)
+
+
+def test_what_to_search_is_given_as_settings():
+    given = {"dims": [64], "dropouts": [0.3], "learning_rates": [1e-3, 5e-4], "losses": ["gbce"]}
+    networks = baseline_named("sasrec", given).networks(12_000)
+    assert [list(network.values()) for network in networks] == [
+        [64, 0.3, 1e-3, "gbce"],
+        [64, 0.3, 5e-4, "gbce"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"losses": ["bce"]}, "loss 'bce' does not exist; there are full, sampled, gbce"),
+        ({"dims": []}, "an empty list leaves nothing to train"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_one_line(given, message):
+    with pytest.raises(ConfigError, match=message):
+        baseline_named("sasrec", given)

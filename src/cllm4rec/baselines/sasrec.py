@@ -1,7 +1,8 @@
-"""SASRec: self-attentive sequential recommendation (Kang & McAuley, ICDM 2018), full softmax."""
+"""SASRec: self-attentive sequential recommendation (Kang & McAuley, ICDM 2018)."""
 
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from cllm4rec.baselines.base import Context, Settings
 from cllm4rec.baselines.neural import NeuralBaseline
@@ -9,23 +10,62 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.seeds import derived_seed
 
+if TYPE_CHECKING:
+    from cllm4rec.baselines.networks.losses import Loss
+    from cllm4rec.baselines.networks.transformer import SasRecNetwork
+
 LARGE_ITEMS = 6_000
 """Catalogues above this get the short grid."""
 MAX_LENGTH = 50
 """Items of a history that are read, the newest."""
+LOSSES = ("full", "sampled", "gbce")
 
 
 class SasRec(NeuralBaseline):
-    """What comes next, from the order of what came before."""
+    """What comes next, from the order of what came before.
+
+    With one sampled negative, as in the paper, it ranks overconfidently and is far below what it
+    can be (Klenitskiy & Vasilev, RecSys 2023; Petrov & Macdonald, RecSys 2023); so the softmax is
+    over the whole catalogue, or over hundreds of negatives with a correction.
+
+    Args:
+        dims: widths; none: 64, 128 and 256, of a large catalogue 128 and 256.
+        dropouts: none: .2 and .5, of a large catalogue .5.
+        learning_rates: of Adam.
+        losses: ``full``, ``sampled`` (512 negatives), ``gbce``.
+
+    Raises:
+        ValueError: a loss that does not exist, or an empty list.
+    """
 
     epochs: ClassVar[tuple[int, ...]] = (5, 10, 15, 20, 30, 40, 60, 80, 120, 160)
 
+    def __init__(
+        self,
+        dims: Sequence[int] | None = None,
+        dropouts: Sequence[float] | None = None,
+        learning_rates: Sequence[float] = (1e-3,),
+        losses: Sequence[Literal["full", "sampled", "gbce"]] = ("full",),
+    ) -> None:
+        for loss in losses:
+            if loss not in LOSSES:
+                raise ValueError(f"loss {loss!r} does not exist; there are {', '.join(LOSSES)}")
+        if not (learning_rates and losses and dims != [] and dropouts != []):
+            raise ValueError("an empty list leaves nothing to train; give at least one value")
+        self.dims, self.dropouts = dims, dropouts
+        self.learning_rates, self.losses = learning_rates, losses
+
     def networks(self, num_items: int) -> list[Settings]:
-        """``dim``, the width, with ``dropout``."""
-        points = [(128, 0.5), (256, 0.5)]
-        if num_items <= LARGE_ITEMS:
-            points += [(64, 0.2), (64, 0.5), (128, 0.2)]
-        return [{"dim": dim, "dropout": dropout} for dim, dropout in points]
+        """``dim``, the width, × ``dropout`` × ``learning_rate`` × ``loss``."""
+        large = num_items > LARGE_ITEMS
+        dims = self.dims or ((128, 256) if large else (128, 256, 64))
+        dropouts = self.dropouts or ((0.5,) if large else (0.5, 0.2))
+        return [
+            {"dim": dim, "dropout": dropout, "learning_rate": rate, "loss": loss}
+            for loss, rate, dropout, dim in product(
+                self.losses, self.learning_rates, dropouts, dims
+            )
+        ]
 
     def trained(
         self, settings: Settings, train: Interactions, context: Context
@@ -34,21 +74,32 @@ class SasRec(NeuralBaseline):
         # Torch is loaded where a network is trained; the other baselines do without it.
         from cllm4rec.baselines.networks.checkpoints import checkpoints
         from cllm4rec.baselines.networks.sequences import SasRecScorer, training_epoch
-        from cllm4rec.baselines.networks.transformer import SasRecNetwork
         from cllm4rec.models.randomness import seeded
 
         seed = derived_seed(context.seed, self.name, str(settings))
         with seeded(seed, "weights"):
-            network = SasRecNetwork(
-                train.num_items,
-                dim=int(settings["dim"]),
-                dropout=float(settings["dropout"]),
-                max_length=MAX_LENGTH,
-            )
-        epoch = training_epoch(network, train, seed=seed)
+            network = self.network(settings, train, context)
+        epoch = training_epoch(
+            network,
+            train,
+            seed=seed,
+            learning_rate=float(settings["learning_rate"]),
+            loss=cast("Loss", settings["loss"]),
+        )
         popularity = train.item_counts()
         for epochs, trained in checkpoints(network, epoch, self.epochs, label=self.name, seed=seed):
             yield epochs, SasRecScorer(trained, popularity)
+
+    def network(self, settings: Settings, train: Interactions, context: Context) -> "SasRecNetwork":
+        """The network before training."""
+        from cllm4rec.baselines.networks.transformer import SasRecNetwork
+
+        return SasRecNetwork(
+            train.num_items,
+            dim=int(settings["dim"]),
+            dropout=float(settings["dropout"]),
+            max_length=MAX_LENGTH,
+        )
 
     def unavailable(self, context: Context) -> str | None:
         """Histories must have an order."""

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from cllm4rec.baselines.networks import sequences
+from cllm4rec.baselines.networks.losses import full_softmax
 from cllm4rec.baselines.networks.sequences import (
     SasRecScorer,
     newest,
@@ -10,7 +11,7 @@ from cllm4rec.baselines.networks.sequences import (
     pieces,
     training_epoch,
 )
-from cllm4rec.baselines.networks.transformer import SasRecNetwork, full_softmax
+from cllm4rec.baselines.networks.transformer import SasRecNetwork
 from cllm4rec.data.interactions import Interactions
 
 USERS = np.arange(4, dtype=np.int32)
@@ -72,8 +73,21 @@ def test_the_loss_is_the_mean_over_real_positions(network, monkeypatch):
         for end in range(1, len(row)):
             hidden = network(torch.tensor([row[:end]]))[:, -1]
             expected.append(full_softmax(hidden, network.items.weight, torch.tensor([row[end]])))
-    monkeypatch.setattr(sequences, "LEARNING_RATE", 0.0)
     for most in (1, 100):
         monkeypatch.setattr(sequences, "BATCH_USERS", most)
-        found = training_epoch(network, train, seed=0)(0)
+        found = training_epoch(network, train, seed=0, learning_rate=0.0)(0)
         assert found == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["sampled", "gbce"])
+def test_sampled_losses_learn_too(loss):
+    """Which two of twelve items there are."""
+    train = Interactions.from_lists([[3, 7, 3, 7], [7, 3, 7, 3]] * 4, 12)
+    torch.manual_seed(0)
+    network = SasRecNetwork(12, dim=8, dropout=0.0, max_length=3)
+    epoch = training_epoch(network, train, seed=0, learning_rate=0.03, loss=loss)
+    losses = [epoch(number) for number in range(40)]
+    assert losses[-1] < losses[0] / 2
+    scorer = SasRecScorer(network.eval(), np.ones(12, int))
+    scores = scorer.score(USERS[:2], Interactions.from_lists([[3], [7]], 12))
+    assert {frozenset(row) for row in np.argsort(scores)[:, -2:].tolist()} == {frozenset({3, 7})}

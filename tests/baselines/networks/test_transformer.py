@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cllm4rec.baselines.networks.transformer import SasRecNetwork, full_softmax
+from cllm4rec.baselines.networks.losses import full_softmax
+from cllm4rec.baselines.networks.transformer import SasRecNetwork
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cllm4rec.baselines.networks.transformer import SasRecNetwork, full_softmax
+from cllm4rec.baselines.networks.losses import Loss, next_item_loss
+from cllm4rec.baselines.networks.transformer import SasRecNetwork
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.seeds import generator
 from cllm4rec.tokens.batch import length_buckets
@@ -17,8 +18,9 @@ BATCH_USERS = 128
 """Most sequences of one optimiser step."""
 BATCH_POSITIONS = 1024
 """Most positions of one optimiser step, padding included."""
-LEARNING_RATE = 1e-3
-"""Of Adam."""
+NEGATIVES = 512
+"""Sampled for each optimiser step, by losses that are not over the whole catalogue; at most one
+less than the items."""
 
 
 def pieces(train: Interactions, max_length: int) -> Interactions:
@@ -44,7 +46,12 @@ def padded(history: Interactions) -> Int[Tensor, "batch length"]:
 
 
 def training_epoch(
-    network: SasRecNetwork, train: Interactions, *, seed: int
+    network: SasRecNetwork,
+    train: Interactions,
+    *,
+    seed: int,
+    learning_rate: float = 1e-3,
+    loss: Loss = "full",
 ) -> Callable[[int], float]:
     """A function that passes once over all histories and returns the mean loss of a position.
 
@@ -53,11 +60,15 @@ def training_epoch(
     Args:
         network: trained by Adam.
         train: oldest first within a user.
-        seed: of the batches.
+        seed: of the batches and of sampled negatives.
+        learning_rate: of Adam.
+        loss: over the whole catalogue or sampled.
     """
     sequences = pieces(train, network.max_length)
     lengths = sequences.counts() - 1
-    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98))
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.9, 0.98))
+
+    sampled = min(NEGATIVES, max(1, train.num_items - 1))
 
     def epoch(number: int) -> float:
         rng = generator(seed, "batches", number)
@@ -67,11 +78,12 @@ def training_epoch(
             items = padded(sequences.rows(batch))
             real = torch.arange(items.shape[1] - 1) < torch.from_numpy(lengths[batch])[:, None]
             hidden = network(items[:, :-1])[real]
-            loss = full_softmax(hidden, network.items.weight, items[:, 1:][real])
+            negatives = torch.from_numpy(rng.integers(train.num_items, size=sampled))
+            mean = next_item_loss(loss, hidden, network.items.weight, items[:, 1:][real], negatives)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            mean.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            total += loss.item() * len(hidden)
+            total += mean.item() * len(hidden)
         return total / max(1, int(lengths.sum()))
 
     return epoch

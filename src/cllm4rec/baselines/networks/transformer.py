@@ -1,14 +1,10 @@
 """SASRec: a causal transformer over the items of a history, oldest first (Kang & McAuley 2018).
 
-Trained with the softmax over the whole catalogue instead of one sampled negative, without which it
-ranks overconfidently (Klenitskiy & Vasilev, RecSys 2023; Petrov & Macdonald, RecSys 2023). A prefix
+A prefix
 is trained exactly as it is asked: positions are counted from the oldest item, and neither padding
 nor later items change what is said after it.
 """
 
-from typing import Any
-
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
@@ -94,38 +90,3 @@ class SasRecNetwork(nn.Module):
     def logits(self, hidden: Float[Tensor, "n dim"]) -> Float[Tensor, "n items"]:
         """Scores of every item."""
         return hidden @ self.items.weight.T
-
-
-def full_softmax(
-    hidden: Float[Tensor, "n dim"], items: Float[Tensor, "items dim"], targets: Int[Tensor, " n"]
-) -> Float[Tensor, ""]:
-    """Cross-entropy of ``hidden @ items.T`` in nats, mean over rows."""
-    loss: Tensor = _FullSoftmax.apply(hidden, items, targets)  # type: ignore[no-untyped-call]
-    return loss
-
-
-class _FullSoftmax(torch.autograd.Function):
-    """Both gradients computed on the way forward.
-
-    One ``[n, items]`` matrix is turned in place from logits to probabilities to gradients: half the
-    time and a third of the memory of doing it step by step, and as exact.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-        logits = hidden @ items.T
-        rows = torch.arange(len(targets))
-        wanted = logits[rows, targets]
-        highest = logits.amax(dim=1, keepdim=True)
-        exponentials = logits.sub_(highest).exp_()
-        sums = exponentials.sum(dim=1, keepdim=True)
-        loss = (highest + sums.log()).squeeze(1).sub_(wanted).mean()
-        gradients = exponentials.div_(sums * len(targets))
-        gradients[rows, targets] -= 1 / len(targets)
-        ctx.save_for_backward(gradients @ items, gradients.T @ hidden)
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-        hidden, items = ctx.saved_tensors
-        return upstream * hidden, upstream * items, None

@@ -218,7 +218,7 @@ def test_everyone_gets_a_list_from_the_run_and_from_the_saved_folder(fitted, tmp
 def test_evaluate_returns_the_table(fitted):
     with progress.quiet():
         rows = fitted[0].evaluate()["rows"]
-    assert rows[0]["model"] == "cllm4rec (sets) + linear model"
+    assert rows[0]["model"] == "cllm4rec (sets, changed) + linear model"
     assert 0 < rows[0]["metrics"]["recall@20"]["mean"] <= 1
 
 

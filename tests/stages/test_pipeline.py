@@ -24,7 +24,7 @@ from support.trained import as_trained_on
 
 CHECK_TOPK = Path(__file__).resolve().parents[3] / "shared" / "tools" / "check_topk.py"
 
-OURS = "cllm4rec (sets) + linear model"
+OURS = "cllm4rec (sets, changed) + linear model"
 """The toy run trains user tokens, a content LLM and mutual regularisation, and is blended."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cllm4rec.config import BackboneConfig, Config
+from cllm4rec.config import PAPER, BackboneConfig, Config
 from cllm4rec.config.naming import (
     is_papers_method,
     made_by,
@@ -146,8 +146,8 @@ def _cell(metric: Mapping[str, Any] | None) -> str:
 def _backbone(config: BackboneConfig) -> str:
     known = _BASES.get(config.name)
     kept = {
-        "frozen": "The backbone's weights are not in this folder: the same backbone has to be at hand when it is "
-        "loaded, and is told by its sha256.",
+        "frozen": "The backbone's weights are not in this folder: the same backbone has to be at "
+        "hand when it is loaded, and is told by its sha256.",
         "lora": "Trained adapters are in this folder; the backbone has to be at hand when it is "
         "loaded, and is told by its sha256.",
         "full": "Trained weights are in this folder; the backbone has to be at hand for its "

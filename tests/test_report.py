@@ -68,7 +68,9 @@ def run(tmp_path: Path) -> RunDir:
         {"model": "CLLM4Rec", **row, "users": 1938},
         {"model": UNSAFE, **row, "settings": {"l2": 300}, "metrics": {"recall@20": score(0.25)}},
     ]
-    write_json(run.file("results.json"), {"part": "test", "preset": "paper-small", "rows": rows})
+    write_json(
+        run.file("results.json"), {"part": "test", "made_by": "preset paper-small", "rows": rows}
+    )
     report = {
         "kept": {"users": 12345},
         "refused": {"interactions": {"null user_id": 17}, "reviews": {}},
@@ -107,7 +109,7 @@ def test_numbers_are_those_of_the_results(page):
 
 
 def test_the_preset_is_named(page):
-    assert "Trained with the preset paper-small." in page
+    assert "Our own rows: preset paper-small." in page
 
 
 def test_data_refusals_settings_and_times_are_shown(page):

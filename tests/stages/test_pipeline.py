@@ -37,10 +37,10 @@ def means(run: RunDir) -> dict[str, dict[str, float]]:
 
 
 def test_results_name_the_preset_and_what_is_not_its_own(trained):
-    preset = json.loads(trained.run.file("results.json").read_text())["preset"]
-    assert preset.startswith("sets with another backbone.name, ")
-    assert "finetune.epochs" in preset
-    assert "evaluate" not in preset
+    made_by = json.loads(trained.run.file("results.json").read_text())["made_by"]
+    assert made_by.startswith("preset sets with another backbone.name, ")
+    assert "finetune.epochs" in made_by
+    assert "evaluate" not in made_by
 
 
 def test_the_planted_taste_is_recovered(trained):

@@ -13,6 +13,8 @@ BUILT_IN = {
     "item-knn": "cllm4rec.baselines.item_knn:ItemKnn",
     "ease": "cllm4rec.baselines.ease:Ease",
     "text-knn": "cllm4rec.baselines.text_knn:TextKnn",
+    "lm-knn": "cllm4rec.baselines.lm_knn:LmKnn",
+    "ease-new-items": "cllm4rec.baselines.ease_new_items:EaseNewItems",
     "ease-text": "cllm4rec.baselines.ease_text:EaseText",
     "ease-text-order": "cllm4rec.baselines.ease_text_order:EaseTextOrder",
     "ials": "cllm4rec.baselines.ials:IAls",

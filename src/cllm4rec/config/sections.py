@@ -284,7 +284,8 @@ class EvaluateConfig(Settings):
         "ials",
     ]
     """Baselines in the table, tuned on the validation part; ``mult-vae`` and ``sasrec`` are
-    neural networks and take minutes. Installed packages may add others."""
+    neural networks and take minutes. ``lm-knn`` and ``ease-new-items`` read the items' texts with a
+    language model and are for items without interactions. Installed packages may add others."""
     baseline_settings: dict[str, dict[str, Any]] = {}
     """Settings by baseline, e.g. ``recency = {decays = [0.5, 0.9]}``; ours have none."""
     bootstrap: PositiveInt = 1000

@@ -26,10 +26,54 @@ def item_text_vectors(
         ``float32 [items, d]``, ``d <= dimensions``; an item without usable words is a row of
         zeros, and ``d`` is 0 where no word is shared by two items.
     """
-    vectors = row_factors(_tf_idf(words), dimensions, seed)
+    return _length_one(row_factors(_tf_idf(words), dimensions, seed))
+
+
+def whitened(
+    vectors: NDArray[np.float32], power: float, dimensions: int = 400
+) -> NDArray[np.float32]:
+    """Principal components whose std ``S`` becomes ``S^(1 - power)``, rows of length one.
+
+    Hidden states lie in a narrow cone, so that any two are alike until the mean is taken off and
+    the first components are reduced. Power 0.5 to 0.75 gives the best nearest neighbours.
+
+    Args:
+        vectors: ``[items, d]``; rows of zeros stay zeros and take no part in mean and components.
+        power: 0 keeps the components' std, 1 makes all of them equal (whitening).
+        dimensions: number of components, the largest; fewer if there are fewer.
+
+    Returns:
+        ``float32 [items, min(d, dimensions)]``.
+    """
+    given = np.any(vectors != 0, axis=1)
+    if not given.any():
+        return np.zeros((len(vectors), 0), np.float32)
+    centred = np.where(given[:, None], vectors - vectors[given].mean(axis=0), 0).astype(np.float64)
+    variances, axes = np.linalg.eigh(centred.T @ centred / given.sum())
+    std = np.sqrt(np.maximum(variances[::-1], 0))[:dimensions]
+    kept = std > std[0] * 1e-4
+    components = centred @ axes[:, ::-1][:, : len(std)][:, kept] * std[kept] ** -power
+    return _length_one(components.astype(np.float32))
+
+
+def beside(
+    first: NDArray[np.float32], second: NDArray[np.float32], weight: float
+) -> NDArray[np.float32]:
+    """Two kinds of vectors of the same items concatenated, rows of length one.
+
+    Args:
+        first: ``[items, a]``, rows of length one or zero.
+        second: ``[items, b]``, likewise.
+        weight: of the second's products, relative to the first's.
+    """
+    return _length_one(np.concatenate([first, np.float32(np.sqrt(weight)) * second], axis=1))
+
+
+def _length_one(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.divide(vectors, lengths, out=vectors, where=lengths > 0)
-    return vectors
+    result = np.zeros_like(vectors)
+    np.divide(vectors, lengths, out=result, where=lengths > 0)
+    return result
 
 
 def _tf_idf(words: Sequence[str]) -> csr_matrix:

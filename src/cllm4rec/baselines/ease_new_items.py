@@ -1,0 +1,191 @@
+"""EASE whose items without interactions stand where their texts' neighbours stand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby, product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from cllm4rec.baselines.base import Context, Settings
+from cllm4rec.baselines.ease import too_many_items
+from cllm4rec.baselines.lm_knn import LmKnn
+from cllm4rec.baselines.text_knn import no_texts
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.linear.ease import gram_matrix, inverse_gram, weights_of
+from cllm4rec.linear.neighbours import neighbour_weights, offset_for_share
+from cllm4rec.linear.text_vectors import beside, whitened
+from cllm4rec.seeds import generator
+
+L2 = 200.0
+"""Of EASE; from 200 to 1,000 new items fare alike."""
+NEIGHBOURS = ((10, 3.0), (50, 3.0))
+"""Number of neighbours, power of their cosines."""
+TEXT_WEIGHTS = (0.3, 1.0, 3.0)
+"""Std of the text's own score relative to that of the neighbours' mean."""
+SCALES = (1.0, 2.0, 4.0)
+"""Of new items' scores relative to others'."""
+LISTED = 20
+"""Length of the lists in which the share of new items is set."""
+USERS = 1000
+"""Training users whose lists set it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewItemsScorer:
+    """Scores of EASE; a new item's are its neighbours' mean, its text's own, and an offset.
+
+    Attributes:
+        weights: of EASE, ``float32 [items, items]``, zeros for new items.
+        vectors: of the texts, ``float32 [items, d]``.
+        new: numbers of the new items.
+        neighbours: the new items as means of others, ``[new, items]``.
+        text_weight: of the mean cosine with the history.
+        scale: of both.
+        offset: added to both.
+    """
+
+    weights: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+    new: NDArray[np.int64]
+    neighbours: csr_matrix
+    text_weight: float = 0.0
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
+        """Scores ``float32 [batch, items]``; user numbers are ignored."""
+        scores, means, own = self.parts(history)
+        scores[:, self.new] = self.scale * (means + self.text_weight * own) + self.offset
+        return scores
+
+    def parts(
+        self, history: Interactions
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """EASE's scores of all; of the new items the neighbours' mean and the text's own."""
+        matrix = history.matrix()
+        counts = np.maximum(history.counts(), 1).astype(np.float32)
+        own = ((matrix @ self.vectors) / counts[:, None]) @ self.vectors[self.new].T
+        # A new item of the history counts as its neighbours do.
+        scores = np.asarray((matrix + matrix[:, self.new] @ self.neighbours) @ self.weights)
+        return scores, np.ascontiguousarray((self.neighbours @ scores.T).T), own
+
+
+class EaseNewItems(LmKnn):
+    """EASE for items with interactions; neighbours in the texts for those without.
+
+    The offset comes from training alone: a tenth of the items is taken for new, and gets the share
+    of the lists that it has of the interactions. So new items are neither buried nor everywhere.
+
+    Args are those of `LmKnn`; with ``depth = 0`` no language model reads.
+    """
+
+    def __init__(self, depth: int = 8, **reader: object) -> None:
+        self.reads = depth > 0
+        super().__init__(depth=max(depth, 1), **reader)  # type: ignore[arg-type]
+
+    def grid(self, num_items: int) -> list[Settings]:
+        """``k`` and ``power`` of the neighbours, the text's own weight, the scale."""
+        points = product(NEIGHBOURS, TEXT_WEIGHTS, SCALES)
+        return [
+            {"k": k, "power": power, "text_weight": text_weight, "scale": scale}
+            for (k, power), text_weight, scale in points
+        ]
+
+    def candidates(
+        self, train: Interactions, context: Context
+    ) -> Iterator[tuple[Settings, Scorer]]:
+        """One factorisation; a point changes what becomes of the new items."""
+        weights = weights_of(inverse_gram(gram_matrix(train), L2))
+        vectors = context.text_vectors
+        if self.reads:
+            vectors = beside(vectors, whitened(self.read(context), 0.5), 1.0)
+        counts = train.item_counts()
+        new, known = np.flatnonzero(counts == 0), np.flatnonzero(counts)
+        draw = generator(context.seed, "taken for new")
+        taken = np.sort(draw.permutation(known)[: len(known) // 10])
+        rest = np.setdiff1d(known, taken)
+        sample = _sampled(train, context.seed)
+        for (k, power), points in groupby(self.grid(context.num_items), key=_neighbourhood):
+            near = neighbour_weights(vectors, new, known, k=k, power=power)
+            plain = NewItemsScorer(weights, vectors, new, near)
+            near = neighbour_weights(vectors, taken, rest, k=k, power=power)
+            calibration = Calibration.of(replace(plain, new=taken, neighbours=near), sample)
+            for settings in points:
+                scale = float(settings["scale"])
+                text_weight = float(settings["text_weight"]) * calibration.ratio
+                offset = calibration.offset(text_weight, scale)
+                yield (
+                    settings,
+                    replace(plain, text_weight=text_weight, scale=scale, offset=offset),
+                )
+
+    def unavailable(self, context: Context) -> str | None:
+        """Items × items must fit in memory, and there must be texts."""
+        return too_many_items(context.num_items) or no_texts(context)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Scores of items taken for new, and of the others that they compete with.
+
+    Attributes:
+        others: each user's best scores of other items, falling.
+        means: the neighbours' means of the items taken for new, ``[users, taken]``.
+        own: their texts' own scores.
+        share: of them among the sampled interactions.
+    """
+
+    others: NDArray[np.float32]
+    means: NDArray[np.float32]
+    own: NDArray[np.float32]
+    share: float
+
+    @classmethod
+    def of(cls, pretended: NewItemsScorer, sample: Interactions) -> "Calibration":
+        """Scores for the rest of each history.
+
+        Args:
+            pretended: a scorer whose new items do have interactions.
+            sample: histories; their interactions with those items are what is predicted.
+        """
+        taken = np.isin(sample.items, pretended.new)
+        history = sample.where(~taken)
+        scores, means, own = pretended.parts(history)
+        scores[history.users(), history.items] = -np.inf
+        scores[:, pretended.new] = -np.inf
+        return cls(_best(scores), means, own, float(taken.mean()) if len(taken) else 0.0)
+
+    @property
+    def ratio(self) -> float:
+        """Std of the neighbours' means relative to that of the texts' own scores."""
+        if self.own.size == 0:
+            return 0.0
+        return float(self.means.std(axis=1).mean()) / max(float(self.own.std(axis=1).mean()), 1e-9)
+
+    def offset(self, text_weight: float, scale: float) -> float:
+        """The offset at which items taken for new get their share of the lists; 0 without any."""
+        if not 0 < self.share < 1:
+            return 0.0
+        new = _best(np.float32(scale) * (self.means + np.float32(text_weight) * self.own))
+        short = min(self.others.shape[1], new.shape[1])
+        return offset_for_share(self.others[:, :short], new[:, :short], self.share)
+
+
+def _neighbourhood(settings: Settings) -> tuple[int, float]:
+    return int(settings["k"]), float(settings["power"])
+
+
+def _best(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The best scores of each row, falling."""
+    kept = min(LISTED, scores.shape[1])
+    return -np.sort(np.partition(-scores, kept - 1, axis=1)[:, :kept], axis=1)
+
+
+def _sampled(train: Interactions, seed: int) -> Interactions:
+    users = np.flatnonzero(train.counts() >= 2)
+    if len(users) > USERS:
+        users = generator(seed, "users").choice(users, USERS, replace=False)
+    return train.rows(np.sort(users))

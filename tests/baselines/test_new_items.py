@@ -1,0 +1,127 @@
+"""The baselines ``lm-knn`` and ``ease-new-items``."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import reference.new_items
+from cllm4rec.baselines import Context, baseline_named
+from cllm4rec.baselines.ease_new_items import Calibration, NewItemsScorer
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import ConfigError
+from cllm4rec.linear.neighbours import neighbour_weights
+from cllm4rec.models.reading import Reader
+
+KINDS = ["red guitar strings", "drum sticks of oak", "a piano stool", "the violin bow"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLLM4REC_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def log():
+    """200 users who each like one kind of forty items, of which the last four are new."""
+    rng = np.random.default_rng(0)
+    rows = [rng.choice(np.arange(user % 4, 36, 4), 5, replace=False) for user in range(200)]
+    words = [f"{KINDS[item % 4]} number {item}" for item in range(40)]
+    return Interactions.from_lists([row.tolist() for row in rows], 40), Context(40, words)
+
+
+def test_lm_knn_is_cosine_of_words_and_readings_side_by_side(log, backbone):
+    train, context = log
+    read = Reader(str(backbone), 1).vectors(context.words)
+    baseline = baseline_named("lm-knn", {"backbone": str(backbone), "depth": 1})
+    points = list(baseline.candidates(train, context))
+    assert [settings for settings, _ in points] == baseline.grid(40)
+    assert len({scorer.vectors.tobytes() for _, scorer in points}) == 6
+    first = points[0][1].vectors
+    assert first.shape[1] > context.text_vectors.shape[1]
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(baseline.read(context), read)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"depth": 0}, {"max_words": 0}, {"weights": "none"}, {"layer": 3}]
+)
+def test_settings_that_make_no_sense_are_refused(settings):
+    with pytest.raises(ConfigError, match=r"baseline_settings\.lm-knn"):
+        baseline_named("lm-knn", settings)
+
+
+def test_scores_are_those_of_the_definition(log):
+    _, context = log
+    rng = np.random.default_rng(3)
+    weights = rng.normal(size=(40, 40)).astype(np.float32)
+    new = np.arange(36, 40)
+    weights[new] = weights[:, new] = 0
+    vectors = context.text_vectors
+    near = neighbour_weights(vectors, new, np.arange(36), k=5, power=2.0)
+    scorer = NewItemsScorer(weights, vectors, new, near, 0.7, 2.0, -0.3)
+    histories = [[1, 5, 37], [], [38, 39], [2]]
+    found = scorer.score(np.arange(4), Interactions.from_lists(histories, 40))
+    for row, history in zip(found, histories, strict=True):
+        wanted = reference.new_items.new_items_scores(
+            weights.tolist(), vectors.tolist(), new.tolist(), near.toarray().tolist(),
+            history, 0.7, 2.0, -0.3,
+        )  # fmt: skip
+        np.testing.assert_allclose(row, wanted, atol=1e-4)
+
+
+def test_new_items_of_the_users_kind_come_first_and_take_their_share(log):
+    train, context = log
+    baseline = baseline_named("ease-new-items", {"depth": 0})
+    points = list(baseline.candidates(train, context))
+    assert [settings for settings, _ in points] == baseline.grid(40)
+    ease = next(iter(baseline_named("ease").candidates(train, context)))[1]
+    for _, scorer in points:
+        scores = scorer.score(np.arange(4), train.rows(np.arange(4)))
+        assert np.all(scores[:, 36:].argmax(axis=1) == np.arange(4))
+        # Others keep EASE's scores: nothing about them has changed.
+        known = scores[:, :36]
+        np.testing.assert_array_equal(
+            known, (train.rows(np.arange(4)).matrix() @ scorer.weights)[:, :36]
+        )
+    assert ease.weights.shape == points[0][1].weights.shape
+
+
+def test_items_taken_for_new_get_the_share_that_they_have_of_the_interactions(log):
+    train, context = log
+    baseline = baseline_named("ease-new-items", {"depth": 0})
+    scorer = next(iter(baseline.candidates(train, context)))[1]
+    taken = np.arange(0, 8)
+    near = neighbour_weights(context.text_vectors, taken, np.arange(8, 36), k=5, power=3.0)
+    pretended = replace(scorer, new=taken, neighbours=near)
+    calibration = Calibration.of(pretended, train)
+    text_weight = calibration.ratio
+    offset = calibration.offset(text_weight, 2.0)
+    found = replace(pretended, text_weight=text_weight, scale=2.0, offset=offset)
+    is_taken = np.isin(train.items, taken)
+    history = train.where(~is_taken)
+    scores = found.score(np.arange(200), history)
+    scores[history.users(), history.items] = -np.inf
+    scores[:, 36:] = -np.inf  # really new: no part of the pretence
+    length = 8  # as many as are taken: shorter than the lists of twenty
+    share = np.isin(np.argsort(-scores, axis=1)[:, :length], taken).mean()
+    assert share == pytest.approx(is_taken.mean(), abs=0.02)
+
+
+def test_with_a_language_model_the_vectors_are_its_too(log, backbone):
+    train, context = log
+    baseline = baseline_named("ease-new-items", {"backbone": str(backbone), "depth": 2})
+    scorer = next(iter(baseline.candidates(train, context)))[1]
+    assert scorer.vectors.shape[1] > context.text_vectors.shape[1]
+
+
+def test_without_new_items_it_is_ease(log):
+    train, context = log
+    some = train.where(train.items < 36)
+    whole = Interactions(some.offsets, some.items, 36)
+    context = Context(36, context.words[:36])
+    scorer = next(iter(baseline_named("ease-new-items", {"depth": 0}).candidates(whole, context)))[
+        1
+    ]
+    scores = scorer.score(np.arange(5), whole.rows(np.arange(5)))
+    np.testing.assert_array_equal(scores, whole.rows(np.arange(5)).matrix() @ scorer.weights)

@@ -111,7 +111,7 @@ def fitted_linear(dataset: Dataset) -> LinearModel | None:
     context = Context.of(dataset, 0)
     if baseline_named("ease").unavailable(context):
         return None
-    return fit(dataset, LINEAR_SETTINGS, context)
+    return fit(dataset.part("train"), LINEAR_SETTINGS, context)
 
 
 def _some(size: int, seed: int) -> np.ndarray:

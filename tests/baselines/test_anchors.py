@@ -66,7 +66,7 @@ def test_a_baseline_reaches_its_anchor(shared_data, opened, data_set, name):
     dataset = opened(shared_data / data_set)
     tuned = tune(
         baseline_named(name),
-        dataset,
+        dataset.part("train"),
         Selection.of(dataset, reported_measures(newest_held_out=False), 0),
         Context.of(dataset),
     )

@@ -79,6 +79,8 @@ def test_order_is_found_where_there_is_nothing_else(tmp_path):
         mean = {}
         for name in ("ease", "ease-text-order"):
             selection = Selection.of(dataset, ("recall@10", "ndcg@10"), 0)
-            tuned = tune(baseline_named(name), dataset, selection, Context.of(dataset))
+            tuned = tune(
+                baseline_named(name), dataset.part("train"), selection, Context.of(dataset)
+            )
             mean[name] = evaluate_scorer(tuned.scorer, dataset, "test").mean["ndcg@10"]
     assert mean["ease-text-order"] > mean["ease"] + 0.05

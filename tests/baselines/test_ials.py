@@ -55,7 +55,7 @@ def test_without_the_package_the_mend_is_named(planted, monkeypatch):
     with pytest.raises(InputError, match=r"pip install 'cllm4rec\[ials\]'"):
         tune(
             baseline_named("ials"),
-            planted.dataset,
+            planted.dataset.part("train"),
             Selection.of(planted.dataset, ("recall@20",), 0),
             Context.of(planted.dataset),
         )

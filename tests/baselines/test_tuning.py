@@ -43,7 +43,7 @@ MEASURES = ("recall@20", "ndcg@100")
 
 def tuned_of(baseline, dataset, context=None) -> Tuned:
     selection = Selection.of(dataset, MEASURES, 0)
-    return tune(baseline, dataset, selection, context or Context.of(dataset))
+    return tune(baseline, dataset.part("train"), selection, context or Context.of(dataset))
 
 
 def popularity_of(dataset, part):

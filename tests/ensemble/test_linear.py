@@ -54,7 +54,7 @@ def sequences(tmp_path_factory) -> Dataset:
 @pytest.fixture(scope="module")
 def found(sequences) -> LinearModel:
     with progress.quiet():
-        return search(sequences, selection_of(sequences), 3)
+        return search(sequences.part("train"), selection_of(sequences), Context.of(sequences, 3))
 
 
 def selection_of(dataset: Dataset) -> Selection:
@@ -89,7 +89,7 @@ def test_with_decay_the_newest_item_of_an_unsorted_history_counts_most():
 def test_averaged_weights_equal_the_dense_computation(sequences, alpha):
     settings = {"l2": 20.0, "alpha": alpha, "windows": True, "decay": 0.8}
     with progress.quiet():
-        fitted = fit(sequences, settings, Context.of(sequences, 3))
+        fitted = fit(sequences.part("train"), settings, Context.of(sequences, 3))
     texts = Context.of(sequences, 3).text_vectors.astype(float)
     assert texts.shape[1] > 1
     train = lists(sequences.part("train"))
@@ -104,13 +104,16 @@ def test_plain_weights_equal_the_dense_computation(sequences):
     train = [(1.0, history) for history in lists(sequences.part("train"))]
     wanted = reference.ease(train, len(sequences.items), 20.0, texts, 5.0)
     np.testing.assert_allclose(
-        fit(sequences, settings, Context.of(sequences, 3)).weights, wanted, rtol=1e-3, atol=1e-5
+        fit(sequences.part("train"), settings, Context.of(sequences, 3)).weights,
+        wanted,
+        rtol=1e-3,
+        atol=1e-5,
     )
 
 
 def test_the_search_gives_the_very_weights_of_the_settings_it_chose(sequences, found):
     dataset = Dataset.open(sequences.folder)
-    again = fit(dataset, found.settings, Context.of(dataset, 3))
+    again = fit(dataset.part("train"), found.settings, Context.of(dataset, 3))
     assert again.weights.tobytes() == found.weights.tobytes()
     assert found.weights.flags.c_contiguous
 
@@ -148,7 +151,14 @@ def test_a_catalogue_too_large_for_a_square_matrix_has_no_linear_model_and_that_
     monkeypatch.setattr(progress, "note", notes.append)
     num_items = len(planted.dataset.items)
     monkeypatch.setattr(ease, "MAX_ITEMS", num_items - 1)
-    assert search(planted.dataset, selection_of(planted.dataset), 0) is None
+    assert (
+        search(
+            planted.dataset.part("train"),
+            selection_of(planted.dataset),
+            Context.of(planted.dataset, 0),
+        )
+        is None
+    )
     assert len(notes) == 1
     assert notes[0].startswith(f"no linear model: {num_items} items are more than")
 
@@ -157,16 +167,21 @@ def test_without_texts_the_linear_model_is_plain_ease(tmp_path):
     write_rows(tmp_path / "in", "interactions", log(timestamp=True))
     dataset = Dataset.load(tmp_path / "in", folder=tmp_path / "data")
     with progress.quiet():
-        model = search(dataset, selection_of(dataset), 0)
+        model = search(dataset.part("train"), selection_of(dataset), Context.of(dataset, 0))
     assert model.settings["alpha"] == 0
-    again = fit(dataset, model.settings, Context.of(dataset, 0))
+    again = fit(dataset.part("train"), model.settings, Context.of(dataset, 0))
     assert again.weights.tobytes() == model.weights.tobytes()
 
 
 def test_the_linear_model_is_the_strongest_closed_form_that_the_data_allow(sequences, found):
     context = Context.of(sequences, 3)
     with progress.quiet():
-        tuned = tune(baseline_named("ease-text-order"), sequences, selection_of(sequences), context)
+        tuned = tune(
+            baseline_named("ease-text-order"),
+            sequences.part("train"),
+            selection_of(sequences),
+            context,
+        )
     assert found.settings == tuned.settings
     users, known = np.arange(9, dtype=np.int32), sequences.known("test").rows(range(9))
     sums = found.sums(known).numpy()
@@ -177,9 +192,12 @@ def test_without_an_order_it_is_that_of_texts(tmp_path):
     dataset = prepared(tmp_path, "paper")
     assert not dataset.ordered
     with progress.quiet():
-        model = search(dataset, selection_of(dataset), 0)
+        model = search(dataset.part("train"), selection_of(dataset), Context.of(dataset, 0))
         tuned = tune(
-            baseline_named("ease-text"), dataset, selection_of(dataset), Context.of(dataset, 0)
+            baseline_named("ease-text"),
+            dataset.part("train"),
+            selection_of(dataset),
+            Context.of(dataset, 0),
         )
     assert model.settings == {**tuned.settings, "windows": False, "decay": 1.0}
     assert model.weights.tobytes() == tuned.scorer.weights.tobytes()

@@ -110,7 +110,7 @@ def test_comparison_is_the_tuned_ease(client, served):
     response = client.post("/v1/compare", json=body).json()
     scorer = tune(
         baseline_named("ease"),
-        served.dataset,
+        served.dataset.part("train"),
         Selection.of(served.dataset, reported_measures(newest_held_out=False), 0),
         Context.of(served.dataset),
     ).scorer

@@ -22,7 +22,7 @@ ours cannot be replaced.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -69,6 +69,10 @@ class Context:
             dataset.ordered,
             dataset.newest_held_out,
         )
+
+    def without_texts(self) -> "Context":
+        """The same without a word."""
+        return replace(self, words=[""] * self.num_items)
 
     @cached_property
     def text_vectors(self) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cllm4rec import progress
 from cllm4rec.baselines.base import Baseline, Context, Settings
-from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.evaluation.selection import Selection
@@ -28,14 +28,14 @@ class Tuned:
     value: float
 
 
-def tune(baseline: Baseline, dataset: Dataset, selection: Selection, context: Context) -> Tuned:
+def tune(baseline: Baseline, train: Interactions, selection: Selection, context: Context) -> Tuned:
     """Fit every grid point of a baseline, then its refinements; keep the best, of equals the first.
 
     A training is stopped early when it has not improved for the baseline's patience.
 
     Args:
         baseline: of `baseline_named`, say.
-        dataset: fits on its training part.
+        train: to fit on.
         selection: on validation.
         context: shared by baselines, such as text vectors.
 
@@ -44,7 +44,6 @@ def tune(baseline: Baseline, dataset: Dataset, selection: Selection, context: Co
     """
     if reason := baseline.unavailable(context):
         raise InputError(f"no baseline {baseline.name}: {reason}")
-    train = dataset.part("train")
     best: Tuned | None = None
     grid = baseline.grid(context.num_items)
     with progress.task(f"Tuning {baseline.name}", total=len(grid), unit="setting") as task:

@@ -5,7 +5,7 @@ dropped.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,7 +22,6 @@ from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.ease_text_order import OrderedScorer
 from cllm4rec.baselines.tuning import Tuned, tune
-from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import linear_half_
 from cllm4rec.evaluation.scorer import WeightsScorer
@@ -102,25 +101,19 @@ def load_linear(path: Path, settings: Mapping[str, Any]) -> LinearModel:
     return LinearModel.from_arrays(load_file(path), settings)
 
 
-def search(
-    dataset: Dataset, selection: Selection, seed: int, *, texts: bool = True
-) -> LinearModel | None:
+def search(train: Interactions, selection: Selection, context: Context) -> LinearModel | None:
     """The strongest closed form of these data, tuned; None if the catalogue is too large for it.
 
     Args:
-        dataset: fits on its training part.
+        train: to fit on.
         selection: on validation.
-        seed: of text vectors.
-        texts: whether to use the items' texts.
+        context: of the data; without words the texts have no part.
     """
-    context = Context.of(dataset, seed)
-    if not texts:
-        context = replace(context, words=[""] * context.num_items)
     for name in CLOSED_FORMS:
         baseline = baseline_named(name)
         reason = baseline.unavailable(context)
         if not reason:
-            return _of_baseline(tune(baseline, dataset, selection, context))
+            return _of_baseline(tune(baseline, train, selection, context))
     progress.note(f"no linear model: {reason}")
     return None
 
@@ -132,9 +125,9 @@ def _of_baseline(tuned: Tuned) -> LinearModel:
     return LinearModel(largest(tuned.scorer.weights), settings)
 
 
-def fit(dataset: Dataset, settings: Settings, context: Context) -> LinearModel:
+def fit(train: Interactions, settings: Settings, context: Context) -> LinearModel:
     """Fit with given settings: what `search` gives where it chooses them."""
-    train, vectors = dataset.part("train"), context.text_vectors
+    vectors = context.text_vectors
     l2, alpha = float(settings["l2"]), float(settings["alpha"])
     if settings["windows"]:
         weights = windowed_weights(train, l2, vectors, alpha)

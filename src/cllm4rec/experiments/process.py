@@ -109,7 +109,7 @@ def peak_mb() -> float:
 def _baseline(cell: Cell, dataset: Dataset, context: Context) -> dict[str, Any]:
     started_at_s = time.perf_counter()
     selection = Selection.of(dataset, cell.selection, context.seed)
-    tuned = tune(cell.baseline, dataset, selection, context)
+    tuned = tune(cell.baseline, dataset.part("train"), selection, context)
     seconds = time.perf_counter() - started_at_s
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
     ranked = rank_all(tuned.scorer, users, known, DEPTH)

@@ -135,7 +135,7 @@ class Served:
         ease = baseline_named("ease")
         if reason := ease.unavailable(context):
             raise InputError(f"there is no EASE to compare with: {reason}")
-        return tune(ease, self.dataset, selection, context).scorer
+        return tune(ease, self.dataset.part("train"), selection, context).scorer
 
 
 def _in_subprocess(run: Path) -> tuple[Scorer, int]:

@@ -154,7 +154,7 @@ def _baseline_rows(
         if reason := baseline.unavailable(context):
             left_out[baseline.name] = reason
             continue
-        tuned = tune(baseline, dataset, selection, context)
+        tuned = tune(baseline, dataset.part("train"), selection, context)
         report = evaluate_scorer(tuned.scorer, dataset, "test", bootstrap=config.evaluate.bootstrap)
         rows.append(_row(baseline.name, tuned.settings, report, time.perf_counter() - started_at_s))
     return rows, left_out

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.ensemble.linear import LinearModel, load_linear, save_linear, search
 from cllm4rec.evaluation.selection import Selection
@@ -58,7 +59,10 @@ class Initial:
         if linear:
             seed = derived_seed(config.seed, "linear prior")
             selection = Selection.of(dataset, config.evaluate.selection, seed)
-            found = search(dataset, selection, seed, texts=config.model.content)
+            context = Context.of(dataset, seed)
+            if not config.model.content:
+                context = context.without_texts()
+            found = search(dataset.part("train"), selection, context)
         return cls(tensors, found, start.settings)
 
     @classmethod

@@ -13,8 +13,10 @@ from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.evaluation.selection import Selection
 from support.conformance import ScorerConformance
 
-EPOCHS = {"mult-vae": (10, 20), "sasrec": (5, 15)}
+EPOCHS = {"mult-vae": (10, 20), "sasrec": (5, 15), "sasrec-hybrid": (5,)}
 """Instead of the neural baselines' own, which take minutes."""
+GIVEN = {name: {"dims": [64], "dropouts": [0.2]} for name in ("sasrec", "sasrec-hybrid")}
+"""One of their networks."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,15 +36,13 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def context(planted):
-    return Context.of(planted.dataset)
+    return Context.of(planted.dataset, 0, selection_of(planted.dataset))
 
 
 @pytest.fixture(scope="module")
 def tuned(name, planted, context):
-    # Of SASRec, one of its networks.
-    baseline = baseline_named(name, {"dims": [64], "dropouts": [0.2]} if name == "sasrec" else {})
-    train, selection = planted.dataset.part("train"), selection_of(planted.dataset)
-    return tune(baseline, train, selection, context)
+    baseline = baseline_named(name, GIVEN.get(name))
+    return tune(baseline, planted.dataset.part("train"), context.selection, context)
 
 
 def selection_of(dataset) -> Selection:
@@ -73,7 +73,13 @@ class TestBaselines(ScorerConformance):
     def test_fitting_again_gives_the_same_scores(self, name, planted, context, known):
         users = np.arange(known.num_users, dtype=np.int32)
         first, second = (
-            next(iter(baseline_named(name).candidates(planted.dataset.part("train"), context)))[1]
+            next(
+                iter(
+                    baseline_named(name, GIVEN.get(name)).candidates(
+                        planted.dataset.part("train"), context
+                    )
+                )
+            )[1]
             for _ in range(2)
         )
         assert first.score(users, known).tobytes() == second.score(users, known).tobytes()

@@ -49,8 +49,9 @@ def test_what_it_does_not_take_is_said_in_one_line(package, settings, message):
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_ours_have_no_settings(name):
-    with pytest.raises(ConfigError, match=rf"settings\.{name}: .*'l2'; its settings: none"):
+def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
+    known = "dims, dropouts, learning_rates, losses" if name.startswith("sasrec") else "none"
+    with pytest.raises(ConfigError, match=rf"settings\.{name}: .*'l2'; its settings: {known}$"):
         baseline_named(name, {"l2": [1]})
 
 
@@ -82,7 +83,9 @@ def test_two_of_one_name_are_refused(package):
 
 def test_an_unknown_name_lists_what_is_installed_too(package):
     package("damped", "outside_damped", "outside_damped:Damped")
-    with pytest.raises(ConfigError, match=r"no baseline 'x'; there are popularity.*sasrec, damped"):
+    with pytest.raises(
+        ConfigError, match=r"no baseline 'x'; there are popularity.*sasrec-hybrid, damped"
+    ):
         baseline_named("x")
 
 

@@ -33,6 +33,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.texts import Texts
 from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.text_vectors import item_text_vectors
 
 Settings = dict[str, float | int | str]
@@ -51,6 +52,7 @@ class Context:
         seed: of whatever draws at random.
         ordered: whether a history's items are known to stand in the order of time.
         newest_held_out: whether what is held out are each user's newest interactions.
+        selection: on validation, for a baseline that tunes a part of its own.
     """
 
     num_items: int
@@ -58,9 +60,10 @@ class Context:
     seed: int = 0
     ordered: bool = False
     newest_held_out: bool = False
+    selection: Selection | None = None
 
     @classmethod
-    def of(cls, dataset: Dataset, seed: int = 0) -> "Context":
+    def of(cls, dataset: Dataset, seed: int = 0, selection: Selection | None = None) -> "Context":
         """The context of prepared data."""
         return cls(
             len(dataset.items),
@@ -68,6 +71,7 @@ class Context:
             seed,
             dataset.ordered,
             dataset.newest_held_out,
+            selection,
         )
 
     def without_texts(self) -> "Context":

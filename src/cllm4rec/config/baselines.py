@@ -20,6 +20,7 @@ BUILT_IN = {
     "ials": "cllm4rec.baselines.ials:IAls",
     "mult-vae": "cllm4rec.baselines.mult_vae:MultVae",
     "sasrec": "cllm4rec.baselines.sasrec:SasRec",
+    "sasrec-hybrid": "cllm4rec.ensemble.sasrec_hybrid:SasRecHybrid",
 }
 """Name → class, as in an entry point. No package replaces one of these."""
 

@@ -283,11 +283,13 @@ class EvaluateConfig(Settings):
         "ease-text-order",
         "ials",
     ]
-    """Baselines in the table, tuned on the validation part; ``mult-vae`` and ``sasrec`` are
-    neural networks and take minutes. ``lm-knn`` and ``ease-new-items`` read the items' texts with a
-    language model and are for items without interactions. Installed packages may add others."""
+    """Baselines in the table, tuned on the validation part; ``mult-vae``, ``sasrec`` and
+    ``sasrec-hybrid`` (with our start and linear model) are neural networks and take minutes.
+    ``lm-knn`` and ``ease-new-items`` read the items' texts with a language model and are for items
+    without interactions. Installed packages may add others."""
     baseline_settings: dict[str, dict[str, Any]] = {}
-    """Settings by baseline, e.g. ``recency = {decays = [0.5, 0.9]}``; ours have none."""
+    """Settings by baseline, e.g. ``sasrec = {dims = [64, 128], losses = ["full", "gbce"]}``: what
+    its search tries (``dims, dropouts, learning_rates, losses``); of ours SASRec's alone."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each 95 % interval."""
 

@@ -69,11 +69,13 @@ def compute(cell: Cell) -> Outcome:
     num_items = len(dataset.items)
     resumed = begin(cell, num_items)
     if cell.config is None:
-        context = Context.of(dataset, derived_seed(cell.seed, "baselines"))
+        seed = derived_seed(cell.seed, "baselines")
+        selection = Selection.of(dataset, cell.selection, seed)
+        context = Context.of(dataset, seed, selection)
         if reason := cell.baseline.unavailable(context):
             shutil.rmtree(cell.folder)
             return Outcome("left out", " ".join(reason.split()))
-        result = _baseline(cell, dataset, context)
+        result = _baseline(cell, dataset, selection, context)
     else:
         result = _model(cell, cell.config, dataset)
     write_json(
@@ -106,9 +108,10 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _baseline(cell: Cell, dataset: Dataset, context: Context) -> dict[str, Any]:
+def _baseline(
+    cell: Cell, dataset: Dataset, selection: Selection, context: Context
+) -> dict[str, Any]:
     started_at_s = time.perf_counter()
-    selection = Selection.of(dataset, cell.selection, context.seed)
     tuned = tune(cell.baseline, dataset.part("train"), selection, context)
     seconds = time.perf_counter() - started_at_s
     users, known = evaluated_users(dataset, "test"), dataset.known("test")

@@ -147,8 +147,8 @@ def _baseline_rows(
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     seed = derived_seed(config.seed, "baselines")
-    context = Context.of(dataset, seed)
     selection = Selection.of(dataset, config.evaluate.selection, seed)
+    context = Context.of(dataset, seed, selection)
     for baseline in baselines:
         started_at_s = time.perf_counter()
         if reason := baseline.unavailable(context):

@@ -1,0 +1,112 @@
+"""The fairest rival of our default: SASRec with our start and our linear model blended in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cllm4rec.baselines.base import Context, Settings
+from cllm4rec.baselines.ease import too_many_items
+from cllm4rec.baselines.sasrec import SasRec
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_
+from cllm4rec.ensemble.linear import LinearModel, search
+from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.linear.factors import item_factors
+from cllm4rec.linear.text_vectors import item_text_vectors
+
+if TYPE_CHECKING:
+    from cllm4rec.baselines.networks.transformer import SasRecNetwork
+
+WEIGHTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+"""Blend weights of the linear model that are tried after each number of epochs."""
+TEXT_SHARE = 0.33
+"""Of the width, for factors of the texts; as in our own start."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlendedScorer:
+    """The blend formula over any scorer of logits and a linear model.
+
+    Attributes:
+        network: gives logits.
+        linear: the linear half.
+        weight: blend weight of the linear half.
+    """
+
+    network: Scorer
+    linear: LinearModel
+    weight: float
+
+    def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
+        """Blended scores ``float32 [batch, items]``."""
+        language = language_half_(torch.from_numpy(self.network.score(users, history)))
+        linear = linear_half_(self.linear.sums(history))
+        return np.asarray(blend_(language, linear, self.weight).numpy())
+
+
+class SasRecHybrid(SasRec):
+    """SASRec from item factors, blended: what our default is without a language model.
+
+    Its item table begins as factors of interactions and texts side by side, at the norm of its own
+    initialisation; the linear model is the very one of our default, and so is the blend formula.
+    The blend weight is chosen on validation with the settings.
+    """
+
+    patience: ClassVar[int | None] = 2 * len(WEIGHTS)
+
+    def grid(self, num_items: int) -> list[Settings]:
+        """Every point of SASRec's grid with every blend weight."""
+        return [{**point, "blend": w} for point in super().grid(num_items) for w in WEIGHTS]
+
+    def trainings(
+        self, train: Interactions, context: Context
+    ) -> Iterator[Iterator[tuple[Settings, Scorer]]]:
+        """One training per network; the linear model is fitted once."""
+        assert context.selection is not None, "the linear model is chosen on validation"
+        linear = search(train, context.selection, context)
+        assert linear is not None, "checked by `unavailable`"
+        for points in super().trainings(train, context):
+            yield _blended(points, linear)
+
+    def network(self, settings: Settings, train: Interactions, context: Context) -> "SasRecNetwork":
+        """The network with factors as its item table."""
+        network = super().network(settings, train, context)
+        dim, seed = int(settings["dim"]), context.seed
+        texts = item_text_vectors(context.words, dimensions=int(dim * TEXT_SHARE), seed=seed)
+        collaborative = item_factors(train, dimensions=dim - texts.shape[1], seed=seed)
+        factors = np.concatenate([_unit(collaborative), _unit(texts)], axis=1)
+        table = torch.from_numpy(factors) @ _rotation(dim)[: factors.shape[1]]
+        table *= network.items.weight.norm(dim=1).mean() / table.norm(dim=1).mean().clamp_min(1e-9)
+        with torch.no_grad():
+            # Items of which nothing is known keep their noise.
+            known = table.norm(dim=1) > 0
+            network.items.weight[known] = table[known].float()
+        return network
+
+    def unavailable(self, context: Context) -> str | None:
+        """What SASRec and the closed form need."""
+        return super().unavailable(context) or too_many_items(context.num_items)
+
+
+def _blended(
+    points: Iterator[tuple[Settings, Scorer]], linear: LinearModel
+) -> Iterator[tuple[Settings, Scorer]]:
+    for settings, network in points:
+        for weight in WEIGHTS:
+            yield {**settings, "blend": weight}, BlendedScorer(network, linear, weight)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scaled to mean norm one."""
+    mean = float(np.linalg.norm(vectors, axis=1).mean()) if vectors.size else 0.0
+    return vectors / mean if mean > 0 else vectors
+
+
+def _rotation(dim: int) -> torch.Tensor:
+    """A random rotation ``[dim, dim]`` from torch's generator, which the caller seeded."""
+    rotation: torch.Tensor = torch.linalg.qr(torch.randn(dim, dim))[0]
+    return rotation

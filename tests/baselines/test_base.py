@@ -15,13 +15,14 @@ from support.conformance import ScorerConformance
 
 EPOCHS = {"mult-vae": (10, 20), "sasrec": (5, 15), "sasrec-hybrid": (5,)}
 """Instead of the neural baselines' own, which take minutes."""
-GIVEN = {name: {"dims": [64], "dropouts": [0.2]} for name in ("sasrec", "sasrec-hybrid")}
-"""One of their networks."""
+READING = ("lm-knn", "ease-new-items")
+"""What a language model reads is in them; asked for where items are new."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _short_trainings():
+def _short_trainings(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLLM4REC_CACHE", str(tmp_path_factory.mktemp("cache")))
         for name, epochs in EPOCHS.items():
             patch.setattr(type(baseline_named(name)), "epochs", epochs)
         yield
@@ -40,8 +41,16 @@ def context(planted):
 
 
 @pytest.fixture(scope="module")
-def tuned(name, planted, context):
-    baseline = baseline_named(name, GIVEN.get(name))
+def given(name, backbone):
+    """Settings that take seconds: one network, a toy backbone."""
+    if name.startswith("sasrec"):
+        return {"dims": [64], "dropouts": [0.2]}
+    return {"backbone": str(backbone), "depth": 1} if name in READING else {}
+
+
+@pytest.fixture(scope="module")
+def tuned(name, given, planted, context):
+    baseline = baseline_named(name, given)
     return tune(baseline, planted.dataset.part("train"), context.selection, context)
 
 
@@ -58,8 +67,8 @@ class TestBaselines(ScorerConformance):
     def known(self, planted):
         return planted.dataset.known("test").rows([0, 1, 2, 3, 4, 5])
 
-    def test_candidates_are_the_grid_in_its_order(self, name, planted, context, monkeypatch):
-        baseline = baseline_named(name)
+    def test_candidates_are_the_grid_in_its_order(self, name, given, planted, context, monkeypatch):
+        baseline = baseline_named(name, given)
         if name in EPOCHS:
             monkeypatch.setattr(type(baseline), "epochs", (1, 2))
         found = baseline.candidates(planted.dataset.part("train"), context)
@@ -70,15 +79,11 @@ class TestBaselines(ScorerConformance):
         ]
         assert len({str(settings) for settings in grid}) == len(grid)
 
-    def test_fitting_again_gives_the_same_scores(self, name, planted, context, known):
+    def test_fitting_again_gives_the_same_scores(self, name, given, planted, context, known):
         users = np.arange(known.num_users, dtype=np.int32)
         first, second = (
             next(
-                iter(
-                    baseline_named(name, GIVEN.get(name)).candidates(
-                        planted.dataset.part("train"), context
-                    )
-                )
+                iter(baseline_named(name, given).candidates(planted.dataset.part("train"), context))
             )[1]
             for _ in range(2)
         )
@@ -99,7 +104,7 @@ class TestBaselines(ScorerConformance):
 
 
 def test_those_that_take_minutes_are_not_asked_for_by_default():
-    assert SETS.evaluate.baselines == [name for name in BUILT_IN if name not in EPOCHS]
+    assert SETS.evaluate.baselines == [name for name in BUILT_IN if name not in (*EPOCHS, *READING)]
     assert all(name == baseline_named(name).name for name in BUILT_IN)
 
 

@@ -50,7 +50,12 @@ def test_what_it_does_not_take_is_said_in_one_line(package, settings, message):
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
-    known = "dims, dropouts, learning_rates, losses" if name.startswith("sasrec") else "none"
+    known = {
+        "sasrec": "dims, dropouts, learning_rates, losses",
+        "sasrec-hybrid": "dims, dropouts, learning_rates, losses",
+        "lm-knn": "backbone, depth, max_words, echo, weights",
+        "ease-new-items": "depth, reader",
+    }.get(name, "none")
     with pytest.raises(ConfigError, match=rf"settings\.{name}: .*'l2'; its settings: {known}$"):
         baseline_named(name, {"l2": [1]})
 

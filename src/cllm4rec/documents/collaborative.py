@@ -4,69 +4,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec import seeds
-from cllm4rec.config import CorpusConfig
-from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import Document
-from cllm4rec.documents.history import truncated
+from cllm4rec.documents.history import HistoryCorpus, truncated
 from cllm4rec.documents.prompts import Prompts, entity
 from cllm4rec.tokens.space import NOBODY, TokenSpace
 
 
-class CollaborativeCorpus:
+class CollaborativeCorpus(HistoryCorpus):
     """One document per user with at least one item (paper section 3.2).
 
-    Documents are created on access and are pure functions of (seed, epoch, user).
-
-    Args:
-        interactions: training interactions of all users.
-        space: layout of the token ids.
-        prompts: encoded templates.
-        config: order and cap of the histories.
-        seed: of the permutations and of dropout.
-        user_token_dropout: probability that the user token is ``NOBODY``.
+    Documents are created on access. A dropped user token is ``NOBODY``.
     """
-
-    def __init__(
-        self,
-        interactions: Interactions,
-        space: TokenSpace,
-        prompts: Prompts,
-        config: CorpusConfig,
-        seed: int,
-        *,
-        user_token_dropout: float = 0.0,
-    ) -> None:
-        self.users: NDArray[np.int32] = np.flatnonzero(interactions.counts()).astype(np.int32)
-        """User of each document."""
-        self._interactions = interactions
-        self._space = space
-        self._prompts = prompts
-        self._config = config
-        self._seed = seed
-        self._user_token_dropout = user_token_dropout
-
-    def __len__(self) -> int:
-        return len(self.users)
 
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each document."""
-        prompt = len(self._prompts.history.fill(user=entity(0)))
-        counts = self._interactions.counts()[self.users]
-        return prompt + np.minimum(counts, self._config.max_items)
+        prompt = len(self.prompts.history.fill(user=entity(0)))
+        counts = self.interactions.counts()[self.users]
+        return prompt + np.minimum(counts, self.config.max_items)
 
     def document(self, index: int, epoch: int) -> Document:
         """One user's document, with its items in this epoch's order."""
         user = int(self.users[index])
         rng = None
-        if self._config.order == "random":
-            rng = seeds.generator(self._seed, "collaborative", epoch, user)
+        if self.config.order == "random":
+            rng = seeds.generator(self.seed, "collaborative", epoch, user)
         dropped = False
-        if self._user_token_dropout > 0:
-            dropout = seeds.generator(self._seed, "collaborative", "user token", epoch, user)
-            dropped = dropout.random() < self._user_token_dropout
-        token = NOBODY if dropped else self._space.user(user)
-        items = truncated(self._interactions.of(user), self._config, rng)
-        return history_document(token, items, self._space, self._prompts)
+        if self.user_token_dropout > 0:
+            dropout = seeds.generator(self.seed, "collaborative", "user token", epoch, user)
+            dropped = dropout.random() < self.user_token_dropout
+        token = NOBODY if dropped else self.space.user(user)
+        items = truncated(self.interactions.of(user), self.config, rng)
+        return history_document(token, items, self.space, self.prompts)
 
 
 def history_document(

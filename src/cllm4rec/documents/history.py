@@ -1,9 +1,49 @@
-"""Truncation of histories: which items a document contains, and in which order."""
+"""Corpora of histories, and truncation: which items a document contains, and in which order."""
+
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.config import CorpusConfig
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.documents.prompts import Prompts
+from cllm4rec.tokens.space import TokenSpace
+
+
+@dataclass(eq=False)
+class HistoryCorpus:
+    """One document per user with enough items; each is a pure function of (seed, epoch, user).
+
+    Attributes:
+        interactions: training interactions of all users.
+        space: layout of the token ids.
+        prompts: encoded templates.
+        config: order and cap of the histories.
+        seed: of every random draw.
+        user_token_dropout: probability that a placeholder stands for the user token.
+    """
+
+    least: ClassVar[int] = 1
+    """Fewest items of a user with a document."""
+
+    interactions: Interactions
+    space: TokenSpace
+    prompts: Prompts
+    config: CorpusConfig
+    seed: int
+    _: KW_ONLY
+    user_token_dropout: float = 0.0
+
+    @cached_property
+    def users(self) -> NDArray[np.int32]:
+        """User of each document."""
+        return np.flatnonzero(self.interactions.counts() >= self.least).astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self.users)
 
 
 def truncated(

@@ -1,12 +1,13 @@
 """Recommendation-oriented finetuning: held-out items after masked histories (section 3.4)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from cllm4rec import seeds
 from cllm4rec.data.interactions import Interactions
@@ -17,11 +18,10 @@ from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.models.losses import Loss, item_likelihood
 from cllm4rec.tasks.base import SAMPLE, States, Task, left_out_of_training
-from cllm4rec.tasks.mutual import Mutual
+from cllm4rec.tasks.regularised import Regularised
 from cllm4rec.tokens.batch import Batch, collate, length_buckets
 from cllm4rec.tokens.space import ANONYMOUS
 from cllm4rec.training.loop import Pass
-from cllm4rec.training.optim import trained_parameters
 from cllm4rec.training.stream import Drawn, groups, stream
 
 
@@ -114,42 +114,15 @@ def held_out_likelihood(
     return likelihood
 
 
-class HeldOutObjective:
+@dataclass(eq=False, kw_only=True)
+class HeldOutObjective(Regularised[CollaborativeLLM, RecommendationCorpus, HeldOutBatch]):
     """Likelihood of held-out items after masked histories (eq. 10) + λ · mutual regularisation.
 
-    Args:
-        model: the recommendation-oriented LLM.
-        corpus: users with at least two training items.
-        likelihood: of a batch's held-out items.
-        mutual: towards z^c.
+    Attributes:
         batch_users: users per step.
-        batch_tokens: tokens per micro-batch, with padding.
-        seed: of order and batches.
     """
 
-    def __init__(
-        self,
-        model: CollaborativeLLM,
-        corpus: RecommendationCorpus,
-        likelihood: Callable[[HeldOutBatch], Loss],
-        mutual: Mutual,
-        *,
-        batch_users: int,
-        batch_tokens: int,
-        seed: int,
-    ) -> None:
-        self.model = model
-        self.corpus = corpus
-        self.likelihood = likelihood
-        self.mutual = mutual
-        self.weights = {"likelihood": 1.0, **mutual.weights}
-        self.batch_users = batch_users
-        self.batch_tokens = batch_tokens
-        self.seed = seed
-
-    def parameters(self) -> Mapping[str, nn.Parameter]:
-        """Trained parameters of the model, with the backbone's if it is trained."""
-        return trained_parameters(self.model)
+    batch_users: int
 
     def steps(self, part: Pass) -> Sequence[Sequence[Drawn]]:
         """Random groups of users."""

@@ -1,69 +1,41 @@
 """Next-token likelihood of main texts: L-steps over items, C-steps over words (section 3.3)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from cllm4rec import seeds
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
 from cllm4rec.models.losses import Loss, next_token_likelihood
 from cllm4rec.tasks.mutual import Mutual
+from cllm4rec.tasks.regularised import Regularised
 from cllm4rec.tokens.batch import Batch, collate, length_buckets, next_tokens
 from cllm4rec.training.loop import Pass
-from cllm4rec.training.optim import trained_parameters
 from cllm4rec.training.stream import Corpus, Drawn, groups, stream
 
 
-class LanguageObjective:
-    """Next-token likelihood + λ · mutual regularisation (paper eqs. 5 and 8).
+@dataclass(eq=False, kw_only=True)
+class LanguageObjective(Regularised[ContentLLM | CollaborativeLLM, Corpus, Batch]):
+    """Next-token likelihood of main texts + λ · mutual regularisation (paper eqs. 5 and 8).
 
-    Args:
-        model: to train.
-        corpus: of its documents.
-        likelihood: loss of a batch's main texts.
-        mutual: towards the other model's token vectors.
-        batch_documents: documents per step; 0 for batches of similar length.
-        batch_tokens: tokens per micro-batch, with padding; without ``batch_documents`` per step.
-        seed: of order and batches.
+    Attributes:
+        batch_documents: documents per step; 0 for batches of similar length, of ``batch_tokens``.
     """
 
-    def __init__(
-        self,
-        model: ContentLLM | CollaborativeLLM,
-        corpus: Corpus,
-        likelihood: Callable[[Batch], Loss],
-        mutual: Mutual,
-        *,
-        batch_documents: int = 0,
-        batch_tokens: int,
-        seed: int,
-    ) -> None:
-        self.model = model
-        self.corpus = corpus
-        self.likelihood = likelihood
-        self.mutual = mutual
-        self.weights = {"likelihood": 1.0, **mutual.weights}
-        self.batch_documents = batch_documents
-        self.batch_tokens = batch_tokens
-        self.seed = seed
-        self._lengths = corpus.lengths()
+    batch_documents: int = 0
 
     def likelihood_alone(self) -> "LanguageObjective":
         """The same objective without regularisation, as in the paper's content warm-up."""
-        return LanguageObjective(
-            self.model,
-            self.corpus,
-            self.likelihood,
-            Mutual(self.model.embedding, None, 0.0),
-            batch_documents=self.batch_documents,
-            batch_tokens=self.batch_tokens,
-            seed=self.seed,
-        )
+        return replace(self, mutual=Mutual(self.model.embedding, None, 0.0))
 
-    def parameters(self) -> Mapping[str, nn.Parameter]:
-        """Trained parameters of the model, with the backbone's if it is trained."""
-        return trained_parameters(self.model)
+    @cached_property
+    def _lengths(self) -> NDArray[np.int64]:
+        return self.corpus.lengths()
 
     def steps(self, part: Pass) -> Sequence[Sequence[Drawn]]:
         """Random groups of documents, or batches of similar length in random order."""

@@ -1,0 +1,47 @@
+"""What all training objectives share: a likelihood and mutual regularisation."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Generic, TypeVar
+
+from torch import nn
+
+from cllm4rec.models.llms import TokenLLM
+from cllm4rec.models.losses import Loss
+from cllm4rec.tasks.mutual import Mutual
+from cllm4rec.training.optim import trained_parameters
+
+Model = TypeVar("Model", bound=TokenLLM)
+Documents = TypeVar("Documents")
+OneBatch = TypeVar("OneBatch")
+
+
+@dataclass(eq=False)
+class Regularised(Generic[Model, Documents, OneBatch]):
+    """Likelihood + λ · mutual regularisation.
+
+    Attributes:
+        model: to train.
+        corpus: of its documents.
+        likelihood: loss of a batch.
+        mutual: towards the other model's token vectors.
+        batch_tokens: tokens per micro-batch, with padding.
+        seed: of order and batches.
+    """
+
+    model: Model
+    corpus: Documents
+    likelihood: Callable[[OneBatch], Loss]
+    mutual: Mutual
+    _: KW_ONLY
+    batch_tokens: int
+    seed: int
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each loss, by name."""
+        return {"likelihood": 1.0, **self.mutual.weights}
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """Trained parameters of the model, with the backbone's if it is trained."""
+        return trained_parameters(self.model)

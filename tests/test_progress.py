@@ -60,6 +60,15 @@ class TestInALogFile:
             "Reading 3 batches, in 10 s",
         ]
 
+    @pytest.mark.parametrize(
+        ("unit", "shown"), [("epoch", "2 epochs"), ("batch", "2 batches"), ("box", "2 boxes")]
+    )
+    def test_units_have_their_plural(self, clock, capsys, unit, shown):
+        with progress.task("Training", unit=unit) as task:
+            clock.now_s = 3
+            task.advance(2)
+        assert capsys.readouterr().err == f"Training {shown}, in 3 s\n"
+
     def test_work_without_units_is_named_with_its_time(self, clock, capsys):
         with progress.task("Unpacking"):
             clock.now_s = 61

@@ -220,9 +220,10 @@ def _rich_progress() -> Progress:
 
 
 def _plural(unit: str) -> str:
-    return (
-        unit if unit.endswith("s") else unit + ("es" if unit.endswith(("ch", "sh", "x")) else "s")
-    )
+    if unit.endswith("s"):
+        return unit
+    hissing = unit.endswith(("tch", "sh", "x"))  # batches, but epochs
+    return f"{unit}es" if hissing else f"{unit}s"
 
 
 def _facts(task: Task) -> str:

@@ -51,6 +51,12 @@ def test_settings_that_make_no_sense_are_refused(settings):
         baseline_named("lm-knn", settings)
 
 
+@pytest.mark.parametrize("settings", [{"depth": -1}, {"weights": "none"}, {"reader": 3}])
+def test_so_are_those_of_ease_new_items(settings):
+    with pytest.raises(ConfigError, match=r"baseline_settings\.ease-new-items"):
+        baseline_named("ease-new-items", settings)
+
+
 def test_scores_are_those_of_the_definition(log):
     _, context = log
     rng = np.random.default_rng(3)
@@ -106,6 +112,17 @@ def test_items_taken_for_new_get_the_share_that_they_have_of_the_interactions(lo
     length = 8  # as many as are taken: shorter than the lists of twenty
     share = np.isin(np.argsort(-scores, axis=1)[:, :length], taken).mean()
     assert share == pytest.approx(is_taken.mean(), abs=0.02)
+
+
+def test_another_seed_takes_other_items_for_new(log):
+    train, context = log
+    baseline = baseline_named("ease-new-items", {"depth": 0})
+    offsets = {
+        next(iter(baseline.candidates(train, replace(context, seed=seed))))[1].offset
+        for seed in (0, 1)
+    }
+    assert len(offsets) == 2
+    assert baseline.draws_at_random
 
 
 def test_with_a_language_model_the_vectors_are_its_too(log, backbone):

@@ -54,7 +54,7 @@ def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
         "sasrec": "dims, dropouts, learning_rates, losses",
         "sasrec-hybrid": "dims, dropouts, learning_rates, losses",
         "lm-knn": "backbone, depth, max_words, echo, weights",
-        "ease-new-items": "depth, reader",
+        "ease-new-items": "backbone, depth, max_words, echo, weights",
     }.get(name, "none")
     with pytest.raises(ConfigError, match=rf"settings\.{name}: .*'l2'; its settings: {known}$"):
         baseline_named(name, {"l2": [1]})

@@ -102,7 +102,7 @@ class Baseline(ABC):
     def candidates(
         self, train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
-        """Yield a scorer for every grid point, in order; shared work is done once."""
+        """Yield a scorer for every grid point that the data allow, in order."""
 
     def trainings(
         self, train: Interactions, context: Context

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, product
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,15 +77,30 @@ class NewItemsScorer:
 class EaseNewItems(LmKnn):
     """EASE for items with interactions; neighbours in the texts for those without.
 
-    The offset comes from training alone: a tenth of the items is taken for new, and gets the share
-    of the lists that it has of the interactions. So new items are neither buried nor everywhere.
+    The offset is set on training histories: a random tenth of the items is taken for new, and gets
+    the fraction of the lists that it has of the interactions. So new items are neither buried nor
+    everywhere.
 
-    Args are those of `LmKnn`; with ``depth = 0`` no language model reads.
+    Args:
+        backbone: name, as ``backbone.name``.
+        depth: layers that read; 0: TF-IDF alone, without a language model.
+        max_words: word tokens read of each text.
+        echo: read each text twice and take the second time.
+        weights: ``random`` for the control row: the words are kept, the layers are not.
     """
 
-    def __init__(self, depth: int = 8, **reader: object) -> None:
-        self.reads = depth > 0
-        super().__init__(depth=max(depth, 1), **reader)  # type: ignore[arg-type]
+    draws_at_random: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        backbone: str = "smollm2-135m",
+        depth: int = 8,
+        max_words: int = 64,
+        echo: bool = True,
+        weights: Literal["pretrained", "random"] = "pretrained",
+    ) -> None:
+        self.reads = depth != 0
+        super().__init__(backbone, depth or 1, max_words, echo, weights)
 
     def grid(self, num_items: int) -> list[Settings]:
         """``k`` and ``power`` of the neighbours, the text's own weight, the scale."""

@@ -288,8 +288,10 @@ class EvaluateConfig(Settings):
     ``lm-knn`` and ``ease-new-items`` read the items' texts with a language model and are for items
     without interactions. Installed packages may add others."""
     baseline_settings: dict[str, dict[str, Any]] = {}
-    """Settings by baseline, e.g. ``sasrec = {dims = [64, 128], losses = ["full", "gbce"]}``: what
-    its search tries (``dims, dropouts, learning_rates, losses``); of ours SASRec's alone."""
+    """Settings by baseline, e.g. ``sasrec = {dims = [64, 128], losses = ["full", "gbce"]}``. Of
+    ours ``sasrec`` and ``sasrec-hybrid`` take what their search tries (``dims, dropouts,
+    learning_rates, losses``), ``lm-knn`` and ``ease-new-items`` how they read (``backbone, depth,
+    max_words, echo, weights``)."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each 95 % interval."""
 

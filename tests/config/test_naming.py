@@ -70,3 +70,4 @@ def test_one_line_says_preset_backbone_layers_and_what_was_pretrained(name):
         "preset sets; backbone SmolLM2-135M-Instruct (4-bit file, de-quantised), first 2 layers, "
         "word embeddings pretrained, transformer weights random, trained: full"
     )
+    assert ", first layer, " in made_by(SETS.changed(backbone={"depth": 1}))

@@ -67,7 +67,9 @@ def chosen_note(best_epoch: int, blend: float, *, linear: bool) -> str:
 def made_by(config: Config) -> str:
     """One line: preset, backbone, layers, and what of it was pretrained."""
     backbone = config.backbone
-    layers = "all layers" if backbone.depth is None else f"first {backbone.depth} layers"
+    layers = {None: "all layers", 1: "first layer"}.get(
+        backbone.depth, f"first {backbone.depth} layers"
+    )
     pretrained = (
         "all weights pretrained"
         if backbone.weights == "pretrained"

@@ -38,7 +38,7 @@ changed by 0.1 % at most; 300 cost MovieLens-100K 1.5 % (docs/decisions/0008).""
 
 Weights: TypeAlias = NDArray[np.float32] | Any  # or csr_array, which is untyped
 Settings = dict[str, Any]
-"""``l2, alpha``: as in ``ease-text``; ``windows``: whether windows are used; ``decay``."""
+"""``l2, alpha, windows, decay``: those of ``ease-text-order``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

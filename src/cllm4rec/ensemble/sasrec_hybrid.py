@@ -51,9 +51,9 @@ class BlendedScorer:
 class SasRecHybrid(SasRec):
     """SASRec from item factors, blended: what our default is without a language model.
 
-    Its item table begins as factors of interactions and texts side by side, at the norm of its own
-    initialisation; the linear model is the very one of our default, and so is the blend formula.
-    The blend weight is chosen on validation with the settings.
+    Its item table begins as factors of interactions and texts side by side, in a fixed mixture, at
+    the norm of its own initialisation; the linear model is searched as our default's is, and the
+    blend formula is the same. The blend weight is chosen on validation with the settings.
     """
 
     patience: ClassVar[int | None] = 2 * len(WEIGHTS)

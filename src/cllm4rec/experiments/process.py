@@ -137,7 +137,7 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
     lm = LanguageModel.load(complete)
     trained = train(run, complete, lm)
     lists = {}
-    for name, _share, ranked in model_rankings(Recommender.load(run.path, lm=lm), dataset):
+    for name, _weight, ranked in model_rankings(Recommender.load(run.path, lm=lm), dataset):
         lists[name] = f"topk{name and '-'}{name.replace(' ', '-')}.parquet"
         ranked.write(cell.folder / lists[name], dataset.users, dataset.items)
     for name in ("config.toml", "metrics.jsonl"):

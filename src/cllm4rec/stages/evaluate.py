@@ -41,8 +41,9 @@ def evaluate(
         recommender: the run's model, if it is loaded.
 
     Returns:
-        ``part``, ``preset``, ``rows`` (a model each, means and 95 % intervals) and ``left_out``
-        (baseline → why it is unavailable).
+        ``part`` and ``rows`` (a model each, means and 95 % intervals); without ``topk`` also
+        ``selection`` (measures that chose), ``made_by`` (what was trained, in one line) and
+        ``left_out`` (baseline → why it is unavailable).
 
     Raises:
         RunError: a required stage is not done.

@@ -62,6 +62,7 @@ PAPERS_OWN = {
 NOT_READ = {
     "backbone.lora_rank",
     "model.skip_decay",
+    "model.reading_depth",
     "pretrain.head_learning_rate_scale",
     "finetune.head_learning_rate_scale",
     "finetune.backbone_learning_rate_scale",
@@ -123,7 +124,7 @@ def test_what_the_preset_once_had_is_told(key):
 
 def test_what_the_code_of_the_authors_does_otherwise_is_named_on_the_page():
     page = (Path(__file__).parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
-    [section] = [part for part in page.split("\n## ") if part.startswith("`--config paper`")]
+    [section] = [part for part in page.split("\n## ") if part.startswith("The preset paper,")]
     for key, value in PAPERS_OWN.items():
         assert f'`{key} = "{value}"`' in section
     assert f"`{PAPER.backbone.name}`" in section

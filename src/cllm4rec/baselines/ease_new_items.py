@@ -58,7 +58,16 @@ class NewItemsScorer:
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``; user numbers are ignored."""
-        scores, means, own = self.parts(history)
+        return self.filled(np.asarray(self.asked(history) @ self.weights), history)
+
+    def asked(self, history: Interactions) -> csr_matrix:
+        """Histories ``[users, items]`` as EASE is asked: a new item counts as its neighbours do."""
+        matrix = history.matrix()
+        return matrix + matrix[:, self.new] @ self.neighbours
+
+    def filled(self, scores: NDArray[np.float32], history: Interactions) -> NDArray[np.float32]:
+        """Put the new items' scores, in place, among those of `asked`."""
+        means, own = self._of_new(scores, history)
         scores[:, self.new] = self.scale * (means + self.text_weight * own) + self.offset
         return scores
 
@@ -66,12 +75,16 @@ class NewItemsScorer:
         self, history: Interactions
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """EASE's scores of all; of the new items the neighbours' mean and the text's own."""
-        matrix = history.matrix()
+        scores = np.asarray(self.asked(history) @ self.weights)
+        return scores, *self._of_new(scores, history)
+
+    def _of_new(
+        self, scores: NDArray[np.float32], history: Interactions
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         counts = np.maximum(history.counts(), 1).astype(np.float32)
-        own = ((matrix @ self.vectors) / counts[:, None]) @ self.vectors[self.new].T
-        # A new item of the history counts as its neighbours do.
-        scores = np.asarray((matrix + matrix[:, self.new] @ self.neighbours) @ self.weights)
-        return scores, np.ascontiguousarray((self.neighbours @ scores.T).T), own
+        means = (history.matrix() @ self.vectors) / counts[:, None]
+        own = means @ self.vectors[self.new].T
+        return np.ascontiguousarray((self.neighbours @ scores.T).T), own
 
 
 class EaseNewItems(LmKnn):

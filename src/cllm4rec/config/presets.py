@@ -48,6 +48,7 @@ SETS = Config(
         history_skip=True,
         skip_decay=1.0,
         linear=True,
+        reading_depth=8,
         projection=True,
         bias=True,
         candidates="trained",

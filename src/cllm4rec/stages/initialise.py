@@ -62,7 +62,8 @@ class Initial:
             context = Context.of(dataset, seed)
             if not config.model.content:
                 context = context.without_texts()
-            found = search(dataset.part("train"), selection, context)
+            reader = {"backbone": config.backbone.name, "depth": config.model.reading_depth}
+            found = search(dataset.part("train"), selection, context, reader=reader)
         return cls(tensors, found, start.settings)
 
     @classmethod

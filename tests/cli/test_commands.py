@@ -273,6 +273,8 @@ class TestUsage:
             (["recommend", "--run", "R", "--users"], "need IDS"),
             (["recommend", "--run", "R", "--all", "1", "--out", "F"], "--all and --histories"),
             (["recommend", "--run", "R", "--all"], "--all needs --out"),
+            (["recommend", "--run", "R", "--all", "--out", "x.csv"], "written as Parquet"),
+            (["recommend", "--run", "R", "--users", "1", "--out", "x.JSON"], "written as Parquet"),
             (["recommend", "--run", "R", "--histories", "F"], "--histories needs --out"),
             (
                 ["recommend", "--run", "R", "--histories", "F", "--out", "x.parquet"],

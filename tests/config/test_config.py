@@ -129,8 +129,10 @@ def test_a_long_value_is_shortened():
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"no configuration file at .*absent\.toml"):
+    with pytest.raises(InputError, match=r"no configuration file at .*absent\.toml") as caught:
         load(tmp_path / "absent.toml")
+    for preset in ("auto", *PRESETS):
+        assert preset in str(caught.value).split("preset: ")[1].split(", ")
 
 
 @pytest.mark.parametrize("text", [b"epochs = ", b"\xff"])

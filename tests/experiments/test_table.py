@@ -144,6 +144,10 @@ def test_an_untrained_start_and_a_half_alone_are_said(tmp_path, data):
         finished_cell(tmp_path, data, "mine", 0, skills=halves, chosen=chosen),
         finished_cell(tmp_path, data, "mine", 1, skills=halves),
         finished_cell(tmp_path, data, "yours", 0, chosen={**chosen, "blend": 1.0}),
+        finished_cell(tmp_path, data, "theirs", 0, chosen={**chosen, "blend": 0.0}),
+        finished_cell(
+            tmp_path, data, "theirs", 1, chosen={**chosen, "best_epoch": 3, "blend": 0.0}
+        ),
     ]
     notes = {row["model"]: row["note"] for row in rows_of(data, cells, BOOTSTRAP)}
     assert notes == {
@@ -151,4 +155,5 @@ def test_an_untrained_start_and_a_half_alone_are_said(tmp_path, data):
         "mine · language model": "untrained start in 1 of 2 seeds",
         "mine · linear model": "",
         "yours": "linear model alone",
+        "theirs": "untrained start in 1 of 2 seeds, language model alone",
     }

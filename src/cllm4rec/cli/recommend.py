@@ -65,6 +65,10 @@ def _ids(file: Path | None) -> list[str] | None:
     return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
+_OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
+"""Endings of ``--out`` that ask for what is not written, and would name a folder of shards."""
+
+
 @click.command()
 @run_option
 @click.option("--all", "everyone", is_flag=True, help="For every user of the run.")
@@ -137,6 +141,8 @@ def recommend(
         raise click.UsageError("--histories writes a folder of shards; give --out FOLDER")
     if history and out is not None:
         raise click.UsageError("--out is for users; a bare --history is printed")
+    if out is not None and out.suffix.lower() in _OTHER_FORMATS:
+        raise click.UsageError(f"--out {out}: lists are written as Parquet; give FILE.parquet")
     wanted = filters_given(**filters)
     from cllm4rec.stages.recommend import recommend as stage
     from cllm4rec.stages.recommend_all import recommend_all

@@ -49,7 +49,12 @@ def model_name(config: Config) -> str:
 
 
 def chosen_note(best_epoch: int, blend: float, *, linear: bool) -> str:
-    """What validation chose that a reader of the table must know; empty for a trained blend.
+    """`chosen_notes` in one line; empty for a trained blend."""
+    return ", ".join(chosen_notes(best_epoch, blend, linear=linear))
+
+
+def chosen_notes(best_epoch: int, blend: float, *, linear: bool) -> list[str]:
+    """What validation chose that a reader of the table must know; none for a trained blend.
 
     Args:
         best_epoch: 0 is before finetuning.
@@ -57,11 +62,11 @@ def chosen_note(best_epoch: int, blend: float, *, linear: bool) -> str:
         linear: whether there is a linear model.
     """
     if linear and blend == 1:
-        return "linear model alone"
+        return ["linear model alone"]
     notes = ["untrained start"] if best_epoch == 0 else []
     if linear and blend == 0:
         notes.append("language model alone")
-    return ", ".join(notes)
+    return notes
 
 
 def made_by(config: Config) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from cllm4rec.config.complete import Config, checked
+from cllm4rec.config.presets import PRESETS
 from cllm4rec.errors import ConfigError, InputError
 
 
@@ -44,8 +45,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise InputError(
-            f"no configuration file at {path}; give a TOML file or a preset: auto, sets, "
-            f"sequences or paper"
+            f"no configuration file at {path}; give a TOML file or a preset: "
+            f"{', '.join(('auto', *PRESETS))}"
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))

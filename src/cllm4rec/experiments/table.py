@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec import progress
-from cllm4rec.config.naming import LINEAR, chosen_note, made_by
+from cllm4rec.config.naming import LINEAR, chosen_notes, made_by
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.intervals import bootstrap_interval, holm_adjusted, paired_bootstrap_p
 from cllm4rec.evaluation.protocol import DEPTH, evaluate, evaluate_ranking
@@ -50,18 +50,20 @@ class Measured:
         """What was chosen that the row's name does not say, and in how many seeds."""
         if self.kind == "baseline" or self.name.endswith(LINEAR):
             return ""
-        notes = [self._chosen(record["chosen"]) for _seed, record in self.cells]
-        counts = Counter(filter(None, notes))
-        of = f" in {{}} of {len(notes)} seeds"
+        # Counted one by one: two seeds may share one note and differ in another.
+        counts = Counter(
+            note for _seed, record in self.cells for note in self._chosen(record["chosen"])
+        )
+        seeds = len(self.cells)
         return ", ".join(
-            text if count == len(notes) else text + of.format(count)
+            text if count == seeds else f"{text} in {count} of {seeds} seeds"
             for text, count in counts.items()
         )
 
-    def _chosen(self, chosen: Mapping[str, Any]) -> str:
+    def _chosen(self, chosen: Mapping[str, Any]) -> list[str]:
         if self.kind == "half":
-            return chosen_note(chosen["best_epoch"], 0.0, linear=False)
-        return chosen_note(chosen["best_epoch"], chosen["blend"], linear=chosen["linear"])
+            return chosen_notes(chosen["best_epoch"], 0.0, linear=False)
+        return chosen_notes(chosen["best_epoch"], chosen["blend"], linear=chosen["linear"])
 
     def values(self, metric: str) -> PerUser:
         """Per-user values, averaged over the seeds."""

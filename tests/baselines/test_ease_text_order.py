@@ -36,6 +36,18 @@ def tried(given: Context) -> list[tuple[dict, np.ndarray]]:
     return [(settings, scorer.score(np.zeros(1, int), history)[0]) for settings, scorer in found]
 
 
+@pytest.mark.parametrize(
+    ("newest", "words", "settings"),
+    [(True, WORDS, 80), (False, WORDS, 20), (True, [""] * 5, 16), (False, [""] * 5, 4)],
+)
+def test_what_has_no_meaning_is_neither_tried_nor_counted(newest, words, settings):
+    given = context(newest=newest, words=words)
+    baseline = baseline_named("ease-text-order")
+    points = baseline.points(given)
+    assert [point for point, _ in baseline.candidates(TRAIN, given)] == points
+    assert len(points) == settings
+
+
 @pytest.mark.parametrize("newest", [True, False])
 def test_every_try_equals_the_slow_computation_of_its_settings(newest):
     given = context(newest=newest)

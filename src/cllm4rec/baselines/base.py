@@ -98,11 +98,15 @@ class Baseline(ABC):
     def grid(self, num_items: int) -> list[Settings]:
         """Settings to try; of equally good ones the first is kept."""
 
+    def points(self, context: Context) -> list[Settings]:
+        """Those of the grid that have a meaning for these data; by default all."""
+        return self.grid(context.num_items)
+
     @abstractmethod
     def candidates(
         self, train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
-        """Yield a scorer for every grid point that the data allow, in order."""
+        """Yield a scorer for every one of `points`, in order; shared work is done once."""
 
     def trainings(
         self, train: Interactions, context: Context

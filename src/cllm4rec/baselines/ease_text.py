@@ -28,11 +28,16 @@ class EaseText(Baseline):
             points = product((50, 150, 400, 1000), (0, 3, 10, 30, 100))
         return [{"l2": l2, "alpha": alpha} for l2, alpha in points]
 
+    def points(self, context: Context) -> list[Settings]:
+        """The grid, without ``alpha`` where there are no texts."""
+        texts = context.text_vectors.shape[1] > 0
+        return [point for point in super().points(context) if texts or not point["alpha"]]
+
     def candidates(
         self, train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
         """One factorisation per ``l2``; the texts are added to it by Woodbury's identity."""
-        return self.fitted(self.grid(context.num_items), train, context)
+        return self.fitted(self.points(context), train, context)
 
     def refinements(self, train: Interactions, context: Context) -> Sequence[Refinement]:
         """Half and twice the best ``l2`` and ``alpha``, in every combination."""

@@ -44,12 +44,10 @@ class EaseTextOrder(EaseText):
         """The grid of `EaseText`, each point with every decay; windows follow at the best."""
         return _aged(super().grid(num_items), DECAYS)
 
-    def candidates(
-        self, train: Interactions, context: Context
-    ) -> Iterator[tuple[Settings, Scorer]]:
+    def points(self, context: Context) -> list[Settings]:
         """The grid, without decay where it has no meaning."""
-        points = EaseText.grid(self, context.num_items)
-        return self.fitted(_aged(points, _decays(context)), train, context)
+        decays = _decays(context)
+        return [point for point in super().points(context) if point["decay"] in decays]
 
     def refinements(self, train: Interactions, context: Context) -> Sequence[Refinement]:
         """The finer grid of `EaseText`, then windows at the best point of both."""

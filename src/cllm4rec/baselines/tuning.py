@@ -45,8 +45,8 @@ def tune(baseline: Baseline, train: Interactions, selection: Selection, context:
     if reason := baseline.unavailable(context):
         raise InputError(f"no baseline {baseline.name}: {reason}")
     best: Tuned | None = None
-    grid = baseline.grid(context.num_items)
-    with progress.task(f"Tuning {baseline.name}", total=len(grid), unit="setting") as task:
+    total = len(baseline.points(context))
+    with progress.task(f"Tuning {baseline.name}", total=total, unit="setting") as task:
         for training in baseline.trainings(train, context):
             highest, worse = -math.inf, 0
             for settings, scorer in training:

@@ -72,6 +72,10 @@ def test_what_to_search_is_given_as_settings():
     [
         ({"losses": ["bce"]}, "loss 'bce' does not exist; there are full, sampled, gbce"),
         ({"dims": []}, "an empty list leaves nothing to train"),
+        ({"dims": ["a"]}, r"dims = \['a'\] is no list of whole numbers from 1"),
+        ({"dims": 64}, "dims = 64 is no list of whole numbers from 1"),
+        ({"dropouts": ["a"]}, r"dropouts = \['a'\] is no list of numbers from 0"),
+        ({"losses": "full"}, "losses = 'full' is no list of losses"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_in_one_line(given, message):

@@ -64,6 +64,10 @@ def test_summary_counts(dataset):
     assert dataset.report()["kept"]["interactions"] == 15
 
 
+def test_its_representation_has_no_ids(dataset):
+    assert repr(dataset) == f"Dataset({len(dataset.users)} users, {len(dataset.items)} items)"
+
+
 def test_interactions_are_mapped_not_read(dataset):
     assert isinstance(dataset.interactions.items.base, np.memmap)
     assert type(dataset.part("train").items) is np.ndarray

@@ -35,7 +35,7 @@ class SasRec(NeuralBaseline):
         losses: ``full``, ``sampled`` (512 negatives), ``gbce``.
 
     Raises:
-        ValueError: a loss that does not exist, or an empty list.
+        ValueError: a loss that does not exist, an empty list, or what is no list of numbers.
     """
 
     epochs: ClassVar[tuple[int, ...]] = (5, 10, 15, 20, 30, 40, 60, 80, 120, 160)
@@ -47,6 +47,14 @@ class SasRec(NeuralBaseline):
         learning_rates: Sequence[float] = (1e-3,),
         losses: Sequence[Literal["full", "sampled", "gbce"]] = ("full",),
     ) -> None:
+        for name, values, lowest in (
+            ("dims", dims, 1),
+            ("dropouts", dropouts, 0.0),
+            ("learning_rates", learning_rates, 0.0),
+        ):
+            _refuse_other_than_numbers(name, values, lowest)
+        if isinstance(losses, str):
+            raise ValueError(f"losses = {losses!r} is no list of losses, such as ['full']")
         for loss in losses:
             if loss not in LOSSES:
                 raise ValueError(f"loss {loss!r} does not exist; there are {', '.join(LOSSES)}")
@@ -106,3 +114,15 @@ class SasRec(NeuralBaseline):
         if context.ordered:
             return None
         return "the interactions have no order; add a column timestamp or position"
+
+
+def _refuse_other_than_numbers(name: str, values: object, lowest: float) -> None:
+    """Refuse what is no list of numbers from ``lowest``; of whole ones if that is whole."""
+    if values is None:
+        return
+    kinds = int if isinstance(lowest, int) else (int, float)
+    if not isinstance(values, (list, tuple)) or not all(
+        isinstance(v, kinds) and not isinstance(v, bool) and v >= lowest for v in values
+    ):
+        what = "whole numbers" if kinds is int else "numbers"
+        raise ValueError(f"{name} = {values!r} is no list of {what} from {lowest:g}")

@@ -54,6 +54,10 @@ class Dataset:
     interactions: Interactions
     part_codes: NDArray[np.uint8]
 
+    def __repr__(self) -> str:
+        """Counts alone: a notebook or a log shows it, and ids belong in neither."""
+        return f"Dataset({len(self.users)} users, {len(self.items)} items)"
+
     @classmethod
     def open(cls, folder: str | Path) -> "Dataset":
         """Open prepared data, memory-mapped.

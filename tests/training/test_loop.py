@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from cllm4rec import progress
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
@@ -110,6 +111,19 @@ def test_a_run_resumed_after_any_step_is_the_uninterrupted_run(tmp_path):
         resumed.run(found[0] if found else Position())
         for name, tensor in uninterrupted.tensors().items():
             assert torch.equal(tensor, resumed.tensors()[name]), (stop_after, name)
+
+
+def test_a_resumed_training_says_so(tmp_path, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(progress, "note", said.append)
+    with pytest.raises(Interrupted):
+        Training(tmp_path, 0.0).run(Position(), 1)
+    assert said == []
+    again = Training(tmp_path, 0.0)
+    found = again.checkpoint.resume()
+    assert found is not None
+    again.run(found[0])
+    assert said == [f"pretrain goes on where it stopped: pass 1 of {len(PLAN)}"]
 
 
 def test_what_is_dropped_is_a_function_of_the_seed(tmp_path):

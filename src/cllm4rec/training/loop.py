@@ -110,6 +110,10 @@ def fit(
     """
     saved_at_s = time.monotonic()
     total = sum(part.count for part in plan)
+    if position != Position() and position.pass_number < len(plan):
+        progress.note(
+            f"{stage} goes on where it stopped: pass {position.pass_number + 1} of {len(plan)}"
+        )
     with progress.task(stage.capitalize(), total=total, unit="document") as task:
         task.advance(sum(part.count for part in plan[: position.pass_number]))
         while position.pass_number < len(plan):

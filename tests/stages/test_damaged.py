@@ -21,7 +21,8 @@ from cllm4rec.stages.recommend_all import recommend_all
 MODEL = ("model.json", "model.safetensors", "linear.safetensors", "sha256.json")
 DATA = (
     *("attributes.parquet", "items.npy", "items.parquet", "left_out.npy", "left_out.parquet"),
-    *("offsets.npy", "parts.npy", "report.json", "reviews.parquet", "users.parquet"),
+    *("offsets.npy", "parts.npy", "report.json", "reviews.parquet"),
+    *("settings.json", "users.parquet"),
 )
 READ = [*(f"model/{name}" for name in MODEL), *(f"data/{name}" for name in DATA)]
 PLACES = (0, 0.5, 1)

@@ -52,4 +52,4 @@ def test_demo(backbone, loads, tmp_path, monkeypatch):
     ):
         assert [row["item_id"] for row in listed] == recommender.dataset.items.ids(items)
         assert [row["score"] for row in listed] == pytest.approx(scores.tolist(), abs=1e-5)
-    assert result["results"]["rows"][0]["model"] == "CLLM4Rec"
+    assert result["results"]["rows"][0]["model"] == "hybrid"

@@ -182,8 +182,9 @@ class ModelConfig(Settings):
     """Blend with a linear model of interactions, order and texts (``ensemble/linear.py``). The
     blend weight is chosen on validation; the results table also shows both halves."""
     reading_depth: NonNegativeInt
-    """Layers of the backbone, with pretrained weights, that read the items' texts for the linear
-    model where validation asks for items without interactions (``new-items``); 0: words alone."""
+    """Layers of the backbone, at most all, with pretrained weights, that read the items' texts for
+    the linear model where validation asks for items without interactions (``new-items``); 0: words
+    alone."""
     projection: bool
     """Trained square projection between the backbone's hidden state and the heads."""
     bias: bool

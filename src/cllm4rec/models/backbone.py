@@ -157,10 +157,8 @@ def load_backbone(
         InputError: configuration or weights are missing or damaged, or the family is not
             supported.
     """
-    with _readable(folder / "config.json", "is the configuration of no causal LM"):
-        whole = AutoConfig.from_pretrained(folder)
-        hf_config = text_config(whole)
-        layers = hf_config.num_hidden_layers
+    whole, hf_config = _configuration(folder)
+    layers = hf_config.num_hidden_layers
     depth = config.depth or layers
     if depth > layers:
         raise ConfigError(f"setting backbone.depth = {depth}: {folder.name} has {layers} layers")
@@ -185,6 +183,22 @@ def load_backbone(
     backbone = Backbone(model, trained=trained, autocast=fast, dropout=dropout)
     backbone.word_scale = word_scale
     return backbone, words
+
+
+def num_layers(folder: Path) -> int:
+    """Layers of a backbone, all of them.
+
+    Raises:
+        InputError: there is no configuration of a causal LM.
+    """
+    return int(_configuration(folder)[1].num_hidden_layers)
+
+
+def _configuration(folder: Path) -> tuple[Any, Any]:
+    """The configuration of the folder, and the part of it that is the language model's."""
+    with _readable(folder / "config.json", "is the configuration of no causal LM"):
+        whole = AutoConfig.from_pretrained(folder)
+        return whole, text_config(whole)
 
 
 def frozen_copy(backbone: Backbone) -> Backbone:

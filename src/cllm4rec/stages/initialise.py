@@ -12,8 +12,10 @@ from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.ensemble.linear import LinearModel, load_linear, save_linear, search
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.models.backbone import num_layers
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.run import RunDir, atomic_write, exclusive
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.setup import Setup
@@ -62,7 +64,8 @@ class Initial:
             context = Context.of(dataset, seed)
             if not config.model.content:
                 context = context.without_texts()
-            reader = {"backbone": config.backbone.name, "depth": config.model.reading_depth}
+            depth = min(config.model.reading_depth, num_layers(find_backbone(config.backbone.name)))
+            reader = {"backbone": config.backbone.name, "depth": depth}
             found = search(dataset.part("train"), selection, context, reader=reader)
         return cls(tensors, found, start.settings)
 

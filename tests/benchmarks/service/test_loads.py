@@ -14,6 +14,7 @@ from cllm4rec.run import RunDir
 
 @pytest.mark.slow
 def test_every_load_of_a_real_server_is_measured(run):
+    gc.unfreeze()  # what the tests' own start froze
     before = torch.get_num_threads(), gc.get_freeze_count()
     with progress.quiet():
         result = measure_service(RunDir(run), Load(singles=5, steady_per_s=20, seconds=1))

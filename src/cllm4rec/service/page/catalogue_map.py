@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec import progress
+from cllm4rec.errors import InputError
 from cllm4rec.run import atomic_write
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.page.colouring import binned, coloured
@@ -155,8 +156,8 @@ def _keep(folder: Path, key: str, places: NDArray[np.float32]) -> None:
         for other in folder.glob("map-*.npy"):
             if other != path:
                 other.unlink(missing_ok=True)
-    except OSError as error:
-        progress.note(f"the catalogue's map is not kept: {error.strerror}")
+    except (OSError, InputError) as error:
+        progress.note(f"the catalogue's map is not kept: {error}")
 
 
 def _path(folder: Path, key: str) -> Path:

@@ -41,6 +41,8 @@ LENGTHS = [9, 1, 6, 12]
 TOKENS = torch.randint(NUM_WORDS, (4, 12), generator=torch.Generator().manual_seed(5))
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}
 
+pytestmark = pytest.mark.slow  # a dozen families at three depths
+
 
 @pytest.fixture(scope="module", params=CONFIGS)
 def name(request):

@@ -96,6 +96,7 @@ def num_steps(folder: Path) -> int:
     return sum(len(training.objectives[part.objective].steps(part)) for part in PLAN)
 
 
+@pytest.mark.slow  # a training for every step it has
 def test_a_run_resumed_after_any_step_is_the_uninterrupted_run(tmp_path):
     dropout = 0.5  # what is drawn goes on too
     uninterrupted = Training(tmp_path / "whole", dropout)

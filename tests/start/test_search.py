@@ -7,9 +7,9 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.linear.factors import item_factors
+from cllm4rec.linear.factors import item_factors, side_by_side
 from cllm4rec.linear.text_vectors import item_text_vectors
-from cllm4rec.start.search import FactorStart, search, side_by_side
+from cllm4rec.start.search import FactorStart, search
 
 MEASURES = ("recall@20", "recall@40", "ndcg@100")
 

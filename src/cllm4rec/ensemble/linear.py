@@ -179,7 +179,7 @@ def _new_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> NewItemsScorer:
 
 
 def fit(train: Interactions, settings: Settings, context: Context) -> LinearModel:
-    """Fit with given settings: what `search` gives where it chooses them."""
+    """Fit with given settings of ``ease-text-order``: what `search` gives where it chooses them."""
     vectors = context.text_vectors
     l2, alpha = float(settings["l2"]), float(settings["alpha"])
     if settings["windows"]:

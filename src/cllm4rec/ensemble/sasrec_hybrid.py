@@ -15,7 +15,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_
 from cllm4rec.ensemble.linear import LinearModel, search
 from cllm4rec.evaluation.scorer import Scorer
-from cllm4rec.linear.factors import item_factors
+from cllm4rec.linear.factors import TEXT_SHARE, item_factors, side_by_side
 from cllm4rec.linear.text_vectors import item_text_vectors
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 """Blend weights of the linear model that are tried after each number of epochs."""
-TEXT_SHARE = 0.33
-"""Of the width, for factors of the texts; as in our own start."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +76,7 @@ class SasRecHybrid(SasRec):
         dim, seed = int(settings["dim"]), context.seed
         texts = item_text_vectors(context.words, dimensions=int(dim * TEXT_SHARE), seed=seed)
         collaborative = item_factors(train, dimensions=dim - texts.shape[1], seed=seed)
-        factors = np.concatenate([_unit(collaborative), _unit(texts)], axis=1)
+        factors = side_by_side(collaborative, texts, power=0.5, text_weight=1.0)
         table = torch.from_numpy(factors) @ _rotation(dim)[: factors.shape[1]]
         table *= network.items.weight.norm(dim=1).mean() / table.norm(dim=1).mean().clamp_min(1e-9)
         with torch.no_grad():
@@ -98,12 +96,6 @@ def _blended(
     for settings, network in points:
         for weight in WEIGHTS:
             yield {**settings, "blend": weight}, BlendedScorer(network, linear, weight)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scaled to mean norm one."""
-    mean = float(np.linalg.norm(vectors, axis=1).mean()) if vectors.size else 0.0
-    return vectors / mean if mean > 0 else vectors
 
 
 def _rotation(dim: int) -> torch.Tensor:

@@ -11,15 +11,12 @@ from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.linear.factors import item_factors
+from cllm4rec.linear.factors import TEXT_SHARE, item_factors
 from cllm4rec.linear.text_vectors import item_text_vectors
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.seeds import derived_seed
 from cllm4rec.start.search import FactorStart, search
 from cllm4rec.start.vectors import history_means, noise, random_rotation, word_means
-
-TEXT_SHARE = 0.33
-"""Fraction of the embedding's width that ``factors`` gives to the texts."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.linear.factors import side_by_side
 
 POWERS = (0.5, 1.0)
 """Exponents of the singular values; higher ones emphasise the first factors."""
@@ -90,26 +91,6 @@ def search(
     assert best is not None
     inverse_temperature = _best_inverse_temperature(best, selected_by.known, selected_by.relevant)
     return FactorStart(best.vectors, best.bias, inverse_temperature, best.settings, best.selection)
-
-
-def side_by_side(
-    collaborative: NDArray[np.float32],
-    content: NDArray[np.float32],
-    power: float,
-    text_weight: float,
-) -> NDArray[np.float32]:
-    """Concatenate ``U·S^power`` and the weighted text factors, scaled to mean norm one."""
-    # The columns of U·√S have norm √S; multiplying by its (2·power − 1)-th power gives U·S^power.
-    lengths = np.linalg.norm(collaborative, axis=0)
-    interactions = _mean_length_one(collaborative * lengths ** (2 * power - 1))
-    both = np.concatenate([interactions, text_weight * _mean_length_one(content)], axis=1)
-    return _mean_length_one(both)
-
-
-def _mean_length_one(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1)
-    mean = float(lengths.mean()) if vectors.size else 0.0
-    return (vectors / mean).astype(np.float32) if mean > 0 else vectors
 
 
 def _best_inverse_temperature(

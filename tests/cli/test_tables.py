@@ -40,6 +40,16 @@ def test_results_show_mean_and_interval_of_every_model(capsys, monkeypatch):
     ]
 
 
+def test_results_show_the_measures_that_selected_and_what_a_row_is(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    metrics = {"recall@20": 0.5, "recall@10": 0.25, "ndcg@10": 0.125}
+    row = {"model": "hybrid", "note": "untrained start", "metrics": metrics}
+    show({"part": "test", "selection": ["recall@10", "ndcg@10"], "rows": [row]})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert ["model", "recall@10", "ndcg@10"] in lines
+    assert lines[-1] == ["hybrid", "(untrained", "start)", "0.2500", "0.1250"]
+
+
 def test_nested_facts_and_lists_are_all_shown_and_hashes_are_not(capsys):
     show({
         "kept": {"users": 1200},

@@ -8,7 +8,7 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.config import PAPER, SETS, reported_measures, request_of, resolve
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.errors import IntegrityError
+from cllm4rec.errors import ConfigError, IntegrityError
 from cllm4rec.experiments import cells as cells_module
 from cllm4rec.experiments.cells import begin, cells_of, claimed, finished
 from cllm4rec.experiments.data import PreparedData
@@ -130,6 +130,17 @@ def test_a_cells_settings_are_what_the_data_decide(tmp_path, protocol, order, ta
     selection = reported_measures(newest_held_out=protocol == "leave-last-out")
     assert paper == PAPER.changed(evaluate={"selection": selection})
     assert random == SETS.changed(evaluate={"selection": selection})
+
+
+@pytest.mark.parametrize("name", ["cllm4rec", "CLLM4Rec", "cllm4rec without texts"])
+def test_what_is_not_the_papers_method_has_not_its_name(data, tmp_path, name):
+    def cells(model: dict):
+        plan = {"datasets": {"world": {"data": "x"}}, "models": {name: model}}
+        return cells_of(Plan.model_validate(plan), data, tmp_path)
+
+    with pytest.raises(ConfigError, match=rf"model '{name}' .*name it 'hybrid', say, or take"):
+        cells({})
+    assert [cell.model for cell in cells({"config": "paper"})] == [name]
 
 
 def test_baselines_come_first_and_one_that_draws_nothing_has_one_seed(data, tmp_path):

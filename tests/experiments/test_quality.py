@@ -44,6 +44,19 @@ def whole(folder, plan_file):
         return quality(load_plan(plan_file), folder / "whole")
 
 
+def test_p_is_corrected_over_the_data_sets(folder, plan_file):
+    plan = load_plan(plan_file)
+    [(name, data)] = plan.datasets.items()
+    only = {"models": {}, "baselines": ["popularity", "ease"]}
+    twice = plan.model_copy(update={**only, "datasets": {name: data, "again": data}})
+    with progress.quiet():
+        rows = quality(twice, folder / "twice")["rows"]
+    tested = [row["metrics"]["recall@20"] for row in rows if row["model"] == "popularity"]
+    assert len(tested) == 2
+    for found in tested:  # the same data twice: the same p, and twice that where two are tested
+        assert found["p_holm"] == pytest.approx(min(1.0, 2 * found["p"]))
+
+
 def stamps(out: Path) -> dict[str, int]:
     found = (out / "cells").rglob("*")
     return {str(p.relative_to(out)): p.stat().st_mtime_ns for p in found if p.is_file()}

@@ -9,9 +9,10 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.errors import RunError
 from cllm4rec.run import RunDir
+from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.finetune import finetune
 from cllm4rec.stages.initialise import initialise
-from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.prepare import configure, prepare
 from cllm4rec.stages.pretrain import pretrain
 from cllm4rec.stages.train import train
 from cllm4rec.training.checkpoint import Checkpoint
@@ -111,6 +112,34 @@ def test_a_finetuning_without_pretraining_does_not_stand_for_one_with_it(
         pretrain(run, off)
     assert not run.is_done("pretrain")
     assert not run.is_done("finetune")
+
+
+def test_other_measures_of_selection_choose_again(trained, run):
+    with progress.quiet():
+        before = initialise(run, trained.config)
+        other = trained.config.changed(evaluate={"selection": ["mrr"]})
+        again = initialise(run, other)
+        assert not run.is_done("finetune"), "the epoch and the blend were chosen by others"
+    assert again["identity"] != before["identity"]
+
+
+def test_an_untrained_start_is_said_in_its_row(trained, backbone, run):
+    """At a rate of next to nothing no epoch is better than none."""
+    still = toy_config(
+        backbone,
+        "pretrain.enabled=false",
+        "finetune.epochs=1",
+        "finetune.learning_rate=1e-30",
+        "evaluate.baselines=[]",
+        "evaluate.bootstrap=5",
+    )
+    with progress.quiet():
+        train(run, configure(run, still))
+        rows = {row["model"]: row.get("note", "") for row in evaluate(run)["rows"]}
+    assert run.info("finetune")["best_epoch"] == 0
+    assert rows["· language model"] == "untrained start"
+    assert "untrained start" in rows["hybrid"] or rows["hybrid"] == "linear model alone"
+    assert rows["· linear model"] == ""
 
 
 def test_a_stage_that_is_refused_keeps_no_setting(trained, backbone, run):

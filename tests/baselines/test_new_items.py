@@ -44,14 +44,20 @@ def test_lm_knn_is_cosine_of_words_and_readings_side_by_side(log, backbone):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"depth": 0}, {"max_words": 0}, {"weights": "none"}, {"layer": 3}]
+    "settings",
+    [
+        *({"depth": 0}, {"max_words": 0}, {"weights": "none"}, {"layer": 3}, {"echo": "no"}),
+        *({"backbone": 5}, {"depth": 1.5}, {"depth": True}, {"depth": "3"}, {"max_words": 2.5}),
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(ConfigError, match=r"baseline_settings\.lm-knn"):
         baseline_named("lm-knn", settings)
 
 
-@pytest.mark.parametrize("settings", [{"depth": -1}, {"weights": "none"}, {"reader": 3}])
+@pytest.mark.parametrize(
+    "settings", [{"depth": -1}, {"depth": ""}, {"depth": False}, {"weights": "none"}, {"reader": 3}]
+)
 def test_so_are_those_of_ease_new_items(settings):
     with pytest.raises(ConfigError, match=r"baseline_settings\.ease-new-items"):
         baseline_named("ease-new-items", settings)

@@ -75,6 +75,9 @@ def test_what_to_search_is_given_as_settings():
         ({"dims": ["a"]}, r"dims = \['a'\] is no list of whole numbers from 1"),
         ({"dims": 64}, "dims = 64 is no list of whole numbers from 1"),
         ({"dropouts": ["a"]}, r"dropouts = \['a'\] is no list of numbers from 0"),
+        ({"dims": [1_000_000_000]}, "is no list of whole numbers from 1 to 4096"),
+        ({"dropouts": [1.0]}, r"dropouts = \[1.0\] is no list of numbers from 0, below 1"),
+        ({"learning_rates": [0]}, r"learning_rates = \[0\] is no list of numbers above 0"),
         ({"losses": "full"}, "losses = 'full' is no list of losses"),
     ],
 )

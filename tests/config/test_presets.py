@@ -88,8 +88,9 @@ def test_the_measures_that_select_are_those_reported_of_the_data_unless_they_are
         assert given.evaluate.selection == ["mrr"]
     with pytest.raises(ConfigError, match=r"evaluate\.selection"):
         decided(None, "evaluate.selection=[]")
-    with pytest.raises(ConfigError, match=r"evaluate\.selection"):
-        decided(None, 'evaluate.selection=["recall@21"]')
+    for wrong in ('["recall@21"]', '["mrr", "mrr"]'):
+        with pytest.raises(ConfigError, match=r"evaluate\.selection"):
+            decided(None, f"evaluate.selection={wrong}")
 
 
 def test_only_an_order_has_a_next_item():

@@ -170,3 +170,13 @@ def test_a_seed_of_numpy_is_a_number(tmp_path):
     seeds = (np.int64(3), 3)
     first, second = (Dataset.load(tmp_path, seed=seed).part_codes.tolist() for seed in seeds)
     assert first == second
+
+
+@pytest.mark.parametrize("content", ["[]", "[1]", '{"columns": 5}', '{"colour": "red"}'])
+def test_settings_that_are_none_are_refused_by_name(tmp_path, content):
+    write_rows(tmp_path / "in", "interactions", small_log(20, 12, 8))
+    dataset = Dataset.load(tmp_path / "in", folder=tmp_path / "data")
+    assert dataset.settings["csv_separator"] == "auto"
+    (tmp_path / "data" / "settings.json").write_text(content)
+    with pytest.raises(IntegrityError, match=r"settings\.json does not hold settings of \[data\]"):
+        print(Dataset.open(tmp_path / "data").settings)

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 import reference.reading
 from cllm4rec.downloads import cache_dir
@@ -155,6 +157,16 @@ def test_a_damaged_block_is_read_again(folder, place):
     path.write_bytes(content)
     np.testing.assert_array_equal(reader_of(folder).vectors(TEXTS), first)
     assert path.read_bytes() != content
+
+
+@pytest.mark.parametrize(
+    "other", [torch.tensor(1.0), torch.zeros(4, 32, dtype=torch.bfloat16), torch.zeros(4)]
+)
+def test_a_block_of_another_shape_or_dtype_is_read_again(folder, other):
+    first = reader_of(folder).vectors(TEXTS)
+    [path] = cache_dir().rglob("*.safetensors")
+    save_file({"vectors": other}, path, metadata={"sha256": "0" * 64})
+    np.testing.assert_array_equal(reader_of(folder).vectors(TEXTS), first)
 
 
 def test_learned_positions_limit_what_is_read(tmp_path):

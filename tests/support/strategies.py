@@ -118,7 +118,7 @@ _SPECIAL = {
     | st.characters(exclude_categories=["Cs"], exclude_characters='"\r\n'),
     "csv_encoding": st.sampled_from(["auto", "utf-8", "cp1252", "gbk"]),
     "depth": st.just("all") | st.integers(1, 99),
-    "selection": st.lists(st.sampled_from(get_args(Measure)), min_size=1),
+    "selection": st.lists(st.sampled_from(get_args(Measure)), min_size=1, unique=True),
     "baselines": st.lists(st.sampled_from(list(BUILT_IN))),
     "baseline_settings": st.dictionaries(
         st.sampled_from(list(BUILT_IN)), st.dictionaries(_LINES, _PLAIN, max_size=3), max_size=2

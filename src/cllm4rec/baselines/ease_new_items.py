@@ -112,8 +112,8 @@ class EaseNewItems(LmKnn):
         echo: bool = True,
         weights: Literal["pretrained", "random"] = "pretrained",
     ) -> None:
-        self.reads = depth != 0
-        super().__init__(backbone, depth or 1, max_words, echo, weights)
+        self.reads = depth != 0 or type(depth) is not int  # what is no number is refused below
+        super().__init__(backbone, depth if self.reads else 1, max_words, echo, weights)
 
     def grid(self, num_items: int) -> list[Settings]:
         """``k`` and ``power`` of the neighbours, the text's own weight, the scale."""

@@ -17,6 +17,7 @@ POWERS = (0.5, 0.75)
 """Whitening; see `whitened`."""
 WEIGHTS = (0.5, 1.0, 2.0)
 """Of what the language model read, relative to the words' TF-IDF."""
+_KINDS = {str: "text", int: "whole number", bool: "true or false"}
 
 
 class LmKnn(Baseline):
@@ -30,6 +31,9 @@ class LmKnn(Baseline):
         max_words: word tokens read of each text.
         echo: read each text twice and take the second time.
         weights: ``random`` for the control row: the words are kept, the layers are not.
+
+    Raises:
+        ValueError: a value of another kind or out of range.
     """
 
     def __init__(
@@ -40,6 +44,14 @@ class LmKnn(Baseline):
         echo: bool = True,
         weights: Literal["pretrained", "random"] = "pretrained",
     ) -> None:
+        for name, value, kind in (
+            ("backbone", backbone, str),
+            ("depth", depth, int),
+            ("max_words", max_words, int),
+            ("echo", echo, bool),
+        ):
+            if type(value) is not kind:  # True is an int too, and no depth
+                raise ValueError(f"{name} = {value!r} is no {_KINDS[kind]}")
         if weights not in ("pretrained", "random"):
             raise ValueError(f"weights is {weights!r}; give pretrained or random")
         if min(depth, max_words) < 1:

@@ -1,6 +1,6 @@
 """SASRec: self-attentive sequential recommendation (Kang & McAuley, ICDM 2018)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
@@ -47,12 +47,9 @@ class SasRec(NeuralBaseline):
         learning_rates: Sequence[float] = (1e-3,),
         losses: Sequence[Literal["full", "sampled", "gbce"]] = ("full",),
     ) -> None:
-        for name, values, lowest in (
-            ("dims", dims, 1),
-            ("dropouts", dropouts, 0.0),
-            ("learning_rates", learning_rates, 0.0),
-        ):
-            _refuse_other_than_numbers(name, values, lowest)
+        _refuse_other_than("whole numbers from 1 to 4096", "dims", dims, _is_width)
+        _refuse_other_than("numbers from 0, below 1", "dropouts", dropouts, _is_dropout)
+        _refuse_other_than("numbers above 0", "learning_rates", learning_rates, _is_rate)
         if isinstance(losses, str):
             raise ValueError(f"losses = {losses!r} is no list of losses, such as ['full']")
         for loss in losses:
@@ -116,13 +113,20 @@ class SasRec(NeuralBaseline):
         return "the interactions have no order; add a column timestamp or position"
 
 
-def _refuse_other_than_numbers(name: str, values: object, lowest: float) -> None:
-    """Refuse what is no list of numbers from ``lowest``; of whole ones if that is whole."""
-    if values is None:
-        return
-    kinds = int if isinstance(lowest, int) else (int, float)
-    if not isinstance(values, (list, tuple)) or not all(
-        isinstance(v, kinds) and not isinstance(v, bool) and v >= lowest for v in values
-    ):
-        what = "whole numbers" if kinds is int else "numbers"
-        raise ValueError(f"{name} = {values!r} is no list of {what} from {lowest:g}")
+def _refuse_other_than(
+    what: str, name: str, values: object, fits: Callable[[object], bool]
+) -> None:
+    if values is not None and not (isinstance(values, list | tuple) and all(map(fits, values))):
+        raise ValueError(f"{name} = {values!r} is no list of {what}")
+
+
+def _is_width(value: object) -> bool:
+    return type(value) is int and 1 <= value <= 4096
+
+
+def _is_dropout(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= cast("float", value) < 1
+
+
+def _is_rate(value: object) -> bool:
+    return type(value) in (int, float) and cast("float", value) > 0

@@ -299,6 +299,13 @@ class EvaluateConfig(Settings):
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each 95 % interval."""
 
+    @field_validator("selection")
+    @classmethod
+    def _each_once(cls, given: list[Measure]) -> list[Measure]:
+        if len(set(given)) < len(given):
+            raise ValueError("a measure stands twice; name each once")
+        return given
+
     @field_validator("baseline_settings")
     @classmethod
     def _plain(cls, given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

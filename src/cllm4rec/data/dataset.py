@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from cllm4rec.config import DataConfig, Protocol
 from cllm4rec.data.arguments import one_of, path_of, seed_of
@@ -200,9 +201,20 @@ class Dataset:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of ``[data]`` that the files were read with, but for the memory limit."""
+        """The settings of ``[data]`` that the files were read with, but for the memory limit.
+
+        Raises:
+            IntegrityError: the file does not hold such settings.
+        """
         path = self.folder / SETTINGS
-        return dict(read_json(path)) if path.is_file() else {}
+        given = read_json(path) if path.is_file() else {}
+        try:
+            DataConfig.model_validate(given)
+        except ValidationError:
+            raise IntegrityError(
+                f"{path} does not hold settings of [data]; prepare the data again"
+            ) from None
+        return dict(given)
 
     @property
     def ordered(self) -> bool:

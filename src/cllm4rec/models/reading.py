@@ -199,7 +199,8 @@ def _kept(path: Path, rows: int) -> Vectors | None:
         with safe_open(path, framework="numpy") as file:
             vectors: Vectors = file.get_tensor("vectors")
             digest = (file.metadata() or {}).get("sha256")
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, TypeError):  # a dtype that numpy has not
         return None
-    fits = len(vectors) == rows and digest == hashlib.sha256(vectors.tobytes()).hexdigest()
+    whole = vectors.ndim == 2 and len(vectors) == rows and vectors.dtype == np.float32
+    fits = whole and digest == hashlib.sha256(vectors.tobytes()).hexdigest()
     return vectors if fits else None

@@ -53,7 +53,7 @@ class Parts:
 
     def initial(self, profile: Profile) -> Initial:
         """Where a profile's training begins; speed does not depend on what is in it."""
-        return Initial.of(self.setup(profile), linear=False)
+        return Initial.of(self.setup(profile), linear=False, texts=False)
 
     def recommender_llm(self, profile: Profile) -> CollaborativeLLM:
         """The model of finetuning and scoring."""

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.linear.text_vectors import _tf_idf, item_text_vectors
+from cllm4rec.linear.text_space import TextSpace
+from cllm4rec.linear.text_vectors import item_text_vectors
 from support.strategies import any_texts
 
 
@@ -21,7 +22,7 @@ def test_pairs_of_words_tell_apart_what_single_words_cannot():
 
 def test_a_repeated_word_counts_by_the_logarithm():
     # Both words are in both texts, so they weigh the same but for their counts: 1 + log 8 and 1.
-    weights = _tf_idf(["guitar " * 8 + "drum", "drum guitar"]).toarray()
+    weights = TextSpace.fit(["guitar " * 8 + "drum", "drum guitar"]).tf_idf.toarray()
     drum, guitar = sorted(weights[0][weights[0] > 0])
     assert guitar / drum == pytest.approx(1 + np.log(8))
 

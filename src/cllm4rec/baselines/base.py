@@ -34,7 +34,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.texts import Texts
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.linear.text_vectors import item_text_vectors
+from cllm4rec.linear.text_space import TextSpace
 
 Settings = dict[str, float | int | str]
 """One point of a grid; an empty one where there is nothing to tune."""
@@ -79,9 +79,14 @@ class Context:
         return replace(self, words=[""] * self.num_items)
 
     @cached_property
+    def text_space(self) -> TextSpace:
+        """The space of the items' words, computed at the first use and kept."""
+        return TextSpace.fit(self.words, seed=self.seed)
+
+    @cached_property
     def text_vectors(self) -> NDArray[np.float32]:
         """Item text vectors ``float32 [items, d]``, computed at the first use and kept."""
-        return item_text_vectors(self.words, seed=self.seed)
+        return self.text_space.items
 
 
 class Baseline(ABC):
@@ -127,12 +132,9 @@ class Baseline(ABC):
 
 
 def _words(texts: Texts) -> list[str]:
-    """The items' words; where no item is described, what its features say as well.
-
-    A bare title such as "Alien" says little; year and genres are then the better part.
-    """
-    words = texts.item_words()
-    if any(texts.item_texts):
-        return words
-    columns = [words, *texts.item_features.values()]
+    """The items' words and, where no item has a text, what its features say."""
+    features = texts.word_features
+    if not features:
+        return texts.item_words()
+    columns = [texts.item_words(), *features.values()]
     return [". ".join(filter(None, values)) for values in zip(*columns, strict=True)]

@@ -133,10 +133,9 @@ class EaseNewItems(LmKnn):
             vectors = beside(vectors, whitened(self.read(context), 0.5), 1.0)
         counts = train.item_counts()
         new, known = np.flatnonzero(counts == 0), np.flatnonzero(counts)
-        draw = generator(context.seed, "taken for new")
-        taken = np.sort(draw.permutation(known)[: len(known) // 10])
+        taken = taken_for_new(known, context.seed)
         rest = np.setdiff1d(known, taken)
-        sample = _sampled(train, context.seed)
+        sample = sampled(train, context.seed)
         for (k, power), points in groupby(self.grid(context.num_items), key=_neighbourhood):
             near = neighbour_weights(vectors, new, known, k=k, power=power)
             plain = NewItemsScorer(weights, vectors, new, near)
@@ -180,12 +179,32 @@ class Calibration:
             pretended: a scorer whose new items do have interactions.
             sample: histories; their interactions with those items are what is predicted.
         """
-        taken = np.isin(sample.items, pretended.new)
-        history = sample.where(~taken)
-        scores, means, own = pretended.parts(history)
-        scores[history.users(), history.items] = -np.inf
-        scores[:, pretended.new] = -np.inf
-        return cls(_best(scores), means, own, float(taken.mean()) if len(taken) else 0.0)
+        history = sample.where(~np.isin(sample.items, pretended.new))
+        return cls.of_scores(*pretended.parts(history), pretended.new, sample)
+
+    @classmethod
+    def of_scores(
+        cls,
+        scores: NDArray[np.float32],
+        means: NDArray[np.float32],
+        own: NDArray[np.float32],
+        taken: NDArray[np.int64],
+        sample: Interactions,
+    ) -> "Calibration":
+        """From scores made without the items taken for new in the histories.
+
+        Args:
+            scores: of all items, ``[users, items]``; overwritten.
+            means: the neighbours' means of the items taken for new, ``[users, taken]``.
+            own: their texts' own scores.
+            taken: numbers of the items taken for new.
+            sample: whole histories.
+        """
+        is_taken = np.isin(sample.items, taken)
+        scores[sample.users(), sample.items] = -np.inf
+        scores[:, taken] = -np.inf
+        share = float(is_taken.mean()) if len(is_taken) else 0.0
+        return cls(best_scores(scores), means, own, share)
 
     @property
     def ratio(self) -> float:
@@ -198,22 +217,29 @@ class Calibration:
         """The offset at which items taken for new get their share of the lists; 0 without any."""
         if not 0 < self.share < 1:
             return 0.0
-        new = _best(np.float32(scale) * (self.means + np.float32(text_weight) * self.own))
+        new = best_scores(np.float32(scale) * (self.means + np.float32(text_weight) * self.own))
         short = min(self.others.shape[1], new.shape[1])
         return offset_for_share(self.others[:, :short], new[:, :short], self.share)
+
+
+def taken_for_new(known: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """A random tenth of some items, ascending."""
+    draw = generator(seed, "taken for new")
+    return np.sort(draw.permutation(known)[: len(known) // 10])
 
 
 def _neighbourhood(settings: Settings) -> tuple[int, float]:
     return int(settings["k"]), float(settings["power"])
 
 
-def _best(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+def best_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """The best scores of each row, falling."""
     kept = min(LISTED, scores.shape[1])
     return -np.sort(np.partition(-scores, kept - 1, axis=1)[:, :kept], axis=1)
 
 
-def _sampled(train: Interactions, seed: int) -> Interactions:
+def sampled(train: Interactions, seed: int) -> Interactions:
+    """Histories of at most `USERS` users with two interactions or more."""
     users = np.flatnonzero(train.counts() >= 2)
     if len(users) > USERS:
         users = generator(seed, "users").choice(users, USERS, replace=False)

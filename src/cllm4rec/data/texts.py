@@ -49,6 +49,14 @@ class Texts:
         return {name: _column(path, name) for name in names}
 
     @property
+    def word_features(self) -> dict[str, list[str | None]]:
+        """Features that count among the words: all where no item has a text, else none.
+
+        A bare title such as "Alien" says little; year and genres are then the better part.
+        """
+        return {} if any(self.item_texts) else self.item_features
+
+    @property
     def user_features(self) -> dict[str, list[str | None]]:
         """Column → one value, or None, per user number."""
         return _features(self.folder / "users.parquet", {"user_id"})

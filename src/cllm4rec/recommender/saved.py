@@ -22,6 +22,7 @@ from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.explain import Reason, explain
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
 from cllm4rec.recommender.lists import ranked
+from cllm4rec.recommender.placing import Placing
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.recommender.similar import SimilarItems
@@ -165,8 +166,22 @@ class Recommender:
         return explain(self.scorer, user, history, items, len(self.dataset.items))[0]
 
 
-def save_model(folder: Path, scorer: ModelScorer, dataset: Dataset, backbone_sha256: str) -> None:
-    """Write the model and its dependencies' hashes: safetensors and JSON, replaced atomically."""
+def save_model(
+    folder: Path,
+    scorer: ModelScorer,
+    dataset: Dataset,
+    backbone_sha256: str,
+    placing: Placing | None = None,
+) -> None:
+    """Write the model and its dependencies' hashes: safetensors and JSON, replaced atomically.
+
+    Args:
+        folder: ``model`` of a run.
+        scorer: the trained model.
+        dataset: of the run.
+        backbone_sha256: of the language model.
+        placing: what places items that come with a text alone.
+    """
     with atomic_folder(folder) as temporary:
         tensors = saved_tensors(scorer.model)
         save_file({n: t.contiguous() for n, t in tensors.items()}, temporary / MODEL)
@@ -177,6 +192,8 @@ def save_model(folder: Path, scorer: ModelScorer, dataset: Dataset, backbone_sha
             save_file({"vectors": vectors.contiguous()}, temporary / ITEMS)
         if scorer.linear is not None:
             save_linear(scorer.linear, temporary / "linear.safetensors")
+        if placing is not None:
+            placing.write(temporary)
         write_json(
             temporary / "model.json",
             {

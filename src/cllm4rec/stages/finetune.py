@@ -5,15 +5,20 @@ from typing import Any
 
 import torch
 
+from cllm4rec.baselines import Context
 from cllm4rec.config import Config
+from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.recommender.calibration import calibrated
+from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts
 from cllm4rec.recommender.saved import load_tensors, save_model
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir, exclusive
+from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.content import content_objective
 from cllm4rec.stages.epochs import Best, train_epochs
-from cllm4rec.stages.initialise import Initial
+from cllm4rec.stages.initialise import Initial, reading_settings
 from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.setup import Setup
 from cllm4rec.training.loop import Objective
@@ -59,7 +64,8 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     best = Best(scorer, setup.dataset, run)
     checkpoint = train_epochs(run, identity, objectives, best)
     best.restore()
-    save_model(run.file("model"), scorer, setup.dataset, setup.lm.sha256)
+    placing = placing_of(setup, scorer, initial.texts)
+    save_model(run.file("model"), scorer, setup.dataset, setup.lm.sha256, placing)
     notes = best.notes
     info = {
         "epochs": notes["epochs"],
@@ -72,6 +78,23 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
     checkpoint.remove()
     return dict(run.info("finetune"))
+
+
+def placing_of(setup: Setup, scorer: ModelScorer, space: TextSpace | None) -> Placing | None:
+    """What places items that come with a text alone; None where no item has words.
+
+    A language model reads the texts only where it reads them for the linear model.
+    """
+    if space is None:
+        return None
+    dataset, linear, read = setup.dataset, scorer.linear, None
+    if linear is not None and linear.new is not None:
+        reader = reading_settings(setup.config)
+        if reader["depth"]:
+            read = ReadTexts.of(reader, Context.of(dataset).words)
+    texts = ItemTexts(space, read, tuple(dataset.texts.word_features))
+    seed = derived_seed(setup.config.seed, "placing")
+    return Placing(texts, calibrated(scorer, dataset.part("train"), texts, seed))
 
 
 def _before(config: Config) -> list[str]:

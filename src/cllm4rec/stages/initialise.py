@@ -4,19 +4,22 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import safetensors.numpy
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from cllm4rec import progress
 from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.ensemble.linear import LinearModel, load_linear, save_linear, search
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.models.backbone import num_layers
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.models.pretrained import find_backbone
-from cllm4rec.run import RunDir, atomic_write, exclusive
+from cllm4rec.run import RunDir, atomic_write, exclusive, read_json, write_json
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.setup import Setup
 from cllm4rec.start.initial import initial_values
@@ -33,19 +36,22 @@ class Initial:
         tensors: of `cllm4rec.start.initial.Start`, by name; z^c only if there are texts.
         linear: the linear model, if any.
         settings: of the initial vectors, chosen by the search.
+        texts: space of the items' words; None without words.
     """
 
     tensors: dict[str, Tensor]
     linear: LinearModel | None
     settings: dict[str, float]
+    texts: TextSpace | None = None
 
     @classmethod
-    def of(cls, setup: Setup, *, linear: bool = True) -> "Initial":
-        """Compute both.
+    def of(cls, setup: Setup, *, linear: bool = True, texts: bool = True) -> "Initial":
+        """Compute all.
 
         Args:
             setup: data, settings and language model.
             linear: whether to fit a linear model, which takes most of the time.
+            texts: whether to keep the space of the items' words, which the linear model uses too.
         """
         dataset, config = setup.dataset, setup.config
         start = initial_values(dataset, config, setup.lm, setup.task.space.num_users)
@@ -57,17 +63,19 @@ class Initial:
         }
         if config.model.content and dataset.texts.any():
             tensors |= {"content": start.content, "content_users": start.content_users}
-        found = None
+        found = space = None
+        seed = derived_seed(config.seed, "linear prior")
+        context = Context.of(dataset, seed)
+        if not config.model.content:
+            context = context.without_texts()
         if linear:
-            seed = derived_seed(config.seed, "linear prior")
             selection = Selection.of(dataset, config.evaluate.selection, seed)
-            context = Context.of(dataset, seed)
-            if not config.model.content:
-                context = context.without_texts()
-            depth = min(config.model.reading_depth, num_layers(find_backbone(config.backbone.name)))
-            reader = {"backbone": config.backbone.name, "depth": depth}
+            reader = reading_settings(config)
             found = search(dataset.part("train"), selection, context, reader=reader)
-        return cls(tensors, found, start.settings)
+        if texts and any(context.words):
+            with progress.task("Space of the items' words"):
+                space = context.text_space
+        return cls(tensors, found, start.settings, space)
 
     @classmethod
     def read(cls, run: RunDir) -> "Initial":
@@ -79,11 +87,15 @@ class Initial:
         """
         run.require("initialise")
         record = run.info("initialise")
-        linear = record["linear"]
+        linear, texts = record["linear"], None
+        if "/".join(WORDS) in record["files"]:
+            names = read_json(run.file(*WORDS))
+            texts = TextSpace.of_arrays(safetensors.numpy.load_file(run.file(*TEXTS)), names)
         return cls(
             load_file(run.file("initial", "start.safetensors")),
             None if linear is None else load_linear(run.file(*LINEAR), linear),
             record["start"],
+            texts,
         )
 
     @property
@@ -104,7 +116,14 @@ class Initial:
         return model
 
 
+def reading_settings(config: Config) -> dict[str, Any]:
+    """Which language model reads the items' texts; depth 0: none."""
+    depth = min(config.model.reading_depth, num_layers(find_backbone(config.backbone.name)))
+    return {"backbone": config.backbone.name, "depth": depth}
+
+
 LINEAR = ("initial", "linear.safetensors")
+TEXTS, WORDS = ("initial", "texts.safetensors"), ("initial", "texts.json")
 
 
 @exclusive
@@ -143,6 +162,11 @@ def initialise_with(setup: Setup) -> dict[str, Any]:
     if initial.linear is not None:
         files.append(run.file(*LINEAR))
         save_linear(initial.linear, run.file(*LINEAR))
+    if initial.texts is not None and initial.texts.factors.shape[1]:
+        files += [run.file(*TEXTS), run.file(*WORDS)]
+        with atomic_write(run.file(*TEXTS)) as temporary:
+            safetensors.numpy.save_file(initial.texts.arrays(), temporary)
+        write_json(run.file(*WORDS), initial.texts.names())
     run.finish(
         "initialise",
         files,

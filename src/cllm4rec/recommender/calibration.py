@@ -1,0 +1,108 @@
+"""The rule for new items, learned on a tenth of the items taken for new."""
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec import progress
+from cllm4rec.baselines.ease_new_items import (
+    NEIGHBOURS,
+    SCALES,
+    TEXT_WEIGHTS,
+    Calibration,
+    sampled,
+    taken_for_new,
+)
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.recommender.placing import ItemTexts, Rule
+from cllm4rec.recommender.scorer import ModelScorer
+
+BLOCK_USERS = 64
+"""Histories scored at once."""
+MOST_SCORES = 25_000_000
+"""Scores held at once, twice: 100 MB each."""
+
+
+def calibrated(scorer: ModelScorer, train: Interactions, texts: ItemTexts, seed: int) -> Rule:
+    """The rule that finds most of the items taken for new, at the share that they have.
+
+    A random tenth of the items with interactions is left out of the histories and scored by the
+    others; the offset gives them the share of the lists that they have of the interactions.
+
+    Args:
+        scorer: the trained model.
+        train: histories.
+        texts: of the items.
+        seed: of the draws.
+    """
+    known = np.flatnonzero(train.item_counts())
+    taken = taken_for_new(known, seed)
+    sample = sampled(train, seed)
+    few = np.arange(min(sample.num_users, max(1, MOST_SCORES // max(1, scorer.num_items))))
+    sample = _with_both(sample.rows(few), taken)
+    if not len(taken) or not sample.num_users:
+        return Rule()
+    history = sample.where(~np.isin(sample.items, taken))
+    scores, logits = _scored(scorer, history)
+    rest = np.setdiff1d(known, taken)
+    counts = np.maximum(history.counts(), 1).astype(np.float32)
+    own = (history.matrix() @ texts.items) / counts[:, None] @ texts.items[taken].T
+    best, found = Rule(), -1.0
+    for k, power in NEIGHBOURS:
+        rule = Rule(k, power)
+        near = texts.neighbours(texts.items[taken], rest, rule)
+        means = np.ascontiguousarray((near @ scores.T).T)
+        calibration = Calibration.of_scores(scores.copy(), means, own, taken, sample)
+        language = np.ascontiguousarray((near @ logits.T).T)
+        of_logits = Calibration.of_scores(logits.copy(), language, own, taken, sample)
+        for text_weight, scale in product(TEXT_WEIGHTS, SCALES):
+            weight = text_weight * calibration.ratio
+            offset = calibration.offset(weight, scale)
+            placed = scale * (means + np.float32(weight) * own) + np.float32(offset)
+            recall = _recall(calibration.others, placed, taken, sample)
+            if recall > found:
+                language_offset = of_logits.offset(0.0, 1.0)
+                numbers = weight, scale, offset, language_offset, calibration.share
+                best, found = Rule(k, power, *numbers), recall
+    return best
+
+
+def _with_both(sample: Interactions, taken: NDArray[np.int64]) -> Interactions:
+    """Histories that keep something without the items taken for new."""
+    kept = sample.where(~np.isin(sample.items, taken)).counts() > 0
+    return sample.rows(np.flatnonzero(kept))
+
+
+def _scored(
+    scorer: ModelScorer, history: Interactions
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Final scores and logits ``[users, items]`` by the histories alone."""
+    users, total = np.full(history.num_users, -1, np.int32), history.num_users
+    scores = np.empty((total, scorer.num_items), np.float32)
+    logits = np.empty_like(scores)
+    with progress.task("Placing items by their texts", total=total, unit="user") as task:
+        for start in range(0, total, BLOCK_USERS):
+            rows = slice(start, min(start + BLOCK_USERS, total))
+            some = history.rows(np.arange(rows.start, rows.stop))
+            found = scorer.logits(users[rows], some)
+            logits[rows] = found.numpy()
+            scores[rows] = scorer.blended(found, some).numpy()
+            task.advance(rows.stop - rows.start)
+    return scores, logits
+
+
+def _recall(
+    others: NDArray[np.float32],
+    placed: NDArray[np.float32],
+    taken: NDArray[np.int64],
+    sample: Interactions,
+) -> float:
+    """Fraction of the interactions with items taken for new that reach the lists among all."""
+    length = others.shape[1]
+    both = np.concatenate([others, placed], axis=1)
+    last = np.partition(both, both.shape[1] - length, axis=1)[:, -length]
+    wanted = np.isin(sample.items, taken)
+    users, columns = sample.users()[wanted], np.searchsorted(taken, sample.items[wanted])
+    hits = placed[users, columns] >= last[users]
+    return float(hits.mean()) if len(hits) else 0.0

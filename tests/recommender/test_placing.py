@@ -1,0 +1,94 @@
+"""What a run keeps to place items that come with a text alone, and the rule it learned."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from cllm4rec.baselines.ease_new_items import sampled, taken_for_new
+from cllm4rec.errors import InputError
+from cllm4rec.models.reading import Reader
+from cllm4rec.recommender.calibration import calibrated
+from cllm4rec.recommender.placing import NUMBERS, WORDS, ItemTexts, Placing, ReadTexts
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.seeds import derived_seed
+from support.trained import small_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, backbone):
+    return small_run(tmp_path_factory, backbone)
+
+
+@pytest.fixture(scope="module")
+def recommender(run) -> Recommender:
+    return Recommender.load(run.path)
+
+
+def test_items_taken_for_new_get_their_share_of_the_lists(run, recommender):
+    placing = Placing.read(run.path)
+    rule, texts = placing.rule, placing.texts
+    scorer, train = recommender.scorer, recommender.dataset.part("train")
+    seed = derived_seed(recommender.config.seed, "placing")
+    assert calibrated(scorer, train, texts, seed) == rule  # as it was when the run was trained
+    taken = taken_for_new(np.flatnonzero(train.item_counts()), seed)
+    lists = wanted = pairs = 0
+    for items in (row for row in _rows(sampled(train, seed)) if not set(row) <= set(taken)):
+        history = [item for item in items if item not in taken]
+        scores = _scores(recommender, history)
+        rest = [n for n in range(len(scores)) if train.item_counts()[n] and n not in taken]
+        for item in taken:
+            cosines = np.maximum(texts.items[rest] @ texts.items[item], 0)
+            last = np.sort(cosines)[-min(rule.k, len(rest))]
+            weights = np.where(cosines >= last, cosines, 0) ** rule.power
+            mean = weights @ scores[rest] / max(weights.sum(), 1e-12)
+            own = np.mean([texts.items[each] @ texts.items[item] for each in history])
+            scores[item] = rule.scale * (mean + rule.text_weight * own) + rule.offset
+        scores[history] = -np.inf
+        listed = np.argsort(-scores)[: len(taken)]
+        lists += np.isin(listed, taken).sum() / len(taken)
+        wanted += np.isin(items, taken).sum()
+        pairs += len(items)
+    assert lists / recommender.dataset.part("train").num_users == pytest.approx(
+        wanted / pairs, abs=0.02
+    )
+    assert rule.share == pytest.approx(wanted / pairs)
+
+
+def test_a_language_model_that_reads_for_the_linear_model_reads_new_texts_too(
+    run, backbone, tmp_path
+):
+    placing = Placing.read(run.path)
+    words = ["red guitar", "blue drum", "", "big red drum", "green flute of a king"] * 16
+    reader = {"backbone": str(backbone), "depth": 1}
+    texts = ItemTexts(placing.texts.space, ReadTexts.of(reader, words))
+    Placing(texts, placing.rule).write(tmp_path)
+    (tmp_path / "model").mkdir()
+    for name in (NUMBERS, WORDS):
+        shutil.move(tmp_path / name, tmp_path / "model" / name)
+    again = Placing.read(tmp_path).texts
+    np.testing.assert_array_equal(again.items, texts.items)
+    new = again.vectors(["green flute of a king", ""])
+    assert new.shape[1] == texts.items.shape[1] > placing.texts.items.shape[1]
+    np.testing.assert_allclose(np.linalg.norm(new, axis=1), [1, 0], atol=1e-5)
+    raw = Reader(**reader).vectors(["blue drum", "green flute of a king"])
+    assert np.isfinite(raw).all()
+    # Read alone or among others, a text's vector is the same but for rounding.
+    np.testing.assert_allclose(again.read.vectors(["blue drum"])[0], texts.read.items[1], atol=1e-3)
+
+
+def test_a_run_that_keeps_nothing_says_so_in_one_line(tmp_path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(InputError, match=r"keeps nothing to place items by: .* train again"):
+        Placing.read(tmp_path)
+
+
+def _rows(histories):
+    return [histories.of(user).tolist() for user in range(histories.num_users)]
+
+
+def _scores(recommender, history):
+    from cllm4rec.data.interactions import Interactions
+
+    one = Interactions.from_lists([history], recommender.scorer.num_items)
+    return recommender.scorer.score(np.full(1, -1, np.int32), one)[0].astype(np.float64)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cllm4rec.baselines import Context, baseline_named
+from cllm4rec.errors import ConfigError
 from support.ease import ease_weights
 
 
@@ -41,3 +42,27 @@ def test_half_and_twice_the_best_l2_are_tried_after_the_grid(planted):
     assert [l2 for l2, _ in found] == [50, 200]
     for l2, weights in found:
         assert weights.tobytes() == ease_weights(train, l2=l2).tobytes()
+
+
+@pytest.mark.parametrize("name", ["ease", "ease-text"])
+def test_neighbours_given_are_those_of_every_point(planted, name):
+    train, context = planted.dataset.part("train"), Context.of(planted.dataset)
+    baseline = baseline_named(name, {"neighbours": 7})
+    found = list(baseline.candidates(train, context))
+    [refinement] = baseline.refinements(train, context)
+    for settings, scorer in [*found, *refinement(found[-1][0])]:
+        assert settings["neighbours"] == 7
+        assert np.bincount(scorer.weights.indices, minlength=train.num_items).max() == 7
+
+
+def test_many_items_have_neighbours_and_few_have_not():
+    for name in ("ease", "ease-text", "ease-text-order"):
+        baseline = baseline_named(name)
+        assert all("neighbours" not in point for point in baseline.grid(25_000))
+        assert all(point["neighbours"] == 200 for point in baseline.grid(25_001))
+
+
+@pytest.mark.parametrize("neighbours", [0, -1, 2.5, True, "all"])
+def test_neighbours_that_are_none_are_refused(neighbours):
+    with pytest.raises(ConfigError, match="is no whole number from 1 on"):
+        baseline_named("ease", {"neighbours": neighbours})

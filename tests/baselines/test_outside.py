@@ -53,6 +53,9 @@ def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
     known = {
         "sasrec": "dims, dropouts, learning_rates, losses",
         "sasrec-hybrid": "dims, dropouts, learning_rates, losses",
+        "ease": "neighbours",
+        "ease-text": "neighbours",
+        "ease-text-order": "neighbours",
         "lm-knn": "backbone, depth, max_words, echo, weights",
         "ease-new-items": "backbone, depth, max_words, echo, weights",
     }.get(name, "none")

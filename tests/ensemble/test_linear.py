@@ -2,15 +2,24 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from cllm4rec import progress
-from cllm4rec.baselines import Context, baseline_named, ease
+from cllm4rec.baselines import Context, baseline_named, ease, ease_text
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import reported_measures
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble.linear import LinearModel, fit, largest, search
+from cllm4rec.ensemble.linear import (
+    LinearModel,
+    fit,
+    largest,
+    load_linear,
+    save_linear,
+    search,
+)
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.linear import ease as exact
 from cllm4rec.linear.ordered import WINDOWS
 from reference import linear_model as reference
 from support.input_folder import write_rows
@@ -144,13 +153,13 @@ def test_sparse_weights_score_as_the_same_dense_ones_and_survive_as_arrays(rows,
     np.testing.assert_array_equal(again.score(users, known), model.score(users, known))
 
 
-def test_a_catalogue_too_large_for_a_square_matrix_has_no_linear_model_and_that_is_said(
+def test_a_catalogue_too_large_to_compare_its_items_has_no_linear_model_and_that_is_said(
     monkeypatch, planted
 ):
     notes: list[str] = []
     monkeypatch.setattr(progress, "note", notes.append)
     num_items = len(planted.dataset.items)
-    monkeypatch.setattr(ease, "MAX_ITEMS", num_items - 1)
+    monkeypatch.setattr(ease, "MAX_ITEMS_BY_NEIGHBOURS", num_items - 1)
     assert (
         search(
             planted.dataset.part("train"),
@@ -161,6 +170,32 @@ def test_a_catalogue_too_large_for_a_square_matrix_has_no_linear_model_and_that_
     )
     assert len(notes) == 1
     assert notes[0].startswith(f"no linear model: {num_items} items are more than")
+
+
+def test_a_catalogue_too_large_for_a_square_matrix_is_fitted_by_neighbours(
+    monkeypatch, sequences, tmp_path
+):
+    for module in (ease, ease_text, exact):
+        monkeypatch.setattr(module, "MAX_ITEMS", 24)  # no square matrix can be made any more
+    monkeypatch.setattr(ease, "NEIGHBOURS", 12)
+    train, context = sequences.part("train"), Context.of(sequences, 3)
+    with progress.quiet():
+        found = search(train, selection_of(sequences), context)
+    assert found.settings["neighbours"] == 12
+    assert np.bincount(found.weights.indices, minlength=25).max() <= 12
+    again = fit(train, found.settings, context)
+    np.testing.assert_array_equal(again.weights.toarray(), found.weights.toarray())
+    known = sequences.known("test")
+    users = np.arange(known.num_users, dtype=np.int32)
+    save_linear(found, tmp_path / "linear.safetensors")
+    loaded = load_linear(tmp_path / "linear.safetensors", found.settings)
+    np.testing.assert_array_equal(loaded.score(users, known), found.score(users, known))
+
+
+def test_rows_of_a_sparse_model_are_cut_as_those_of_a_dense_one():
+    dense = np.random.default_rng(1).normal(size=(8, 8)).astype(np.float32)
+    cut = largest(csr_array(dense), 3).toarray()
+    np.testing.assert_array_equal(cut, largest(dense, 3).toarray())
 
 
 def test_without_texts_the_linear_model_is_plain_ease(tmp_path):

@@ -50,3 +50,33 @@ def scores(history: list[int], weights, decay: float) -> np.ndarray:
         factor *= decay
     std = np.sqrt(np.mean((total - total.mean()) ** 2))
     return total / std if std > 0 else total
+
+
+def by_neighbours(indicators, neighbours: list[list[int]], l2: float, texts, alpha) -> np.ndarray:
+    """Each item's ridge regression on some others: least squares over stacked rows, dense."""
+    num_items = len(neighbours)
+    users = np.zeros((len(indicators), num_items))
+    for row, (weight, items) in enumerate(indicators):
+        users[row, items] = weight**0.5
+    weights = np.zeros((num_items, num_items))
+    for item, near in enumerate(neighbours):
+        if near:
+            ridge = np.sqrt(l2) * np.eye(len(near))
+            inputs = np.concatenate([users[:, near], np.sqrt(alpha) * texts[near].T, ridge])
+            side = np.sqrt(alpha) * texts[item]
+            target = np.concatenate([users[:, item], side, np.zeros(len(near))])
+            weights[near, item] = np.linalg.lstsq(inputs, target, rcond=None)[0]
+    return weights
+
+
+def nearest(histories: list[list[int]], texts, l2: float, alpha: float) -> np.ndarray:
+    """Correlations of the items in the matrix that EASE inverts."""
+    gram = np.zeros((len(texts), len(texts)))
+    for history in histories:
+        for one in history:
+            gram[one, history] += 1
+    gram += alpha * texts @ texts.T + l2 * np.eye(len(texts))
+    return np.array([
+        [gram[i, j] / (gram[i, i] * gram[j, j]) ** 0.5 for j in range(len(gram))]
+        for i in range(len(gram))
+    ])

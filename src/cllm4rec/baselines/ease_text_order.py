@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.baselines.base import Context, Refinement, Settings
-from cllm4rec.baselines.ease import too_many_items
+from cllm4rec.baselines.ease import Ease
 from cllm4rec.baselines.ease_text import EaseText, around
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer
-from cllm4rec.linear.ordered import aged_matrix, windowed_weights
+from cllm4rec.linear.ordered import Weights, aged_matrix
 
 DECAYS = (1.0, 0.8, 0.6, 0.4)
 """Weights of a history's item relative to the item after it; one factorisation serves all."""
@@ -22,16 +22,17 @@ class OrderedScorer:
     """Item-to-item weights; the score of an item is the sum over the history, older items less.
 
     Attributes:
-        weights: ``float32 [items, items]``, row = item of the history.
+        weights: ``float32 [items, items]``, dense or sparse, row = item of the history.
         decay: weight of an item relative to the item after it.
     """
 
-    weights: NDArray[np.float32]
+    weights: Weights
     decay: float
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``; user numbers are ignored."""
-        return np.asarray(aged_matrix(history, self.decay) @ self.weights)
+        scores = aged_matrix(history, self.decay) @ self.weights
+        return np.asarray(scores if isinstance(scores, np.ndarray) else scores.toarray())
 
 
 class EaseTextOrder(EaseText):
@@ -57,21 +58,21 @@ class EaseTextOrder(EaseText):
             return self.fitted(_aged(around(best), decays), train, context)
 
         def windows(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
-            l2, alpha = float(best["l2"]), float(best["alpha"])
-            weights = windowed_weights(train, l2, context.text_vectors, alpha)
-            for point in _aged([{"l2": l2, "alpha": alpha}], decays, windows=True):
+            fitted = self.solver(train, context, best)
+            weights = fitted.windowed(float(best["l2"]), float(best["alpha"]))
+            for point in _aged([best], decays, windows=True):
                 yield point, self.scorer(point, weights)
 
         return [finer, windows]
 
-    def scorer(self, point: Settings, weights: NDArray[np.float32]) -> Scorer:
+    def scorer(self, point: Settings, weights: Weights) -> Scorer:
         """The weights with the point's decay."""
         return OrderedScorer(weights, float(point["decay"]))
 
     def unavailable(self, context: Context) -> str | None:
-        """Items × items must fit in memory, and histories must have an order; texts need not be."""
+        """As for EASE, and histories must have an order; there need be no texts."""
         if context.ordered:
-            return too_many_items(context.num_items)
+            return Ease.unavailable(self, context)
         return "the interactions have no order; add a column timestamp or position"
 
 

@@ -295,7 +295,8 @@ class EvaluateConfig(Settings):
     """Settings by baseline, e.g. ``sasrec = {dims = [64, 128], losses = ["full", "gbce"]}``. Of
     ours ``sasrec`` and ``sasrec-hybrid`` take what their search tries (``dims, dropouts,
     learning_rates, losses``), ``lm-knn`` and ``ease-new-items`` how they read (``backbone, depth,
-    max_words, echo, weights``)."""
+    max_words, echo, weights``), ``ease``, ``ease-text`` and ``ease-text-order`` how many nearest
+    items are in each item's regression (``neighbours``)."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each 95 % interval."""
 

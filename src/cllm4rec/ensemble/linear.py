@@ -7,7 +7,7 @@ dropped.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +27,9 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import linear_half_
 from cllm4rec.evaluation.scorer import WeightsScorer
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.linear.ease import gram_matrix
-from cllm4rec.linear.ordered import aged_matrix, ages, ease_weights, windowed_weights
+from cllm4rec.linear.ordered import Weights, aged_matrix, ages
+from cllm4rec.linear.solvers import solver
+from cllm4rec.linear.sparse_ease import largest_of_rows
 from cllm4rec.run import atomic_write
 
 CLOSED_FORMS = ("ease-text-order", "ease-text", "ease")
@@ -41,9 +42,8 @@ KEPT_WEIGHTS = 1000
 changed by 0.1 % at most; 300 cost MovieLens-100K 1.5 % (docs/decisions/0008)."""
 
 _CSR = ("data", "indices", "indptr")
-Weights: TypeAlias = NDArray[np.float32] | Any  # or csr_array, which is untyped
 Settings = dict[str, Any]
-"""``l2, alpha, windows, decay``: those of ``ease-text-order``."""
+"""Of ``ease-text-order``: ``l2, alpha, windows, decay``; ``neighbours`` of a large catalogue."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +155,6 @@ def asks_for_new_items(train: Interactions, selection: Selection) -> bool:
 def _of_baseline(tuned: Tuned) -> LinearModel:
     scorer = tuned.scorer
     assert isinstance(scorer, WeightsScorer | OrderedScorer | NewItemsScorer)
-    assert isinstance(scorer.weights, np.ndarray)
     settings = {"alpha": 0.0, "windows": False, "decay": 1.0, **tuned.settings}
     if isinstance(scorer, NewItemsScorer):
         settings["baseline"] = tuned.name
@@ -180,25 +179,27 @@ def _new_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> NewItemsScorer:
 
 def fit(train: Interactions, settings: Settings, context: Context) -> LinearModel:
     """Fit with given settings of ``ease-text-order``: what `search` gives where it chooses them."""
-    vectors = context.text_vectors
     l2, alpha = float(settings["l2"]), float(settings["alpha"])
+    fitted = solver(train, context.text_vectors, settings.get("neighbours"))
     if settings["windows"]:
-        weights = windowed_weights(train, l2, vectors, alpha)
+        weights = fitted.windowed(l2, alpha)
     else:
-        weights = ease_weights(gram_matrix(train), l2, vectors, alpha)
+        weights = next(iter(fitted.fits([(l2, alpha)])))
     return LinearModel(largest(weights), settings)
 
 
-def largest(weights: NDArray[np.float32], kept: int = KEPT_WEIGHTS) -> Weights:
+def largest(weights: Weights, kept: int = KEPT_WEIGHTS) -> Weights:
     """Keep the ``kept`` weights of largest magnitude per row; all of them in a smaller matrix.
 
     Args:
-        weights: ``[items, items]``.
+        weights: ``[items, items]``, dense or sparse.
         kept: at least 1.
     """
     size = weights.shape[1]
     if size <= kept:
         return weights
+    if not isinstance(weights, np.ndarray):
+        return largest_of_rows(weights, kept)
     columns = np.empty((len(weights), kept), np.int32)
     for start in range(0, len(weights), 1024):
         block = np.abs(weights[start : start + 1024])

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from cllm4rec.baselines.base import Context, Settings
-from cllm4rec.baselines.ease import too_many_items
+from cllm4rec.baselines.ease_text_order import EaseTextOrder
 from cllm4rec.baselines.sasrec import SasRec
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_
@@ -87,7 +87,7 @@ class SasRecHybrid(SasRec):
 
     def unavailable(self, context: Context) -> str | None:
         """What SASRec and the closed form need."""
-        return super().unavailable(context) or too_many_items(context.num_items)
+        return super().unavailable(context) or EaseTextOrder().unavailable(context)
 
 
 def _blended(

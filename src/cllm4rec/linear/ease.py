@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, lapack, solve_triangular
+from scipy.sparse import csr_matrix
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
@@ -17,7 +18,7 @@ from cllm4rec.errors import InputError
 FLOAT64_ITEMS = 5_000
 """Catalogues up to this size are solved in float64, larger ones in float32."""
 MAX_ITEMS = 25_000
-"""Largest catalogue; each matrix then takes 2.5 GB, the factorisation minutes."""
+"""Largest catalogue solved exactly; each matrix then takes 2.5 GB, the factorisation minutes."""
 
 _BLOCK = 512
 """Rows processed at once."""
@@ -34,11 +35,16 @@ def gram_matrix(train: Interactions) -> Matrix:
     if train.num_items > MAX_ITEMS:
         raise InputError(
             f"EASE needs a square matrix of the items, and {train.num_items:,} items are more than "
-            f"{MAX_ITEMS:,}; leave ease and ease-text out of evaluate.baselines"
+            f"{MAX_ITEMS:,}; give neighbours, such as 200"
         )
-    dtype = np.float64 if train.num_items <= FLOAT64_ITEMS else np.float32
-    matrix = train.matrix().astype(dtype)
-    gram: Matrix = (matrix.T @ matrix).toarray()
+    return gram_of(train.matrix())
+
+
+def gram_of(matrix: csr_matrix) -> Matrix:
+    """``XᵀX``, ``[items, items]``, of histories ``[rows, items]`` whose entries may be weights."""
+    dtype = np.float64 if matrix.shape[1] <= FLOAT64_ITEMS else np.float32
+    typed = matrix.astype(dtype)
+    gram: Matrix = (typed.T @ typed).toarray()
     return gram
 
 

@@ -5,61 +5,58 @@ time, so that the gram matrices of both are averaged. Where the newest items are
 older items of a history weigh less.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.linear.ease import Matrix, add_texts, gram_matrix, inverse_gram, weights_of
 
 WINDOWS = (3, 5, 10)
 """Window lengths: each run of consecutive items counts as an additional user."""
+Weights: TypeAlias = NDArray[np.float32] | Any  # or csr_array, which is untyped
+
 CALIBRATION_USERS = 200
 """Histories from which the scale of each averaged model is estimated."""
 
 
-def windowed_weights(
-    train: Interactions, l2: float, text_vectors: NDArray[np.float32], alpha: float
-) -> NDArray[np.float32]:
+def windowed_weights(train: Interactions, fit: Callable[[csr_matrix], Weights]) -> Weights:
     """Mean of EASE on whole histories and on each window length, scaled to equal std of scores.
 
     Args:
         train: histories, oldest item first.
-        l2: of every model.
-        text_vectors: ``[items, d]``; d may be 0.
-        alpha: the texts' weight.
+        fit: item-to-item weights, dense or sparse, from histories ``[rows, items]``, whose entries
+            are the square roots of the rows' weights.
 
     Returns:
-        ``float32 [items, items]`` with a zero diagonal.
+        As ``fit``'s, with a zero diagonal.
     """
-    gram = gram_matrix(train)
-    some = train.rows(np.arange(min(train.num_users, CALIBRATION_USERS))).matrix()
-    total = np.zeros((train.num_items, train.num_items), np.float32)
+    whole = train.matrix()
+    some = whole[: min(train.num_users, CALIBRATION_USERS)]
+    total: Weights = None
     lengths: Sequence[int | None] = (None, *WINDOWS)
     with progress.task("Fitting windows", total=len(lengths), unit="fit") as task:
         for length in lengths:
-            together = gram
+            rows = whole
             if length is not None:
                 # Each item is in `length` windows; windows count twice as much as whole histories.
-                together = gram_matrix(cut(train, length))
-                together *= 2 / length
-                together += gram
-            weights = ease_weights(together, l2, text_vectors, alpha)
-            del together  # each matrix of a large catalogue takes half a gigabyte or more
-            weights /= max(float((some @ weights).std(axis=1).mean()), 1e-9)
-            total += weights
+                windows = cut(train, length).matrix()
+                windows.data *= np.float32(np.sqrt(2 / length))
+                rows = vstack([whole, windows], format="csr")
+            weights = fit(rows)
+            scores = some @ weights
+            dense = scores if isinstance(scores, np.ndarray) else scores.toarray()
+            weights /= max(float(dense.std(axis=1).mean()), 1e-9)
+            if total is None:
+                total = weights
+            else:
+                total += weights  # in place where dense: a matrix takes half a gigabyte or more
+            del weights
             task.advance()
     return total
-
-
-def ease_weights(
-    gram: Matrix, l2: float, text_vectors: NDArray[np.float32], alpha: float
-) -> NDArray[np.float32]:
-    """EASE with texts from a gram matrix, ``float32 [items, items]``."""
-    return weights_of(add_texts(inverse_gram(gram, l2), text_vectors, alpha))
 
 
 def aged_matrix(history: Interactions, decay: float) -> csr_matrix:

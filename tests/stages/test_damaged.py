@@ -18,7 +18,10 @@ from cllm4rec.stages.finetune import finetune
 from cllm4rec.stages.recommend import recommend
 from cllm4rec.stages.recommend_all import recommend_all
 
-MODEL = ("model.json", "model.safetensors", "linear.safetensors", "sha256.json")
+MODEL = (
+    *("model.json", "model.safetensors", "linear.safetensors", "sha256.json"),
+    *("texts.json", "texts.safetensors"),
+)
 DATA = (
     *("attributes.parquet", "items.npy", "items.parquet", "left_out.npy", "left_out.parquet"),
     *("offsets.npy", "parts.npy", "report.json", "reviews.parquet"),

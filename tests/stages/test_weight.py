@@ -87,7 +87,8 @@ def test_a_saved_model_holds_the_prior_it_was_trained_beside(trained, scorer, da
     assert record["linear"] == scorer.linear.settings == trained.run.info("finetune")["linear"]
     assert record["blend"] == scorer.weight == trained.run.info("finetune")["blend"]
     names = {path.name for path in trained.run.file("model").iterdir()}
-    assert names == {"model.json", "model.safetensors", "linear.safetensors", "sha256.json"}
+    texts = {"texts.json", "texts.safetensors"}
+    assert names == {"model.json", "model.safetensors", "linear.safetensors", "sha256.json"} | texts
     loaded = Recommender.load(trained.run.path).scorer
     users = np.arange(4, dtype=np.int32)
     known = dataset.known("test").rows(users)

@@ -42,6 +42,10 @@ def _exact(matrix: csr_matrix, d: int) -> tuple[NDArray[np.float64], NDArray[np.
 def _random(
     matrix: csr_matrix, d: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if matrix.shape[1] == 1:  # one term that many items share; scikit-learn wants two columns
+        column = matrix.toarray().astype(np.float64)
+        length = np.linalg.norm(column, axis=0)
+        return column / length, length
     # Imported late: takes two seconds, and recommending from a saved model does not need it.
     from sklearn.decomposition import TruncatedSVD
 

@@ -13,8 +13,10 @@ from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.evaluation.selection import Selection
 from support.conformance import ScorerConformance
 
-EPOCHS = {"mult-vae": (10, 20), "sasrec": (5, 15), "sasrec-hybrid": (5,)}
+EPOCHS = {"mult-vae": (10, 20), "lightgcn": (40,), "sasrec": (5, 15), "sasrec-hybrid": (5,)}
 """Instead of the neural baselines' own, which take minutes."""
+PACKAGES = {"ials": "implicit", "lightgcn": "torch_geometric"}
+"""Extras that bring a baseline's package."""
 READING = ("lm-knn", "ease-new-items")
 """What a language model reads is in them; asked for where items are new."""
 
@@ -30,8 +32,8 @@ def _short_trainings(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=list(BUILT_IN))
 def name(request):
-    if request.param == "ials":
-        pytest.importorskip("implicit")
+    if request.param in PACKAGES:
+        pytest.importorskip(PACKAGES[request.param])
     return request.param
 
 
@@ -45,6 +47,8 @@ def given(name, backbone):
     """Settings that take seconds: one network, a toy backbone."""
     if name.startswith("sasrec"):
         return {"dims": [64], "dropouts": [0.2]}
+    if name == "lightgcn":
+        return {"dims": [32], "layers": [2], "learning_rates": [0.02]}
     return {"backbone": str(backbone), "depth": 1} if name in READING else {}
 
 

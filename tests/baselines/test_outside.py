@@ -51,6 +51,7 @@ def test_what_it_does_not_take_is_said_in_one_line(package, settings, message):
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
     known = {
+        "lightgcn": "dims, layers, learning_rates, losses",
         "sasrec": "dims, dropouts, learning_rates, losses",
         "sasrec-hybrid": "dims, dropouts, learning_rates, losses",
         "ease": "neighbours",

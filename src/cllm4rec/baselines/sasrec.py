@@ -1,11 +1,18 @@
 """SASRec: self-attentive sequential recommendation (Kang & McAuley, ICDM 2018)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from cllm4rec.baselines.base import Context, Settings
 from cllm4rec.baselines.neural import NeuralBaseline
+from cllm4rec.baselines.searched import (
+    is_dropout,
+    is_rate,
+    is_width,
+    refuse_other_losses,
+    refuse_other_than,
+)
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.seeds import derived_seed
@@ -47,16 +54,10 @@ class SasRec(NeuralBaseline):
         learning_rates: Sequence[float] = (1e-3,),
         losses: Sequence[Literal["full", "sampled", "gbce"]] = ("full",),
     ) -> None:
-        _refuse_other_than("whole numbers from 1 to 4096", "dims", dims, _is_width)
-        _refuse_other_than("numbers from 0, below 1", "dropouts", dropouts, _is_dropout)
-        _refuse_other_than("numbers above 0", "learning_rates", learning_rates, _is_rate)
-        if isinstance(losses, str):
-            raise ValueError(f"losses = {losses!r} is no list of losses, such as ['full']")
-        for loss in losses:
-            if loss not in LOSSES:
-                raise ValueError(f"loss {loss!r} does not exist; there are {', '.join(LOSSES)}")
-        if not (learning_rates and losses and dims != [] and dropouts != []):
-            raise ValueError("an empty list leaves nothing to train; give at least one value")
+        refuse_other_than("whole numbers from 1 to 4096", "dims", dims, is_width)
+        refuse_other_than("numbers from 0, below 1", "dropouts", dropouts, is_dropout)
+        refuse_other_than("numbers above 0", "learning_rates", learning_rates, is_rate)
+        refuse_other_losses(losses, LOSSES)
         self.dims, self.dropouts = dims, dropouts
         self.learning_rates, self.losses = learning_rates, losses
 
@@ -111,22 +112,3 @@ class SasRec(NeuralBaseline):
         if context.ordered:
             return None
         return "the interactions have no order; add a column timestamp or position"
-
-
-def _refuse_other_than(
-    what: str, name: str, values: object, fits: Callable[[object], bool]
-) -> None:
-    if values is not None and not (isinstance(values, list | tuple) and all(map(fits, values))):
-        raise ValueError(f"{name} = {values!r} is no list of {what}")
-
-
-def _is_width(value: object) -> bool:
-    return type(value) is int and 1 <= value <= 4096
-
-
-def _is_dropout(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= cast("float", value) < 1
-
-
-def _is_rate(value: object) -> bool:
-    return type(value) in (int, float) and cast("float", value) > 0

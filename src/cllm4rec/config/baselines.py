@@ -19,6 +19,7 @@ BUILT_IN = {
     "ease-text-order": "cllm4rec.baselines.ease_text_order:EaseTextOrder",
     "ials": "cllm4rec.baselines.ials:IAls",
     "mult-vae": "cllm4rec.baselines.mult_vae:MultVae",
+    "lightgcn": "cllm4rec.baselines.lightgcn:LightGcn",
     "sasrec": "cllm4rec.baselines.sasrec:SasRec",
     "sasrec-hybrid": "cllm4rec.ensemble.sasrec_hybrid:SasRecHybrid",
 }

@@ -14,11 +14,13 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.ordered import WINDOWS
+from cllm4rec.linear.transitions import FUTURE_DECAY, PAST_DECAY
 from reference import linear_model as reference
 from support.planted_order import write_planted_order
 
 HISTORIES = [[0, 1, 2], [1, 2, 3], [3, 4], [4, 0, 2, 1]]
 TRAIN = Interactions.from_lists(HISTORIES, 5)
+OTHERS = [[other for other in range(5) if other != item] for item in range(5)]
 WORDS = ["red car", "red bus", "blue bus", "blue car", "red train"]
 
 
@@ -55,16 +57,22 @@ def test_every_try_equals_the_slow_computation_of_its_settings(newest):
     assert texts.shape[1] > 1
     found = tried(given)
     for settings, scores in found:
-        l2, alpha = settings["l2"], settings["alpha"]
+        l2, alpha, transitions = settings["l2"], settings["alpha"], settings["transitions"]
         if settings["windows"]:
             weights = reference.averaged(HISTORIES, 5, WINDOWS, l2, texts, alpha)
+        elif transitions:
+            weights = reference.directed(
+                HISTORIES, OTHERS, l2, texts, alpha, transitions, PAST_DECAY, FUTURE_DECAY
+            )
         else:
             weights = reference.ease([(1.0, h) for h in HISTORIES], 5, l2, texts, alpha)
         wanted = sum(settings["decay"] ** age * weights[item] for age, item in enumerate([3, 0, 2]))
         np.testing.assert_allclose(scores, wanted, rtol=1e-3, atol=1e-5, err_msg=str(settings))
     decays = {settings["decay"] for settings, _ in found}
     assert decays == (set(DECAYS) if newest else {1.0})
-    assert {settings["windows"] for settings, _ in found} == {True, False}
+    assert {settings["windows"] for settings, _ in found} == ({False} if newest else {True, False})
+    weights = {settings["transitions"] for settings, _ in found}
+    assert weights == ({0.0, 0.5, 1.0, 2.0} if newest else {0.0})
     assert all(a != b for (a, _), (b, _) in pairwise(found))
 
 

@@ -11,6 +11,7 @@ from cllm4rec.config import reported_measures
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.linear import (
+    PLAIN,
     LinearModel,
     fit,
     largest,
@@ -27,8 +28,6 @@ from support.planted import planted
 from support.strategies import histories
 
 __all__ = ["planted"]
-
-PLAIN = {"l2": 100, "alpha": 0.0, "windows": False, "decay": 1.0}
 
 
 def lists(interactions: Interactions) -> list[list[int]]:
@@ -234,5 +233,5 @@ def test_without_an_order_it_is_that_of_texts(tmp_path):
             selection_of(dataset),
             Context.of(dataset, 0),
         )
-    assert model.settings == {**tuned.settings, "windows": False, "decay": 1.0}
+    assert model.settings == {**PLAIN, **tuned.settings}
     assert model.weights.tobytes() == tuned.scorer.weights.tobytes()

@@ -80,3 +80,37 @@ def nearest(histories: list[list[int]], texts, l2: float, alpha: float) -> np.nd
         [gram[i, j] / (gram[i, i] * gram[j, j]) ** 0.5 for j in range(len(gram))]
         for i in range(len(gram))
     ])
+
+
+def past_and_future(histories: list[list[int]], num_items: int, past: float, future: float):
+    """For every place between two items: both sides, less with distance; under .01 is left out."""
+    inputs, targets = [], []
+    for history in histories:
+        for cut in range(1, len(history)):
+            before, after = np.zeros(num_items), np.zeros(num_items)
+            for distance, item in enumerate(reversed(history[:cut])):
+                before[item] += past**distance if past**distance >= 0.01 else 0
+            for distance, item in enumerate(history[cut:]):
+                after[item] += future**distance if future**distance >= 0.01 else 0
+            inputs.append(before)
+            targets.append(after)
+    return np.array(inputs).reshape(-1, num_items), np.array(targets).reshape(-1, num_items)
+
+
+def directed(histories, near: list[list[int]], l2, texts, alpha, weight, past, future):
+    """Each item's least squares on some others: whole histories, and pasts that tell futures."""
+    num_items = len(near)
+    whole = np.zeros((len(histories), num_items))
+    for row, history in enumerate(histories):
+        whole[row, history] = 1
+    before, after = past_and_future(histories, num_items, past, future)
+    inputs = np.concatenate([whole, weight**0.5 * before, alpha**0.5 * texts.T])
+    targets = np.concatenate([whole, weight**0.5 * after, alpha**0.5 * texts.T])
+    weights = np.zeros((num_items, num_items))
+    for item, some in enumerate(near):
+        if some:
+            ridge = np.sqrt(l2) * np.eye(len(some))
+            stacked = np.concatenate([inputs[:, some], ridge])
+            wanted = np.concatenate([targets[:, item], np.zeros(len(some))])
+            weights[some, item] = np.linalg.lstsq(stacked, wanted, rcond=None)[0]
+    return weights

@@ -9,6 +9,7 @@ import pytest
 
 from cllm4rec import progress
 from cllm4rec.config import SEQUENCES, Config, Request, read_config, resolve
+from cllm4rec.ensemble.linear import PLAIN
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
 from cllm4rec.stages.evaluate import evaluate
@@ -129,7 +130,7 @@ def test_both_halves_stand_in_the_table_with_what_the_prior_was_fitted_with(run)
     # Windows and ages see what a gram matrix of whole histories cannot.
     assert means["· linear model"] > means["ease-text"] + 0.1
     own = json.loads(run.file("results.json").read_text())["rows"][0]
-    assert own["settings"].keys() == {"blend weight", "l2", "alpha", "windows", "decay"}
+    assert own["settings"].keys() == {"blend weight", "l2", *PLAIN}
     assert own["settings"].items() >= run.info("finetune")["linear"].items()
 
 

@@ -69,14 +69,14 @@ class Ease(Baseline):
     def fitted(
         self, points: Iterable[Settings], train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
-        """A scorer for each point; those of equal ``l2``, then ``alpha``, stand together."""
-        by_pair = [(pair, list(same)) for pair, same in groupby(points, key=_l2_and_alpha)]
-        if not by_pair:
-            return
-        fits = self.solver(train, context, by_pair[0][1][0]).fits([pair for pair, _ in by_pair])
-        for (_, same), weights in zip(by_pair, fits, strict=True):
-            for point in same:
-                yield point, self.scorer(point, weights)
+        """A scorer for each point; those of equal ``transitions``, ``l2``, ``alpha`` together."""
+        for transitions, alike in groupby(points, key=lambda point: _number(point, "transitions")):
+            by_pair = [(pair, list(same)) for pair, same in groupby(alike, key=_l2_and_alpha)]
+            fitted = self.solver(train, context, by_pair[0][1][0])
+            fits = fitted.fits([pair for pair, _ in by_pair], transitions)
+            for (_, same), weights in zip(by_pair, fits, strict=True):
+                for point in same:
+                    yield point, self.scorer(point, weights)
 
     def solver(self, train: Interactions, context: Context, point: Settings) -> Solver:
         """That of these data and of the point's ``neighbours``, which are found once."""
@@ -103,4 +103,8 @@ class Ease(Baseline):
 
 
 def _l2_and_alpha(point: Settings) -> tuple[float, float]:
-    return float(point["l2"]), float(point.get("alpha", 0))
+    return float(point["l2"]), _number(point, "alpha")
+
+
+def _number(point: Settings, name: str) -> float:
+    return float(point.get(name, 0))

@@ -15,6 +15,8 @@ from cllm4rec.linear.ordered import Weights, aged_matrix
 
 DECAYS = (1.0, 0.8, 0.6, 0.4)
 """Weights of a history's item relative to the item after it; one factorisation serves all."""
+TRANSITIONS = (0.0, 0.5, 2.0)
+"""Weights of transitions that are tried beside 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,34 +38,43 @@ class OrderedScorer:
 
 
 class EaseTextOrder(EaseText):
-    """EASE, with texts where there are any, that sees proximity in time and age.
+    """EASE, with texts where there are any, that sees the order of a history.
 
-    Age only where the newest interactions are held out: else what is asked for is of any age.
+    Where the newest interactions are held out, it learns from each past what comes next
+    (`cllm4rec.linear.transitions`), and older items of a history count less. Elsewhere what is
+    asked for may be of any age: there, windows say which items come close together in time.
     """
 
     def grid(self, num_items: int) -> list[Settings]:
-        """The grid of `EaseText`, each point with every decay; windows follow at the best."""
-        return _aged(super().grid(num_items), DECAYS)
+        """The grid of `EaseText` with transitions and every decay, then without both."""
+        points = super().grid(num_items)
+        return _aged(points, DECAYS, transitions=1.0) + _aged(points, (1.0,))
 
     def points(self, context: Context) -> list[Settings]:
-        """The grid, without decay where it has no meaning."""
-        decays = _decays(context)
-        return [point for point in super().points(context) if point["decay"] in decays]
+        """The half of the grid that has a meaning for these data."""
+        newest = context.newest_held_out
+        return [point for point in super().points(context) if bool(point["transitions"]) == newest]
 
     def refinements(self, train: Interactions, context: Context) -> Sequence[Refinement]:
-        """The finer grid of `EaseText`, then windows at the best point of both."""
-        decays = _decays(context)
+        """The finer grid of `EaseText`; then the weight of transitions, or windows."""
 
         def finer(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
-            return self.fitted(_aged(around(best), decays), train, context)
+            decays = DECAYS if context.newest_held_out else (1.0,)
+            points = [{**point, "decay": decay} for point in around(best) for decay in decays]
+            return self.fitted(points, train, context)
+
+        def strengths(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
+            points = [{**best, "transitions": weight} for weight in TRANSITIONS]
+            aged = [{**point, "decay": decay} for point in points for decay in DECAYS]
+            return self.fitted(aged, train, context)
 
         def windows(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
             fitted = self.solver(train, context, best)
             weights = fitted.windowed(float(best["l2"]), float(best["alpha"]))
-            for point in _aged([best], decays, windows=True):
-                yield point, self.scorer(point, weights)
+            point: Settings = {**best, "windows": True}
+            yield point, self.scorer(point, weights)
 
-        return [finer, windows]
+        return [finer, strengths if context.newest_held_out else windows]
 
     def scorer(self, point: Settings, weights: Weights) -> Scorer:
         """The weights with the point's decay."""
@@ -77,10 +88,7 @@ class EaseTextOrder(EaseText):
 
 
 def _aged(
-    points: Sequence[Settings], decays: Sequence[float], *, windows: bool = False
+    points: Sequence[Settings], decays: Sequence[float], *, transitions: float = 0.0
 ) -> list[Settings]:
-    return [{**point, "windows": windows, "decay": d} for point in points for d in decays]
-
-
-def _decays(context: Context) -> tuple[float, ...]:
-    return DECAYS if context.newest_held_out else (1.0,)
+    rest: Settings = {"windows": False, "transitions": transitions}
+    return [{**point, **rest, "decay": decay} for point in points for decay in decays]

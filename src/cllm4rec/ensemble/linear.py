@@ -43,7 +43,9 @@ changed by 0.1 % at most; 300 cost MovieLens-100K 1.5 % (docs/decisions/0008).""
 
 _CSR = ("data", "indices", "indptr")
 Settings = dict[str, Any]
-"""Of ``ease-text-order``: ``l2, alpha, windows, decay``; ``neighbours`` of a large catalogue."""
+"""Of ``ease-text-order``: ``l2`` and those of `PLAIN`; ``neighbours`` of a large catalogue."""
+PLAIN: Settings = {"alpha": 0.0, "windows": False, "transitions": 0.0, "decay": 1.0}
+"""Settings of ``ease-text-order`` with which it is EASE."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +157,7 @@ def asks_for_new_items(train: Interactions, selection: Selection) -> bool:
 def _of_baseline(tuned: Tuned) -> LinearModel:
     scorer = tuned.scorer
     assert isinstance(scorer, WeightsScorer | OrderedScorer | NewItemsScorer)
-    settings = {"alpha": 0.0, "windows": False, "decay": 1.0, **tuned.settings}
+    settings = {**PLAIN, **tuned.settings}
     if isinstance(scorer, NewItemsScorer):
         settings["baseline"] = tuned.name
         none = np.empty((0, 0), np.float32)
@@ -184,7 +186,7 @@ def fit(train: Interactions, settings: Settings, context: Context) -> LinearMode
     if settings["windows"]:
         weights = fitted.windowed(l2, alpha)
     else:
-        weights = next(iter(fitted.fits([(l2, alpha)])))
+        weights = next(iter(fitted.fits([(l2, alpha)], float(settings.get("transitions", 0)))))
     return LinearModel(largest(weights), settings)
 
 

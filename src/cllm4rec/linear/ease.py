@@ -77,15 +77,23 @@ def add_texts(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float) 
         text_vectors: ``A``, ``[items, d]``.
         alpha: α, at least 0.
     """
-    if alpha == 0 or text_vectors.shape[1] == 0:
+    update = text_update(inverse, text_vectors, alpha)
+    if not len(update):
         return inverse
+    result: Matrix = update.T @ update
+    return np.subtract(inverse, result, out=result)
+
+
+def text_update(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float) -> Matrix:
+    """``U`` with ``(M + α·AAᵀ)⁻¹ = M⁻¹ − UᵀU``, ``[d, items]``; no rows where α or d is 0."""
+    if alpha == 0 or text_vectors.shape[1] == 0:
+        return np.zeros((0, len(inverse)), inverse.dtype)
     vectors: Matrix = text_vectors.astype(inverse.dtype)
     pulled = inverse @ vectors
     inner = vectors.T @ pulled
     inner[np.diag_indices_from(inner)] += 1 / alpha
-    half = solve_triangular(cholesky(inner, lower=True), pulled.T, lower=True)
-    result: Matrix = half.T @ half
-    return np.subtract(inverse, result, out=result)
+    update: Matrix = solve_triangular(cholesky(inner, lower=True), pulled.T, lower=True)
+    return update
 
 
 def weights_of(inverse: Matrix) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.linear.ease import add_texts, gram_matrix, gram_of, inverse_gram, weights_of
 from cllm4rec.linear.ordered import Weights, windowed_weights
 from cllm4rec.linear.sparse_ease import nearest_items, sparse_weights
+from cllm4rec.linear.transitions import DirectedWeights, with_transitions
 
 MAX_WEIGHTS = 2**28
 """Most weights of the settings that are solved in one pass by `ByNeighbours`: 1 GiB."""
@@ -32,8 +33,15 @@ class Solver(ABC):
     text_vectors: NDArray[np.float32]
 
     @abstractmethod
-    def fits(self, settings: Sequence[tuple[float, float]]) -> Iterator[Weights]:
-        """Weights for each pair of l2 and alpha, in order."""
+    def fits(
+        self, settings: Sequence[tuple[float, float]], transitions: float = 0.0
+    ) -> Iterator[Weights]:
+        """Weights for each pair of l2 and alpha, in order.
+
+        Args:
+            settings: l2, above 0, and alpha, at least 0.
+            transitions: weight of `past_and_future` beside whole histories; 0: none.
+        """
 
     @abstractmethod
     def weights(self, matrix: csr_matrix, l2: float, alpha: float) -> Weights:
@@ -47,13 +55,24 @@ class Solver(ABC):
 class Exact(Solver):
     """Dense: one factorisation per l2, to which texts are added by Woodbury's identity."""
 
-    def fits(self, settings: Sequence[tuple[float, float]]) -> Iterator[NDArray[np.float32]]:
+    def fits(
+        self, settings: Sequence[tuple[float, float]], transitions: float = 0.0
+    ) -> Iterator[NDArray[np.float32]]:
         """Dense weights; neighbours in ``settings`` of equal l2 share its factorisation."""
-        gram = gram_matrix(self.train)
+        if transitions:
+            inputs, targets = with_transitions(self.train, transitions)
+            gram, crossed = gram_of(inputs), (inputs.T @ targets).tocsr()
+        else:
+            gram, crossed = gram_matrix(self.train), None
         for l2, same in groupby(settings, key=lambda each: each[0]):
             inverse = inverse_gram(gram, l2)
-            for _, alpha in same:
-                yield weights_of(add_texts(inverse, self.text_vectors, alpha))
+            if crossed is None:
+                for _, alpha in same:
+                    yield weights_of(add_texts(inverse, self.text_vectors, alpha))
+            else:
+                directed = DirectedWeights(inverse, crossed)
+                for _, alpha in same:
+                    yield directed.with_texts(self.text_vectors, alpha)
 
     def weights(self, matrix: csr_matrix, l2: float, alpha: float) -> NDArray[np.float32]:
         """Dense weights."""
@@ -76,13 +95,17 @@ class ByNeighbours(Solver):
         """Of each item, ``int32 [items, neighbours]``; found at the first use and kept."""
         return nearest_items(self.train, self.text_vectors, self.neighbours)
 
-    def fits(self, settings: Sequence[tuple[float, float]]) -> Iterator[csr_array]:
+    def fits(
+        self, settings: Sequence[tuple[float, float]], transitions: float = 0.0
+    ) -> Iterator[csr_array]:
         """Sparse weights; as many settings are solved together as `MAX_WEIGHTS` allows."""
         together = max(1, MAX_WEIGHTS // max(1, self.nearest.size))
-        matrix = self.train.matrix()
+        inputs, targets = self.train.matrix(), None
+        if transitions:
+            inputs, targets = with_transitions(self.train, transitions)
         for start in range(0, len(settings), together):
             some = settings[start : start + together]
-            yield from sparse_weights(matrix, self.nearest, self.text_vectors, some)
+            yield from sparse_weights(inputs, self.nearest, self.text_vectors, some, targets)
 
     def weights(self, matrix: csr_matrix, l2: float, alpha: float) -> csr_array:
         """Sparse weights."""

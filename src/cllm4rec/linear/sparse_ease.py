@@ -74,6 +74,7 @@ def sparse_weights(
     neighbours: NDArray[np.int32],
     text_vectors: NDArray[np.float32],
     settings: Sequence[tuple[float, float]],
+    targets: csr_matrix | None = None,
 ) -> list[csr_array]:
     """EASE's weights, each item's regression being on its neighbours alone.
 
@@ -84,12 +85,14 @@ def sparse_weights(
         neighbours: ``int32 [items, k]``, −1 for none, and then no more.
         text_vectors: ``[items, d]``; d may be 0.
         settings: pairs of l2, above 0, and alpha, at least 0.
+        targets: what the rows are to predict, ``[rows, items]``; None: themselves.
 
     Returns:
         For each setting ``float32 [items, items]`` with k weights a column at most: row = item of
         the history, as from `cllm4rec.linear.ease.weights_of`.
     """
     by_item = matrix.T.tocsr().astype(np.float32)
+    wanted = None if targets is None else targets.T.tocsr().astype(np.float32)
     numbers = np.zeros(matrix.shape[0], np.int32)
     counts = (neighbours >= 0).sum(axis=1)
     ends = np.cumsum(counts)
@@ -99,8 +102,15 @@ def sparse_weights(
             count, end = counts[item], ends[item]
             support = np.concatenate([[item], neighbours[item, :count]])
             gram, texts = _gram(by_item[support], numbers), _products(text_vectors[support])
+            if wanted is not None:
+                aimed = (by_item[support] @ wanted[item].T).toarray()[:, 0]
             for (l2, alpha), weights in zip(settings, found, strict=True):
-                weights[end - count : end] = _regression(gram, texts, l2, alpha)
+                own = (
+                    _regression(gram, texts, l2, alpha)
+                    if wanted is None
+                    else _regression_on(aimed, gram, texts, l2, alpha)
+                )
+                weights[end - count : end] = own
             if item % 256 == 255:
                 task.advance(256)
     rows = neighbours[neighbours >= 0]
@@ -155,4 +165,21 @@ def _regression(
     inverse, failed = lapack.spotrs(factor, unit, lower=True)
     assert failed == 0
     weights: NDArray[np.float32] = -inverse[1:] / inverse[0]
+    return weights
+
+
+def _regression_on(
+    aimed: NDArray[np.float32],
+    gram: NDArray[np.float32],
+    texts: NDArray[np.float32],
+    l2: float,
+    alpha: float,
+) -> NDArray[np.float32]:
+    """The same where rows predict others than themselves: ``aimed`` are products with those."""
+    shifted = (gram + np.float32(alpha) * texts)[1:, 1:]
+    shifted[np.diag_indices_from(shifted)] += np.float32(l2)
+    sums = aimed[1:] + np.float32(alpha) * texts[1:, 0]
+    weights: NDArray[np.float32]
+    _, weights, failed = lapack.sposv(shifted, sums, lower=True)
+    assert failed == 0, f"a submatrix of XᵀX + alpha·AAᵀ + {l2}·I is not positive definite"
     return weights

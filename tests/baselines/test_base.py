@@ -13,7 +13,13 @@ from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.evaluation.selection import Selection
 from support.conformance import ScorerConformance
 
-EPOCHS = {"mult-vae": (10, 20), "lightgcn": (40,), "sasrec": (5, 15), "sasrec-hybrid": (5,)}
+EPOCHS = {
+    "mult-vae": (10, 20),
+    "lightgcn": (40,),
+    "sasrec": (5, 15),
+    "sasrec-text": (5, 15),
+    "sasrec-hybrid": (5,),
+}
 """Instead of the neural baselines' own, which take minutes."""
 PACKAGES = {"ials": "implicit", "lightgcn": "torch_geometric"}
 """Extras that bring a baseline's package."""

@@ -52,8 +52,9 @@ def test_what_it_does_not_take_is_said_in_one_line(package, settings, message):
 def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
     known = {
         "lightgcn": "dims, layers, learning_rates, losses",
-        "sasrec": "dims, dropouts, learning_rates, losses",
-        "sasrec-hybrid": "dims, dropouts, learning_rates, losses",
+        "sasrec": "dims, dropouts, layers, learning_rates, losses",
+        "sasrec-text": "dims, dropouts, layers, learning_rates, losses",
+        "sasrec-hybrid": "dims, dropouts, layers, learning_rates, losses",
         "ease": "neighbours",
         "ease-text": "neighbours",
         "ease-text-order": "neighbours",

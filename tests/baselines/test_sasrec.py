@@ -45,6 +45,27 @@ def test_a_large_catalogue_gets_the_short_grid():
     assert len(large) < len(small)
 
 
+def test_texts_tell_of_items_that_training_has_not_seen():
+    """Items of a kind follow each other; the last of each kind is never trained on."""
+    kinds = [["red", "blue", "green"][item % 3] + " thing" for item in range(30)]
+    rng = np.random.default_rng(0)
+    rows = [(3 * rng.permutation(9)[:6] + user % 3).tolist() for user in range(90)]
+    train = Interactions.from_lists(rows, 30)
+    context = Context(30, kinds, ordered=True)
+    baseline = baseline_named("sasrec-text", {"dims": [16], "dropouts": [0.2]})
+    settings = baseline.networks(30)[0]
+    points = baseline.trained(settings, train, context)
+    scorer = next(scorer for epochs, scorer in points if epochs >= 20)
+    asked = Interactions.from_lists([[kind, kind + 3] for kind in range(3)], 30)
+    scores = scorer.score(np.zeros(3, np.int32), asked)[:, 27:]
+    assert scores.argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_without_texts_there_is_no_sasrec_with_texts():
+    reason = baseline_named("sasrec-text").unavailable(Context(10, [""] * 10, ordered=True))
+    assert "no two items share a word" in reason
+
+
 def test_without_an_order_the_mend_is_named():
     assert baseline_named("sasrec").unavailable(Context(10, [""] * 10, ordered=True)) is None
     reason = baseline_named("sasrec").unavailable(Context(10, [""] * 10))
@@ -62,8 +83,8 @@ def test_what_to_search_is_given_as_settings():
     given = {"dims": [64], "dropouts": [0.3], "learning_rates": [1e-3, 5e-4], "losses": ["gbce"]}
     networks = baseline_named("sasrec", given).networks(12_000)
     assert [list(network.values()) for network in networks] == [
-        [64, 0.3, 1e-3, "gbce"],
-        [64, 0.3, 5e-4, "gbce"],
+        [64, 0.3, 2, 1e-3, "gbce"],
+        [64, 0.3, 2, 5e-4, "gbce"],
     ]
 
 

@@ -8,6 +8,7 @@ from cllm4rec.baselines.base import Context, Settings
 from cllm4rec.baselines.neural import NeuralBaseline
 from cllm4rec.baselines.searched import (
     is_dropout,
+    is_layers,
     is_rate,
     is_width,
     refuse_other_losses,
@@ -18,6 +19,7 @@ from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.seeds import derived_seed
 
 if TYPE_CHECKING:
+    from cllm4rec.baselines.networks.items import FreeItems
     from cllm4rec.baselines.networks.losses import Loss
     from cllm4rec.baselines.networks.transformer import SasRecNetwork
 
@@ -38,6 +40,7 @@ class SasRec(NeuralBaseline):
     Args:
         dims: widths; none: 64, 128 and 256, of a large catalogue 128 and 256.
         dropouts: none: .2 and .5, of a large catalogue .5.
+        layers: numbers of blocks.
         learning_rates: of Adam.
         losses: ``full``, ``sampled`` (512 negatives), ``gbce``.
 
@@ -51,25 +54,27 @@ class SasRec(NeuralBaseline):
         self,
         dims: Sequence[int] | None = None,
         dropouts: Sequence[float] | None = None,
+        layers: Sequence[int] = (2,),
         learning_rates: Sequence[float] = (1e-3,),
         losses: Sequence[Literal["full", "sampled", "gbce"]] = ("full",),
     ) -> None:
         refuse_other_than("whole numbers from 1 to 4096", "dims", dims, is_width)
         refuse_other_than("numbers from 0, below 1", "dropouts", dropouts, is_dropout)
+        refuse_other_than("whole numbers from 1 to 12", "layers", layers, is_layers)
         refuse_other_than("numbers above 0", "learning_rates", learning_rates, is_rate)
         refuse_other_losses(losses, LOSSES)
-        self.dims, self.dropouts = dims, dropouts
+        self.dims, self.dropouts, self.layers = dims, dropouts, layers
         self.learning_rates, self.losses = learning_rates, losses
 
     def networks(self, num_items: int) -> list[Settings]:
-        """``dim``, the width, × ``dropout`` × ``learning_rate`` × ``loss``."""
+        """``dim``, the width, × ``dropout`` × ``layers`` × ``learning_rate`` × ``loss``."""
         large = num_items > LARGE_ITEMS
         dims = self.dims or ((128, 256) if large else (128, 256, 64))
         dropouts = self.dropouts or ((0.5,) if large else (0.5, 0.2))
         return [
-            {"dim": dim, "dropout": dropout, "learning_rate": rate, "loss": loss}
-            for loss, rate, dropout, dim in product(
-                self.losses, self.learning_rates, dropouts, dims
+            {"dim": dim, "dropout": dropout, "layers": count, "learning_rate": rate, "loss": loss}
+            for loss, rate, count, dropout, dim in product(
+                self.losses, self.learning_rates, self.layers, dropouts, dims
             )
         ]
 
@@ -101,11 +106,18 @@ class SasRec(NeuralBaseline):
         from cllm4rec.baselines.networks.transformer import SasRecNetwork
 
         return SasRecNetwork(
-            train.num_items,
+            self.items(int(settings["dim"]), context),
             dim=int(settings["dim"]),
+            layers=int(settings["layers"]),
             dropout=float(settings["dropout"]),
             max_length=MAX_LENGTH,
         )
+
+    def items(self, dim: int, context: Context) -> "FreeItems":
+        """The items' vectors before training, which the network initialises."""
+        from cllm4rec.baselines.networks.items import FreeItems
+
+        return FreeItems(context.num_items, dim)
 
     def unavailable(self, context: Context) -> str | None:
         """Histories must have an order."""

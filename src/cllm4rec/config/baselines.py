@@ -21,6 +21,7 @@ BUILT_IN = {
     "mult-vae": "cllm4rec.baselines.mult_vae:MultVae",
     "lightgcn": "cllm4rec.baselines.lightgcn:LightGcn",
     "sasrec": "cllm4rec.baselines.sasrec:SasRec",
+    "sasrec-text": "cllm4rec.baselines.sasrec_text:SasRecText",
     "sasrec-hybrid": "cllm4rec.ensemble.sasrec_hybrid:SasRecHybrid",
 }
 """Name → class, as in an entry point. No package replaces one of these."""

@@ -287,17 +287,18 @@ class EvaluateConfig(Settings):
         "ease-text-order",
         "ials",
     ]
-    """Baselines in the table, tuned on the validation part; ``mult-vae``, ``lightgcn``, ``sasrec``
-    and ``sasrec-hybrid`` (with our start and linear model) are neural networks and take minutes.
-    ``lm-knn`` and ``ease-new-items`` read the items' texts with a language model and are for items
-    without interactions. Installed packages may add others."""
+    """Baselines in the table, tuned on the validation part; ``mult-vae``, ``lightgcn``, ``sasrec``,
+    ``sasrec-text`` (whose items have texts) and ``sasrec-hybrid`` (with our start and linear model)
+    are neural networks and take minutes. ``lm-knn`` and ``ease-new-items`` read the items' texts
+    with a language model and are for items without interactions. Installed packages may add
+    others."""
     baseline_settings: dict[str, dict[str, Any]] = {}
     """Settings by baseline, e.g. ``sasrec = {dims = [64, 128], losses = ["full", "gbce"]}``. Of
-    ours ``sasrec`` and ``sasrec-hybrid`` take what their search tries (``dims, dropouts,
-    learning_rates, losses``), as does ``lightgcn`` (``dims, layers, learning_rates, losses``);
-    ``lm-knn`` and ``ease-new-items`` how they read (``backbone, depth, max_words, echo, weights``);
-    ``ease``, ``ease-text`` and ``ease-text-order`` how many nearest items are in each item's
-    regression (``neighbours``)."""
+    ours ``sasrec``, ``sasrec-text`` and ``sasrec-hybrid`` take what their search tries (``dims,
+    dropouts, layers, learning_rates, losses``), as does ``lightgcn`` (``dims, layers,
+    learning_rates, losses``); ``lm-knn`` and ``ease-new-items`` how they read (``backbone, depth,
+    max_words, echo, weights``); ``ease``, ``ease-text`` and ``ease-text-order`` how many nearest
+    items are in each item's regression (``neighbours``)."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each 95 % interval."""
 

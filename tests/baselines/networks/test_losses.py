@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cllm4rec.baselines.networks.losses import next_item_loss
+from cllm4rec.baselines.networks.losses import Table, next_item_loss
 
 HIDDEN = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
 ITEMS = torch.randn(9, 4, generator=torch.Generator().manual_seed(1))
@@ -44,14 +44,14 @@ def slowly(loss: str, negatives: list[int]) -> float:
 @pytest.mark.parametrize("loss", ["full", "sampled", "gbce"])
 @pytest.mark.parametrize("negatives", [[1, 2, 7], [3, 3, 0, 6], [8]])
 def test_equals_the_slow_version(loss, negatives):
-    found = next_item_loss(loss, HIDDEN, ITEMS, TARGETS, torch.tensor(negatives))
+    found = next_item_loss(loss, HIDDEN, Table(ITEMS), TARGETS, torch.tensor(negatives))
     assert found.item() == pytest.approx(slowly(loss, negatives), rel=1e-5)
 
 
 def test_the_sampled_softmax_of_all_others_is_the_full_one():
     for row, target in enumerate(TARGETS.tolist()):
         others = torch.tensor([item for item in range(9) if item != target])
-        one = HIDDEN[row : row + 1], ITEMS, TARGETS[row : row + 1]
+        one = HIDDEN[row : row + 1], Table(ITEMS), TARGETS[row : row + 1]
         sampled = next_item_loss("sampled", *one, others)
         full = next_item_loss("full", *one, others)
         assert sampled.item() == pytest.approx(full.item(), rel=1e-5)
@@ -62,7 +62,7 @@ def test_gradients_of_the_sampled_softmax_are_the_full_ones_on_average():
 
     def gradient(loss: str, negatives: torch.Tensor) -> torch.Tensor:
         items = ITEMS.clone().requires_grad_()
-        next_item_loss(loss, HIDDEN, items, TARGETS, negatives).backward()
+        next_item_loss(loss, HIDDEN, Table(items), TARGETS, negatives).backward()
         return items.grad
 
     draws = [gradient("sampled", torch.from_numpy(rng.integers(9, size=256))) for _ in range(200)]

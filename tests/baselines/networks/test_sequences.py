@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from cllm4rec.baselines.networks import sequences
+from cllm4rec.baselines.networks.items import FreeItems
 from cllm4rec.baselines.networks.losses import full_softmax
 from cllm4rec.baselines.networks.sequences import (
     SasRecScorer,
@@ -20,7 +21,7 @@ USERS = np.arange(4, dtype=np.int32)
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    network = SasRecNetwork(12, dim=8, dropout=0.0, max_length=3).eval()
+    network = SasRecNetwork(FreeItems(12, 8), dim=8, layers=2, dropout=0.0, max_length=3).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return network
@@ -84,7 +85,7 @@ def test_sampled_losses_learn_too(loss):
     """Which two of twelve items there are."""
     train = Interactions.from_lists([[3, 7, 3, 7], [7, 3, 7, 3]] * 4, 12)
     torch.manual_seed(0)
-    network = SasRecNetwork(12, dim=8, dropout=0.0, max_length=3)
+    network = SasRecNetwork(FreeItems(12, 8), dim=8, layers=2, dropout=0.0, max_length=3)
     epoch = training_epoch(network, train, seed=0, learning_rate=0.03, loss=loss)
     losses = [epoch(number) for number in range(40)]
     assert losses[-1] < losses[0] / 2

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from cllm4rec.baselines.networks.items import FreeItems, TextItems
 from cllm4rec.baselines.networks.losses import full_softmax
 from cllm4rec.baselines.networks.transformer import SasRecNetwork
 
@@ -9,7 +10,7 @@ from cllm4rec.baselines.networks.transformer import SasRecNetwork
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    network = SasRecNetwork(20, dim=8, dropout=0.5, max_length=6).eval()
+    network = SasRecNetwork(FreeItems(20, 8), dim=8, layers=2, dropout=0.5, max_length=6).eval()
     # Larger weights than training begins with: attention must have something to choose.
     for parameter in network.blocks.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
@@ -62,3 +63,41 @@ def test_the_full_softmax_is_the_cross_entropy_gradients_too():
 def test_the_full_softmax_of_large_logits_is_finite():
     hidden, items = torch.tensor([[1000.0]], requires_grad=True), torch.tensor([[1.0], [-1.0]])
     assert full_softmax(hidden, items, torch.tensor([1])).item() == 2000.0
+
+
+def test_items_with_texts_are_an_embedding_plus_the_map_of_their_texts():
+    torch.manual_seed(0)
+    texts = torch.randn(20, 5)
+    items = TextItems(texts.numpy(), 8)
+    network = SasRecNetwork(items, dim=8, layers=1, dropout=0.0, max_length=6).eval()
+    rows = []
+    for item in range(20):
+        said = texts[item].tolist()
+        pairs = [zip(row, said, strict=True) for row in items.map.weight.tolist()]
+        mapped = [sum(w * t for w, t in pair) for pair in pairs]
+        free = items.weight[item].tolist()
+        rows.append([w + m for w, m in zip(free, mapped, strict=True)])
+    slow = torch.tensor(rows)
+    torch.testing.assert_close(items.vectors(), slow)
+    torch.testing.assert_close(
+        items.vectors(torch.tensor([[3, 0], [3, 19]])), slow[torch.tensor([[3, 0], [3, 19]])]
+    )
+    plain = SasRecNetwork(FreeItems(20, 8), dim=8, layers=1, dropout=0.0, max_length=6).eval()
+    state = network.state_dict()
+    plain.load_state_dict(
+        {k: state[k] for k in plain.state_dict() if k != "items.weight"} | {"items.weight": slow}
+    )
+    asked = torch.tensor([[3, 1, 4]])
+    torch.testing.assert_close(network(asked), plain(asked))
+    torch.testing.assert_close(
+        network.logits(network(asked)[:, -1]), plain.logits(plain(asked)[:, -1])
+    )
+    network.logits(network(asked)[:, -1]).sum().backward()
+    assert items.map.weight.grad.abs().sum() > 0
+    assert items.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_there_are_as_many_blocks_as_asked_for(layers):
+    made = SasRecNetwork(FreeItems(20, 8), dim=8, layers=layers, dropout=0.0, max_length=6)
+    assert len(made.blocks) == layers

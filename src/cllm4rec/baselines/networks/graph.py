@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.nn import LightGCN
 
-from cllm4rec.baselines.networks.losses import next_item_loss
+from cllm4rec.baselines.networks.losses import Table, next_item_loss
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.seeds import generator
 
@@ -110,7 +110,7 @@ def training_epoch(
                 mean = -functional.logsigmoid(wanted - unwanted).mean()
             else:
                 shared = others[:NEGATIVES]
-                mean = next_item_loss("sampled", asked, of_items, item, shared)
+                mean = next_item_loss("sampled", asked, Table(of_items), item, shared)
             nodes = torch.cat([user, network.num_users + torch.cat([item, others])])
             decayed = network.gcn.embedding(nodes).square().sum() / len(batch)
             optimizer.zero_grad(set_to_none=True)

@@ -5,7 +5,8 @@ position is no negative of it.
 """
 
 import math
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -15,20 +16,57 @@ from torch.nn import functional
 Loss = Literal["full", "sampled", "gbce"]
 
 
+@runtime_checkable
+class Items(Protocol):
+    """Item vectors, which a network may compute for a few items alone."""
+
+    @property
+    def num_items(self) -> int:
+        """Size of the catalogue."""
+        ...
+
+    def vectors(self, items: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n dim"]:
+        """Of some items; None for all."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Item vectors that are there already.
+
+    Attributes:
+        table: of all items.
+    """
+
+    table: Float[Tensor, "items dim"]
+
+    @property
+    def num_items(self) -> int:
+        """Size of the catalogue."""
+        return len(self.table)
+
+    def vectors(self, items: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n dim"]:
+        """Of some items; None for all."""
+        return self.table if items is None else self.table[items]
+
+
 def next_item_loss(
     loss: Loss,
     hidden: Float[Tensor, "n dim"],
-    items: Float[Tensor, "items dim"],
+    items: Items,
     targets: Int[Tensor, " n"],
     negatives: Int[Tensor, " m"],
 ) -> Float[Tensor, ""]:
     """The loss by name, mean over rows; ``full`` makes no use of ``negatives``."""
     if loss == "full":
-        return full_softmax(hidden, items, targets)
-    logits, wanted = _sampled_logits(hidden, items, targets, negatives)
+        return full_softmax(hidden, items.vectors(), targets)
+    wanted = (hidden * items.vectors(targets)).sum(dim=1)
+    logits = hidden @ items.vectors(negatives).T
+    # An item that is the target of a position is no negative of it.
+    logits = logits.masked_fill(targets[:, None] == negatives, -math.inf)
     if loss == "sampled":
-        return sampled_softmax(logits, wanted, len(items))
-    return gbce(logits, wanted, len(items))
+        return sampled_softmax(logits, wanted, items.num_items)
+    return gbce(logits, wanted, items.num_items)
 
 
 def full_softmax(
@@ -78,14 +116,6 @@ def gbce(
     beta = rate * (calibration * (1 - 1 / rate) + 1 / rate)
     positive = beta * functional.logsigmoid(wanted)
     return -(positive + functional.logsigmoid(-negatives).sum(dim=1)).mean()
-
-
-def _sampled_logits(
-    hidden: Tensor, items: Tensor, targets: Tensor, negatives: Tensor
-) -> tuple[Tensor, Tensor]:
-    wanted = (hidden * items[targets]).sum(dim=1)
-    logits = hidden @ items[negatives].T
-    return logits.masked_fill(targets[:, None] == negatives, -math.inf), wanted
 
 
 class _FullSoftmax(torch.autograd.Function):

@@ -79,7 +79,7 @@ def training_epoch(
             real = torch.arange(items.shape[1] - 1) < torch.from_numpy(lengths[batch])[:, None]
             hidden = network(items[:, :-1])[real]
             negatives = torch.from_numpy(rng.integers(train.num_items, size=sampled))
-            mean = next_item_loss(loss, hidden, network.items.weight, items[:, 1:][real], negatives)
+            mean = next_item_loss(loss, hidden, network.items, items[:, 1:][real], negatives)
             optimizer.zero_grad(set_to_none=True)
             mean.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

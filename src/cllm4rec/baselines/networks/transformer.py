@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-LAYERS = 2
+from cllm4rec.baselines.networks.items import FreeItems
+
 HEADS = 2
 
 
@@ -53,19 +54,22 @@ class SasRecNetwork(nn.Module):
     """Item and position embeddings, blocks, and the item embeddings again as the output's weights.
 
     Args:
-        num_items: size of the catalogue.
-        dim: width; a multiple of two heads.
+        items: vectors of width ``dim``, a multiple of two heads.
+        dim: width.
+        layers: number of blocks.
         dropout: probability, everywhere.
         max_length: longest input, in items.
     """
 
-    def __init__(self, num_items: int, *, dim: int, dropout: float, max_length: int) -> None:
+    def __init__(
+        self, items: FreeItems, *, dim: int, layers: int, dropout: float, max_length: int
+    ) -> None:
         super().__init__()
         self.dropout = dropout
         self.max_length = max_length
-        self.items = nn.Embedding(num_items, dim)
+        self.items = items
         self.positions = nn.Embedding(max_length, dim)
-        self.blocks = nn.ModuleList([Block(dim, dropout) for _ in range(LAYERS)])
+        self.blocks = nn.ModuleList([Block(dim, dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(dim)
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1:
@@ -80,7 +84,7 @@ class SasRecNetwork(nn.Module):
         """
         positions = self.positions.weight[: items.shape[1]]
         # The paper's scale: at √dim the items outweigh the positions.
-        embedded = self.items(items) * self.items.embedding_dim**0.5 + positions
+        embedded = self.items.vectors(items) * positions.shape[1] ** 0.5 + positions
         hidden = functional.dropout(embedded, self.dropout, self.training)
         for block in self.blocks:
             hidden = block(hidden)
@@ -89,4 +93,4 @@ class SasRecNetwork(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "n dim"]) -> Float[Tensor, "n items"]:
         """Scores of every item."""
-        return hidden @ self.items.weight.T
+        return hidden @ self.items.vectors().T

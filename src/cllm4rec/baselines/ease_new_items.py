@@ -58,16 +58,16 @@ class NewItemsScorer:
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``; user numbers are ignored."""
-        return self.filled(np.asarray(self.asked(history) @ self.weights), history)
-
-    def asked(self, history: Interactions) -> csr_matrix:
-        """Histories ``[users, items]`` as EASE is asked: a new item counts as its neighbours do."""
         matrix = history.matrix()
-        return matrix + matrix[:, self.new] @ self.neighbours
+        return self.filled(np.asarray(self.asked(matrix) @ self.weights), matrix)
 
-    def filled(self, scores: NDArray[np.float32], history: Interactions) -> NDArray[np.float32]:
+    def asked(self, histories: csr_matrix) -> csr_matrix:
+        """Histories ``[users, items]`` as EASE is asked: a new item counts as its neighbours do."""
+        return histories + histories[:, self.new] @ self.neighbours
+
+    def filled(self, scores: NDArray[np.float32], histories: csr_matrix) -> NDArray[np.float32]:
         """Put the new items' scores, in place, among those of `asked`."""
-        means, own = self._of_new(scores, history)
+        means, own = self._of_new(scores, histories)
         scores[:, self.new] = self.scale * (means + self.text_weight * own) + self.offset
         return scores
 
@@ -75,14 +75,15 @@ class NewItemsScorer:
         self, history: Interactions
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """EASE's scores of all; of the new items the neighbours' mean and the text's own."""
-        scores = np.asarray(self.asked(history) @ self.weights)
-        return scores, *self._of_new(scores, history)
+        matrix = history.matrix()
+        scores = np.asarray(self.asked(matrix) @ self.weights)
+        return scores, *self._of_new(scores, matrix)
 
     def _of_new(
-        self, scores: NDArray[np.float32], history: Interactions
+        self, scores: NDArray[np.float32], histories: csr_matrix
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        counts = np.maximum(history.counts(), 1).astype(np.float32)
-        means = (history.matrix() @ self.vectors) / counts[:, None]
+        weights = np.asarray(histories.sum(axis=1), np.float32)
+        means = (histories @ self.vectors) / np.where(weights > 0, weights, 1)
         own = means @ self.vectors[self.new].T
         return np.ascontiguousarray((self.neighbours @ scores.T).T), own
 

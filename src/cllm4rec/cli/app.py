@@ -12,6 +12,7 @@ import click
 
 from cllm4rec.cli.bench import bench
 from cllm4rec.cli.failures import exit_code
+from cllm4rec.cli.items import add_items, remove_items
 from cllm4rec.cli.options import replaceable, run_option, settings_options, type_of_path
 from cllm4rec.cli.output import output_option, result_of
 from cllm4rec.cli.recommend import recommend, similar
@@ -164,6 +165,8 @@ def evaluate(run: RunDir, topk: Path | None) -> dict[str, Any]:
 
 cllm4rec.add_command(recommend)
 cllm4rec.add_command(similar)
+cllm4rec.add_command(add_items)
+cllm4rec.add_command(remove_items)
 
 
 @cllm4rec.command()

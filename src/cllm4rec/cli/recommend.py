@@ -50,10 +50,10 @@ def filters_given(
         if name in wanted:
             raise click.UsageError(f"--where {name} is given twice; an item has to meet each KEY")
         wanted[name] = value
-    return Filters(_ids(include), _ids(exclude), wanted or None, seen)
+    return Filters(ids_in(include), ids_in(exclude), wanted or None, seen)
 
 
-def _ids(file: Path | None) -> list[str] | None:
+def ids_in(file: Path | None) -> list[str] | None:
     """The ids in a file, one per line; blank lines aside."""
     if file is None:
         return None

@@ -3,7 +3,7 @@
 import atexit
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from cllm4rec.data.frames import input_directory, is_frame
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.ingest import SETTINGS, prepare
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.item_rows import ItemRows
 from cllm4rec.data.left_out import LeftOut
 from cllm4rec.data.texts import ATTRIBUTES, Texts
 from cllm4rec.errors import InputError, IntegrityError
@@ -176,6 +177,18 @@ class Dataset:
                 seed=seed,
                 folder=folder,
             )
+
+    def with_items(self, rows: ItemRows) -> "Dataset":
+        """The same data with further items, which have no interactions.
+
+        Args:
+            rows: by id; none of the ids is known.
+        """
+        items = self.items.with_appended(rows.ids)
+        known = self.interactions
+        interactions = Interactions(known.offsets, known.items, len(items))
+        texts = Texts(self.folder, rows)
+        return replace(self, items=items, texts=texts, interactions=interactions)
 
     def part(self, part: Part) -> Interactions:
         """The interactions of one part, for all users."""

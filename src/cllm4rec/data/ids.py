@@ -22,13 +22,17 @@ SHOWN_CHARACTERS = 80
 class IdMap:
     """External ids, sorted by code point; an id's number is its place.
 
+    Ids that were appended to a catalogue stand behind the others, sorted among themselves.
+
     Attributes:
         external: the ids, an Arrow array of ``large_string`` without nulls or repeats.
         kind: what the ids name, for error messages: ``"user"`` or ``"item"``.
+        appended: how many of the ids, at the end, were appended.
     """
 
     external: pa.LargeStringArray
     kind: str = "id"
+    appended: int = 0
 
     @classmethod
     def read(cls, path: Path, column: str) -> "IdMap":
@@ -53,6 +57,11 @@ class IdMap:
                 f"{path}: {column} is not sorted and unique; prepare the data again"
             )
         return cls(external, column.removesuffix("_id"))
+
+    def with_appended(self, ids: Sequence[str]) -> "IdMap":
+        """The same numbers, and further ones for ids, sorted, that are not among them."""
+        more = pa.array(ids, pa.large_string())
+        return IdMap(pa.concat_arrays([self.external, more]), self.kind, len(more))
 
     def write(self, path: Path, column: str) -> None:
         """Write as a Parquet file of one column, atomically."""
@@ -117,9 +126,14 @@ class IdMap:
         return external_ids
 
     def _find(self, external_id: str) -> int | None:
-        place = bisect_left(range(len(self)), external_id, key=lambda at: self.external[at].as_py())
-        known = place < len(self) and self.external[place].as_py() == external_id
-        return place if known else None
+        sorted_to = len(self) - self.appended
+        for start, end in ((0, sorted_to), (sorted_to, len(self))):
+            place = bisect_left(
+                range(end), external_id, start, key=lambda at: self.external[at].as_py()
+            )
+            if place < end and self.external[place].as_py() == external_id:
+                return place
+        return None
 
     def unknown(self, external_id: object, said: str = "") -> UnknownId:
         """The error for an id that is not here; ``said`` is why, where that is known."""

@@ -1,6 +1,6 @@
 """Texts about users, items and training pairs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from cllm4rec.data.item_rows import NO_ROWS, ItemRows
 
 BATCH_ROWS = 8192
 ATTRIBUTES = "attributes.parquet"
@@ -22,31 +24,34 @@ class Texts:
 
     Attributes:
         folder: prepared data.
+        added: items that were appended to the catalogue.
     """
 
     folder: Path
+    added: ItemRows = NO_ROWS
 
     @property
     def item_titles(self) -> list[str | None]:
         """One title, or None, per item number."""
-        return _column(self.folder / "items.parquet", "title")
+        return _column(self.folder / "items.parquet", "title") + self.added.titles
 
     @property
     def item_texts(self) -> list[str | None]:
         """One description, or None, per item number."""
-        return _column(self.folder / "items.parquet", "text")
+        return _column(self.folder / "items.parquet", "text") + self.added.texts
 
     @property
     def item_features(self) -> dict[str, list[str | None]]:
         """Column → one value, or None, per item number; what title and text say is left out."""
-        return _features(self.folder / "items.parquet", {"item_id", "title", "text"})
+        columns = _features(self.folder / "items.parquet", {"item_id", "title", "text"})
+        return {name: values + self.added.feature(name) for name, values in columns.items()}
 
     @property
     def item_attributes(self) -> dict[str, list[list[str] | None]]:
         """Column → values, or None, per item number, as they came; what items are filtered by."""
         path = self.folder / ATTRIBUTES
         names = [name for name in pq.read_schema(path).names if name != "item_id"]
-        return {name: _column(path, name) for name in names}
+        return {name: _column(path, name) + self.added.attribute(name) for name in names}
 
     @property
     def word_features(self) -> dict[str, list[str | None]]:
@@ -80,16 +85,19 @@ class Texts:
             return True
         return any(text and text.strip() for _, _, texts in self.reviews() for text in texts)
 
+    def described(self, features: Sequence[str]) -> list[str]:
+        """Title, text and some features of each item, joined by ``". "``."""
+        said = self.item_features if features else {}
+        columns = [self.item_titles, self.item_texts, *(said[name] for name in features)]
+        return [". ".join(filter(None, values)) for values in zip(*columns, strict=True)]
+
     def item_words(self) -> list[str]:
         """All words about each item, for models that read bags of words.
 
         Title and text, joined by ``". "``; if no item has either, the item's training reviews, one
         after the other. Empty where there is nothing.
         """
-        words = [
-            ". ".join(part for part in parts if part)
-            for parts in zip(self.item_titles, self.item_texts, strict=True)
-        ]
+        words = self.described(())
         if any(words):
             return words
         reviews: list[list[str]] = [[] for _ in words]

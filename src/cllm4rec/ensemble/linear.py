@@ -69,11 +69,7 @@ class LinearModel:
     def sums(self, history: Interactions) -> Float[Tensor, "batch items"]:
         """Scores before division by the rows' standard deviation."""
         decay = float(self.settings["decay"])
-        if self.new is not None:
-            scores = self.new.asked(history) @ self.weights
-            dense = scores if isinstance(scores, np.ndarray) else scores.toarray()
-            return torch.from_numpy(self.new.filled(dense, history))
-        if isinstance(self.weights, np.ndarray):
+        if self.new is None and isinstance(self.weights, np.ndarray):
             weights = (decay ** ages(history)).astype(np.float32) if decay < 1 else None
             return functional.embedding_bag(
                 torch.from_numpy(history.items.astype(np.int64)),
@@ -83,7 +79,14 @@ class LinearModel:
                 per_sample_weights=None if weights is None else torch.from_numpy(weights),
                 include_last_offset=True,
             )
-        return torch.from_numpy((aged_matrix(history, decay) @ self.weights).toarray())
+        return self.sums_of(aged_matrix(history, decay))
+
+    def sums_of(self, histories: csr_matrix) -> Float[Tensor, "batch items"]:
+        """`sums` of histories as weights of items, ``[batch, items]``."""
+        matrix = histories if self.new is None else self.new.asked(histories)
+        scores = matrix @ self.weights
+        dense = np.asarray(scores if isinstance(scores, np.ndarray) else scores.toarray())
+        return torch.from_numpy(dense if self.new is None else self.new.filled(dense, histories))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The weights as arrays by name; `from_arrays` undoes it."""

@@ -103,8 +103,7 @@ def _held_out_sample(dataset: Dataset, seed: int) -> HeldOutSample | None:
 
 def _lists(scorer: ModelScorer, session: Any, sample: HeldOutSample, task: Any) -> RankedItems:
     """The best :data:`DEPTH` by the session's vectors, users numbered by their place."""
-    tables = scorer.model.embedding.items.all(), scorer.model.head.bias
-    items, bias = (table.detach().cpu().numpy() for table in tables)
+    items, bias = scorer.item_vectors()
     ranked = RankedItems.empty(np.arange(len(sample.users), dtype=np.int32), DEPTH)
     for rows, batch in scorer.batches(sample.users, sample.known):
         given = {"tokens": batch.tokens.numpy(), "lengths": batch.lengths.numpy()}

@@ -150,7 +150,7 @@ def prompt_of(task: Task) -> dict[str, Any]:
 
 def _scores(scorer: ModelScorer, audience: Audience, k: int) -> dict[str, Any]:
     """What the exported vectors score, and how near the run's own lists that is."""
-    if scorer.linear is None:
+    if scorer.linear is None and scorer.added is None:
         return {"of": "the run", "blend_weight": 0.0, "overlap": 1.0, "users": len(audience)}
     with progress.task("Comparing lists"):
         overlap = overlap_with_blend(scorer, audience, k)

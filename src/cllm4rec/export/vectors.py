@@ -55,12 +55,7 @@ def vectors_of(scorer: ModelScorer, dataset: Dataset) -> Vectors:
             for rows, queries in scorer.queries(audience.numbers[start:end], histories):
                 users[start + rows] = queries.cpu().numpy()
             task.advance(end - start)
-    items, biases = scorer.model.embedding.items.all(), scorer.model.head.bias
-    return Vectors(
-        users,
-        np.ascontiguousarray(items.detach().float().cpu().numpy()),
-        np.ascontiguousarray(biases.detach().float().cpu().numpy()),
-    )
+    return Vectors(users, *scorer.item_vectors())
 
 
 def write_vectors(vectors: Vectors, dataset: Dataset, folder: Path) -> None:

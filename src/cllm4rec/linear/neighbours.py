@@ -12,6 +12,7 @@ def neighbour_weights(
     *,
     k: int,
     power: float,
+    block: int = 1024,
 ) -> csr_matrix:
     """Each item as a weighted mean of its nearest neighbours.
 
@@ -21,21 +22,24 @@ def neighbour_weights(
         among: numbers of the candidates, ascending.
         k: neighbours kept; equally near ones at the end are all kept.
         power: of the cosines; negative ones count as zero.
+        block: items at once, to hold no square matrix; of 1, an item's row is the same to the bit
+            whichever others are expressed.
 
     Returns:
         ``float32 [len(items), vectors' items]``; rows sum to one, or to zero without a neighbour.
     """
     rows = [csr_matrix((0, len(vectors)), dtype=np.float32)]
-    for start in range(0, len(items), 1024):  # in blocks, to hold no square matrix
-        cosines = np.maximum(vectors[items[start : start + 1024]] @ vectors[among].T, 0)
+    candidates = vectors[among].T
+    for start in range(0, len(items), block):
+        cosines = np.maximum(vectors[items[start : start + block]] @ candidates, 0)
         if k < len(among):
             last = np.partition(cosines, len(among) - k, axis=1)[:, len(among) - k, None]
             cosines[cosines < last] = 0
-        block = csr_matrix(cosines**power)
-        totals = np.asarray(block.sum(axis=1)).ravel()
-        block.data /= np.repeat(totals, np.diff(block.indptr))
-        shape = (block.shape[0], len(vectors))
-        rows.append(csr_matrix((block.data, among[block.indices], block.indptr), shape=shape))
+        near = csr_matrix(cosines**power)
+        totals = np.asarray(near.sum(axis=1)).ravel()
+        near.data /= np.repeat(totals, np.diff(near.indptr))
+        shape = (near.shape[0], len(vectors))
+        rows.append(csr_matrix((near.data, among[near.indices], near.indptr), shape=shape))
     return vstack(rows, format="csr", dtype=np.float32)
 
 

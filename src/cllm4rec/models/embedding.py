@@ -1,5 +1,7 @@
 """Token embeddings: frozen words, trained users and items."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -73,6 +75,12 @@ class TokenEmbedding(nn.Module):
             mean = _row_means(vectors, is_item)
             embedded = torch.where(anonymous.unsqueeze(-1), mean.unsqueeze(1), embedded)
         return embedded
+
+    def extend_(self, items: Float[Tensor, "added size"]) -> None:
+        """Append fixed item vectors to a trained table, which is trained no further."""
+        table = torch.cat([self.items.all().detach(), items.to(self.device)])
+        self.items = FreeItems(table).requires_grad_(False)
+        self.space = replace(self.space, num_items=len(table))
 
     def user_vectors(self, tokens: Int[Tensor, " n"]) -> Float[Tensor, "n size"]:
         """Vectors of user tokens."""

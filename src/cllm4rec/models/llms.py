@@ -129,8 +129,9 @@ class CollaborativeLLM(TokenLLM):
         return self._dropped(self.head(hidden, mean))
 
     def logits(self, queries: Float[Tensor, "rows size"]) -> Float[Tensor, "rows items"]:
-        """Scores of the whole catalogue, float32."""
-        return torch.addmm(self.head.bias, queries, self.embedding.items.all().T)
+        """Scores of the whole catalogue that the model was trained with, float32."""
+        trained = self.embedding.items.all()[: len(self.head.bias)]  # others may be appended
+        return torch.addmm(self.head.bias, queries, trained.T)
 
     def _dropped(self, query: Tensor) -> Tensor:
         return functional.dropout(query, self.dropout, self.training)

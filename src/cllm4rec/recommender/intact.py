@@ -8,6 +8,7 @@ from typing import Any
 
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.run import is_sealed, read_json, seal, sealed_files, sha256_files, verify_seal
+from cllm4rec.run.added import Current
 
 FORMAT = 7
 """Format number of saved models; others are refused."""
@@ -45,6 +46,19 @@ def verified_record(folder: Path) -> dict[str, Any]:
 
 
 def model_fingerprint(folder: Path) -> str:
+    """sha256 of all that an answer depends on: the model, and the items that were added to it.
+
+    Raises:
+        InputError: ``folder`` has no trained model.
+        IntegrityError: the seal, or the pointer to the added items, cannot be read.
+    """
+    model, current = model_sha256(folder), Current.read(folder)
+    if current is None or current.model != model:
+        return model
+    return hashlib.sha256(f"{model} {current.path.name}".encode()).hexdigest()
+
+
+def model_sha256(folder: Path) -> str:
     """sha256 of a model, from its seal: covers weights, settings, backbone and data.
 
     Raises:

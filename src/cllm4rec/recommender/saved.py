@@ -1,6 +1,7 @@
 """Saving and loading of trained models."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from cllm4rec.models.device import device_here
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.llms import CollaborativeLLM, item_table, saved_tensors
 from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender.added import AddedItems, AddedScores
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.explain import Reason, explain
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
@@ -56,7 +58,12 @@ class Recommender:
 
     @classmethod
     def load(
-        cls, folder: Path, device: str | None = None, *, lm: LanguageModel | None = None
+        cls,
+        folder: Path,
+        device: str | None = None,
+        *,
+        lm: LanguageModel | None = None,
+        added: bool = True,
     ) -> "Recommender":
         """Load a run, or a folder written by ``CLLM4Rec.save``.
 
@@ -66,6 +73,7 @@ class Recommender:
                 note, if that device does not exist here.
             lm: the language model of the training, if it is loaded; its backbone is shared, and a
                 trained one takes the saved weights.
+            added: whether items that were added after the training are part of the catalogue.
 
         Raises:
             ConfigError: the given device does not exist.
@@ -105,7 +113,21 @@ class Recommender:
             linear=linear,
             weight=record["blend"],
         )
-        return cls(scorer, dataset, lm)
+        recommender = cls(scorer, dataset, lm)
+        found = AddedItems.of(folder) if added else None
+        if found is not None:
+            recommender._extend(AddedScores.of(found, Placing.read(folder)))
+        return recommender
+
+    def _extend(self, added: AddedScores) -> None:
+        """Append items to the catalogue; the trained ones keep their numbers and scores."""
+        scorer = self.scorer
+        trained = scorer.model.embedding.items.all().detach().float().cpu().numpy()
+        scorer.model.embedding.extend_(torch.from_numpy(added.rows_of(trained)))
+        self.dataset = self.dataset.with_items(added.added.rows)
+        sizes = len(self.dataset.users), len(self.dataset.items)
+        task = task_for(self.config, self.lm, *sizes)
+        self.scorer = replace(scorer, task=task, added=added)
 
     @cached_property
     def catalogue(self) -> Catalogue:

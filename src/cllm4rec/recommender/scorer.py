@@ -13,7 +13,9 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_
 from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.ensemble.weight import WEIGHTS
+from cllm4rec.linear.ordered import aged_matrix
 from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.recommender.added import AddedScores
 from cllm4rec.tasks import Task
 from cllm4rec.tokens.batch import Batch, collate_rows, length_buckets
 
@@ -32,6 +34,7 @@ class ModelScorer:
         linear: the linear model; None without a blend.
         weight: blend weight of ``linear``.
         anonymous: use histories only, never user tokens.
+        added: scores items that were added after training; their tokens are in ``model``.
     """
 
     model: CollaborativeLLM
@@ -40,6 +43,7 @@ class ModelScorer:
     linear: LinearModel | None = None
     weight: float = 0.0
     anonymous: bool = False
+    added: AddedScores | None = None
 
     def __post_init__(self) -> None:
         if self.task.config.finetune.user_token_dropout == 1:
@@ -57,7 +61,16 @@ class ModelScorer:
 
     def language_model_alone(self) -> "ModelScorer":
         """The same scorer without the linear model."""
-        return replace(self, linear=None, weight=0.0)
+        added = None if self.added is None else self.added.of_logits()
+        return replace(self, linear=None, weight=0.0, added=added)
+
+    def item_vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors ``[items, size]`` and biases ``[items]`` of the language model's item head."""
+        vectors = self.model.embedding.items.all().detach().float().cpu().numpy()
+        biases = self.model.head.bias.detach().float().cpu().numpy()
+        if self.added is not None:
+            biases = np.concatenate([biases, self.added.biases_of(biases)])
+        return np.ascontiguousarray(vectors), np.ascontiguousarray(biases)
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [users, items]``: the blend, or the logits without a linear model.
@@ -72,27 +85,45 @@ class ModelScorer:
     def halves(
         self, users: NDArray[np.int32], history: Interactions
     ) -> tuple[Float[Tensor, "users items"], Float[Tensor, "users items"] | None]:
-        """Both halves of the blend; without a linear model, the logits and None."""
+        """Both halves of the blend, of the trained items; without a linear model, logits, None."""
         logits = self.logits(users, history)
         if self.linear is None:
             return logits, None
-        return language_half_(logits), linear_half_(self.linear.sums(history))
+        return language_half_(logits), linear_half_(self._linear_sums(history))
 
-    def blended(self, logits: Float[Tensor, "rows items"], history: Interactions) -> Tensor:
-        """Final scores from logits; overwrites them."""
+    def blended(self, logits: Float[Tensor, "rows trained"], history: Interactions) -> Tensor:
+        """Final scores of all items from logits of the trained ones; overwrites them."""
+        scores = self._blended(logits, history)
+        if self.added is None:
+            return scores
+        return torch.from_numpy(self.added.beside(scores.numpy(), history))
+
+    def _blended(self, logits: Tensor, history: Interactions) -> Tensor:
         if self.linear is None:
             return logits
         language = language_half_(logits)
         if self.weight == 0:
             return language
-        return blend_(language, linear_half_(self.linear.sums(history)), self.weight)
+        return blend_(language, linear_half_(self._linear_sums(history)), self.weight)
+
+    def _linear_sums(self, history: Interactions) -> Tensor:
+        """The linear model's scores; an added item of a history counts as its neighbours do."""
+        assert self.linear is not None
+        if self.added is None:
+            return self.linear.sums(history)
+        known, affected = self.added.without(history)
+        sums = self.linear.sums(known)
+        if affected.any():
+            matrix = aged_matrix(history, float(self.linear.settings["decay"]))[affected]
+            sums[torch.from_numpy(affected)] = self.linear.sums_of(self.added.spread(matrix))
+        return sums
 
     @torch.no_grad()
     def logits(
         self, users: NDArray[np.int32], history: Interactions
     ) -> Float[Tensor, "users items"]:
-        """Logits of the language model, on the CPU."""
-        logits = torch.empty(len(users), self.num_items)
+        """Logits of the trained items by the language model, on the CPU."""
+        logits = torch.empty(len(users), len(self.model.head.bias))
         for rows, queries in self.queries(users, history):
             logits[torch.from_numpy(rows)] = self.model.logits(queries).cpu()
         return logits

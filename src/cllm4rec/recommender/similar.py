@@ -9,6 +9,7 @@ from safetensors import safe_open
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ranking import top_k
+from cllm4rec.recommender.added import AddedItems
 from cllm4rec.run import read_json
 
 
@@ -23,12 +24,20 @@ class SimilarItems:
         self.embeddings = embeddings
 
     @classmethod
-    def of_model(cls, folder: Path) -> "SimilarItems":
-        """Read the item vectors of a run, or of a saved folder."""
+    def of_model(cls, folder: Path, added: AddedItems | None = None) -> "SimilarItems":
+        """Read the item vectors of a run, or of a saved folder.
+
+        Args:
+            folder: of either.
+            added: items that were added, if any: means of their neighbours.
+        """
         model = folder / "model"
         place = read_json(model / "model.json")["item_vectors"]
         with safe_open(model / place["file"], "numpy") as file:
-            return cls(file.get_tensor(place["tensor"]))
+            table = file.get_tensor(place["tensor"])
+        if added is not None:
+            table = np.concatenate([table, np.asarray(added.neighbours @ table, np.float32)])
+        return cls(table)
 
     def to(self, item: int, k: int) -> tuple[list[int], list[float]]:
         """The ``k`` items nearest to ``item``, nearest first, and their cosines."""

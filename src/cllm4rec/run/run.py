@@ -114,7 +114,7 @@ class RunDir:
             RunError: another process holds the lock.
             InputError: ``.lock`` cannot be locked.
         """
-        if not self.file("manifest.json").is_file():  # no run yet
+        if not (self.file("manifest.json").is_file() or is_sealed(self.path)):  # no run yet
             yield
             return
         lock = FileLock(self.file(".lock"), timeout=0, is_singleton=True)

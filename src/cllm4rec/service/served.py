@@ -19,6 +19,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import Scorer
+from cllm4rec.recommender.added import open_catalogue
 from cllm4rec.recommender.catalogue import Catalogue
 from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.similar import SimilarItems
@@ -85,7 +86,7 @@ class Served:
     def _load(cls, run: Path, version: str, *, subprocess: bool) -> "Served":
         load_scorer = _in_subprocess if subprocess else _here
         scorer, frame = load_scorer(run)  # verifies the files read below
-        dataset = Dataset.open(run / "data")
+        dataset, added = open_catalogue(run)
         catalogue = Catalogue(dataset)
         catalogue.warm()
         return cls(
@@ -96,7 +97,7 @@ class Served:
             catalogue,
             TypeAhead(catalogue),
             dataset.known("recommend"),
-            SimilarItems.of_model(run),
+            SimilarItems.of_model(run, added),
             version,
         )
 

@@ -70,7 +70,9 @@ def _table(
     # Check all settings before the first fit, so that errors appear at once.
     baselines = [baseline_named(name, settings.get(name)) for name in config.evaluate.baselines]
     rows, left_out = _baseline_rows(baselines, dataset, config)
-    recommender = Recommender.load(run.path) if recommender is None else recommender
+    # The test part knows nothing of items that were added later.
+    if recommender is None or recommender.scorer.added is not None:
+        recommender = Recommender.load(run.path, added=False)
     rows = [*_own_rows(run, recommender, config), *rows]
     selection = config.evaluate.selection
     made_by = naming.made_by(config)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cllm4rec.data.dataset import Dataset
 from cllm4rec.ranking import list_length
+from cllm4rec.recommender.added import open_catalogue
 from cllm4rec.recommender.arguments import id_list
 from cllm4rec.recommender.catalogue import Catalogue
 from cllm4rec.recommender.intact import verified_record
@@ -33,11 +33,11 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10) -> dict[str, Any]
     items = id_list("items", items)
     require_trained(run)
     verified_record(run.path)
-    dataset = Dataset.open(run.path / "data")
+    dataset, added = open_catalogue(run.path)
     catalogue = Catalogue(dataset)
     k = list_length(k, len(dataset.items))
     wanted = dict(zip(items, catalogue.item_numbers(items), strict=True))
-    neighbours = SimilarItems.of_model(run.path)
+    neighbours = SimilarItems.of_model(run.path, added)
     found = {}
     for item_id, number in wanted.items():
         nearest = zip(*neighbours.to(number, k), strict=True)

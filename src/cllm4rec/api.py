@@ -12,33 +12,26 @@ import pyarrow as pa
 from cllm4rec.config import Config, Given, request_of
 from cllm4rec.data.arguments import one_of, path_of
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.errors import InputError, RunError
+from cllm4rec.data.frames import input_file
+from cllm4rec.errors import RunError
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.ranking import RankedItems, list_length, list_table
 from cllm4rec.recommender.arguments import filters_of, id_list
-from cllm4rec.recommender.card import model_card
 from cllm4rec.recommender.incremental import IncrementalHistory
-from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import (
     RunDir,
-    atomic_folder,
-    clear_leftovers,
     is_sealed,
-    read_json,
-    refuse_inside_run,
-    seal,
     verify_seal,
-    write_json,
 )
+from cllm4rec.stages.add_items import add_items, remove_items, share_of_lists
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import import_dataset
 from cllm4rec.stages.recommend_all import recommend_all
+from cllm4rec.stages.save import save_folder
 from cllm4rec.stages.train import train
 
 __all__ = ["CLLM4Rec", "Config", "Dataset"]
-
-RESULTS = "results.json"
 
 
 class CLLM4Rec:
@@ -246,6 +239,51 @@ class CLLM4Rec:
             RunDir(self._folder), out=out, k=k, histories=strangers, filters=filters
         )
 
+    def add_items(self, items: Any, *, skip: bool = False) -> dict[str, Any]:
+        """Add items by their texts, without training; no other item's score changes.
+
+        They are in every answer at once, and stay in the run or saved folder until `remove_items`
+        or the next `fit`. Either all are added or none.
+
+        Args:
+            items: a data frame, or a file: ``item_id``, ``title`` or ``text`` or both, attributes.
+            skip: whether to leave out rows that cannot be added, and add the rest.
+
+        Returns:
+            ``added``, ``skipped`` by reason, ``same_text`` (they get the scores of an item with
+            their text), ``items_added``, ``items``; ``share_of_lists`` beside ``share_of_items``.
+
+        Raises:
+            InputError: an id is there, a text is empty, too long or without a word that the data
+                know, or the model keeps nothing to place items by.
+            RunError: another process is at work in the run.
+        """
+        with input_file("items", items) as source:
+            report = add_items(self._place(), source, skip=skip, measure=False)
+        self._reload()
+        return {**report, **share_of_lists(self.recommender_)}
+
+    def remove_items(self, items: Sequence[str] | None = None) -> dict[str, Any]:
+        """Remove items that were added, or all of them: returns ``removed, items_added, items``.
+
+        Raises:
+            UnknownId: an item that is not in the data.
+            InputError: an item that the model was trained with.
+            RunError: another process is at work in the run.
+        """
+        report = remove_items(self._place(), items)
+        self._reload()
+        return report
+
+    def _place(self) -> RunDir:
+        self._fitted()
+        assert self._folder is not None
+        return RunDir(self._folder)
+
+    def _reload(self) -> None:
+        folder = self._place().path
+        self.recommender_ = Recommender.load(folder, lm=self.recommender_.lm)
+
     def evaluate(self) -> dict[str, Any]:
         """The results table on the test part, baselines included.
 
@@ -266,26 +304,7 @@ class CLLM4Rec:
             InputError: the folder lies in a run, or holds something that is no saved model.
         """
         recommender = self._fitted()
-        scorer = recommender.scorer
-        assert self._folder is not None
-        folder = path_of("folder", folder).resolve()
-        # A saved model may be replaced by another, but nothing is put into one, or into a run.
-        refuse_inside_run(folder.parent if is_sealed(folder) else folder, "folder")
-        empty = folder.is_dir() and not any(folder.iterdir())
-        if folder.exists() and not (empty or is_sealed(folder)):
-            raise InputError(f"{folder} holds something that is no saved model; choose another")
-        results = self._results()
-        blend = None if scorer.linear is None else scorer.weight
-        clear_leftovers(folder.parent, folder.name)
-        with atomic_folder(folder) as temporary:
-            for name in ("data", "model"):
-                shutil.copytree(self._folder / name, temporary / name)
-            verified_record(temporary)  # a seal is not to vouch for a file that has changed
-            if results is not None:
-                write_json(temporary / RESULTS, results)
-            card = model_card(recommender.config, recommender.dataset, blend=blend, results=results)
-            (temporary / "README.md").write_text(card, encoding="utf-8")
-            seal(temporary, "data", "model", *([RESULTS] if results else []))
+        save_folder(self._place(), path_of("folder", folder), recommender)
 
     @classmethod
     def load(cls, folder: str | Path) -> "CLLM4Rec":
@@ -308,17 +327,6 @@ class CLLM4Rec:
         model.config_ = recommender.config
         model.recommender_ = recommender
         return model
-
-    def _results(self) -> dict[str, Any] | None:
-        """The results table of the model as it is, if there is one."""
-        assert self._folder is not None
-        if not (self._folder / RESULTS).is_file():
-            return None
-        is_run = (self._folder / "manifest.json").is_file()
-        if is_run and not RunDir(self._folder).is_done("evaluate"):
-            return None  # of an earlier training
-        results: dict[str, Any] = read_json(self._folder / RESULTS)
-        return results
 
     def _fitted(self) -> Recommender:
         recommender: Recommender | None = getattr(self, "recommender_", None)

@@ -48,9 +48,11 @@ def stages(monkeypatch) -> Stages:
     for module, name in {
         **{name: name for name in (*STAGES, "similar")},
         "recommend_all": "recommend_all",
+        "add_items": "add_items",
     }.items():
         stand_in = SimpleNamespace(**{name: stages.named(name)})
         stand_in.configure = stages.configure
+        stand_in.remove_items = stages.named("remove_items")
         monkeypatch.setitem(sys.modules, f"cllm4rec.stages.{module}", stand_in)
     return stages
 
@@ -143,6 +145,22 @@ class TestTranslation:
     def test_similar(self, stages, tmp_path):
         assert code_of("similar", "--run", tmp_path, "50", "181", "--k", 5) == 0
         assert the_call(stages) == ("similar", (tmp_path, ["50", "181"]), {"k": 5})
+
+    def test_items_are_added(self, stages, tmp_path):
+        assert code_of("add-items", "--run", tmp_path, "--items", "new.csv", "--skip") == 0
+        given = (tmp_path, Path("new.csv"))
+        assert the_call(stages) == ("add_items", given, {"skip": True})
+
+    def test_items_are_removed_by_id_by_file_or_all(self, stages, tmp_path):
+        (tmp_path / "ids").write_text("a\n\nb c\n")
+        for given, wanted in (
+            (["7", "8"], ["7", "8"]),
+            (["--items", tmp_path / "ids"], ["a", "b c"]),
+            (["--all"], None),
+        ):
+            stages.calls.clear()
+            assert code_of("remove-items", "--run", tmp_path, *given) == 0
+            assert the_call(stages) == ("remove_items", (tmp_path, wanted), {})
 
     def test_recommend_for_everyone(self, stages, tmp_path):
         out = tmp_path / "topk.parquet"
@@ -292,6 +310,9 @@ class TestUsage:
             ),
             (["recommend", "--run", "R", "--users", "1", "--include", "absent"], "absent: No such"),
             (["similar", "--run", "R"], "Missing argument 'ITEM...'"),
+            (["add-items", "--run", "R"], "Missing option '--items'"),
+            (["remove-items", "--run", "R"], "give the ids, --items FILE or --all, one of the"),
+            (["remove-items", "--run", "R", "7", "--all"], "one of the three"),
             (["data", "nothing", "--to", "D"], "no data set 'nothing'; there are movielens-100k"),
             (["bench", "quality", "P"], "Missing option '--out'"),
             (["bench", "quality", "none.toml", "--out", "D"], "no plan at none.toml"),
@@ -323,7 +344,8 @@ class TestUsage:
         assert "Commands:" in err
 
     def test_the_commands_are_these(self):
-        wanted = ["data", *STAGES[:-1], "similar", "export", "demo", "bench", "serve"]
+        wanted = ["data", *STAGES[:-1], "similar", "add-items", "remove-items"]
+        wanted += ["export", "demo", "bench", "serve"]
         assert list(cllm4rec.commands) == wanted
         bench = cllm4rec.commands["bench"]
         assert isinstance(bench, click.Group)
@@ -346,5 +368,5 @@ class TestUsage:
             *("--only-datasets", "--only-models"),
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--histories", "--onnx", "--int8", "--shard-users"),
-            *("--where", "--include", "--exclude", "--seen"),
+            *("--where", "--include", "--exclude", "--seen", "--items", "--skip"),
         }

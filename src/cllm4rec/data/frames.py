@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cllm4rec.data.arguments import path_of
 from cllm4rec.errors import InputError
 from cllm4rec.run import make_folder
 
@@ -51,6 +52,24 @@ def input_directory(frames: Mapping[str, Any], beside: Path | None = None) -> It
             for stem in frames:
                 message = message.replace(str(folder / f"{stem}.parquet"), f"frame `{stem}`")
             raise type(error)(message.replace(f"file in {folder}", "frame")) from None
+
+
+@contextmanager
+def input_file(name: str, value: Any) -> Iterator[Path]:
+    """A file as it is, or a frame as a Parquet file for as long as the block lasts.
+
+    Args:
+        name: of the argument, and stem of the file.
+        value: a path, or a frame.
+
+    Raises:
+        InputError: as `input_directory`.
+    """
+    if isinstance(value, str | Path):
+        yield path_of(name, value)
+    else:
+        with input_directory({name: value}) as folder:
+            yield folder / f"{name}.parquet"
 
 
 def _write(stem: str, frame: Any, path: Path) -> None:

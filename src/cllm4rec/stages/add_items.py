@@ -1,5 +1,6 @@
 """add-items, remove-items: items that come with a text alone, placed at once, without training."""
 
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -267,11 +268,14 @@ def _totals(dataset: Dataset, added: int) -> dict[str, int]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    """A text without capitals, punctuation and blanks."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
 
 
 def _named(ids: Sequence[str]) -> str:
     """Some ids as a message shows them, and how many more there are."""
+    if not any(ids):
+        return f"{len(ids):,} row" + "s" * (len(ids) > 1)
     shown = [repr(each) if len(each) <= 40 else repr(each[:39] + "…") for each in ids[:NAMED]]
     more = len(ids) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")

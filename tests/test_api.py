@@ -66,36 +66,6 @@ def test_lists_come_as_a_table_that_frames_are_made_of(fitted):
     assert everyone.column("user_id").to_pylist() == dataset.users.external.to_pylist()
 
 
-def test_items_of_a_frame_are_in_every_answer_at_once(fitted, tmp_path):
-    model, dataset = fitted
-    users = dataset.users.ids([4, 2])
-    before = model.recommend(users, k=200)
-    frame = pl.DataFrame({"item_id": ["new 1", "new 0"], "title": ["A Robot", "Galaxy, Orbit"]})
-    with progress.quiet():
-        report = model.add_items(frame)
-    assert (report["added"], report["items_added"]) == (2, 2)
-    assert 0 <= report["share_of_lists"] <= 1
-    after = model.recommend(users, k=200)
-    for user in users:
-        assert {"new 0", "new 1"} <= {item for item, _ in after[user]}
-        assert [pair for pair in after[user] if "new" not in pair[0]] == before[user]
-    assert model.similar("new 1", k=3)[0][1] > 0.5
-    assert model.recommend_for_history(["new 1"], k=3)
-    table = model.recommend_table(users, k=200)
-    assert "new 0" in table.column("item_id").to_pylist()
-    with pytest.raises(InputError, match="added before: 'new 0', 'new 1'"):
-        model.add_items(frame)
-    with pytest.raises(InputError, match="items is a list, not a data frame"):
-        model.add_items([1])
-    model.save(tmp_path / "saved")
-    again = CLLM4Rec.load(tmp_path / "saved")
-    assert again.recommend(users, k=200) == after
-    assert again.remove_items(["new 0"])["items_added"] == 1  # of the copy alone
-    assert model.recommend(users, k=200) == after
-    assert model.remove_items()["removed"] == 2
-    assert model.recommend(users, k=200) == before
-
-
 def test_a_user_below_the_minimum_is_answered_from_the_history(fitted, tmp_path):
     model, dataset = fitted
     kept, items = dataset.users.id(4), dataset.items.ids([3, 1, 2])

@@ -48,11 +48,9 @@ def stages(monkeypatch) -> Stages:
     for module, name in {
         **{name: name for name in (*STAGES, "similar")},
         "recommend_all": "recommend_all",
-        "add_items": "add_items",
     }.items():
         stand_in = SimpleNamespace(**{name: stages.named(name)})
         stand_in.configure = stages.configure
-        stand_in.remove_items = stages.named("remove_items")
         monkeypatch.setitem(sys.modules, f"cllm4rec.stages.{module}", stand_in)
     return stages
 
@@ -145,22 +143,6 @@ class TestTranslation:
     def test_similar(self, stages, tmp_path):
         assert code_of("similar", "--run", tmp_path, "50", "181", "--k", 5) == 0
         assert the_call(stages) == ("similar", (tmp_path, ["50", "181"]), {"k": 5})
-
-    def test_items_are_added(self, stages, tmp_path):
-        assert code_of("add-items", "--run", tmp_path, "--items", "new.csv", "--skip") == 0
-        given = (tmp_path, Path("new.csv"))
-        assert the_call(stages) == ("add_items", given, {"skip": True})
-
-    def test_items_are_removed_by_id_by_file_or_all(self, stages, tmp_path):
-        (tmp_path / "ids").write_text("a\n\nb c\n")
-        for given, wanted in (
-            (["7", "8"], ["7", "8"]),
-            (["--items", tmp_path / "ids"], ["a", "b c"]),
-            (["--all"], None),
-        ):
-            stages.calls.clear()
-            assert code_of("remove-items", "--run", tmp_path, *given) == 0
-            assert the_call(stages) == ("remove_items", (tmp_path, wanted), {})
 
     def test_recommend_for_everyone(self, stages, tmp_path):
         out = tmp_path / "topk.parquet"
@@ -310,8 +292,6 @@ class TestUsage:
             ),
             (["recommend", "--run", "R", "--users", "1", "--include", "absent"], "absent: No such"),
             (["similar", "--run", "R"], "Missing argument 'ITEM...'"),
-            (["add-items", "--run", "R"], "Missing option '--items'"),
-            (["remove-items", "--run", "R"], "give the ids, --items FILE or --all, one of the"),
             (["remove-items", "--run", "R", "7", "--all"], "one of the three"),
             (["data", "nothing", "--to", "D"], "no data set 'nothing'; there are movielens-100k"),
             (["bench", "quality", "P"], "Missing option '--out'"),

@@ -18,6 +18,8 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.recommender.placing import ItemTexts, Rule
 from cllm4rec.recommender.scorer import ModelScorer
 
+MOST_TAKEN = 3_000
+"""Items taken for new; more take longer and show no more."""
 BLOCK_USERS = 64
 """Histories scored at once."""
 MOST_SCORES = 25_000_000
@@ -37,7 +39,7 @@ def calibrated(scorer: ModelScorer, train: Interactions, texts: ItemTexts, seed:
         seed: of the draws.
     """
     known = np.flatnonzero(train.item_counts())
-    taken = taken_for_new(known, seed)
+    taken = taken_for_new(known, seed)[:MOST_TAKEN]
     sample = sampled(train, seed)
     few = np.arange(min(sample.num_users, max(1, MOST_SCORES // max(1, scorer.num_items))))
     sample = _with_both(sample.rows(few), taken)
@@ -51,7 +53,8 @@ def calibrated(scorer: ModelScorer, train: Interactions, texts: ItemTexts, seed:
     best, found = Rule(), -1.0
     for k, power in NEIGHBOURS:
         rule = Rule(k, power)
-        near = texts.neighbours(texts.items[taken], rest, rule)
+        block = max(1, MOST_SCORES // max(1, len(rest)))
+        near = texts.neighbours(texts.items[taken], rest, rule, min(block, 1024))
         means = np.ascontiguousarray((near @ scores.T).T)
         calibration = Calibration.of_scores(scores.copy(), means, own, taken, sample)
         language = np.ascontiguousarray((near @ logits.T).T)

@@ -48,3 +48,11 @@ def test_items_of_a_file_are_listed_until_they_are_removed(run, tmp_path, capsys
     assert result_of("remove-items", "n1") == {"removed": 1, "items_added": 0, "items": 60}
     assert result_of("remove-items", "--all")["removed"] == 0
     assert not (run / "added").exists()
+
+
+@pytest.mark.parametrize("given", [[], ["7", "--all"], ["--all", "--items", "ids"]])
+def test_what_is_to_be_removed_is_given_in_one_way(given, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["remove-items", "--run", "R", *given])
+    assert ended.value.code == 2
+    assert "give the ids, --items FILE or --all, one of the three" in capsys.readouterr().err

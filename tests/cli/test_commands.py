@@ -326,8 +326,7 @@ class TestUsage:
         items = ["similar", "add-items", "remove-items"]
         wanted = ["data", *STAGES[:-1], *items, "export", "demo", "bench", "serve"]
         assert list(cllm4rec.commands) == wanted
-        bench = cllm4rec.commands["bench"]
-        assert isinstance(bench, click.Group)
+        assert isinstance(bench := cllm4rec.commands["bench"], click.Group)
         assert list(bench.commands) == ["quality"]
 
     def test_options_are_few_and_no_setting_has_its_own(self):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cllm4rec.baselines import Context, baseline_named
+from cllm4rec.baselines.base import MANY_USERS
 from cllm4rec.errors import ConfigError
 from support.ease import ease_weights
 
@@ -37,7 +38,7 @@ def test_a_large_catalogue_gets_the_coarser_grid(items, points):
 def test_half_and_twice_the_best_l2_are_tried_after_the_grid(planted):
     train = planted.dataset.part("train")
     context = Context(train.num_items, [""] * train.num_items)
-    [refinement] = baseline_named("ease").refinements(train, context)
+    [refinement] = baseline_named("ease").refinements(train, context, MANY_USERS)
     found = [(settings["l2"], scorer.weights) for settings, scorer in refinement({"l2": 100})]
     assert [l2 for l2, _ in found] == [50, 200]
     for l2, weights in found:
@@ -49,7 +50,7 @@ def test_neighbours_given_are_those_of_every_point(planted, name):
     train, context = planted.dataset.part("train"), Context.of(planted.dataset)
     baseline = baseline_named(name, {"neighbours": 7})
     found = list(baseline.candidates(train, context))
-    [refinement] = baseline.refinements(train, context)
+    [refinement] = baseline.refinements(train, context, MANY_USERS)
     for settings, scorer in [*found, *refinement(found[-1][0])]:
         assert settings["neighbours"] == 7
         assert np.bincount(scorer.weights.indices, minlength=train.num_items).max() == 7

@@ -7,6 +7,7 @@ import pytest
 
 from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
+from cllm4rec.baselines.base import MANY_USERS
 from cllm4rec.baselines.ease_text_order import DECAYS
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.dataset import Dataset
@@ -32,7 +33,7 @@ def tried(given: Context) -> list[tuple[dict, np.ndarray]]:
     """Settings of every candidate and refinement around the last, with scores of one history."""
     baseline = baseline_named("ease-text-order")
     found = list(baseline.candidates(TRAIN, given))
-    for refinement in baseline.refinements(TRAIN, given):
+    for refinement in baseline.refinements(TRAIN, given, MANY_USERS):
         found += list(refinement(found[-1][0]))
     history = Interactions.from_lists([[2, 0, 3]], 5)
     return [(settings, scorer.score(np.zeros(1, int), history)[0]) for settings, scorer in found]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cllm4rec.baselines import Context, baseline_named
-from cllm4rec.baselines.base import Baseline
+from cllm4rec.baselines.base import MANY_USERS, Baseline
 from cllm4rec.baselines.tuning import Tuned, tune
 from cllm4rec.errors import InputError
 from cllm4rec.evaluation.protocol import evaluate_scorer
@@ -123,7 +123,7 @@ class Refined(Choice):
         super().__init__(scorers)
         self.rounds, self.begun = rounds, []
 
-    def refinements(self, train, context):
+    def refinements(self, train, context, users):
         return [lambda best, more=more: self._round(best, more) for more in self.rounds]
 
     def _round(self, best, more):
@@ -138,3 +138,27 @@ def test_a_refinement_begins_at_the_best_so_far_and_is_kept_where_it_is_better(p
     refined = Refined({"bad": worse, "good": good}, [{"no": worse, "yes": better}, {"late": good}])
     assert tuned_of(refined, planted.dataset).settings == {"name": "yes"}
     assert refined.begun == ["good", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "always"), [("ease", 0), ("ease-text", 0), ("ease-text-order", 1)]
+)
+def test_few_users_choose_among_no_near_points(name, always, planted):
+    baseline, train = baseline_named(name), planted.dataset.part("train")
+    context = Context.of(planted.dataset, 0)
+    few, many = (
+        len(baseline.refinements(train, context, users)) for users in (MANY_USERS - 1, MANY_USERS)
+    )
+    assert (few, many) == (always, always + 1)
+
+
+def test_users_who_select_are_those_that_refinements_are_told_of(planted):
+    told = []
+
+    class Told(Choice):
+        def refinements(self, train, context, users):
+            told.append(users)
+            return []
+
+    tuned_of(Told({"one": popularity_of(planted.dataset, "train")}), planted.dataset)
+    assert told == [len(Selection.of(planted.dataset, MEASURES, 0).users)]

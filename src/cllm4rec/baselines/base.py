@@ -40,6 +40,9 @@ Settings = dict[str, float | int | str]
 """One point of a grid; an empty one where there is nothing to tune."""
 Refinement = Callable[[Settings], Iterator[tuple[Settings, Scorer]]]
 """From the best settings so far to more of them, with their scorers."""
+MANY_USERS = 2000
+"""Validation users from which on settings that lie close together are told apart
+(docs/decisions/0005, 0018)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +125,17 @@ class Baseline(ABC):
         """
         yield self.candidates(train, context)
 
-    def refinements(self, train: Interactions, context: Context) -> Sequence[Refinement]:
-        """Rounds after the grid, each around the best point so far; none by default."""
+    def refinements(
+        self, train: Interactions, context: Context, users: int
+    ) -> Sequence[Refinement]:
+        """Rounds after the grid, each around the best point so far; none by default.
+
+        Args:
+            train: to fit on.
+            context: as in `candidates`.
+            users: validation users that select; few cannot choose among many near points
+                (`MANY_USERS`).
+        """
         return ()
 
     def unavailable(self, context: Context) -> str | None:

@@ -6,7 +6,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec.baselines.base import Baseline, Context, Refinement, Settings
+from cllm4rec.baselines.base import MANY_USERS, Baseline, Context, Refinement, Settings
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer, WeightsScorer
 from cllm4rec.linear.ease import MAX_ITEMS
@@ -58,8 +58,12 @@ class Ease(Baseline):
         """Work that points share, such as the gram matrix, is done once."""
         return self.fitted(self.points(context), train, context)
 
-    def refinements(self, train: Interactions, context: Context) -> Sequence[Refinement]:
-        """Half and twice the best ``l2``."""
+    def refinements(
+        self, train: Interactions, context: Context, users: int
+    ) -> Sequence[Refinement]:
+        """Half and twice the best ``l2``, where users are many."""
+        if users < MANY_USERS:
+            return []
         return [
             lambda best: self.fitted(
                 [{**best, "l2": float(best["l2"]) * by} for by in (0.5, 2.0)], train, context

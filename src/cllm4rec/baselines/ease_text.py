@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec.baselines.base import Context, Refinement, Settings
+from cllm4rec.baselines.base import MANY_USERS, Context, Refinement, Settings
 from cllm4rec.baselines.ease import Ease
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
@@ -35,8 +35,12 @@ class EaseText(Ease):
         texts = context.text_vectors.shape[1] > 0
         return [point for point in super().points(context) if texts or not point["alpha"]]
 
-    def refinements(self, train: Interactions, context: Context) -> Sequence[Refinement]:
-        """Half and twice the best ``l2`` and ``alpha``, in every combination."""
+    def refinements(
+        self, train: Interactions, context: Context, users: int
+    ) -> Sequence[Refinement]:
+        """Half and twice the best ``l2`` and ``alpha``, in every combination, of many users."""
+        if users < MANY_USERS:
+            return []
         return [lambda best: self.fitted(around(best), train, context)]
 
     def text_vectors(self, context: Context) -> NDArray[np.float32]:

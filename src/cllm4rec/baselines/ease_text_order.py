@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec.baselines.base import Context, Refinement, Settings
+from cllm4rec.baselines.base import MANY_USERS, Context, Refinement, Settings
 from cllm4rec.baselines.ease import Ease
 from cllm4rec.baselines.ease_text import EaseText, around
 from cllm4rec.data.interactions import Interactions
@@ -55,8 +55,10 @@ class EaseTextOrder(EaseText):
         newest = context.newest_held_out
         return [point for point in super().points(context) if bool(point["transitions"]) == newest]
 
-    def refinements(self, train: Interactions, context: Context) -> Sequence[Refinement]:
-        """The finer grid of `EaseText`; then the weight of transitions, or windows."""
+    def refinements(
+        self, train: Interactions, context: Context, users: int
+    ) -> Sequence[Refinement]:
+        """The finer grid of `EaseText`, of many users; the weight of transitions, or windows."""
 
         def finer(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
             decays = DECAYS if context.newest_held_out else (1.0,)
@@ -74,7 +76,8 @@ class EaseTextOrder(EaseText):
             point: Settings = {**best, "windows": True}
             yield point, self.scorer(point, weights)
 
-        return [finer, strengths if context.newest_held_out else windows]
+        last = strengths if context.newest_held_out else windows
+        return [finer, last] if users >= MANY_USERS else [last]
 
     def scorer(self, point: Settings, weights: Weights) -> Scorer:
         """The weights with the point's decay."""

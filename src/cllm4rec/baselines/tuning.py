@@ -58,7 +58,8 @@ def tune(baseline: Baseline, train: Interactions, selection: Selection, context:
                 if worse == baseline.patience:
                     break
     assert best is not None, f"{baseline.name} has an empty grid"
-    for refinement in baseline.refinements(train, context):
+    users = len(selection.users)
+    for refinement in baseline.refinements(train, context, users):
         with progress.task(f"Refining {baseline.name}", unit="setting") as task:
             for settings, scorer in refinement(best.settings):
                 best = _better(best, _measured(baseline, settings, scorer, selection))

@@ -65,6 +65,7 @@ def test_another_history_is_folded_in_by_the_items_layers(network):
 
 def test_a_step_lowers_the_slow_versions_loss_and_reports_it(network, monkeypatch):
     drawn = []
+    monkeypatch.setattr(graph, "DECAY", 1.0)  # else too small to turn a gradient
     real = negatives_of
     monkeypatch.setattr(graph, "negatives_of", lambda *a: drawn.append(real(*a)) or drawn[-1])
     users, items = tables(network)

@@ -42,6 +42,7 @@ AUTHORS = {
     "pretrain.vocabulary": "full",
     # finetuning.py: num_epochs, learning_rate; data.py: int(len * 0.2), at least one
     "finetune.epochs": 150,
+    "finetune.least_steps": 0,
     "finetune.patience": 150,
     "finetune.content_steps": True,
     "finetune.learning_rate": 1e-4,

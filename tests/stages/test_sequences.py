@@ -12,6 +12,7 @@ from cllm4rec.config import SEQUENCES, Config, Request, read_config, resolve
 from cllm4rec.ensemble.linear import PLAIN
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
+from cllm4rec.stages.epochs import epochs_of
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import configure, prepare
 from cllm4rec.stages.recommend import recommend
@@ -45,6 +46,7 @@ def request_for(backbone: Path, *overrides: str) -> Request:
         "finetune.learning_rate=0.02",
         "finetune.batch_tokens=512",
         "finetune.epochs=8",
+        "finetune.least_steps=0",
         *overrides,
     )
 
@@ -167,3 +169,25 @@ def test_an_interrupted_run_goes_on_to_the_same_model(alone, prepared, backbone,
         assert resumed.file("model", name).read_bytes() == alone.file("model", name).read_bytes()
     epochs = [row["epoch"] for row in resumed.metrics() if "epoch" in row]
     assert epochs == [row["epoch"] for row in alone.metrics() if "epoch" in row]
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs"), [(100, 4), (63, 4), (62, 5), (13, 20), (1, 20), (0, 20)]
+)
+def test_small_data_get_more_epochs_up_to_five_times_as_many(steps, epochs):
+    assert epochs_of(SEQUENCES.finetune, steps) == epochs
+    assert epochs_of(SEQUENCES.finetune.changed(least_steps=0), steps) == 4
+
+
+def test_a_schedule_of_few_steps_has_more_epochs(run, prepared, tmp_path, backbone):
+    _, make = prepared
+    steps = sum(each.get("pass") == 0 for each in logged(run))
+    longer = make(tmp_path / "longer")
+    overrides = ("finetune.epochs=1", f"finetune.least_steps={2 * steps + 1}", "model.linear=false")
+    with progress.quiet():
+        train(longer, config_of(backbone, *overrides))
+    assert max(each["epoch"] for each in logged(longer) if "valid" in each) == 3
+
+
+def logged(run: RunDir) -> list[dict]:
+    return [json.loads(line) for line in run.file("metrics.jsonl").read_text().splitlines()]

@@ -71,6 +71,7 @@ SETS = Config(
     finetune=FinetuneConfig(
         target="holdout",
         epochs=20,
+        least_steps=0,
         patience=20,
         content_steps=False,
         learning_rate=2e-4,
@@ -100,8 +101,9 @@ SEQUENCES = SETS.changed(
     model={"skip_decay": 0.8},
     finetune={
         "target": "next",
-        "epochs": 10,
-        "patience": 3,
+        "epochs": 4,
+        "least_steps": 250,
+        "patience": 20,
         "learning_rate": 3e-3,
         "backbone_learning_rate_scale": 0.03,
         "holdout": 0.5,
@@ -110,7 +112,7 @@ SEQUENCES = SETS.changed(
     },
     evaluate={"selection": reported_measures(newest_held_out=True)},
 )
-"""For each user's newest interactions held out (docs/decisions/0004)."""
+"""For each user's newest interactions held out (docs/decisions/0004, 0025)."""
 
 PAPER = SETS.changed(
     preset="paper",

@@ -235,6 +235,9 @@ class FinetuneConfig(Settings):
     the next item at every position, for ``corpus.order = "time"``."""
     epochs: PositiveInt
     """Passes over the users."""
+    least_steps: NonNegativeInt
+    """Optimiser steps of the whole schedule, at least: where ``epochs`` have fewer, there are more
+    epochs, up to five times as many."""
     patience: PositiveInt
     """Epochs without a better validation score before stopping early."""
     content_steps: bool

@@ -1,5 +1,6 @@
 """Finetuning epochs: each is validated, and the best is kept."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ from cllm4rec.training.average import Average
 from cllm4rec.training.checkpoint import Checkpoint, under
 from cllm4rec.training.loop import Objective, Pass, Position, fit
 from cllm4rec.training.optim import adam
+
+MOST_TIMES = 5
+"""The number of epochs is multiplied by at most this to reach ``finetune.least_steps``."""
 
 
 class Best:
@@ -75,6 +79,12 @@ def finetuning_optimizer(
     )
 
 
+def epochs_of(config: FinetuneConfig, steps: int) -> int:
+    """Epochs of the schedule where each has so many optimiser steps."""
+    wanted = math.ceil(config.least_steps / max(steps, 1))
+    return max(config.epochs, min(wanted, MOST_TIMES * config.epochs))
+
+
 def train_epochs(
     run: RunDir,
     identity: str,
@@ -99,13 +109,13 @@ def train_epochs(
     parameters = {name: objective.parameters() for name, objective in objectives.items()}
     optimizers = {name: finetuning_optimizer(config, named) for name, named in parameters.items()}
     sizes = {name: len(objective.corpus) for name, objective in objectives.items()}
+    steps = len(objectives["finetune"].steps(Pass("finetune", 0, sizes["finetune"])))
     plan = [
         Pass(name, epoch * size, size)
-        for epoch in range(config.epochs)
+        for epoch in range(epochs_of(config, steps))
         for name, size in sizes.items()
     ]
-    steps = config.average * len(objectives["finetune"].steps(plan[0]))
-    average = Average(parameters["finetune"], steps)
+    average = Average(parameters["finetune"], config.average * steps)
     checkpoint = Checkpoint(run.file("checkpoints", "finetune"), identity, parameters, optimizers)
     position = Position()
     resumed = checkpoint.resume()

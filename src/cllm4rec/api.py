@@ -19,11 +19,8 @@ from cllm4rec.ranking import RankedItems, list_length, list_table
 from cllm4rec.recommender.arguments import filters_of, id_list
 from cllm4rec.recommender.incremental import IncrementalHistory
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.run import (
-    RunDir,
-    is_sealed,
-    verify_seal,
-)
+from cllm4rec.recommender.similar import By
+from cllm4rec.run import RunDir, is_sealed, verify_seal
 from cllm4rec.stages.add_items import add_items, remove_items, share_of_lists
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import import_dataset
@@ -77,9 +74,10 @@ class CLLM4Rec:
 
     def recommend(
         self,
-        users: Sequence[str],
+        users: Sequence[str] | None = None,
         k: int = 10,
         *,
+        query: str | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
         where: Mapping[str, str] | None = None,
@@ -88,8 +86,9 @@ class CLLM4Rec:
         """The best ``k`` items of known users, as ``{user_id: [(item_id, score), …]}``, best first.
 
         Args:
-            users: ids of users.
+            users: ids of users; None for a query alone, whose list then stands under the query.
             k: length of each list; at most the catalogue's size.
+            query: what is asked for, in words, such as ``"quiet films about families"``.
             include: only these items may be listed; None for all.
             exclude: these items may not be listed.
             where: only items whose attributes (columns of ``items.*``) have these values, as a
@@ -98,12 +97,15 @@ class CLLM4Rec:
 
         Raises:
             UnknownId: a user or an item that is not in the data.
-            InputError: ``k`` is no positive whole number, ``users`` no list, or a filter names a
-                column that is not there.
+            InputError: ``k`` is no positive whole number, ``users`` no list, a filter names a
+                column that is not there, or no item has words that are like the query's.
         """
-        users = id_list("users", users)
         filters = filters_of(include, exclude, where, seen)
-        ranked = self._fitted().recommend(users, self._length(k), filters)
+        if users is None and query is not None:
+            ranked = self._fitted().recommend_for_history([], self._length(k), filters, query)
+            return {query: self._named(ranked)[0]}
+        users = id_list("users", users)
+        ranked = self._fitted().recommend(users, self._length(k), filters, query)
         return dict(zip(users, self._named(ranked), strict=True))
 
     def recommend_for_history(
@@ -111,6 +113,7 @@ class CLLM4Rec:
         items: Sequence[str],
         k: int = 10,
         *,
+        query: str | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
         where: Mapping[str, str] | None = None,
@@ -118,7 +121,7 @@ class CLLM4Rec:
     ) -> list[tuple[str, float]]:
         """The best ``k`` items after a history, oldest first, as ``[(item_id, score), …]``.
 
-        A repeated item counts at its newest place. Filters as in `recommend`.
+        A repeated item counts at its newest place. Query and filters as in `recommend`.
 
         Raises:
             UnknownId: an item that is not in the data.
@@ -127,18 +130,25 @@ class CLLM4Rec:
         """
         items = id_list("items", items)
         filters = filters_of(include, exclude, where, seen)
-        return self._named(self._fitted().recommend_for_history(items, self._length(k), filters))[0]
+        k = self._length(k)
+        return self._named(self._fitted().recommend_for_history(items, k, filters, query))[0]
 
-    def similar(self, item: str, k: int = 10) -> list[tuple[str, float]]:
-        """The ``k`` items whose embeddings are nearest to an item's, as ``[(item_id, cosine), …]``.
+    def similar(self, item: str, k: int = 10, *, by: By = "model") -> list[tuple[str, float]]:
+        """The ``k`` items nearest to an item, as ``[(item_id, cosine), …]``.
+
+        Args:
+            item: its id.
+            k: length of the list.
+            by: ``model`` compares embeddings, ``content`` texts, ``collaboration`` who had the
+                items, ``both`` takes the mean of these two; only the first lists strangers too.
 
         Raises:
             UnknownId: an item that is not in the data.
-            InputError: ``k`` is no positive whole number.
+            InputError: ``k`` is no positive whole number, or there are no texts to compare.
         """
         recommender = self._fitted()
         ids, k = recommender.dataset.items, self._length(k)
-        items, cosines = recommender.similar.to(ids.number(item), k)
+        items, cosines = recommender.similar_by(by).to(ids.number(item), k)
         return list(zip(ids.ids(items), cosines, strict=True))
 
     def follow(self, items: Sequence[str] = ()) -> IncrementalHistory:

@@ -80,6 +80,11 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
     metavar="FILE",
     help="For everyone in this Parquet file: user_id, item_id, timestamp or position.",
 )
+@click.option(
+    "--query",
+    metavar="TEXT",
+    help="What is asked for, in words; alone, or with --users or --history.",
+)
 @click.argument("ids", nargs=-1)
 @click.option(
     "--k", type=click.IntRange(min=1), default=10, metavar="N", help="How many items. [10]"
@@ -105,13 +110,14 @@ def recommend(
     users: bool,
     history: bool,
     histories: Path | None,
+    query: str | None,
     ids: tuple[str, ...],
     k: int,
     out: Path | None,
     shard_users: int,
     **filters: Any,
 ) -> dict[str, Any]:
-    """Recommend for users, or from a bare history.
+    """Recommend for users, from a bare history or by words.
 
     A folder of shards is for any number of users: memory stays bounded, a killed call goes on when
     it is repeated, and under torchrun the shards are divided among the processes.
@@ -123,24 +129,29 @@ def recommend(
         cllm4rec recommend --run RUN --histories new.parquet --out FOLDER
         cllm4rec recommend --run RUN --users 196 186
         cllm4rec recommend --run RUN --history 50 181 174
+        cllm4rec recommend --run RUN --query "quiet films about families"
+        cllm4rec recommend --run RUN --query "war at sea" --history 50 181
         cllm4rec recommend --run RUN --users 196 --where genres=Comedy --exclude sold-out.txt
         cllm4rec recommend --run RUN --all --where genres=Comedy --out FOLDER
 
     An id that begins with a dash comes after a bare `--`.
     """  # noqa: D301
     many = everyone or histories is not None
-    if everyone + users + history + (histories is not None) != 1:
+    audiences = everyone + users + history + (histories is not None)
+    if audiences != 1 and not (query is not None and audiences == 0):
         raise click.UsageError(
-            "give exactly one of --all, --users IDS, --history IDS and --histories FILE"
+            "give exactly one of --all, --users IDS, --history IDS and --histories FILE, or --query"
         )
-    if many == bool(ids):
-        raise click.UsageError("--users and --history need IDS, --all and --histories take none")
+    if many and query is not None:
+        raise click.UsageError("--query is for --users IDS, for --history IDS or for itself")
+    if (users or history) != bool(ids):
+        raise click.UsageError("--users and --history need IDS, others take none")
     if many and out is None:
         raise click.UsageError(f"{'--all' if everyone else '--histories'} needs --out PATH")
     if histories is not None and out is not None and out.suffix == ".parquet":
         raise click.UsageError("--histories writes a folder of shards; give --out FOLDER")
-    if history and out is not None:
-        raise click.UsageError("--out is for users; a bare --history is printed")
+    if not (many or users) and out is not None:
+        raise click.UsageError("--out is for users; a bare --history or --query is printed")
     if out is not None and out.suffix.lower() in _OTHER_FORMATS:
         raise click.UsageError(f"--out {out}: lists are written as Parquet; give FILE.parquet")
     wanted = filters_given(**filters)
@@ -156,6 +167,7 @@ def recommend(
         run,
         users=given if users else None,
         history=given if history else None,
+        query=query,
         k=k,
         out=out,
         filters=wanted,
@@ -168,16 +180,23 @@ def recommend(
 @click.option(
     "--k", type=click.IntRange(min=1), default=10, metavar="N", help="How many items. [10]"
 )
+@click.option(
+    "--by",
+    type=click.Choice(["model", "content", "collaboration", "both"]),
+    default="model",
+    help="Compare the model's embeddings, the texts, who had the items, or the latter two. [model]",
+)
 @output_option
-def similar(run: RunDir, items: tuple[str, ...], k: int) -> dict[str, Any]:
-    """Items that the model places near others.
+def similar(run: RunDir, items: tuple[str, ...], k: int, by: Any) -> dict[str, Any]:
+    """Items that are near others.
 
-    Scores are cosines of the items' embeddings.
+    Scores are cosines: of the items' embeddings, of their texts, or of who had them.
 
     \b
-    Example:
+    Examples:
         cllm4rec similar --run RUN 50 181 --k 5
+        cllm4rec similar --run RUN 50 --by content
     """  # noqa: D301
     from cllm4rec.stages.similar import similar as stage
 
-    return stage(run, list(items), k=k)
+    return stage(run, list(items), k=k, by=by)

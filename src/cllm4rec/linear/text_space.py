@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from cllm4rec.linear.decomposition import row_factors
 
-_WORD = re.compile(r"\b\w\w+\b")
+WORD = re.compile(r"\b\w\w+\b")
 _CSR = ("data", "indices", "indptr")
 
 
@@ -125,7 +125,7 @@ class TextSpace:
 
     def _counts(self, text: str) -> dict[int, int]:
         """How often each known term stands in a text: as scikit-learn's analyzer cuts it."""
-        words = [word for word in _WORD.findall(text.lower()) if word not in self._stopped]
+        words = [word for word in WORD.findall(text.lower()) if word not in self._stopped]
         counts: dict[int, int] = {}
         for term in (*words, *(f"{first} {second}" for first, second in pairwise(words))):
             column = self._columns.get(term)

@@ -87,14 +87,14 @@ class Reader:
         blocks = [distinct[at : at + BLOCK_TEXTS] for at in range(0, len(distinct), BLOCK_TEXTS)]
         cache = cache_dir() / "readings" / self._key(folder, distinct)
         clear_leftovers(cache)
-        loaded: _Loaded | None = None
+        loaded: LoadedReader | None = None
         found: list[Vectors] = []
         with progress.task("Reading item texts", total=len(distinct), unit="text") as task:
             for number, block in enumerate(blocks):
                 path = cache / f"{number:05d}.safetensors"
                 vectors = _kept(path, len(block))
                 if vectors is None:
-                    loaded = loaded or _Loaded.of(self, folder)
+                    loaded = loaded or LoadedReader.of(self, folder)
                     vectors = loaded.read(block)
                     _keep(path, vectors)
                 found.append(vectors)
@@ -105,6 +105,15 @@ class Reader:
         table = np.concatenate([np.zeros_like(found[0][:1]), *found])
         return table[[rows.get(text, 0) for text in tidied]]
 
+    def loaded(self) -> "LoadedReader":
+        """The reader with its language model, for texts that must not stay on a disk.
+
+        Raises:
+            InputError: the backbone cannot be found.
+            ConfigError: it has fewer layers than ``depth``.
+        """
+        return LoadedReader.of(self, find_backbone(self.backbone))
+
     def _key(self, folder: Path, distinct: Sequence[str]) -> str:
         """sha256 of all that the vectors depend on."""
         settings = {**asdict(self), "backbone": fingerprint(folder)}
@@ -114,7 +123,9 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Loaded:
+class LoadedReader:
+    """A reader with its language model in memory; keeps nothing of what it reads."""
+
     reader: Reader
     backbone: Backbone
     words: Tensor
@@ -125,7 +136,8 @@ class _Loaded:
     """Most tokens of a text: fewer than ``max_words`` with learned positions."""
 
     @classmethod
-    def of(cls, reader: Reader, folder: Path) -> "_Loaded":
+    def of(cls, reader: Reader, folder: Path) -> "LoadedReader":
+        """Load the first layers of a backbone's folder."""
         config = BackboneConfig(
             name=reader.backbone,
             depth=reader.depth,

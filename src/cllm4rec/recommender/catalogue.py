@@ -123,6 +123,11 @@ class Catalogue:
         return self.dataset.part("train").item_counts()
 
     @cached_property
+    def popularity(self) -> NDArray[np.float32]:
+        """Logarithm of 1 + training interactions, ``float32 [items]``."""
+        return np.log1p(self.counts).astype(np.float32)
+
+    @cached_property
     def attributes(self) -> dict[str, Attribute]:
         """The additional columns of ``items.*``, by name."""
         columns = self.dataset.texts.item_attributes

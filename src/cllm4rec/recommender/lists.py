@@ -47,7 +47,8 @@ def fill_lists(scorer: ModelScorer, request: ListRequest, found: RankedItems) ->
             logits = scorer.model.logits(queries[block]).cpu()
             for part in _slices(len(logits), CACHED_SCORES, scorer.num_items):
                 at = rows[block][part]
-                scores = scorer.blended(logits[part], histories.rows(at)).numpy()
+                taste = scorer.blended(logits[part], histories.rows(at)).numpy()
+                scores = request.final(taste)
                 found.fill(at, scores, request.left_out.rows(at), allowed=request.allowed)
                 yield Counts(len(at), tokens)
                 tokens = 0

@@ -10,6 +10,7 @@ from cllm4rec.data.interactions import Interactions, newest_once
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import list_length, top_k
 from cllm4rec.recommender.catalogue import Catalogue, Filters
+from cllm4rec.recommender.queries import standardised
 
 NO_FILTERS = Filters()
 _NOTHING_KNOWN = (
@@ -27,6 +28,8 @@ class ListRequest:
         left_out: items to exclude, per row.
         allowed: ``bool [items]``; None to allow all.
         k: length of the lists, at most the catalogue's size.
+        wanted: what a query in words asks for, ``float32 [items]``, to be added to standardised
+            scores; None without a query.
     """
 
     users: NDArray[np.int32]
@@ -34,6 +37,7 @@ class ListRequest:
     left_out: Interactions
     allowed: NDArray[np.bool_] | None
     k: int
+    wanted: NDArray[np.float32] | None = None
 
     @classmethod
     def for_users(
@@ -44,6 +48,7 @@ class ListRequest:
         k: int,
         filters: Filters = NO_FILTERS,
         newcomers: Mapping[str, Sequence[str]] | None = None,
+        wanted: NDArray[np.float32] | None = None,
     ) -> "ListRequest":
         """Lists for users of the run or of the log.
 
@@ -57,6 +62,7 @@ class ListRequest:
             k: length of the lists.
             filters: on the items listed.
             newcomers: histories of users not in the run, as item ids, oldest first.
+            wanted: from a query in words.
 
         Raises:
             UnknownId: an unknown user or item, or a user without a history.
@@ -65,12 +71,12 @@ class ListRequest:
         numbers = catalogue.dataset.users
         if user_ids is None:
             everyone = np.arange(len(numbers), dtype=np.int32)
-            return cls._of(catalogue, everyone, known, k, filters)
+            return cls._of(catalogue, everyone, known, k, filters, wanted)
         newcomers = newcomers or {}
         strangers = [each for each in user_ids if each in newcomers or each not in numbers]
         if not strangers:
             users = numbers.numbers(user_ids)
-            return cls._of(catalogue, users, known.rows(users), k, filters)
+            return cls._of(catalogue, users, known.rows(users), k, filters, wanted)
         given = _histories_of_strangers(catalogue, strangers, newcomers)
         rows, users = [], np.full(len(user_ids), -1, np.int32)
         for place, user_id in enumerate(user_ids):
@@ -80,7 +86,7 @@ class ListRequest:
                 users[place] = numbers.number(user_id)
                 rows.append(known.of(int(users[place])).tolist())
         histories = Interactions.from_lists(rows, len(catalogue.items))
-        return cls._of(catalogue, users, histories, k, filters)
+        return cls._of(catalogue, users, histories, k, filters, wanted)
 
     @classmethod
     def for_histories(
@@ -89,20 +95,28 @@ class ListRequest:
         histories: Sequence[Sequence[str]],
         k: int,
         filters: Filters = NO_FILTERS,
+        wanted: NDArray[np.float32] | None = None,
     ) -> "ListRequest":
         """Lists for histories given as item ids; a repeated item counts at its newest place.
+
+        Args:
+            catalogue: of the run.
+            histories: item ids, oldest first; one that is empty needs a query.
+            k: length of the lists.
+            filters: on the items listed.
+            wanted: from a query in words.
 
         Raises:
             UnknownId: an unknown item.
             InputError: a history is empty, ``k`` is not positive, or a filter names an unknown
                 column.
         """
-        if not all(histories):
-            raise InputError("the history is empty; give at least one item id")
+        if wanted is None and not all(histories):
+            raise InputError("the history is empty; give at least one item id, or a query")
         rows = [newest_once(catalogue.item_numbers(history)) for history in histories]
         users = np.full(len(rows), -1, np.int32)
         found = Interactions.from_lists(rows, len(catalogue.items))
-        return cls._of(catalogue, users, found, k, filters)
+        return cls._of(catalogue, users, found, k, filters, wanted)
 
     @classmethod
     def of(
@@ -140,8 +154,11 @@ class ListRequest:
         histories: Interactions,
         k: int,
         filters: Filters,
+        wanted: NDArray[np.float32] | None = None,
     ) -> "ListRequest":
-        return cls.of(users, histories, k, allowed=catalogue.allowed(filters), seen=filters.seen)
+        allowed = catalogue.allowed(filters)
+        request = cls.of(users, histories, k, allowed=allowed, seen=filters.seen)
+        return replace(request, wanted=wanted)
 
     def part(self, start: int, end: int) -> "ListRequest":
         """The rows from ``start`` to ``end``."""
@@ -154,11 +171,26 @@ class ListRequest:
     def __len__(self) -> int:
         return len(self.users)
 
+    @property
+    def words_alone(self) -> bool:
+        """Whether a query is all there is: no user of the run, no history."""
+        nobody = len(self.histories.items) == 0 and bool((self.users < 0).all())
+        return self.wanted is not None and nobody
+
+    def final(self, taste: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores that lists are made of: of taste, with those of the query if there is one.
+
+        Args:
+            taste: the model's scores ``[rows, items]``; without user and history, popularity.
+        """
+        return taste if self.wanted is None else standardised(taste) + self.wanted
+
     def best(
         self, scores: NDArray[np.float32], rows: slice
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Items and scores of the lists of some rows; see :func:`cllm4rec.ranking.top_k`."""
+        """Items and scores of the lists of some rows, from scores of taste; see `top_k`."""
         left_out = self.left_out.rows(range(rows.start, rows.stop))
+        scores = self.final(scores)
         return top_k(scores, left_out, self.k, allowed=self.allowed)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
@@ -25,9 +26,10 @@ from cllm4rec.recommender.explain import Reason, explain
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
 from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.placing import Placing
+from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
-from cllm4rec.recommender.similar import SimilarItems
+from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by
 from cllm4rec.run import atomic_folder, write_json
 from cllm4rec.tasks import task_for
 
@@ -135,13 +137,38 @@ class Recommender:
         return Catalogue(self.dataset)
 
     @cached_property
+    def queries(self) -> Queries:
+        """What answers queries in words.
+
+        Raises:
+            InputError: the run keeps nothing to answer them by.
+        """
+        added = self.dataset.texts.added
+        return Queries.read(self.dataset.folder.parent, added)
+
+    @cached_property
     def similar(self) -> SimilarItems:
         """Nearest neighbours of the items."""
         vectors = self.scorer.model.embedding.items.all().detach()
         return SimilarItems(vectors.float().cpu().numpy())
 
+    def similar_by(self, by: By) -> Similar:
+        """Nearest neighbours by what `By` names.
+
+        Raises:
+            InputError: there is no such comparison, or there are no texts to compare.
+        """
+        if by == "model":
+            return self.similar
+        added = None if self.scorer.added is None else self.scorer.added.added
+        return similar_by(by, self.dataset.folder.parent, self.dataset, added)
+
     def recommend(
-        self, user_ids: Sequence[str] | None, k: int, filters: Filters = NO_FILTERS
+        self,
+        user_ids: Sequence[str] | None,
+        k: int,
+        filters: Filters = NO_FILTERS,
+        query: str | None = None,
     ) -> RankedItems:
         """The best ``k`` items for known users.
 
@@ -149,29 +176,44 @@ class Recommender:
             user_ids: to recommend for; None for everyone.
             k: length of the lists; at most the catalogue's size.
             filters: on the items listed.
+            query: what is asked for, in words.
 
         Raises:
             UnknownId: a user or an item that is not in the run.
-            InputError: a filter names an unknown column, or ``k`` is not positive.
+            InputError: a filter names an unknown column, ``k`` is not positive, or the query
+                cannot be answered.
         """
-        known = self.dataset.known("recommend")
-        request = ListRequest.for_users(self.catalogue, known, user_ids, k, filters)
+        known, wanted = self.dataset.known("recommend"), self._wanted(query)
+        request = ListRequest.for_users(self.catalogue, known, user_ids, k, filters, wanted=wanted)
         return ranked(self.scorer, request)
 
     def recommend_for_history(
-        self, item_ids: Sequence[str], k: int, filters: Filters = NO_FILTERS
+        self,
+        item_ids: Sequence[str],
+        k: int,
+        filters: Filters = NO_FILTERS,
+        query: str | None = None,
     ) -> RankedItems:
         """The best ``k`` items after a history, oldest first, without a user token.
 
-        A repeated item counts at its newest place.
+        A repeated item counts at its newest place. With a query the history may be empty.
 
         Raises:
             UnknownId: an item that is not in the run.
-            InputError: the history is empty, a filter names an unknown column, or ``k`` is not
-                positive.
+            InputError: the history is empty and there is no query, a filter names an unknown
+                column, ``k`` is not positive, or the query cannot be answered.
         """
-        request = ListRequest.for_histories(self.catalogue, [item_ids], k, filters)
+        wanted = self._wanted(query)
+        request = ListRequest.for_histories(self.catalogue, [item_ids], k, filters, wanted)
+        if request.words_alone:
+            found = RankedItems.empty(request.users, request.k)
+            scores = request.final(self.catalogue.popularity[None])
+            found.fill(np.zeros(1, np.int64), scores, request.left_out, allowed=request.allowed)
+            return found
         return ranked(self.scorer, request)
+
+    def _wanted(self, query: str | None) -> NDArray[np.float32] | None:
+        return None if query is None else self.queries.wanted(query)
 
     def explain(self, user_id: str, item_id: str) -> list[Reason]:
         """What of a user's history speaks for an item; of a user whom the split left out, too.
@@ -194,6 +236,7 @@ def save_model(
     dataset: Dataset,
     backbone_sha256: str,
     placing: Placing | None = None,
+    queries: Queries | None = None,
 ) -> None:
     """Write the model and its dependencies' hashes: safetensors and JSON, replaced atomically.
 
@@ -203,6 +246,7 @@ def save_model(
         dataset: of the run.
         backbone_sha256: of the language model.
         placing: what places items that come with a text alone.
+        queries: what answers queries in words.
     """
     with atomic_folder(folder) as temporary:
         tensors = saved_tensors(scorer.model)
@@ -216,6 +260,8 @@ def save_model(
             save_linear(scorer.linear, temporary / "linear.safetensors")
         if placing is not None:
             placing.write(temporary)
+        if queries is not None:
+            queries.write(temporary)
         write_json(
             temporary / "model.json",
             {

@@ -26,16 +26,26 @@ Explanations = list[list[list[dict[str, Any]]]]
 """JSON explanations, per list, per item."""
 
 
+async def asked(body: RecommendRequest, served: Served, newcomers: Newcomers) -> ListRequest:
+    """`request_of`, outside the event loop where there are words to read."""
+    if body.query is None:
+        return request_of(body, served, newcomers)
+    found: ListRequest = await off_loop(request_of, body, served, newcomers)
+    return found
+
+
 def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> ListRequest:
     """Resolve the ids of a request; users known only from feedback are scored by that history.
 
     Raises:
         UnknownId: a user or an item that the run does not know.
-        InputError: a filter on a column that does not exist.
+        InputError: a filter on a column that does not exist, or a query that cannot be answered.
     """
+    wanted = None if body.query is None else served.queries.wanted(body.query)
     filters = Filters(body.include, body.exclude, body.where, body.seen)
     if body.users is None:
-        return ListRequest.for_histories(served.catalogue, body.histories or [], body.k, filters)
+        histories = body.histories or [[]]
+        return ListRequest.for_histories(served.catalogue, histories, body.k, filters, wanted)
     return ListRequest.for_users(
         served.catalogue,
         served.known,
@@ -43,6 +53,7 @@ def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> 
         body.k,
         filters,
         newcomers.histories(body.users, served.dataset.users, served.catalogue.items),
+        wanted,
     )
 
 
@@ -55,7 +66,9 @@ def lists(request: ListRequest, scores: NDArray[np.float32], rows: slice) -> lis
 async def ranked(
     query: ListRequest, served: Served, batcher: MicroBatcher, deadline_s: float
 ) -> list[Row]:
-    """Lists by the model, scored together with other requests."""
+    """Lists by the model, scored together with other requests; by words alone without it."""
+    if query.words_alone:
+        return by_words_alone(query, served)
     kept = await batcher.score(
         served.scorer,
         query.users,
@@ -80,6 +93,8 @@ async def explained(
     seconds = batcher.speed.seconds(tokens, batcher.batch_tokens)
     if time.monotonic() + seconds > deadline_s:
         raise InputError(f"explaining this would take {seconds:.0f} s; ask for fewer at a time")
+    if query.words_alone:
+        return [[[] for _ in items] for items, _ in rows]
     found = []
     for place, (items, _) in enumerate(rows):
         users, without = _left_out(query, place)
@@ -99,6 +114,11 @@ async def explained(
     return found
 
 
+def by_words_alone(query: ListRequest, served: Served) -> list[Row]:
+    """The one list of a query without user and history: its items, the popular ones first."""
+    return lists(query, served.catalogue.popularity[None], slice(0, 1))
+
+
 def compared(
     query: ListRequest, served: Served, explain: bool
 ) -> tuple[list[Row], Explanations | None]:
@@ -107,6 +127,9 @@ def compared(
     Raises:
         InputError: the catalogue is too large for EASE.
     """
+    if query.words_alone:
+        rows = by_words_alone(query, served)
+        return rows, [[[] for _ in items] for items, _ in rows] if explain else None
     scorer: Scorer = served.ease()
     scores = scorer.score(query.users, query.histories)
     rows = lists(query, scores, slice(0, len(query)))

@@ -10,7 +10,7 @@ from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import newest_once
 from cllm4rec.errors import CLLM4RecError, UnknownId
 from cllm4rec.service import answering, schemas
-from cllm4rec.service.answering import off_loop, request_of
+from cllm4rec.service.answering import asked, off_loop
 from cllm4rec.service.answers import encoded
 from cllm4rec.service.components import Components, answered_or_gone
 from cllm4rec.service.feedback import rows_of
@@ -44,9 +44,9 @@ def routes(components: Components) -> APIRouter:
 
     @router.post("/recommend", response_model=schemas.RecommendResponse, responses=BUSY)
     async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
-        """The best items for known users, or after bare histories."""
+        """The best items for known users, after bare histories, or for a query in words."""
         served = components.holder.current
-        query = request_of(body, served, components.newcomers)
+        query = await asked(body, served, components.newcomers)
         until_s = answering.deadline(components.settings.deadline_s)
 
         async def answer() -> tuple[Any, Any]:
@@ -62,7 +62,7 @@ def routes(components: Components) -> APIRouter:
     async def compare(body: schemas.RecommendRequest) -> Response:
         """The same question answered by EASE, the baseline to beat; fitted at the first call."""
         served = components.holder.current
-        query = request_of(body, served, components.newcomers)
+        query = await asked(body, served, components.newcomers)
         if len(query.users) != 1:
             raise HTTPException(422, "compare takes one user or one history at a time")
         rows, reasons = await off_loop(answering.compared, query, served, body.explain)
@@ -70,9 +70,10 @@ def routes(components: Components) -> APIRouter:
 
     @router.get("/similar", response_model=schemas.SimilarResponse, responses=NOT_FOUND)
     def similar(query: Annotated[schemas.SimilarQuery, Query()]) -> dict[str, Any]:
-        """Items whose embeddings point the same way."""
+        """Items nearest to one: by embeddings, texts, or who had them."""
         served = components.holder.current
-        items, scores = served.similar.to(_found(served.catalogue.items, query.item_id), query.k)
+        number = _found(served.catalogue.items, query.item_id)
+        items, scores = served.similar_by(query.by).to(number, query.k)
         return {
             "model": {"version": served.version},
             "item_id": query.item_id,

@@ -12,6 +12,8 @@ from pydantic import (
 )
 
 from cllm4rec.data.timestamps import MAX_TIMESTAMP
+from cllm4rec.recommender.queries import MAX_CHARACTERS
+from cllm4rec.recommender.similar import By
 from cllm4rec.service.settings import MAX_ASKED, MAX_HISTORY, MAX_K
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -21,10 +23,17 @@ History = Annotated[list[Id], Field(min_length=1, max_length=MAX_HISTORY)]
 Name = Annotated[str, StringConstraints(max_length=1000)]
 Filter = Annotated[list[Id], Field(max_length=100_000)]
 
+_NULL = {"type": "null"}
 _ONE_OF: dict[str, Any] = {
     "oneOf": [
-        {"required": [given], "properties": {given: {"type": "array"}, other: {"type": "null"}}}
-        for given, other in (("users", "histories"), ("histories", "users"))
+        *(
+            {"required": [given], "properties": {given: {"type": "array"}, other: _NULL}}
+            for given, other in (("users", "histories"), ("histories", "users"))
+        ),
+        {
+            "required": ["query"],
+            "properties": {"query": {"type": "string"}, "users": _NULL, "histories": _NULL},
+        },
     ]
 }
 
@@ -39,9 +48,11 @@ class RecommendRequest(_Strict):
     model_config = ConfigDict(json_schema_extra=_ONE_OF)
 
     users: Annotated[list[Id], Field(min_length=1, max_length=MAX_ASKED)] | None = None
-    """Known users; either these or ``histories``."""
+    """Known users; either these, or ``histories``, or a ``query`` alone."""
     histories: Annotated[list[History], Field(min_length=1, max_length=MAX_ASKED)] | None = None
     """Item ids of people the run need not know, each oldest first."""
+    query: Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)] | None = None
+    """What is asked for, in words; with users or histories it is weighed against their taste."""
     k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
     """Length of each list."""
     include: Filter | None = None
@@ -57,8 +68,9 @@ class RecommendRequest(_Strict):
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "RecommendRequest":
-        if (self.users is None) == (self.histories is None):
-            raise ValueError("give exactly one of users and histories")
+        given = (self.users is not None) + (self.histories is not None)
+        if given > 1 or (given == 0 and self.query is None):
+            raise ValueError("give exactly one of users and histories, or a query")
         return self
 
 
@@ -94,6 +106,9 @@ class SimilarQuery(_Query):
     """Which item, and how many like it."""
 
     item_id: Annotated[str, Field(max_length=512)]
+    by: By = "model"
+    """The model's embeddings, texts (``content``), who had the items (``collaboration``), or the
+    mean of these two."""
     k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
 
 
@@ -159,7 +174,7 @@ class SimilarItem(BaseModel):
     item_id: str
     title: str | None
     score: float
-    """Cosine of the two items' embeddings."""
+    """Cosine of the two items' embeddings, or of what else is compared."""
 
 
 class SimilarResponse(BaseModel):

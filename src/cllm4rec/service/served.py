@@ -16,13 +16,15 @@ from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.item_rows import NO_ROWS
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import Scorer
-from cllm4rec.recommender.added import open_catalogue
+from cllm4rec.recommender.added import AddedItems, open_catalogue
 from cllm4rec.recommender.catalogue import Catalogue
 from cllm4rec.recommender.intact import model_fingerprint
-from cllm4rec.recommender.similar import SimilarItems
+from cllm4rec.recommender.queries import Queries
+from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by
 from cllm4rec.run import read_json
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.subprocess_scorer import ScorerGone, ScoringProcess, frame_of
@@ -46,6 +48,9 @@ class Served:
         known: histories of the run's users, oldest first.
         similar: nearest neighbours of the items.
         version: hash of the model.
+        run: what was loaded.
+        added: items that were added after training.
+        words: answers queries in words; None where the run keeps nothing to answer them by.
     """
 
     scorer: Scorer
@@ -57,6 +62,9 @@ class Served:
     known: Interactions
     similar: SimilarItems
     version: str
+    run: Path
+    added: AddedItems | None = None
+    words: Queries | None = None
 
     @classmethod
     def load(cls, run: Path, *, subprocess: bool = False) -> "Served":
@@ -99,6 +107,9 @@ class Served:
             dataset.known("recommend"),
             SimilarItems.of_model(run, added),
             version,
+            run,
+            added,
+            _queries(run, added),
         )
 
     @property
@@ -114,6 +125,33 @@ class Served:
     def tokens(self, history_lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Approximate tokens of each history's document, for planning, ``int64 [histories]``."""
         return np.minimum(history_lengths, self.config.corpus.max_items) + self.frame
+
+    @property
+    def queries(self) -> Queries:
+        """What answers queries in words.
+
+        Raises:
+            InputError: the run keeps nothing to answer them by.
+        """
+        return Queries.read(self.run) if self.words is None else self.words
+
+    @cached_property
+    def _comparisons(self) -> dict[By, Similar]:
+        return {}
+
+    def similar_by(self, by: By) -> Similar:
+        """Nearest neighbours by what `By` names; made at the first call, then kept.
+
+        Raises:
+            InputError: there are no texts to compare.
+        """
+        if by == "model":
+            return self.similar
+        found = self._comparisons.get(by)
+        if found is None:
+            found = similar_by(by, self.run, self.dataset, self.added)
+            self._comparisons[by] = found
+        return found
 
     @cached_property
     def _fitting(self) -> threading.Lock:
@@ -137,6 +175,12 @@ class Served:
         if reason := ease.unavailable(context):
             raise InputError(f"there is no EASE to compare with: {reason}")
         return tune(ease, self.dataset.part("train"), selection, context).scorer
+
+
+def _queries(run: Path, added: AddedItems | None) -> Queries | None:
+    if not Queries.kept(run):
+        return None
+    return Queries.read(run, NO_ROWS if added is None else added.rows)
 
 
 def _in_subprocess(run: Path) -> tuple[Scorer, int]:

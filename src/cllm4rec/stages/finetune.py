@@ -12,6 +12,7 @@ from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.recommender.calibration import calibrated
 from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts
+from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.saved import load_tensors, save_model
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir, exclusive
@@ -65,7 +66,8 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     checkpoint = train_epochs(run, identity, objectives, best)
     best.restore()
     placing = placing_of(setup, scorer, initial.texts)
-    save_model(run.file("model"), scorer, setup.dataset, setup.lm.sha256, placing)
+    queries = queries_of(setup) if placing is not None else None
+    save_model(run.file("model"), scorer, setup.dataset, setup.lm.sha256, placing, queries)
     notes = best.notes
     info = {
         "epochs": notes["epochs"],
@@ -95,6 +97,13 @@ def placing_of(setup: Setup, scorer: ModelScorer, space: TextSpace | None) -> Pl
     texts = ItemTexts(space, read, tuple(dataset.texts.word_features))
     seed = derived_seed(setup.config.seed, "placing")
     return Placing(texts, calibrated(scorer, dataset.part("train"), texts, seed))
+
+
+def queries_of(setup: Setup) -> Queries | None:
+    """What answers queries in words: the words of the items' texts, each read once."""
+    reader, texts = reading_settings(setup.config), setup.dataset.texts
+    words = Context.of(setup.dataset).words
+    return Queries.of(words, reader if reader["depth"] else None, tuple(texts.word_features))
 
 
 def _before(config: Config) -> list[str]:

@@ -18,6 +18,7 @@ def recommend(
     *,
     users: list[str] | None = None,
     history: list[str] | None = None,
+    query: str | None = None,
     k: int = 10,
     out: Path | None = None,
     filters: Filters = NO_FILTERS,
@@ -27,8 +28,10 @@ def recommend(
 
     Args:
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
-        users: external ids, duplicates ignored; None for every user, unless a history is given.
+        users: external ids, duplicates ignored; None for every user, unless a history or a query is
+            given.
         history: item ids, oldest first, of a user who is not in the run.
+        query: what is asked for, in words; alone, for users or after a history.
         k: length of each list; at most the catalogue's size.
         out: top-k file to write (Parquet); not for a history.
         filters: on the items listed.
@@ -42,7 +45,7 @@ def recommend(
         UnknownId: an unknown user or item, or a user without any positive interaction. Users left
             out by the split get lists from their history.
         InputError: ``out`` is a folder, inside a run or a file that is not a top-k file, ``k`` is
-            not positive, or a filter names an unknown column.
+            not positive, a filter names an unknown column, or the query cannot be answered.
     """
     require_trained(run)
     if out is not None:
@@ -56,9 +59,10 @@ def recommend(
         )
     recommender = Recommender.load(run.path) if recommender is None else recommender
     k = list_length(k, len(recommender.dataset.items))
-    if history is not None:
-        ranked = recommender.recommend_for_history(history, k, filters)
-        return {"k": k, "recommendations": _lists(recommender, ranked, ["history"])}
+    if history is not None or (users is None and query is not None):
+        ranked = recommender.recommend_for_history(history or [], k, filters, query)
+        name = "query" if history is None else "history"
+        return {"k": k, "recommendations": _lists(recommender, ranked, [name])}
     dataset = recommender.dataset
     if users is None:
         if out is None:
@@ -66,7 +70,7 @@ def recommend(
         ranked = recommender.recommend(None, k, filters)
     else:
         users = list(dict.fromkeys(users))
-        ranked = recommender.recommend(users, k, filters)
+        ranked = recommender.recommend(users, k, filters, query)
         if out is None:
             return {
                 "users": len(users),

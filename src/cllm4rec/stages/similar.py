@@ -8,18 +8,19 @@ from cllm4rec.recommender.added import open_catalogue
 from cllm4rec.recommender.arguments import id_list
 from cllm4rec.recommender.catalogue import Catalogue
 from cllm4rec.recommender.intact import verified_record
-from cllm4rec.recommender.similar import SimilarItems
+from cllm4rec.recommender.similar import By, similar_by
 from cllm4rec.run import RunDir
 from cllm4rec.stages.recommend import require_trained
 
 
-def similar(run: RunDir, items: Sequence[str], *, k: int = 10) -> dict[str, Any]:
-    """The nearest neighbours of items, by cosine of their embeddings.
+def similar(run: RunDir, items: Sequence[str], *, k: int = 10, by: By = "model") -> dict[str, Any]:
+    """The nearest neighbours of items, by cosine.
 
     Args:
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
         items: external ids; duplicates are ignored.
         k: length of each list; at most the catalogue's size.
+        by: what is compared; see `similar_by`.
 
     Returns:
         ``k``, and in ``similar`` one list per item, nearest first.
@@ -28,7 +29,7 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10) -> dict[str, Any]
         RunError: the run is not trained.
         IntegrityError: a file of the model or its data has changed.
         UnknownId: an unknown item.
-        InputError: ``k`` is not positive, or ``items`` is no list.
+        InputError: ``k`` is not positive, ``items`` is no list, or there are no texts to compare.
     """
     items = id_list("items", items)
     require_trained(run)
@@ -37,7 +38,7 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10) -> dict[str, Any]
     catalogue = Catalogue(dataset)
     k = list_length(k, len(dataset.items))
     wanted = dict(zip(items, catalogue.item_numbers(items), strict=True))
-    neighbours = SimilarItems.of_model(run.path, added)
+    neighbours = similar_by(by, run.path, dataset, added)
     found = {}
     for item_id, number in wanted.items():
         nearest = zip(*neighbours.to(number, k), strict=True)

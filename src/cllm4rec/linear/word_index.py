@@ -1,0 +1,114 @@
+"""Which items have which words, and how much each says: Okapi BM25."""
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
+
+from cllm4rec.linear.text_space import WORD
+
+SATURATION = 1.2
+"""``k1``: where a word's further occurrences stop to count."""
+LENGTH = 0.3
+"""``b``: how far a long text is reckoned as long. Item texts are short, so less than usual."""
+ITEMS = 2
+"""Items that a word must have, as in a `TextSpace`."""
+_CSR = ("data", "indices", "indptr")
+
+
+@dataclass(frozen=True, eq=False)
+class WordIndex:
+    """Weights of words in items' texts (Robertson et al., Okapi at TREC-3, 1994).
+
+    Attributes:
+        terms: words, lower case, by row.
+        stop_words: words that say nothing.
+        idf: of the terms, ``float32 [terms]``.
+        mean_words: words of a text, on average.
+        weights: ``float32 [terms, items]``.
+    """
+
+    terms: Sequence[str]
+    stop_words: Sequence[str]
+    idf: NDArray[np.float32]
+    mean_words: float
+    weights: csr_matrix
+
+    @classmethod
+    def fit(cls, texts: Sequence[str]) -> "WordIndex":
+        """Index the items' words.
+
+        Args:
+            texts: one per item, by item number; may be empty.
+        """
+        # Imported late: takes two seconds, and answering from a saved model does not need it.
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+        stop_words = sorted(ENGLISH_STOP_WORDS)
+        items = Counter[str]()
+        number = 0
+        for text in texts:
+            words = WORD.findall(text.lower())
+            items.update(set(words) - ENGLISH_STOP_WORDS)
+            number += sum(word not in ENGLISH_STOP_WORDS for word in words)
+        terms = sorted(word for word, of in items.items() if of >= ITEMS)
+        having = np.array([items[word] for word in terms], np.float64)
+        idf = np.log(1 + (len(texts) - having + 0.5) / (having + 0.5)).astype(np.float32)
+        mean_words = number / max(1, len(texts))
+        empty = csr_matrix((len(terms), 0), dtype=np.float32)
+        return cls(terms, stop_words, idf, mean_words, empty).with_items(texts)
+
+    def with_items(self, texts: Sequence[str]) -> "WordIndex":
+        """The same with further items; words that only they have stay unknown."""
+        row, column, values = array("q"), array("q"), array("d")
+        for item, text in enumerate(texts):
+            words = [word for word in WORD.findall(text.lower()) if word not in self._stopped]
+            long = 1 - LENGTH + LENGTH * len(words) / max(self.mean_words, 1e-9)
+            for word, times in Counter(words).items():
+                if (at := self.rows.get(word)) is not None:
+                    row.append(at)
+                    column.append(item)
+                    values.append(times / (times + SATURATION * long))
+        rows = np.array(row, np.int64)
+        weights = (self.idf[rows] * np.array(values)).astype(np.float32)
+        shape = (len(self.terms), len(texts))
+        new = csr_matrix((weights, (rows, np.array(column, np.int64))), shape)
+        return replace(self, weights=hstack([self.weights, new], format="csr"))
+
+    def words_of(self, text: str) -> list[str]:
+        """The distinct words of a text, in order; stop words only where there is nothing else."""
+        words = list(dict.fromkeys(WORD.findall(text.lower())))
+        return [word for word in words if word not in self._stopped] or words
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row of each word."""
+        return {word: row for row, word in enumerate(self.terms)}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Its numbers by name; with `names`, all of it: `of_arrays` undoes them."""
+        csr = {f"weights.{name}": getattr(self.weights, name) for name in _CSR}
+        return {"idf": self.idf, **csr}
+
+    def names(self) -> dict[str, Any]:
+        """Its words, as JSON."""
+        items = self.weights.shape[1]
+        words = {"terms": list(self.terms), "stop_words": list(self.stop_words)}
+        return {**words, "mean_words": self.mean_words, "items": items}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, Any]) -> "WordIndex":
+        """Rebuild an index from `arrays` and `names`."""
+        csr = tuple(arrays[f"weights.{name}"] for name in _CSR)
+        weights = csr_matrix(csr, shape=(len(names["terms"]), names["items"]))
+        return cls(names["terms"], names["stop_words"], arrays["idf"], names["mean_words"], weights)
+
+    @cached_property
+    def _stopped(self) -> frozenset[str]:
+        return frozenset(self.stop_words)

@@ -1,0 +1,213 @@
+"""Queries in words: items whose texts have the words of a query, or words that are read alike.
+
+A language model reads each word of the catalogue once, after training. A query's word stands for
+itself and for the words read most like it, by the square of their cosines; items are then found by
+BM25. So "robots" also finds a text that says "android", and only words are read, not texts.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from cllm4rec.data.item_rows import NO_ROWS, ItemRows
+from cllm4rec.errors import InputError
+from cllm4rec.linear.text_vectors import Whitening
+from cllm4rec.linear.word_index import WordIndex
+from cllm4rec.run import read_json, write_json
+
+if TYPE_CHECKING:
+    from cllm4rec.models.reading import LoadedReader
+
+NUMBERS, WORDS = "queries.safetensors", "queries.json"
+"""Files of a ``model`` folder."""
+POWER = 0.75
+"""Of the whitening of readings."""
+ALIKE = 50
+"""Catalogue words that a query's word may stand for, itself included."""
+LEAST_COSINE = 0.5
+"""With the nearest catalogue word, for a word that the catalogue has not: below, it is unknown."""
+MAX_CHARACTERS, MAX_WORDS = 1000, 64
+"""Of a query; further words are not read."""
+WEIGHT = 0.25
+"""Of a query's standardised scores, beside standardised scores of taste (docs/decisions/0023)."""
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """What a run keeps to answer queries in words.
+
+    Attributes:
+        index: of the items' words.
+        reader: settings of `cllm4rec.models.reading.Reader`; None: words stand for themselves.
+        whitening: of readings.
+        readings: whitened, of the index's words, ``float32 [terms, d]``, rows of length one.
+        features: further columns of ``items.*`` that count among the words.
+    """
+
+    index: WordIndex
+    reader: Mapping[str, Any] | None
+    whitening: Whitening
+    readings: NDArray[np.float32]
+    features: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        texts: Sequence[str],
+        reader: Mapping[str, Any] | None,
+        features: tuple[str, ...] = (),
+    ) -> "Queries | None":
+        """Index texts and read their words; None where no two items share a word.
+
+        Args:
+            texts: one per item, by item number; may be empty.
+            reader: settings of the reader; None for words that stand for themselves alone.
+            features: further columns of ``items.*`` that count among the words.
+        """
+        index = WordIndex.fit(texts)
+        if not index.terms:
+            return None
+        read = np.zeros((len(index.terms), 0), np.float32)
+        if reader is not None:
+            from cllm4rec.models.reading import Reader  # torch: only where words are read
+
+            read = Reader(**reader).vectors(index.terms)
+        whitening = Whitening.fit(read, POWER) if reader else Whitening(read[0], np.zeros((0, 0)))
+        return cls(index, reader, whitening, whitening.applied(read), features)
+
+    def scores(self, query: str) -> Scores:
+        """How far each item is what a query asks for, ``float32 [items]``, zero or positive.
+
+        Raises:
+            InputError: the query is empty, too long, or has no known word.
+        """
+        if not isinstance(query, str):
+            raise InputError(f"query is no text but {type(query).__name__}; give words")
+        if len(query) > MAX_CHARACTERS:
+            raise InputError(
+                f"the query has {len(query):,} characters; give at most {MAX_CHARACTERS:,}"
+            )
+        words = self.index.words_of(query)[:MAX_WORDS]
+        if not words:
+            raise InputError("the query has no words; give some, such as 'quiet family drama'")
+        found = np.zeros(self.index.weights.shape[1], np.float32)
+        for word in words:
+            found += self._of_word(word)
+        if not found.any():
+            raise InputError(
+                "no item's text has a word of the query, or one that reads alike; use other words"
+            )
+        return found
+
+    def wanted(self, query: str) -> Scores:
+        """Scores to add to standardised scores of taste, ``float32 [items]``.
+
+        Raises:
+            InputError: as of `scores`.
+        """
+        asked: Scores = standardised(self.scores(query)[None])[0]
+        return np.float32(WEIGHT) * asked
+
+    def write(self, model: Path) -> None:
+        """Write into a ``model`` folder that is being made."""
+        numbers = {
+            **self.index.arrays(),
+            "readings": self.readings.astype(np.float16),  # cosines to three digits, half the size
+            "mean": self.whitening.mean,
+            "axes": self.whitening.axes,
+        }
+        whole = {name: np.ascontiguousarray(each) for name, each in numbers.items()}
+        save_file(whole, model / NUMBERS)
+        reader = None if self.reader is None else dict(self.reader)
+        names = {"reader": reader, "features": self.features, **self.index.names()}
+        write_json(model / WORDS, names)
+
+    @staticmethod
+    def kept(folder: Path) -> bool:
+        """Whether a run, or a saved folder, keeps something to answer queries by."""
+        return (folder / "model" / WORDS).is_file()
+
+    @classmethod
+    def read(cls, folder: Path, added: ItemRows = NO_ROWS) -> "Queries":
+        """Read what a run, or a saved folder, keeps; its seal must have been verified.
+
+        Args:
+            folder: of either.
+            added: items that were added after the training.
+
+        Raises:
+            InputError: it keeps nothing.
+        """
+        model = folder / "model"
+        if not cls.kept(folder):
+            raise InputError(
+                f"{folder} answers no queries in words: its items have no texts that it was "
+                f"trained with, or an earlier version trained it; train again, with texts"
+            )
+        record, numbers = read_json(model / WORDS), load_file(model / NUMBERS)
+        whitening = Whitening(numbers["mean"], numbers["axes"])
+        readings = numbers["readings"].astype(np.float32)
+        features = tuple(record["features"])
+        index = WordIndex.of_arrays(numbers, record)
+        if len(added):
+            index = index.with_items(added.words(features))
+        return cls(index, record["reader"], whitening, readings, features)
+
+    def alike(self, word: str) -> dict[str, float]:
+        """Catalogue words that a word stands for, with their weights, greatest first."""
+        rows, weights = self._alike(word)
+        return {self.index.terms[row]: float(w) for row, w in zip(rows, weights, strict=True)}
+
+    def _of_word(self, word: str) -> Scores:
+        rows, weights = self._alike(word)
+        return np.asarray(self.index.weights[rows].T @ weights, np.float32)
+
+    def _alike(self, word: str) -> tuple[NDArray[np.int64], Scores]:
+        row = self.index.rows.get(word)
+        if row is None and self.reader is None:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        if self.reader is None:
+            return np.array([row]), np.ones(1, np.float32)
+        cosines = self.readings @ (self._read(word) if row is None else self.readings[row])
+        if row is None and cosines.max() < LEAST_COSINE:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        best = np.argsort(-cosines, kind="stable")[:ALIKE]
+        return best, np.square(cosines[best].clip(0))
+
+    def _read(self, word: str) -> NDArray[np.float32]:
+        read: NDArray[np.float32] = self.whitening.applied(self._loaded.read([word]))[0]
+        return read
+
+    @property
+    def _loaded(self) -> "LoadedReader":
+        """The language model, loaded by the first word that the catalogue has not."""
+        with self._lock:
+            return self._loaded_once
+
+    @cached_property
+    def _lock(self) -> threading.Lock:
+        return threading.Lock()
+
+    @cached_property
+    def _loaded_once(self) -> "LoadedReader":
+        from cllm4rec.models.reading import Reader
+
+        assert self.reader is not None
+        return Reader(**self.reader).loaded()
+
+
+def standardised(scores: Scores) -> Scores:
+    """Rows of mean 0 and std 1; a row of equal scores becomes zeros."""
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    std = centred.std(axis=1, keepdims=True)
+    flat = std <= 1e-6 * np.abs(scores).max(axis=1, keepdims=True)
+    return np.where(flat, np.float32(0), centred / np.where(flat, np.float32(1), std))

@@ -15,7 +15,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.frames import input_file
 from cllm4rec.errors import RunError
 from cllm4rec.models.language_model import LanguageModel
-from cllm4rec.ranking import RankedItems, list_length, list_table
+from cllm4rec.ranking import list_length, list_table
 from cllm4rec.recommender.arguments import filters_of, id_list
 from cllm4rec.recommender.incremental import IncrementalHistory
 from cllm4rec.recommender.saved import Recommender
@@ -103,10 +103,10 @@ class CLLM4Rec:
         filters = filters_of(include, exclude, where, seen)
         if users is None and query is not None:
             ranked = self._fitted().recommend_for_history([], self._length(k), filters, query)
-            return {query: self._named(ranked)[0]}
+            return {query: self._fitted().named(ranked)[0]}
         users = id_list("users", users)
         ranked = self._fitted().recommend(users, self._length(k), filters, query)
-        return dict(zip(users, self._named(ranked), strict=True))
+        return dict(zip(users, self._fitted().named(ranked), strict=True))
 
     def recommend_for_history(
         self,
@@ -131,7 +131,9 @@ class CLLM4Rec:
         items = id_list("items", items)
         filters = filters_of(include, exclude, where, seen)
         k = self._length(k)
-        return self._named(self._fitted().recommend_for_history(items, k, filters, query))[0]
+        return self._fitted().named(self._fitted().recommend_for_history(items, k, filters, query))[
+            0
+        ]
 
     def similar(self, item: str, k: int = 10, *, by: By = "model") -> list[tuple[str, float]]:
         """The ``k`` items nearest to an item, as ``[(item_id, cosine), …]``.
@@ -139,16 +141,14 @@ class CLLM4Rec:
         Args:
             item: its id.
             k: length of the list.
-            by: ``model`` compares embeddings, ``content`` texts, ``collaboration`` who had the
-                items, ``both`` takes the mean of these two; only the first lists strangers too.
+            by: ``model`` (embeddings), ``content``, ``collaboration`` or ``both``; see `By`.
 
         Raises:
             UnknownId: an item that is not in the data.
             InputError: ``k`` is no positive whole number, or there are no texts to compare.
         """
-        recommender = self._fitted()
-        ids, k = recommender.dataset.items, self._length(k)
-        items, cosines = recommender.similar_by(by).to(ids.number(item), k)
+        ids, k = self._fitted().dataset.items, self._length(k)
+        items, cosines = self._fitted().similar_by(by).to(ids.number(item), k)
         return list(zip(ids.ids(items), cosines, strict=True))
 
     def follow(self, items: Sequence[str] = ()) -> IncrementalHistory:
@@ -348,10 +348,3 @@ class CLLM4Rec:
 
     def _length(self, k: int) -> int:
         return list_length(k, len(self._fitted().dataset.items))
-
-    def _named(self, ranked: RankedItems) -> list[list[tuple[str, float]]]:
-        items = self._fitted().dataset.items
-        return [
-            [(items.id(int(i)), float(s)) for i, s in zip(row, scores, strict=True) if i >= 0]
-            for row, scores in zip(ranked.items, ranked.scores, strict=True)
-        ]

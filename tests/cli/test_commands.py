@@ -130,7 +130,7 @@ class TestTranslation:
         assert the_call(stages) == (
             "recommend",
             (tmp_path,),
-            {"filters": Filters(), **expected, "out": None},
+            {"k": 10, "query": None, "filters": Filters(), **expected, "out": None},
         )
 
     def test_filters_by_files_of_ids(self, stages, tmp_path):
@@ -142,13 +142,13 @@ class TestTranslation:
 
     def test_similar(self, stages, tmp_path):
         assert code_of("similar", "--run", tmp_path, "50", "181", "--k", 5) == 0
-        assert the_call(stages) == ("similar", (tmp_path, ["50", "181"]), {"k": 5})
+        assert the_call(stages) == ("similar", (tmp_path, ["50", "181"]), {"k": 5, "by": "model"})
 
     def test_recommend_for_everyone(self, stages, tmp_path):
         out = tmp_path / "topk.parquet"
         assert code_of("recommend", "--run", tmp_path, "--all", "--k", 100, "--out", out) == 0
         expected = {"users": None, "history": None, "k": 100, "out": out, "filters": Filters()}
-        assert the_call(stages) == ("recommend", (tmp_path,), expected)
+        assert the_call(stages) == ("recommend", (tmp_path,), {"query": None, **expected})
 
     @pytest.mark.parametrize(
         ("given", "expected"),
@@ -345,6 +345,6 @@ class TestUsage:
             *("--run", "--set", "--split", "--to", "--topk", "--users"),
             *("--only-datasets", "--only-models"),
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
-            *("--histories", "--onnx", "--int8", "--shard-users"),
+            *("--histories", "--onnx", "--int8", "--shard-users", "--query", "--by"),
             *("--where", "--include", "--exclude", "--seen", "--items", "--skip"),
         }

@@ -132,7 +132,7 @@ def test_a_killed_reading_goes_on_where_it_was(folder, monkeypatch):
     whole = reader_of(folder).vectors(TEXTS)
     for path in cache_dir().rglob("*.safetensors"):
         path.unlink()
-    read = reading._Loaded.read
+    read = reading.LoadedReader.read
     calls: list[int] = []
 
     def killed(self, texts):
@@ -141,7 +141,7 @@ def test_a_killed_reading_goes_on_where_it_was(folder, monkeypatch):
             raise KeyboardInterrupt
         return read(self, texts)
 
-    monkeypatch.setattr(reading._Loaded, "read", killed)
+    monkeypatch.setattr(reading.LoadedReader, "read", killed)
     with pytest.raises(KeyboardInterrupt):
         reader_of(folder).vectors(TEXTS)
     np.testing.assert_array_equal(reader_of(folder).vectors(TEXTS), whole)

@@ -20,7 +20,7 @@ from cllm4rec.stages.recommend_all import recommend_all
 
 MODEL = (
     *("model.json", "model.safetensors", "linear.safetensors", "sha256.json"),
-    *("texts.json", "texts.safetensors"),
+    *("texts.json", "texts.safetensors", "queries.json", "queries.safetensors"),
 )
 DATA = (
     *("attributes.parquet", "items.npy", "items.parquet", "left_out.npy", "left_out.parquet"),

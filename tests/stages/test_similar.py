@@ -3,12 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
+from cllm4rec.api import CLLM4Rec
+from cllm4rec.errors import InputError
 from cllm4rec.models.items import FreeItems
+from cllm4rec.recommender.placing import Placing
 from cllm4rec.recommender.saved import Recommender, save_model
 from cllm4rec.recommender.similar import SimilarItems
 from cllm4rec.run import read_json
+from cllm4rec.stages.similar import similar
 
 
 class Turned(FreeItems):
@@ -41,3 +46,47 @@ def test_the_vectors_of_any_encoder_are_found_in_a_saved_model(trained, tmp_path
         np.testing.assert_array_equal(found, items.all().detach().numpy())
     record = read_json(tmp_path / "model" / "model.json")
     assert record["item_vectors"] == {"file": "items.safetensors", "tensor": "vectors"}
+
+
+def test_by_content_by_collaboration_and_by_both(trained):
+    """Each against its definition; in Python, and as the command has it."""
+    recommender = Recommender.load(trained.run.path)
+    texts = Placing.read(trained.run.path).texts.items
+    had = recommender.dataset.part("train").matrix().toarray()
+    norms = np.maximum(np.linalg.norm(had, axis=0), 1)
+    content = texts @ texts[7]
+    together = had.T @ had[:, 7] / (norms * norms[7])
+    model, ids = CLLM4Rec.load(trained.run.path), recommender.dataset.items
+    for by, cosines in (
+        ("content", content),
+        ("collaboration", together),
+        ("both", (content + together) / 2),
+    ):
+        found = model.similar(ids.id(7), 5, by=by)
+        cosines[7] = -2
+        best = np.sort(cosines)[:-6:-1]
+        np.testing.assert_allclose([cosine for _, cosine in found], best[best > 0], atol=1e-5)
+        np.testing.assert_allclose(
+            [cosines[ids.number(item)] for item, _ in found], best[best > 0], atol=1e-5
+        )
+        listed = similar(trained.run, [ids.id(7)], k=5, by=by)["similar"][ids.id(7)]
+        assert [(row["item_id"], row["score"]) for row in listed] == found
+    assert model.similar(ids.id(7)) == model.similar(ids.id(7), by="model")
+
+
+def test_items_without_anything_in_common_are_not_listed(trained):
+    recommender = Recommender.load(trained.run.path)
+    had = recommender.dataset.part("train").matrix().toarray()
+    together = ((had.T @ had) > 0).sum(axis=1) - 1
+    loneliest = int(together.argmin())
+    found, _ = recommender.similar_by("collaboration").to(loneliest, len(together))
+    assert len(found) == together[loneliest] < len(together) - 1
+
+
+def test_what_is_no_comparison_is_refused(trained, tmp_path):
+    recommender = Recommender.load(trained.run.path)
+    with pytest.raises(InputError, match="by is 'colour'; give model, content, collaboration or"):
+        recommender.similar_by("colour")
+    recommender.dataset = replace(recommender.dataset, folder=tmp_path / "data")
+    with pytest.raises(InputError, match="keeps no texts to compare items by"):
+        recommender.similar_by("both")

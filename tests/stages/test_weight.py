@@ -87,7 +87,7 @@ def test_a_saved_model_holds_the_prior_it_was_trained_beside(trained, scorer, da
     assert record["linear"] == scorer.linear.settings == trained.run.info("finetune")["linear"]
     assert record["blend"] == scorer.weight == trained.run.info("finetune")["blend"]
     names = {path.name for path in trained.run.file("model").iterdir()}
-    texts = {"texts.json", "texts.safetensors"}
+    texts = {f"{name}.{kind}" for name in ("texts", "queries") for kind in ("json", "safetensors")}
     assert names == {"model.json", "model.safetensors", "linear.safetensors", "sha256.json"} | texts
     loaded = Recommender.load(trained.run.path).scorer
     users = np.arange(4, dtype=np.int32)

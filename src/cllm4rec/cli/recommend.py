@@ -145,7 +145,10 @@ def recommend(
     if many and query is not None:
         raise click.UsageError("--query is for --users IDS, for --history IDS or for itself")
     if (users or history) != bool(ids):
-        raise click.UsageError("--users and --history need IDS, others take none")
+        raise click.UsageError(
+            "--users and --history need IDS; --all and --histories take none, "
+            "nor does --query alone"
+        )
     if many and out is None:
         raise click.UsageError(f"{'--all' if everyone else '--histories'} needs --out PATH")
     if histories is not None and out is not None and out.suffix == ".parquet":

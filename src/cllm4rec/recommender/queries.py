@@ -36,7 +36,7 @@ LEAST_COSINE = 0.5
 MAX_CHARACTERS, MAX_WORDS = 1000, 64
 """Of a query; further words are not read."""
 WEIGHT = 0.25
-"""Of a query's standardised scores, beside standardised scores of taste (docs/decisions/0023)."""
+"""Of a query's standardised scores, beside standardised scores of taste."""
 
 Scores = NDArray[np.float32]
 

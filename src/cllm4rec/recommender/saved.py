@@ -212,6 +212,14 @@ class Recommender:
             return found
         return ranked(self.scorer, request)
 
+    def named(self, ranked: RankedItems) -> list[list[tuple[str, float]]]:
+        """Lists as ``(item_id, score)``, without empty places."""
+        items = self.dataset.items
+        return [
+            [(items.id(int(i)), float(s)) for i, s in zip(row, scores, strict=True) if i >= 0]
+            for row, scores in zip(ranked.items, ranked.scores, strict=True)
+        ]
+
     def _wanted(self, query: str | None) -> NDArray[np.float32] | None:
         return None if query is None else self.queries.wanted(query)
 

@@ -1,0 +1,57 @@
+"""``recommend --query`` and ``similar --by``, to the stage and back."""
+
+import json
+
+import pytest
+
+from cllm4rec.cli.app import main
+from cllm4rec.recommender.saved import Recommender
+from support.trained import small_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, backbone):
+    return small_run(tmp_path_factory, backbone)
+
+
+def printed(capsys, *arguments):
+    with pytest.raises(SystemExit) as end:
+        main([*map(str, arguments), "--json"])
+    assert end.value.code == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_lists_are_the_recommenders(run, capsys):
+    recommender = Recommender.load(run.path)
+    word, items = recommender.queries.index.terms[0], recommender.dataset.items
+    history, user = items.ids([2, 4]), recommender.dataset.users.id(3)
+    for given, name, ranked in (
+        ((), "query", recommender.recommend_for_history([], 10, query=word)),
+        (
+            ("--history", *history),
+            "history",
+            recommender.recommend_for_history(history, 10, query=word),
+        ),
+        (("--users", user), user, recommender.recommend([user], 10, query=word)),
+    ):
+        found = printed(capsys, "recommend", "--run", run.path, "--query", word, *given)
+        listed = [(row["item_id"], row["score"]) for row in found["recommendations"][name]]
+        assert listed == recommender.named(ranked)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["recommend", "--query", "war", "5"], "nor does --query alone"),
+        (["recommend", "--query", "war", "--out", "F"], "--query is printed"),
+        (["recommend", "--all", "--query", "war", "--out", "F"], "for itself"),
+        (["recommend", "--query", "?!"], "the query has no words"),
+        (["similar", "5", "--by", "colour"], "is not one of"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(run, capsys, arguments, message):
+    with pytest.raises(SystemExit) as end:
+        main([arguments[0], "--run", str(run.path), *arguments[1:]])
+    assert end.value.code == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert message in said[-1]

@@ -1,0 +1,174 @@
+"""Queries in words: what a run keeps for them, and what comes of them."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from cllm4rec import progress
+from cllm4rec.api import CLLM4Rec
+from cllm4rec.errors import InputError
+from cllm4rec.models.reading import Reader
+from cllm4rec.recommender.queries import ALIKE, MAX_CHARACTERS, NUMBERS, WEIGHT, WORDS, Queries
+from cllm4rec.recommender.saved import Recommender
+from reference.queries import bm25, standardised
+from support.trained import small_run
+
+TEXTS = [
+    "Robots and a quiet robot",
+    "A quiet family drama",
+    "Family of robots, quiet",
+    "War at sea",
+    "the war",
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, backbone):
+    return small_run(tmp_path_factory, backbone)
+
+
+@pytest.fixture(scope="module")
+def model(run) -> CLLM4Rec:
+    with progress.quiet():
+        return CLLM4Rec.load(run.path)
+
+
+@pytest.fixture(scope="module")
+def exact() -> Queries:
+    found = Queries.of(TEXTS, None)
+    assert found is not None
+    return found
+
+
+def word(model) -> str:
+    return model.recommender_.queries.index.terms[0]
+
+
+@pytest.mark.parametrize("query", ["quiet robots", "WAR", "family, quiet; war"])
+def test_without_a_reader_the_scores_are_okapis(exact, query):
+    np.testing.assert_allclose(exact.scores(query), bm25(TEXTS, query), rtol=1e-5)
+
+
+def test_a_word_stands_for_those_read_most_like_it(run, model, backbone):
+    queries = model.recommender_.queries
+    terms, reader = list(queries.index.terms), queries.reader
+    assert reader is not None
+    read = Reader(**reader).vectors(terms).astype(np.float64)
+    vectors = (read - read.mean(axis=0)) @ queries.whitening.axes
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for row in (0, len(terms) // 2):
+        cosines = vectors @ vectors[row]
+        alike = np.argsort(-cosines)[:ALIKE]
+        weights = np.zeros(len(terms))
+        weights[alike] = np.maximum(cosines[alike], 0) ** 2
+        wanted = queries.index.weights.toarray().T @ weights
+        assert queries.alike(terms[row])[terms[row]] == pytest.approx(1, abs=2e-3)
+        np.testing.assert_allclose(queries.scores(terms[row]), wanted, atol=0.02 * wanted.max())
+
+
+def test_a_word_of_no_item_is_read_and_not_kept(run, model, tmp_path, monkeypatch):
+    queries = model.recommender_.queries
+    longer = word(model) + "s"
+    assert longer not in queries.index.rows
+    monkeypatch.setenv("CLLM4REC_CACHE", str(tmp_path))
+    monkeypatch.setattr("cllm4rec.recommender.queries.LEAST_COSINE", -1.0)
+    read = queries.whitening.applied(Reader(**queries.reader).loaded().read([longer]))[0]
+    cosines = queries.readings @ read
+    found = queries.alike(longer)
+    assert next(iter(found)) == queries.index.terms[int(cosines.argmax())]
+    assert list(tmp_path.rglob("*.safetensors")) == []  # nothing of a user's words on a disk
+
+
+def test_a_query_is_added_to_standardised_taste(model):
+    recommender: Recommender = model.recommender_
+    items = recommender.dataset.items
+    history, query = items.ids([1, 2, 3]), word(model)
+    wanted = WEIGHT * standardised(recommender.queries.scores(query))
+    users = recommender.dataset.users.ids([4, 9])
+    for name, given in ((users[0], {"users": users}), ("history", {"items": history})):
+        ask = model.recommend if "users" in given else model.recommend_for_history
+        plain, asked = ask(**given, k=len(items)), ask(**given, k=len(items), query=query)
+        if isinstance(plain, dict):
+            plain, asked = plain[name], asked[name]
+        assert {item for item, _ in plain} == {item for item, _ in asked}
+        number = {item: items.number(item) for item, _ in plain}
+        # Standardised over the catalogue, of which the history's items are not listed.
+        taste = dict(plain)
+        slope = {item: score - wanted[number[item]] for item, score in asked}
+        fit = np.polyfit([taste[i] for i in number], [slope[i] for i in number], 1)
+        np.testing.assert_allclose(
+            [slope[i] for i in number], np.polyval(fit, [taste[i] for i in number]), atol=1e-4
+        )
+        assert fit[0] > 0
+
+
+def test_a_query_alone_lists_its_items_the_popular_ones_first(model):
+    recommender = model.recommender_
+    query, items = word(model), recommender.dataset.items
+    counts = recommender.dataset.part("train").item_counts()
+    wanted = standardised(np.log1p(counts)) + WEIGHT * standardised(
+        recommender.queries.scores(query)
+    )
+    [(name, listed)] = model.recommend(query=query, k=7).items()
+    assert name == query
+    np.testing.assert_allclose([score for _, score in listed], np.sort(wanted)[:-8:-1], rtol=1e-4)
+    assert model.recommend_for_history([], query=query, k=7) == listed
+    only = items.ids([5, 6])
+    filtered = model.recommend(query=query, include=only)[query]
+    assert {item for item, _ in filtered} == set(only)
+
+
+def test_many_users_are_answered_as_one_by_one(model):
+    users = model.recommender_.dataset.users.ids([0, 5, 11])
+    together = model.recommend(users, query=word(model))
+    for user in users:
+        alone = model.recommend([user], query=word(model))[user]
+        assert [item for item, _ in alone] == [item for item, _ in together[user]]
+        np.testing.assert_allclose(
+            [score for _, score in alone], [score for _, score in together[user]], atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("", "has no words"),
+        (" \n ", "has no words"),
+        ("!?", "has no words"),
+        ("war " * 30_000, f"has 120,000 characters; give at most {MAX_CHARACTERS:,}"),
+        ("кино войны", "no item's text has a word of the query"),
+        ("xqzzt", "no item's text has a word of the query"),
+        (7, "query is no text but int"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_a_line(exact, query, message):
+    with pytest.raises(InputError, match=message) as error:
+        exact.scores(query)
+    assert "\n" not in str(error.value)
+    assert "кино" not in str(error.value)
+
+
+def test_a_history_that_is_empty_needs_a_query(model):
+    with pytest.raises(InputError, match="give at least one item id, or a query"):
+        model.recommend_for_history([])
+
+
+def test_a_run_without_texts_says_so(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    for name in (NUMBERS, WORDS):
+        (tmp_path / "run" / "model" / name).unlink()
+    with pytest.raises(InputError, match="answers no queries in words: its items have no texts"):
+        Queries.read(tmp_path / "run")
+    assert Queries.of(["one", "two", ""], None) is None  # no two items share a word
+
+
+def test_added_items_are_found_and_others_keep_their_scores(exact):
+    further = exact.index.with_items(["Quiet, quiet war", "unheard"])
+    assert further.weights.shape[1] == len(TEXTS) + 2
+    kept = further.weights[:, : len(TEXTS)].toarray()
+    np.testing.assert_array_equal(kept, exact.index.weights.toarray())
+    quiet = further.weights[further.rows["quiet"]].toarray()[0]
+    assert quiet[len(TEXTS)] > 0
+    assert quiet[-1] == 0

@@ -1,0 +1,37 @@
+"""Okapi BM25 and standardisation, word by word."""
+
+import math
+import re
+
+import numpy as np
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+K1, B = 1.2, 0.3
+
+
+def _words(text):
+    return [w for w in re.findall(r"\b\w\w+\b", text.lower()) if w not in ENGLISH_STOP_WORDS]
+
+
+def bm25(texts, query):
+    """Scores of every text; words that only one text has are unknown."""
+    documents = [_words(text) for text in texts]
+    mean = sum(map(len, documents)) / len(documents)
+    found = []
+    for document in documents:
+        score = 0.0
+        for word in set(_words(query)):
+            having = sum(word in each for each in documents)
+            if having < 2:
+                continue
+            idf = math.log(1 + (len(documents) - having + 0.5) / (having + 0.5))
+            times = document.count(word)
+            score += idf * times / (times + K1 * (1 - B + B * len(document) / mean))
+        found.append(score)
+    return np.array(found)
+
+
+def standardised(scores):
+    """Mean 0, std 1."""
+    scores = np.asarray(scores, np.float64)
+    return (scores - scores.mean()) / scores.std()

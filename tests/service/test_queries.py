@@ -1,0 +1,99 @@
+"""Queries in words and comparisons over HTTP: what the library answers, and nothing in a log."""
+
+import logging
+
+import pytest
+
+from cllm4rec.recommender.saved import Recommender
+
+
+@pytest.fixture(scope="module")
+def recommender(run) -> Recommender:
+    return Recommender.load(run)
+
+
+@pytest.fixture(scope="module")
+def words(recommender) -> str:
+    return " ".join(recommender.queries.index.terms[:2])
+
+
+def listed(client, path="/v1/recommend", **body):
+    response = client.post(path, json=body)
+    assert response.status_code == 200, response.text
+    return [
+        [(item["item_id"], pytest.approx(item["score"], abs=1e-4)) for item in result["items"]]
+        for result in response.json()["results"]
+    ]
+
+
+def test_lists_are_the_recommenders(client, recommender, words):
+    items, users = recommender.dataset.items, recommender.dataset.users.ids([0, 4])
+    alone = recommender.named(recommender.recommend_for_history([], 5, query=words))
+    assert alone == listed(client, query=words, k=5)
+    after = items.ids([3, 8])
+    history = recommender.named(recommender.recommend_for_history(after, 5, query=words))
+    assert history == listed(client, histories=[after], query=words, k=5)
+    known = recommender.named(recommender.recommend(users, 5, query=words))
+    assert known == listed(client, users=users, query=words, k=5)
+    assert known != listed(client, users=users, k=5)
+
+
+def test_filters_and_reasons_go_with_a_query(client, words):
+    body = {"query": words, "where": {"year": "1998"}, "explain": True}
+    answer = client.post("/v1/recommend", json=body).json()["results"][0]
+    assert answer["user_id"] is None
+    assert answer["items"]
+    assert all(item["reasons"] == [] for item in answer["items"])
+
+
+def test_ease_is_asked_the_same(client, recommender, words):
+    assert listed(client, "/v1/compare", query=words) == listed(client, query=words)
+    item = recommender.dataset.items.id(2)
+    with_words = listed(client, "/v1/compare", histories=[[item]], query=words)
+    assert with_words != listed(client, "/v1/compare", histories=[[item]])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"query": ""}, "query: String should have at least 1 character"),
+        ({"query": "war " * 25_000}, "query: String should have at most 1000 characters"),
+        ({"query": "?!"}, "the query has no words"),
+        ({"query": 7}, "query: Input should be a valid string"),
+        ({}, "give exactly one of users and histories, or a query"),
+        ({"query": "a", "users": ["1"], "histories": [["1"]]}, "give exactly one of"),
+    ],
+)
+def test_what_cannot_be_answered_is_422_in_a_line(client, body, message):
+    response = client.post("/v1/recommend", json=body)
+    assert response.status_code == 422
+    assert message in response.json()["error"]
+    assert "war" not in response.text
+
+
+def test_no_log_has_the_words(client, words, caplog, capfd):
+    with caplog.at_level(logging.DEBUG):
+        client.post("/v1/recommend", json={"query": f"{words} secretword"})
+        client.post("/v1/recommend", json={"query": "secretword secretword" * 80})
+    said = capfd.readouterr()
+    assert "secretword" not in caplog.text + said.out + said.err
+
+
+def test_a_run_that_keeps_nothing_says_so(client, holder, monkeypatch, tmp_path):
+    served = holder.current
+    monkeypatch.setitem(served.__dict__, "words", None)
+    monkeypatch.setitem(served.__dict__, "run", tmp_path)
+    response = client.post("/v1/recommend", json={"query": "war"})
+    assert response.status_code == 422
+    assert "answers no queries in words" in response.json()["error"]
+
+
+@pytest.mark.parametrize("by", ["model", "content", "collaboration", "both"])
+def test_similar_by_each(client, recommender, by):
+    items = recommender.dataset.items
+    found, cosines = recommender.similar_by(by).to(5, 4)
+    response = client.get("/v1/similar", params={"item_id": items.id(5), "k": 4, "by": by})
+    assert [item["item_id"] for item in response.json()["items"]] == items.ids(found)
+    scores = [item["score"] for item in response.json()["items"]]
+    assert scores == pytest.approx(cosines, abs=1e-5)
+    assert client.get("/v1/similar", params={"item_id": "x", "by": "colour"}).status_code == 422

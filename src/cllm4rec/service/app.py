@@ -12,10 +12,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from cllm4rec import progress
-from cllm4rec.errors import CLLM4RecError, InputError
+from cllm4rec.errors import CLLM4RecError, InputError, RunError
 from cllm4rec.service.answers import error_body
 from cllm4rec.service.auth import KeyCheck
 from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
+from cllm4rec.service.catalogue_changes import CatalogueChanges
 from cllm4rec.service.components import ClientGone, Components
 from cllm4rec.service.feedback import FeedbackLog, FeedbackUnavailable
 from cllm4rec.service.limits import Counted, Limits
@@ -86,7 +87,7 @@ def _components(settings: ServiceSettings, holder: ModelHolder) -> Components:
         lambda: batcher.speed.tokens_per_s(batcher.batch_tokens),
     )
     metrics.watch("ready", "Whether a model is loaded.", lambda: float(holder.ready))
-    return Components(settings, holder, batcher, feedback, metrics)
+    return Components(settings, holder, batcher, feedback, metrics, CatalogueChanges(holder))
 
 
 def _lifespan(components: Components) -> Any:
@@ -153,6 +154,10 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(InputError)
     async def not_usable(_request: Request, error: InputError) -> Response:
         return answer(422, str(error))
+
+    @app.exception_handler(RunError)
+    async def at_work(_request: Request, error: RunError) -> Response:
+        return answer(409, str(error))
 
     @app.exception_handler(NotReady)
     async def not_ready(_request: Request, error: NotReady) -> Response:

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from cllm4rec.errors import CLLM4RecError
 from cllm4rec.service.batching import MicroBatcher
+from cllm4rec.service.catalogue_changes import CatalogueChanges
 from cllm4rec.service.feedback import FeedbackLog
 from cllm4rec.service.metrics import ServiceMetrics
 from cllm4rec.service.newcomers import Newcomers
@@ -28,6 +29,7 @@ class Components:
         batcher: groups waiting requests into forward passes.
         feedback: the feedback log on disk.
         metrics: Prometheus counters and gauges.
+        changes: of the catalogue.
         newcomers: users known from feedback only.
         draining: whether it is shutting down.
         failed: the error of the first load; None unless it failed.
@@ -39,6 +41,7 @@ class Components:
     batcher: MicroBatcher
     feedback: FeedbackLog
     metrics: ServiceMetrics
+    changes: CatalogueChanges
     newcomers: Newcomers = field(default_factory=Newcomers)
     draining: bool = False
     failed: CLLM4RecError | None = None

@@ -14,7 +14,7 @@ from cllm4rec.service.answering import asked, off_loop
 from cllm4rec.service.answers import encoded
 from cllm4rec.service.components import Components, answered_or_gone
 from cllm4rec.service.feedback import rows_of
-from cllm4rec.service.schemas import BUSY, ERRORS, NOT_FOUND
+from cllm4rec.service.schemas import AT_WORK, BUSY, ERRORS, NOT_FOUND
 from cllm4rec.service.type_ahead import users_with
 
 LARGE = 2_000
@@ -101,6 +101,20 @@ def routes(components: Components) -> APIRouter:
             "attributes": served.catalogue.attributes_of(number),
             "interactions": int(served.catalogue.counts[number]),
         }
+
+    @router.post("/items", response_model=schemas.CatalogueResponse, responses=AT_WORK)
+    async def add_items(body: schemas.AddItemsRequest) -> dict[str, Any]:
+        """Add items by their texts, without training; answered when they are in every answer."""
+        _ = components.holder.current  # nothing is changed before there is a model
+        answer: dict[str, Any] = await off_loop(components.changes.add, body)
+        return answer
+
+    @router.delete("/items", response_model=schemas.CatalogueResponse, responses=AT_WORK)
+    async def remove_items(body: schemas.RemoveItemsRequest) -> dict[str, Any]:
+        """Remove items that were added; answered when they are in no answer any more."""
+        _ = components.holder.current
+        answer: dict[str, Any] = await off_loop(components.changes.remove, body)
+        return answer
 
     @router.get("/users", response_model=schemas.UsersResponse)
     def users(query: Annotated[schemas.UsersQuery, Query()]) -> dict[str, Any]:

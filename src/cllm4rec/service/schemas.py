@@ -14,13 +14,15 @@ from pydantic import (
 from cllm4rec.data.timestamps import MAX_TIMESTAMP
 from cllm4rec.recommender.queries import MAX_CHARACTERS
 from cllm4rec.recommender.similar import By
-from cllm4rec.service.settings import MAX_ASKED, MAX_HISTORY, MAX_K
+from cllm4rec.service.settings import MAX_ADDED, MAX_ASKED, MAX_HISTORY, MAX_K, MAX_TEXT
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 """An external id: text, as in the input files."""
 History = Annotated[list[Id], Field(min_length=1, max_length=MAX_HISTORY)]
 """Item ids, oldest first."""
 Name = Annotated[str, StringConstraints(max_length=1000)]
+Value = str | int | float | bool | list[str]
+"""Of an attribute."""
 Filter = Annotated[list[Id], Field(max_length=100_000)]
 
 _NULL = {"type": "null"}
@@ -78,6 +80,46 @@ def _said(user_id: str) -> str:
     if not user_id.strip():
         raise ValueError("blanks alone are no id")
     return user_id
+
+
+class NewItem(_Strict):
+    """An item that the run was not trained with."""
+
+    item_id: Annotated[Id, AfterValidator(_said)]
+    """Its id, which no other item has."""
+    title: Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None = None
+    """Its title; an item needs this or ``text``."""
+    text: Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None = None
+    """Its description."""
+    attributes: Annotated[dict[Name, Value], Field(max_length=64)] = {}
+    """Further columns, as in ``items.*``; those that the run does not know are left out."""
+
+    @model_validator(mode="after")
+    def _no_standard_column(self) -> "NewItem":
+        if named := {"item_id", "title", "text"} & self.attributes.keys():
+            raise ValueError(f"{min(named)} is no attribute")
+        return self
+
+    def row(self) -> dict[str, Any]:
+        """A line of ``items.jsonl``."""
+        standard = {"item_id": self.item_id, "title": self.title, "text": self.text}
+        return {**standard, **self.attributes}
+
+
+class AddItemsRequest(_Strict):
+    """Items for the catalogue."""
+
+    items: Annotated[list[NewItem], Field(min_length=1, max_length=MAX_ADDED)]
+    """The items; all are added or none."""
+    skip: bool = False
+    """Whether to leave out items that cannot be added, and add the rest."""
+
+
+class RemoveItemsRequest(_Strict):
+    """Items that were added and are to be removed."""
+
+    items: Annotated[list[Id], Field(min_length=1, max_length=MAX_ADDED)] | None
+    """Their ids; null for all that were added."""
 
 
 class Interaction(_Strict):
@@ -219,6 +261,24 @@ class AcceptedResponse(BaseModel):
     accepted: int
 
 
+class CatalogueResponse(BaseModel):
+    """The catalogue from now on."""
+
+    model: Model
+    added: int = 0
+    """Items that were added."""
+    removed: int = 0
+    """Items that were removed."""
+    skipped: dict[str, int] = {}
+    """Items that were left out, by reason."""
+    same_text: int = 0
+    """Items whose text the run has under another id: they get that item's scores."""
+    items_added: int
+    """All that were added so far."""
+    items: int
+    """All items."""
+
+
 class ReloadResponse(BaseModel):
     """The model that answers from now on."""
 
@@ -249,6 +309,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "There is no such item or user."}
+}
+AT_WORK: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorResponse, "description": "Another process is at work in the run."}
 }
 BUSY: dict[int | str, dict[str, Any]] = {
     429: {

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +73,12 @@ class Refusals:
 
 @exclusive
 def add_items(
-    run: RunDir, source: Path, *, skip: bool = False, measure: bool = True
+    run: RunDir,
+    source: Path,
+    *,
+    skip: bool = False,
+    measure: bool = True,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Add items to a trained model: as a whole or not at all, whatever happens meanwhile.
 
@@ -82,6 +87,7 @@ def add_items(
         source: Parquet, CSV or JSON lines: ``item_id``, ``title`` or ``text`` or both, attributes.
         skip: whether to leave out rows that cannot be added, and add the rest.
         measure: whether to measure `share_of_lists`, which loads the model.
+        columns: standard column → its name in the file; None for ``data.columns`` of the run.
 
     Returns:
         ``added``, ``skipped`` by reason, ``same_text`` (items whose text the run has under another
@@ -102,7 +108,7 @@ def add_items(
         placing, before = Placing.read(run.path), AddedItems.of(run.path)
         dataset = Dataset.open(run.path / "data")
         task.advance()
-        rows, refused = _read(source, dataset, placing.texts)
+        rows, refused = _read(source, dataset, placing.texts, columns)
         refusals = Refusals(refused)
         rows = _without_known(rows, dataset, before, refusals)
         rows = _without_unusable(rows, placing.texts, refusals)
@@ -117,7 +123,11 @@ def add_items(
         if len(found):
             _write(run, every)
         task.advance()
-    measured = share_of_lists(Recommender.load(run.path)) if measure and len(every) else {}
+    measured = {}
+    if measure and len(every):
+        with progress.task("Loading the model"):
+            recommender = Recommender.load(run.path)
+        measured = share_of_lists(recommender)
     return {
         "added": len(found),
         "skipped": refusals.counts(),
@@ -199,9 +209,11 @@ def share_of_lists(recommender: Recommender) -> dict[str, Any]:
 
 
 def _read(
-    source: Path, dataset: Dataset, texts: ItemTexts
+    source: Path, dataset: Dataset, texts: ItemTexts, columns: Mapping[str, str] | None
 ) -> tuple[ItemRows, dict[str, list[str]]]:
     config = DataConfig.model_validate(dataset.settings)
+    if columns is not None:
+        config = config.model_copy(update={"columns": dict(columns)})
     attributes = list(dataset.texts.item_attributes)
     features = list(dict.fromkeys([*texts.features, *dataset.texts.item_features]))
     return read_further_items(source, config, features, attributes)

@@ -1,0 +1,207 @@
+"""Items added and removed over HTTP: in every answer at once, and no request is dropped for it."""
+
+import http.client
+import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from cllm4rec import progress
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir
+from cllm4rec.service import ModelHolder, ServiceSettings, create_app
+from cllm4rec.service.served import model_version
+from support.server import Server, ask
+
+NEW = [
+    {"item_id": "n 1", "title": "A Robot's Autumn", "attributes": {"genre": "genre 7", "year": 2}},
+    {"item_id": "n0", "text": "A tale of a rocket.", "attributes": {"no such column": ["x"]}},
+]
+
+
+@pytest.fixture
+def own_run(run, tmp_path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "run"))
+
+
+@pytest.fixture
+def own(own_run, tmp_path):
+    """A client of a service on a run of its own."""
+    settings = ServiceSettings(run=own_run, feedback=tmp_path / "feedback", max_wait_ms=60_000)
+    holder = ModelHolder(own_run)
+    with progress.quiet():
+        holder.load()
+        with TestClient(create_app(settings, holder)) as client:
+            yield client
+
+
+def lists_of(client, **body) -> list[tuple[str, float]]:
+    answer = client.post("/v1/recommend", json={"k": 62, "seen": True, **body})
+    assert answer.status_code == 200, answer.text
+    items = answer.json()["results"][0]["items"]
+    return [(item["item_id"], item["score"]) for item in items]
+
+
+def test_items_are_in_every_answer_until_they_are_removed(own, own_run):
+    user, version = {"users": ["user_000001"]}, model_version(own_run)
+    before = lists_of(own, **user)
+    answer = own.post("/v1/items", json={"items": NEW})
+    assert answer.status_code == 200, answer.text
+    report = answer.json()
+    assert report["model"]["version"] == model_version(own_run) != version
+    assert (report["added"], report["items_added"], report["items"]) == (2, 2, 62)
+    after = lists_of(own, **user)
+    assert [pair for pair in after if pair[0] not in ("n 1", "n0")] == before
+    assert {"n 1", "n0"} <= {item_id for item_id, _ in after}
+    recommender = Recommender.load(own_run)
+    listed = recommender.dataset.items.ids(recommender.recommend_for_history(["n0"], 5).items[0])
+    found = lists_of(own, histories=[["n0"]], k=5, seen=False)
+    assert [item_id for item_id, _ in found] == listed
+    assert lists_of(own, **user, where={"genre": "genre 7"})[0][0] == "n 1"
+    assert own.get("/v1/similar", params={"item_id": "n0", "k": 3}).status_code == 200
+    found = own.get("/v1/items", params={"query": "robot's au"}).json()["items"]
+    assert [item["item_id"] for item in found] == ["n 1"]
+    one = own.get("/v1/items/n 1").json()
+    assert (one["title"], one["interactions"]) == ("A Robot's Autumn", 0)
+    assert one["attributes"] == {"genre": "genre 7", "year": "2", "kind": None}
+    explained = {"histories": [["n0", "item_000001"]], "k": 3, "explain": True}
+    assert own.post("/v1/recommend", json=explained).status_code == 200
+    compared = own.post("/v1/compare", json={"histories": [["n0", "item_000001"]]})
+    assert compared.status_code == 200
+    rows = [{"user_id": "someone", "item_id": "n0"}]
+    assert own.post("/v1/feedback", json={"interactions": rows}).status_code == 202
+    assert lists_of(own, users=["someone"], k=3)
+    assert own.get("/").status_code == 200
+    gone = own.request("DELETE", "/v1/items", json={"items": ["n0"]}).json()
+    assert (gone["removed"], gone["items_added"]) == (1, 1)
+    assert own.post("/v1/recommend", json={"histories": [["n0"]]}).status_code == 422
+    gone = own.request("DELETE", "/v1/items", json={"items": None}).json()
+    assert gone["model"]["version"] == version
+    assert lists_of(own, **user) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"items": [{"item_id": "n", "title": "a"}, NEW[0]]}, "no word that any item"),
+        ({"items": [{"item_id": "item_000001", "title": "robot"}]}, "trained with: 'item_000001'"),
+        ({"items": [{"item_id": "n"}]}, "no title or text: 'n'"),
+        ({"items": [NEW[0], NEW[0]]}, "repeated item_id: 'n 1'"),
+        ({"items": [{"item_id": "n", "text": "é" * 60_000}]}, "more than 100,000 bytes"),
+        ({"items": [{"item_id": "n", "title": "r" * 100_001}]}, "at most 100000 characters"),
+        ({"items": [{"item_id": "n", "attributes": {"text": "x"}}]}, "text is no attribute"),
+        ({"items": [{"item_id": " ", "title": "robot"}]}, "blanks alone are no id"),
+        ({"items": []}, "at least 1 item"),
+        ({"items": [{"item_id": "n", "name": "robot"}]}, "Extra inputs are not permitted"),
+        ({"items": [{"item_id": "\ud800", "title": "robot"}]}, ""),
+    ],
+)
+def test_what_cannot_be_added_is_refused_in_one_line(client, run, body, why):
+    before, version = sorted(run.rglob("*")), model_version(run)
+    content = json.dumps(body)
+    answer = client.post("/v1/items", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code in ({422} if why else {400, 422}), answer.text
+    assert why in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+    assert str(run) not in answer.json()["error"]
+    assert sorted(run.rglob("*")) == before
+    assert model_version(run) == version
+
+
+def test_what_cannot_be_removed_is_refused_in_one_line(client):
+    for items, why in ((["item_000001"], "was trained with it"), (["?"], "unknown item '?'")):
+        answer = client.request("DELETE", "/v1/items", json={"items": items})
+        assert answer.status_code == 422
+        assert why in answer.json()["error"]
+
+
+def test_while_another_process_is_at_work_it_is_409(own, own_run):
+    program = "import sys\nfrom cllm4rec.run import RunDir\n"
+    program += "with RunDir(sys.argv[1]).lock():\n    print(flush=True)\n    sys.stdin.read()"
+    with _process(program, own_run) as other:
+        answer = own.post("/v1/items", json={"items": NEW})
+        assert answer.status_code == 409
+        assert "another process is at work" in answer.json()["error"]
+        other.stdin.close()
+    assert own.post("/v1/items", json={"items": NEW}).status_code == 200
+
+
+def test_a_model_that_cannot_be_loaded_goes_on_as_it_was_without_the_items(own, own_run):
+    holder = own.app.state.components.holder
+    version = holder.current.version
+
+    def fails():
+        (own_run / "model" / "texts.json").write_text("{")
+        return type(holder).load(holder)
+
+    kept = (own_run / "model" / "texts.json").read_bytes()
+    holder.load = fails
+    answer = own.post("/v1/items", json={"items": NEW})
+    assert answer.status_code == 409
+    assert f"model {version} goes on" in answer.json()["error"]
+    assert not (own_run / "added").exists()
+    assert lists_of(own, users=["user_000001"])
+    (own_run / "model" / "texts.json").write_bytes(kept)
+    del holder.load
+    assert own.post("/v1/items", json={"items": NEW}).status_code == 200
+
+
+@pytest.mark.slow
+def test_no_request_is_dropped_and_none_is_a_mixture(own_run, tmp_path):
+    lists: dict[str, set[str]] = {}
+    done = threading.Event()
+    with Server(own_run, tmp_path / "server", "--max-wait-ms", "60000") as server:
+
+        def asker(_number: int) -> None:
+            connection = server.connect()
+            while not done.is_set():
+                body = {"users": ["user_000001", "user_000002"], "k": 62, "seen": True}
+                status, answer, _ = ask(connection, "/v1/recommend", body)
+                assert status == 200, answer
+                found = json.dumps([[i["item_id"] for i in r["items"]] for r in answer["results"]])
+                lists.setdefault(answer["model"]["version"], set()).add(found)
+            connection.close()
+
+        def change() -> None:
+            try:
+                status, answer, _ = server.ask("/v1/items", {"items": NEW[:1]})
+                assert status == 200, answer
+                assert server.ask("/v1/items", {"items": NEW[1:]})[1]["items"] == 62
+                assert _delete(server, {"items": None})["items"] == 60
+            finally:
+                done.set()
+
+        with ThreadPoolExecutor(5) as pool:
+            changing = pool.submit(change)
+            list(pool.map(asker, range(4)))
+            changing.result()
+    assert len(lists) == 3
+    assert all(len(found) == 1 for found in lists.values())
+    assert sorted(len(json.loads(*found)[0]) for found in lists.values()) == [60, 61, 62]
+    assert RunDir(own_run).is_done("finetune")
+
+
+def _delete(server: Server, body: dict) -> dict:
+    connection: http.client.HTTPConnection = server.connect()
+    headers = {"Content-Type": "application/json"}
+    connection.request("DELETE", "/v1/items", json.dumps(body).encode(), headers)
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
+
+
+def _process(program: str, *arguments: object):
+    import subprocess
+    import sys
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    return process

@@ -66,7 +66,10 @@ def training_epoch(
     """
     sequences = pieces(train, network.max_length)
     lengths = sequences.counts() - 1
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.9, 0.98))
+    # Fused: one pass over the item table, which is most of a step's parameters.
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=learning_rate, betas=(0.9, 0.98), fused=True
+    )
 
     sampled = min(NEGATIVES, max(1, train.num_items - 1))
 

@@ -68,6 +68,14 @@ def test_a_word_stands_for_those_read_most_like_it(run, model, backbone):
         np.testing.assert_allclose(queries.scores(terms[row]), wanted, atol=0.02 * wanted.max())
 
 
+def test_a_word_of_one_item_finds_it_first(model):
+    queries = model.recommender_.queries
+    texts = [*TEXTS[:3], "Jumanji"]
+    of = Queries.of(texts, queries.reader)
+    assert int(of.scores("jumanji").argmax()) == 3
+    assert of.alike("jumanji")["jumanji"] == pytest.approx(1)
+
+
 def test_a_word_of_no_item_is_read_and_not_kept(run, model, tmp_path, monkeypatch):
     queries = model.recommender_.queries
     longer = word(model) + "s"
@@ -161,7 +169,7 @@ def test_a_run_without_texts_says_so(run, tmp_path):
         (tmp_path / "run" / "model" / name).unlink()
     with pytest.raises(InputError, match="answers no queries in words: its items have no texts"):
         Queries.read(tmp_path / "run")
-    assert Queries.of(["one", "two", ""], None) is None  # no two items share a word
+    assert Queries.of(["", "?"], None) is None  # no words
 
 
 def test_added_items_are_found_and_others_keep_their_scores(exact):

@@ -14,7 +14,7 @@ def _words(text):
 
 
 def bm25(texts, query):
-    """Scores of every text; words that only one text has are unknown."""
+    """Scores of every text."""
     documents = [_words(text) for text in texts]
     mean = sum(map(len, documents)) / len(documents)
     found = []
@@ -22,7 +22,7 @@ def bm25(texts, query):
         score = 0.0
         for word in set(_words(query)):
             having = sum(word in each for each in documents)
-            if having < 2:
+            if not having:
                 continue
             idf = math.log(1 + (len(documents) - having + 0.5) / (having + 0.5))
             times = document.count(word)

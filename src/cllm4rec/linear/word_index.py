@@ -17,8 +17,6 @@ SATURATION = 1.2
 """``k1``: where a word's further occurrences stop to count."""
 LENGTH = 0.3
 """``b``: how far a long text is reckoned as long. Item texts are short, so less than usual."""
-ITEMS = 2
-"""Items that a word must have, as in a `TextSpace`."""
 _CSR = ("data", "indices", "indptr")
 
 
@@ -57,7 +55,7 @@ class WordIndex:
             words = WORD.findall(text.lower())
             items.update(set(words) - ENGLISH_STOP_WORDS)
             number += sum(word not in ENGLISH_STOP_WORDS for word in words)
-        terms = sorted(word for word, of in items.items() if of >= ITEMS)
+        terms = sorted(items)
         having = np.array([items[word] for word in terms], np.float64)
         idf = np.log(1 + (len(texts) - having + 0.5) / (having + 0.5)).astype(np.float32)
         mean_words = number / max(1, len(texts))

@@ -66,7 +66,7 @@ class Queries:
         reader: Mapping[str, Any] | None,
         features: tuple[str, ...] = (),
     ) -> "Queries | None":
-        """Index texts and read their words; None where no two items share a word.
+        """Index texts and read their words; None where there are no words.
 
         Args:
             texts: one per item, by item number; may be empty.
@@ -76,12 +76,13 @@ class Queries:
         index = WordIndex.fit(texts)
         if not index.terms:
             return None
-        read = np.zeros((len(index.terms), 0), np.float32)
-        if reader is not None:
-            from cllm4rec.models.reading import Reader  # torch: only where words are read
+        if reader is None:
+            nothing = Whitening(np.zeros(0, np.float32), np.zeros((0, 0)))
+            return cls(index, None, nothing, np.zeros((len(index.terms), 0), np.float32), features)
+        from cllm4rec.models.reading import Reader  # torch: only where words are read
 
-            read = Reader(**reader).vectors(index.terms)
-        whitening = Whitening.fit(read, POWER) if reader else Whitening(read[0], np.zeros((0, 0)))
+        read = Reader(**reader).vectors(index.terms)
+        whitening = Whitening.fit(read, POWER)
         return cls(index, reader, whitening, whitening.applied(read), features)
 
     def scores(self, query: str) -> Scores:

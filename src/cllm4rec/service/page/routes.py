@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from cllm4rec.config.naming import model_name
 from cllm4rec.errors import CLLM4RecError, IntegrityError
+from cllm4rec.recommender.queries import MAX_CHARACTERS
 from cllm4rec.run import RunDir
 from cllm4rec.service import answering
 from cllm4rec.service.answering import request_of
@@ -96,6 +97,8 @@ def page_routes(components: Components, holder: ModelHolder) -> APIRouter:
             listed=listed,
             problem=problem,
             starts=_starts(current),
+            words=current.words is not None,
+            longest_query=MAX_CHARACTERS,
             model=model_name(current.config),
             **frame("lists", current),
         )

@@ -27,7 +27,7 @@ async function refresh(change) {
   const mine = new AbortController();
   asking = mine;
   showError(null);
-  const nothing = session.history.length === 0 && (session.user === null || session.changed);
+  const nothing = session.silent;
   byId("lists").hidden = nothing;
   byId("lists-empty").hidden = !nothing;
   if (nothing) {
@@ -94,6 +94,7 @@ function told(change, ours) {
   const what = {
     added: () => `${change.item.title} added. `,
     removed: () => `${change.item.title} removed. `,
+    said: () => (change.query ? `Looked for ${change.query}. ` : "No words. "),
     user: () => (session.user === null ? "" : `User ${session.user}. `),
   };
   return `${what[change?.kind]?.() ?? ""}${counted(ours.length, "recommendation")}${first}.`;
@@ -160,6 +161,12 @@ async function begin() {
     session.clear();
     byId("item").focus();
   });
+  const words = document.getElementById("query"); // only where the run answers words
+  words?.form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    session.say(words.value.trim());
+  });
+  words?.addEventListener("change", () => session.say(words.value.trim()));
   byId("length").addEventListener("change", () => refresh(null));
   byId("explain").addEventListener("change", () => refresh(null));
   byId("only").addEventListener("change", () => refresh(null));
@@ -174,6 +181,7 @@ async function begin() {
   lightBoth();
 
   const wanted = asked(location);
+  if (words && wanted.query) session.query = words.value = wanted.query;
   if (wanted.user !== null) {
     await become(wanted.user);
   } else if (wanted.items.length) {

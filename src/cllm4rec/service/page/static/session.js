@@ -11,6 +11,7 @@ export class Session {
     this.user = null;
     this.history = []; // [{id, title}], oldest first
     this.changed = false; // whether the user's history was changed here
+    this.query = ""; // what is looked for, in words
     this.#listener = listener;
   }
 
@@ -20,6 +21,12 @@ export class Session {
 
   get empty() {
     return this.user === null && this.history.length === 0;
+  }
+
+  /** Whether there is nothing to ask for. */
+  get silent() {
+    const nobody = this.history.length === 0 && (this.user === null || this.changed);
+    return nobody && this.query === "";
   }
 
   has(id) {
@@ -51,26 +58,37 @@ export class Session {
     this.#tell({ kind: "cleared" });
   }
 
+  /** Look for something in words; without any, for whatever fits. */
+  say(query) {
+    if (query === this.query) return;
+    this.query = query;
+    this.#tell({ kind: "said", query });
+  }
+
   /** What is asked of the service. A history that was changed is nobody's: it goes as it is. */
   question() {
-    if (this.user !== null && !this.changed) return { users: [this.user] };
+    const query = this.query || null;
+    if (this.user !== null && !this.changed) return { users: [this.user], query };
+    if (this.history.length === 0) return { query };
     const older = this.ids.slice(0, -LONGEST_HISTORY);
-    return { histories: [this.ids.slice(-LONGEST_HISTORY)], exclude: older.length ? older : null };
+    const exclude = older.length ? older : null;
+    return { histories: [this.ids.slice(-LONGEST_HISTORY)], exclude, query };
   }
 
   #tell(change) {
     const values = new URLSearchParams();
     if (this.user !== null && !this.changed) values.set("user", this.user);
     else this.ids.forEach((id) => values.append("item", id));
+    if (this.query) values.set("query", this.query);
     const place = location.pathname + (values.size ? `#${values}` : "");
     window.history.replaceState(null, "", place);
     this.#listener(change);
   }
 }
 
-/** What an address asks for: {user, items}. */
+/** What an address asks for: {user, items, query}. */
 export function asked(address) {
   const inside = new URLSearchParams(address.hash.slice(1));
   const user = inside.get("user") ?? new URLSearchParams(address.search).get("user");
-  return { user: user || null, items: inside.getAll("item") };
+  return { user: user || null, items: inside.getAll("item"), query: inside.get("query") ?? "" };
 }

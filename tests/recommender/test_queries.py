@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cllm4rec import progress
@@ -65,6 +66,7 @@ def test_a_word_stands_for_those_read_most_like_it(run, model, backbone):
         weights[alike] = np.maximum(cosines[alike], 0) ** 2
         wanted = queries.index.weights.toarray().T @ weights
         assert queries.alike(terms[row])[terms[row]] == pytest.approx(1, abs=2e-3)
+        assert len(queries.alike(terms[row])) == min(ALIKE, len(terms))
         np.testing.assert_allclose(queries.scores(terms[row]), wanted, atol=0.02 * wanted.max())
 
 
@@ -170,6 +172,19 @@ def test_a_run_without_texts_says_so(run, tmp_path):
     with pytest.raises(InputError, match="answers no queries in words: its items have no texts"):
         Queries.read(tmp_path / "run")
     assert Queries.of(["", "?"], None) is None  # no words
+
+
+def test_an_item_that_was_added_is_found_at_once(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    with progress.quiet():
+        model = CLLM4Rec.load(tmp_path / "run")
+        rare = max(model.recommender_.queries.index.terms, key=len)
+        before = model.recommender_.queries.scores(rare)
+        model.add_items(pd.DataFrame({"item_id": ["fresh"], "text": [f"{rare} {rare}"]}))
+    scores = model.recommender_.queries.scores(rare)
+    np.testing.assert_array_equal(scores[:-1], before)
+    assert scores[-1] > np.median(before)
+    assert "fresh" in dict(model.recommend(query=rare, k=100)[rare])
 
 
 def test_added_items_are_found_and_others_keep_their_scores(exact):

@@ -11,7 +11,13 @@ PROGRAMS = sorted(path.parent for path in (ROOT / "benchmarks").glob("*/__main__
 
 
 def test_the_programs_are_these():
-    assert [folder.name for folder in PROGRAMS] == ["authors", "batch", "service", "speed"]
+    assert [folder.name for folder in PROGRAMS] == [
+        "authors",
+        "batch",
+        "queries",
+        "service",
+        "speed",
+    ]
 
 
 @pytest.mark.parametrize("folder", PROGRAMS, ids=lambda folder: folder.name)

@@ -124,8 +124,14 @@ class Catalogue:
 
     @cached_property
     def popularity(self) -> NDArray[np.float32]:
-        """Logarithm of 1 + training interactions, ``float32 [items]``."""
-        return np.log1p(self.counts).astype(np.float32)
+        """Logarithm of 1 + training interactions, ``float32 [items]``; the mean where none.
+
+        Nobody could yet like an item that was added, so it must not stand last.
+        """
+        known = self.counts > 0
+        logs = np.log1p(self.counts).astype(np.float32)
+        mean = logs[known].mean() if known.any() else np.float32(0)
+        return np.where(known, logs, mean)
 
     @cached_property
     def attributes(self) -> dict[str, Attribute]:

@@ -1,0 +1,64 @@
+"""Held-out tags: a slow count of what is found, and a whole table on a planted shop."""
+
+import numpy as np
+import pytest
+
+from benchmarks.queries.table import table
+from benchmarks.queries.tags import K, compared, measured, recall
+from cllm4rec import progress
+from support.input_folder import write_rows
+
+KINDS = ["red", "green", "blue", "old", "new", "small"]
+
+
+def test_recall_counts_what_is_listed_with_a_score():
+    scores = np.zeros(60, np.float32)
+    scores[[3, 5, 40]] = 2, 1, 3
+    assert recall(scores, np.array([3, 40, 59])) == pytest.approx(2 / 3)
+    scores = np.arange(60, dtype=np.float32)
+    relevant = np.arange(25, 60)  # more than are listed
+    listed = sorted(range(60), key=lambda item: -scores[item])[:K]
+    assert recall(scores, relevant) == len(set(listed) & set(relevant.tolist())) / K
+    scores[59] = -np.inf  # of the history
+    assert recall(scores, np.array([59])) == 0
+
+
+def test_the_weight_is_chosen_on_other_tags():
+    tags = [f"t{n}" for n in range(10)]
+    found = {"popular": {1.0: dict.fromkeys(tags, 0.1), 2.0: dict.fromkeys(tags, 0.2)}}
+    result = measured(found, tags)["popular"]
+    assert result["weights"] == [2.0, 2.0, 2.0]
+    assert all(len(of) == 2 for of in result["values"])
+    for split, of in enumerate(result["values"]):
+        order = np.random.default_rng(split).permutation(10)
+        assert set(of) == {tags[n] for n in order[:2]}
+    assert compared(result["values"], result["values"])["low"] == 0
+
+
+def test_the_table_of_a_planted_shop(tmp_path, backbone):
+    draw = np.random.default_rng(0)
+    kinds = [KINDS[n % len(KINDS)] for n in range(60)]
+    items = [
+        {"item_id": f"i{n}", "title": f"A {kind} thing", "text": f"{kind} {KINDS[n // 10]}"}
+        for n, kind in enumerate(kinds)
+    ]
+    log = [
+        {"user_id": f"u{user}", "item_id": f"i{item}", "timestamp": int(item)}
+        for user in range(30)
+        for item in draw.permutation(60)[:12]
+    ]
+    tags = [
+        {"user_id": "u0", "item_id": f"i{n}", "text": kind.upper(), "timestamp": 1}
+        for n, kind in enumerate(kinds)
+    ]
+    for name, rows in (("interactions", log), ("items", items), ("reviews", tags)):
+        write_rows(tmp_path, name, rows)
+    with progress.quiet():
+        found = table(tmp_path, None, str(backbone))
+    assert found["tags"] == len(KINDS)
+    alone = found["kinds"]["alone"]
+    assert list(alone)[:2] == ["BM25", "BM25, stemmed"]
+    assert alone["BM25"]["other"] == 1  # the tag stands in the title
+    assert alone["ours, words alone"]["other"] == 1
+    assert alone["ours"]["ours"] == alone["ours"]["other"]
+    assert {"history alone", "ours"} <= found["kinds"]["history"].keys()

@@ -7,6 +7,8 @@ import pytest
 
 from cllm4rec import CLLM4Rec, progress
 from cllm4rec.errors import InputError
+from cllm4rec.run import RunDir
+from cllm4rec.stages.add_items import remove_items
 from support.trained import served_run
 
 
@@ -92,3 +94,12 @@ def test_the_path_of_a_saved_model_is_a_place_to_add_to(model, tmp_path):
         assert CLLM4Rec.load(tmp_path / "saved").similar("new", k=1)
         saved.remove_items(["new"])
     assert {path.name for path in Path(tmp_path / "saved").iterdir()} - {".lock"} == names
+
+
+def test_a_model_whose_items_another_process_removed_can_be_saved(model, tmp_path):
+    with progress.quiet():
+        model.add_items(pl.DataFrame({"item_id": ["new"], "text": ["A robot"]}))
+        remove_items(RunDir(model._folder), None)
+    model.save(tmp_path / "saved")
+    assert "new" not in CLLM4Rec.load(tmp_path / "saved").recommender_.dataset.items
+    model.remove_items()

@@ -45,8 +45,9 @@ def save_folder(run: RunDir, folder: Path, recommender: Recommender) -> None:
     blend = None if scorer.linear is None else scorer.weight
     clear_leftovers(folder.parent, folder.name)
     with atomic_folder(folder) as temporary:
-        for name in ("data", "model", *([] if scorer.added is None else [ADDED])):
-            shutil.copytree(run.path / name, temporary / name)
+        for name in ("data", "model", ADDED):
+            if name != ADDED or (run.path / ADDED).is_dir():  # another process may have changed it
+                shutil.copytree(run.path / name, temporary / name)
         verified_record(temporary)  # a seal is not to vouch for a file that has changed
         if results is not None:
             write_json(temporary / RESULTS, results)

@@ -35,14 +35,14 @@ class SasRec(NeuralBaseline):
 
     With one sampled negative, as in the paper, it ranks overconfidently and is far below what it
     can be (Klenitskiy & Vasilev, RecSys 2023; Petrov & Macdonald, RecSys 2023); so the softmax is
-    over the whole catalogue, or over hundreds of negatives with a correction.
+    over the whole catalogue, or over many negatives with a correction.
 
     Args:
         dims: widths; none: 64, 128 and 256, of a large catalogue 128 and 256.
         dropouts: none: .2 and .5, of a large catalogue .5.
         layers: numbers of blocks.
         learning_rates: of Adam.
-        losses: ``full``, ``sampled`` (512 negatives), ``gbce``.
+        losses: ``full``, ``sampled`` (2,048 negatives), ``gbce``.
 
     Raises:
         ValueError: a loss that does not exist, an empty list, or what is no list of numbers.

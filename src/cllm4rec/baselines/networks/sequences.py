@@ -18,7 +18,7 @@ BATCH_USERS = 128
 """Most sequences of one optimiser step."""
 BATCH_POSITIONS = 1024
 """Most positions of one optimiser step, padding included."""
-NEGATIVES = 512
+NEGATIVES = 2048
 """Sampled for each optimiser step, by losses that are not over the whole catalogue; at most one
 less than the items."""
 

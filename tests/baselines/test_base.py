@@ -9,6 +9,7 @@ import pytest
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import BUILT_IN, SETS, reported_measures
+from cllm4rec.data.texts import Texts
 from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.evaluation.selection import Selection
 from support.conformance import ScorerConformance
@@ -134,6 +135,7 @@ def test_a_catalogue_too_large_to_compare_its_items_is_no_candidate(name):
 class SomeTexts:
     item_texts = (None, None)
     item_features = {"year": ("1979", None), "genres": ("Horror", "Comedy")}  # noqa: RUF012
+    word_features = Texts.word_features
 
     def item_words(self):
         return ["Alien", "Airplane"]

@@ -73,7 +73,9 @@ def outcome(source: Path, run: RunDir, config: Config, device: str) -> dict[str,
     loaded: list[Recommender] = []
     load = Recommender.load
     with patch.object(
-        Recommender, "load", lambda *given: loaded.append(load(*given)) or loaded[-1]
+        Recommender,
+        "load",
+        lambda *given, **options: loaded.append(load(*given, **options)) or loaded[-1],
     ):
         results = evaluate(run)
     return {

@@ -44,7 +44,8 @@ def test_lists_are_the_recommenders(run, capsys):
     [
         (["recommend", "--query", "war", "5"], "nor does --query alone"),
         (["recommend", "--query", "war", "--out", "F"], "--query is printed"),
-        (["recommend", "--all", "--query", "war", "--out", "F"], "for itself"),
+        (["recommend", "--all", "--query", "war", "--out", "F"], "--all takes no --query; give"),
+        (["recommend", "--histories", "F", "--query", "war"], "--histories takes no --query"),
         (["recommend", "--query", "?!"], "the query has no words"),
         (["similar", "5", "--by", "colour"], "is not one of"),
     ],
@@ -55,3 +56,17 @@ def test_wrong_usage_is_one_line_and_exit_code_2(run, capsys, arguments, message
     assert end.value.code == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert message in said[-1]
+
+
+@pytest.mark.parametrize("whom", [("--users",), ("--history",), ("--all", "--out")])
+def test_filters_that_no_item_passes_are_said_on_standard_error(run, whom, capsys, tmp_path):
+    recommender = Recommender.load(run.path)
+    dataset = recommender.dataset
+    given = {"--users": dataset.users.id(3), "--history": dataset.items.id(2)}
+    last, none = given.get(whom[0], tmp_path / "lists"), tmp_path / "none"
+    none.touch()
+    with pytest.raises(SystemExit) as end:
+        main(["recommend", "--run", str(run.path), *whom, str(last), "--include", str(none)])
+    assert end.value.code == 0
+    said = capsys.readouterr().err
+    assert said.count("no item passes the filters: none meets all of them") == 1

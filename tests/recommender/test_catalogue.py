@@ -93,3 +93,19 @@ def test_what_does_not_exist_is_named():
         known.item_numbers(["000", "7"])
     with pytest.raises(UnknownId, match=r"unknown item 7"):
         known.item_numbers([7])
+
+
+@pytest.mark.parametrize(
+    ("filters", "why"),
+    [
+        (Filters(where={"year": "secret"}), "none has that year; frequent ones: 1977, 1980"),
+        (Filters(["001"], where={"year": "1977"}), "none meets all of them"),
+        (Filters([]), "none meets all of them"),
+        (Filters(where={"year": "1980"}), None),
+        (Filters(), None),
+    ],
+)
+def test_filters_that_no_item_passes_say_why_without_the_value(filters, why):
+    known = catalogue(year=[["1977"], None, ["1977"], ["1980"]])
+    said = known.nothing_passes(filters, known.allowed(filters))
+    assert said == (None if why is None else f"no item passes the filters: {why}")

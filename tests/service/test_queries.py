@@ -1,10 +1,15 @@
 """Queries in words and comparisons over HTTP: what the library answers, and nothing in a log."""
 
 import logging
+import shutil
 
 import pytest
 
+from cllm4rec import progress
 from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.word_readings import FOLDER
+from cllm4rec.service.served import Served
+from cllm4rec.service.subprocess_scorer import ScoringProcess
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +102,23 @@ def test_similar_by_each(client, recommender, by):
     scores = [item["score"] for item in response.json()["items"]]
     assert scores == pytest.approx(cosines, abs=1e-5)
     assert client.get("/v1/similar", params={"item_id": "x", "by": "colour"}).status_code == 422
+
+
+def test_filters_that_no_item_passes_are_answered_with_a_note(client, recommender):
+    users = recommender.dataset.users.ids([0])
+    for path in ("/v1/recommend", "/v1/compare"):
+        answer = client.post(path, json={"users": users, "where": {"year": "secret"}}).json()
+        assert [result["items"] for result in answer["results"]] == [[]]
+        assert answer["note"].startswith("no item passes the filters: none has that year; ")
+        assert "secret" not in answer["note"]
+        assert "note" not in client.post(path, json={"users": users}).json()
+
+
+@pytest.mark.parametrize("load", [Served.load, ScoringProcess])
+def test_the_words_are_read_before_a_service_is_ready(run, tmp_path, load):
+    shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / FOLDER, ignore_errors=True)
+    with progress.quiet():
+        loaded = load(tmp_path / "run")
+    assert len(list((tmp_path / "run" / FOLDER).glob("*.safetensors"))) == 1
+    loaded.close()

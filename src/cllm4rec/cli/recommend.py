@@ -143,7 +143,10 @@ def recommend(
             "give exactly one of --all, --users IDS, --history IDS and --histories FILE, or --query"
         )
     if many and query is not None:
-        raise click.UsageError("--query is for --users IDS, for --history IDS or for itself")
+        raise click.UsageError(
+            f"{'--all' if everyone else '--histories'} takes no --query; "
+            f"give --query alone, with --users IDS or --history IDS"
+        )
     if (users or history) != bool(ids):
         raise click.UsageError(
             "--users and --history need IDS; --all and --histories take none, "

@@ -15,6 +15,9 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import InputError
 
+SHOWN = 8
+"""Values of a column that a line names."""
+
 
 @dataclass(frozen=True)
 class Filters:
@@ -70,6 +73,13 @@ class Attribute:
         codes, starts, items = self._index
         code = codes.get(value.strip())
         return items[:0] if code is None else items[starts[code] : starts[code + 1]]
+
+    def frequent(self, number: int) -> list[str]:
+        """The values that most items match, most frequent first."""
+        codes, starts, _ = self._index
+        order = np.argsort(-np.diff(starts), kind="stable")[:number].tolist()
+        values = list(codes)
+        return [values[code] for code in order]
 
     @cached_property
     def _index(self) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int64]]:
@@ -182,6 +192,22 @@ class Catalogue:
             allowed &= matching
         return allowed
 
+    def nothing_passes(self, filters: Filters, allowed: NDArray[np.bool_] | None) -> str | None:
+        """Why filters leave no item, in one line that repeats no value given; None if some pass.
+
+        Args:
+            filters: as given.
+            allowed: what `allowed` made of them.
+        """
+        if allowed is None or allowed.any():
+            return None
+        for name, value in (filters.where or {}).items():
+            attribute = self.attributes[name]
+            if not len(attribute.matching(value)):
+                some = ", ".join(map(_one_line, attribute.frequent(SHOWN))) or "none"
+                return f"no item passes the filters: none has that {name}; frequent ones: {some}"
+        return "no item passes the filters: none meets all of them"
+
     def warm(self) -> None:
         """Read everything now, so that the first request is fast."""
         assert len(self._numbers) == len(self.titles) == len(self.texts) == len(self.counts)
@@ -208,3 +234,8 @@ def _sha256(ids: Sequence[str]) -> str:
 def _short(name: str) -> str:
     short = ascii(name)
     return short if len(short) <= 80 else short[:79] + "…"
+
+
+def _one_line(value: str) -> str:
+    line = " ".join(value.split())
+    return line if len(line) <= 40 else line[:39] + "…"

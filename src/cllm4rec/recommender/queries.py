@@ -1,13 +1,14 @@
 """Queries in words: items whose texts have the words of a query, or words that are read alike.
 
-A language model reads each word of the catalogue once, after training. A query's word stands for
-itself and for the words read most like it, by the square of their cosines; items are then found by
-BM25. So "robots" also finds a text that says "android", and only words are read, not texts.
+A language model reads each word of the catalogue once, when the first query asks for it. A query's
+word stands for itself and for the words read most like it, by the square of their cosines; items
+are then found by BM25. So "robots" also finds a text that says "android", and only words are read,
+not texts.
 """
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ from safetensors.numpy import load_file, save_file
 
 from cllm4rec.data.item_rows import NO_ROWS, ItemRows
 from cllm4rec.errors import InputError
-from cllm4rec.linear.text_vectors import Whitening
 from cllm4rec.linear.word_index import WordIndex
+from cllm4rec.recommender.word_readings import WordReadings
 from cllm4rec.run import read_json, write_json
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 NUMBERS, WORDS = "queries.safetensors", "queries.json"
 """Files of a ``model`` folder."""
-POWER = 0.75
-"""Of the whitening of readings."""
 ALIKE = 50
 """Catalogue words that a query's word may stand for, itself included."""
 LEAST_COSINE = 0.5
@@ -48,16 +47,17 @@ class Queries:
     Attributes:
         index: of the items' words.
         reader: settings of `cllm4rec.models.reading.Reader`; None: words stand for themselves.
-        whitening: of readings.
-        readings: whitened, of the index's words, ``float32 [terms, d]``, rows of length one.
         features: further columns of ``items.*`` that count among the words.
+        folder: of the run, where readings of the words are kept; None to keep none.
+        backbone_sha256: of the language model that reads.
     """
 
     index: WordIndex
     reader: Mapping[str, Any] | None
-    whitening: Whitening
-    readings: NDArray[np.float32]
     features: tuple[str, ...] = ()
+    folder: Path | None = None
+    backbone_sha256: str = ""
+    _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
     @classmethod
     def of(
@@ -66,7 +66,7 @@ class Queries:
         reader: Mapping[str, Any] | None,
         features: tuple[str, ...] = (),
     ) -> "Queries | None":
-        """Index texts and read their words; None where there are no words.
+        """Index texts; None where there are no words. Nothing is read yet.
 
         Args:
             texts: one per item, by item number; may be empty.
@@ -74,16 +74,26 @@ class Queries:
             features: further columns of ``items.*`` that count among the words.
         """
         index = WordIndex.fit(texts)
-        if not index.terms:
-            return None
-        if reader is None:
-            nothing = Whitening(np.zeros(0, np.float32), np.zeros((0, 0)))
-            return cls(index, None, nothing, np.zeros((len(index.terms), 0), np.float32), features)
-        from cllm4rec.models.reading import Reader  # torch: only where words are read
+        return cls(index, reader, features) if index.terms else None
 
-        read = Reader(**reader).vectors(index.terms)
-        whitening = Whitening.fit(read, POWER)
-        return cls(index, reader, whitening, whitening.applied(read), features)
+    @property
+    def readings(self) -> WordReadings:
+        """Readings of the index's words; read at the first call, unless the run keeps them.
+
+        Raises:
+            InputError: the backbone cannot be found.
+        """
+        with self._lock:
+            return self._readings
+
+    def prepare(self) -> None:
+        """Read the words now, so that the first query need not.
+
+        Raises:
+            InputError: the backbone cannot be found.
+        """
+        if self.reader is not None:
+            _ = self.readings
 
     def scores(self, query: str) -> Scores:
         """How far each item is what a query asks for, ``float32 [items]``, zero or positive.
@@ -120,13 +130,7 @@ class Queries:
 
     def write(self, model: Path) -> None:
         """Write into a ``model`` folder that is being made."""
-        numbers = {
-            **self.index.arrays(),
-            "readings": self.readings.astype(np.float16),  # cosines to three digits, half the size
-            "mean": self.whitening.mean,
-            "axes": self.whitening.axes,
-        }
-        whole = {name: np.ascontiguousarray(each) for name, each in numbers.items()}
+        whole = {name: np.ascontiguousarray(each) for name, each in self.index.arrays().items()}
         save_file(whole, model / NUMBERS)
         reader = None if self.reader is None else dict(self.reader)
         names = {"reader": reader, "features": self.features, **self.index.names()}
@@ -155,13 +159,12 @@ class Queries:
                 f"trained with, or an earlier version trained it; train again, with texts"
             )
         record, numbers = read_json(model / WORDS), load_file(model / NUMBERS)
-        whitening = Whitening(numbers["mean"], numbers["axes"])
-        readings = numbers["readings"].astype(np.float32)
         features = tuple(record["features"])
         index = WordIndex.of_arrays(numbers, record)
         if len(added):
             index = index.with_items(added.words(features))
-        return cls(index, record["reader"], whitening, readings, features)
+        backbone = read_json(model / "model.json")["backbone_sha256"]
+        return cls(index, record["reader"], features, folder, backbone)
 
     def alike(self, word: str) -> dict[str, float]:
         """Catalogue words that a word stands for, with their weights, greatest first."""
@@ -178,25 +181,30 @@ class Queries:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         if self.reader is None:
             return np.array([row]), np.ones(1, np.float32)
-        cosines = self.readings @ (self._read(word) if row is None else self.readings[row])
+        vectors = self.readings.vectors
+        cosines = vectors @ (self._read(word) if row is None else vectors[row])
         if row is None and cosines.max() < LEAST_COSINE:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         best = np.argsort(-cosines, kind="stable")[:ALIKE]
         return best, np.square(cosines[best].clip(0))
 
     def _read(self, word: str) -> NDArray[np.float32]:
-        read: NDArray[np.float32] = self.whitening.applied(self._loaded.read([word]))[0]
+        whitening = self.readings.whitening
+        read: NDArray[np.float32] = whitening.applied(self._loaded.read([word]))[0]
         return read
+
+    @cached_property
+    def _readings(self) -> WordReadings:
+        assert self.reader is not None
+        if self.folder is None:
+            return WordReadings.of(self.index.terms, self.reader)
+        return WordReadings.at(self.folder, self.index.terms, self.reader, self.backbone_sha256)
 
     @property
     def _loaded(self) -> "LoadedReader":
         """The language model, loaded by the first word that the catalogue has not."""
         with self._lock:
             return self._loaded_once
-
-    @cached_property
-    def _lock(self) -> threading.Lock:
-        return threading.Lock()
 
     @cached_property
     def _loaded_once(self) -> "LoadedReader":

@@ -30,6 +30,7 @@ class ListRequest:
         k: length of the lists, at most the catalogue's size.
         wanted: what a query in words asks for, ``float32 [items]``, to be added to standardised
             scores; None without a query.
+        note: why all lists are empty, in one line; None if they are not.
     """
 
     users: NDArray[np.int32]
@@ -38,6 +39,7 @@ class ListRequest:
     allowed: NDArray[np.bool_] | None
     k: int
     wanted: NDArray[np.float32] | None = None
+    note: str | None = None
 
     @classmethod
     def for_users(
@@ -158,7 +160,8 @@ class ListRequest:
     ) -> "ListRequest":
         allowed = catalogue.allowed(filters)
         request = cls.of(users, histories, k, allowed=allowed, seen=filters.seen)
-        return replace(request, wanted=wanted)
+        note = catalogue.nothing_passes(filters, allowed)
+        return replace(request, wanted=wanted, note=note)
 
     def part(self, start: int, end: int) -> "ListRequest":
         """The rows from ``start`` to ``end``."""

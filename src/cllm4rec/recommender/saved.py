@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
+from cllm4rec import progress
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.linear import load_linear, save_linear
@@ -185,7 +186,7 @@ class Recommender:
         """
         known, wanted = self.dataset.known("recommend"), self._wanted(query)
         request = ListRequest.for_users(self.catalogue, known, user_ids, k, filters, wanted=wanted)
-        return ranked(self.scorer, request)
+        return ranked(self.scorer, noted(request))
 
     def recommend_for_history(
         self,
@@ -205,6 +206,7 @@ class Recommender:
         """
         wanted = self._wanted(query)
         request = ListRequest.for_histories(self.catalogue, [item_ids], k, filters, wanted)
+        noted(request)
         if request.words_alone:
             found = RankedItems.empty(request.users, request.k)
             scores = request.final(self.catalogue.popularity[None])
@@ -236,6 +238,13 @@ class Recommender:
         items = np.array([self.dataset.items.number(item_id)], np.int32)
         user, history = int(asked.users[0]), asked.histories.of(0)
         return explain(self.scorer, user, history, items, len(self.dataset.items))[0]
+
+
+def noted(request: ListRequest) -> ListRequest:
+    """The request; if its lists will all be empty, a note says why."""
+    if request.note is not None:
+        progress.note(request.note)
+    return request
 
 
 def save_model(

@@ -37,6 +37,7 @@ REPLACED = (
     "pretrained",
     "model",
     "topk",
+    "words",
     "config.toml",
 )
 """Names that stages overwrite."""

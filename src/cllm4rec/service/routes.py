@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import newest_once
 from cllm4rec.errors import CLLM4RecError, UnknownId
+from cllm4rec.recommender.requests import ListRequest
 from cllm4rec.service import answering, schemas
 from cllm4rec.service.answering import asked, off_loop
 from cllm4rec.service.answers import encoded
@@ -56,7 +57,7 @@ def routes(components: Components) -> APIRouter:
             return rows, await answering.explained(query, rows, served, components.batcher, until_s)
 
         rows, reasons = await answered_or_gone(answer(), request)
-        return await _lists(body, rows, reasons, served, served.version)
+        return await _lists(body, query, rows, reasons, served, served.version)
 
     @router.post("/compare", response_model=schemas.RecommendResponse)
     async def compare(body: schemas.RecommendRequest) -> Response:
@@ -66,7 +67,8 @@ def routes(components: Components) -> APIRouter:
         if len(query.users) != 1:
             raise HTTPException(422, "compare takes one user or one history at a time")
         rows, reasons = await off_loop(answering.compared, query, served, body.explain)
-        return await _lists(body, rows, reasons, served, f"ease-{served.version}")
+        version = f"ease-{served.version}"
+        return await _lists(body, query, rows, reasons, served, version)
 
     @router.get("/similar", response_model=schemas.SimilarResponse, responses=NOT_FOUND)
     def similar(query: Annotated[schemas.SimilarQuery, Query()]) -> dict[str, Any]:
@@ -194,11 +196,17 @@ def health(components: Components) -> APIRouter:
 
 
 async def _lists(
-    body: schemas.RecommendRequest, rows: Any, reasons: Any, served: Any, version: str
+    body: schemas.RecommendRequest,
+    query: ListRequest,
+    rows: Any,
+    reasons: Any,
+    served: Any,
+    version: str,
 ) -> Response:
     def written() -> bytes:
         results = answering.results(body, rows, reasons, served)
-        return encoded({"model": {"version": version}, "results": results})
+        note = {} if query.note is None else {"note": query.note}
+        return encoded({"model": {"version": version}, "results": results, **note})
 
     large = sum(len(items) for items, _ in rows) > LARGE
     content = await off_loop(written) if large else written()

@@ -208,6 +208,8 @@ class RecommendResponse(BaseModel):
 
     model: Model
     results: list[Result]
+    note: str | None = None
+    """Why all lists are empty: no item passes the filters."""
 
 
 class SimilarItem(BaseModel):

@@ -180,7 +180,9 @@ class Served:
 def _queries(run: Path, added: AddedItems | None) -> Queries | None:
     if not Queries.kept(run):
         return None
-    return Queries.read(run, NO_ROWS if added is None else added.rows)
+    queries = Queries.read(run, NO_ROWS if added is None else added.rows)
+    queries.prepare()  # not ready before the words are: no query is to wait a minute
+    return queries
 
 
 def _in_subprocess(run: Path) -> tuple[Scorer, int]:

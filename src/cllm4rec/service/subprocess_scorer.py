@@ -159,10 +159,13 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
     import torch
 
     from cllm4rec.models.device import serving_threads
+    from cllm4rec.recommender.queries import Queries
     from cllm4rec.recommender.saved import Recommender
 
     try:
         recommender = Recommender.load(run)
+        if Queries.kept(run):  # here, so that no query waits and the service never loads torch
+            Queries.read(run).prepare()
     except CLLM4RecError as error:
         _answer(going, json.dumps({"error": " ".join(str(error).split())}).encode())
         return

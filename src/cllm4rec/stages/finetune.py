@@ -100,7 +100,7 @@ def placing_of(setup: Setup, scorer: ModelScorer, space: TextSpace | None) -> Pl
 
 
 def queries_of(setup: Setup) -> Queries | None:
-    """What answers queries in words: the words of the items' texts, each read once."""
+    """What answers queries in words; a language model reads the words at the first query."""
     reader, texts = reading_settings(setup.config), setup.dataset.texts
     words = Context.of(setup.dataset).words
     return Queries.of(words, reader if reader["depth"] else None, tuple(texts.word_features))

@@ -69,6 +69,8 @@ def recommend_all(
         recommender = Recommender.load(run.path)
         k = list_length(k, len(recommender.dataset.items))
         allowed = recommender.catalogue.allowed(filters)
+        if (why := recommender.catalogue.nothing_passes(filters, allowed)) is not None:
+            progress.note(why)
         with audience_of(recommender, histories, out) as audience:
             folder = ShardFolder(
                 out,

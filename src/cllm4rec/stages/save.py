@@ -8,6 +8,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.recommender.card import model_card
 from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.saved import Recommender
+from cllm4rec.recommender.word_readings import FOLDER as READ
 from cllm4rec.run import (
     RunDir,
     atomic_folder,
@@ -24,7 +25,7 @@ RESULTS = "results.json"
 
 
 def save_folder(run: RunDir, folder: Path, recommender: Recommender) -> None:
-    """Write model, data tables, added items and a model card to a folder, as a whole.
+    """Write model, data tables, added items, read words and a card to a folder, as a whole.
 
     Args:
         run: or saved folder, to copy from.
@@ -45,8 +46,9 @@ def save_folder(run: RunDir, folder: Path, recommender: Recommender) -> None:
     blend = None if scorer.linear is None else scorer.weight
     clear_leftovers(folder.parent, folder.name)
     with atomic_folder(folder) as temporary:
-        for name in ("data", "model", ADDED):
-            if name != ADDED or (run.path / ADDED).is_dir():  # another process may have changed it
+        for name in ("data", "model", ADDED, READ):
+            # Another process may have changed the latter two; each file of theirs has a seal.
+            if name in {"data", "model"} or (run.path / name).is_dir():
                 shutil.copytree(run.path / name, temporary / name)
         verified_record(temporary)  # a seal is not to vouch for a file that has changed
         if results is not None:

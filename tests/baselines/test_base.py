@@ -24,8 +24,8 @@ EPOCHS = {
 """Instead of the neural baselines' own, which take minutes."""
 PACKAGES = {"ials": "implicit", "lightgcn": "torch_geometric"}
 """Extras that bring a baseline's package."""
-READING = ("lm-knn", "ease-new-items")
-"""What a language model reads is in them; asked for where items are new."""
+READING = ("lm-knn", "ease-new-items", "ease-lm")
+"""A language model reads in them, which takes minutes."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,11 +52,13 @@ def context(planted):
 @pytest.fixture(scope="module")
 def given(name, backbone):
     """Settings that take seconds: one network, a toy backbone."""
+    reader = {"backbone": str(backbone), "depth": 1}
     if name.startswith("sasrec"):
-        return {"dims": [64], "dropouts": [0.2]}
+        network = {"dims": [64], "dropouts": [0.2]}
+        return {**network, "reader": reader} if name == "sasrec-hybrid" else network
     if name == "lightgcn":
         return {"dims": [32], "layers": [2], "learning_rates": [0.02]}
-    return {"backbone": str(backbone), "depth": 1} if name in READING else {}
+    return reader if name in READING else {}
 
 
 @pytest.fixture(scope="module")

@@ -54,12 +54,13 @@ def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
         "lightgcn": "dims, layers, learning_rates, losses",
         "sasrec": "dims, dropouts, layers, learning_rates, losses",
         "sasrec-text": "dims, dropouts, layers, learning_rates, losses",
-        "sasrec-hybrid": "dims, dropouts, layers, learning_rates, losses",
+        "sasrec-hybrid": "dims, dropouts, layers, learning_rates, losses, reader",
         "ease": "neighbours",
         "ease-text": "neighbours",
         "ease-text-order": "neighbours",
-        "lm-knn": "backbone, depth, max_words, echo, weights",
-        "ease-new-items": "backbone, depth, max_words, echo, weights",
+        "lm-knn": "backbone, depth, max_words, echo, weights, permuted",
+        "ease-new-items": "backbone, depth, max_words, echo, weights, permuted",
+        "ease-lm": "backbone, depth, max_words, echo, weights, permuted",
     }.get(name, "none")
     with pytest.raises(ConfigError, match=rf"settings\.{name}: .*'l2'; its settings: {known}$"):
         baseline_named(name, {"l2": [1]})

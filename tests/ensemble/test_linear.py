@@ -216,7 +216,7 @@ def test_the_linear_model_is_the_strongest_closed_form_that_the_data_allow(seque
             selection_of(sequences),
             context,
         )
-    assert found.settings == tuned.settings
+    assert found.settings == {**PLAIN, **tuned.settings}
     users, known = np.arange(9, dtype=np.int32), sequences.known("test").rows(range(9))
     sums = found.sums(known).numpy()
     np.testing.assert_allclose(sums, tuned.scorer.score(users, known), rtol=1e-4, atol=1e-5)

@@ -41,7 +41,7 @@ class Ease(Baseline):
         if neighbours is not None and (type(neighbours) is not int or neighbours < 1):
             raise ValueError(f"neighbours = {neighbours!r} is no whole number from 1 on")
         self.neighbours = neighbours
-        self._last: tuple[Interactions, Context, Solver] | None = None
+        self._last: tuple[Interactions, Context, str, Solver] | None = None
 
     def grid(self, num_items: int) -> list[Settings]:
         """``l2`` in 20, 100, 300, 1000."""
@@ -74,7 +74,7 @@ class Ease(Baseline):
         self, points: Iterable[Settings], train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
         """A scorer for each point; those of equal ``transitions``, ``l2``, ``alpha`` together."""
-        for transitions, alike in groupby(points, key=lambda point: _number(point, "transitions")):
+        for (_, transitions), alike in groupby(points, key=_texts_and_transitions):
             by_pair = [(pair, list(same)) for pair, same in groupby(alike, key=_l2_and_alpha)]
             fitted = self.solver(train, context, by_pair[0][1][0])
             fits = fitted.fits([pair for pair, _ in by_pair], transitions)
@@ -83,16 +83,17 @@ class Ease(Baseline):
                     yield point, self.scorer(point, weights)
 
     def solver(self, train: Interactions, context: Context, point: Settings) -> Solver:
-        """That of these data and of the point's ``neighbours``, which are found once."""
-        last = self._last
-        if last is None or last[0] is not train or last[1] is not context:
+        """That of these data, of the point's texts and of its ``neighbours``, found once."""
+        kind, last = str(point.get("texts", "")), self._last
+        if last is None or last[0] is not train or last[1] is not context or last[2] != kind:
             neighbours = point.get("neighbours")
             kept = None if neighbours is None else int(neighbours)
-            last = self._last = train, context, solver(train, self.text_vectors(context), kept)
-        return last[2]
+            vectors = self.text_vectors(context, point)
+            last = self._last = train, context, kind, solver(train, vectors, kept)
+        return last[3]
 
-    def text_vectors(self, context: Context) -> NDArray[np.float32]:
-        """The side information: none."""
+    def text_vectors(self, context: Context, point: Settings) -> NDArray[np.float32]:
+        """The side information of a point: none."""
         return np.zeros((context.num_items, 0), np.float32)
 
     def scorer(self, point: Settings, weights: Weights) -> Scorer:
@@ -104,6 +105,10 @@ class Ease(Baseline):
         if context.num_items <= MAX_ITEMS_BY_NEIGHBOURS:
             return None
         return f"{context.num_items:,} items are more than {MAX_ITEMS_BY_NEIGHBOURS:,}"
+
+
+def _texts_and_transitions(point: Settings) -> tuple[str, float]:
+    return str(point.get("texts", "")), _number(point, "transitions")
 
 
 def _l2_and_alpha(point: Settings) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, product
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from cllm4rec.baselines.base import Context, Settings
 from cllm4rec.baselines.ease import too_many_items
-from cllm4rec.baselines.lm_knn import LmKnn
+from cllm4rec.baselines.reads import Reads
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer
@@ -88,33 +88,18 @@ class NewItemsScorer:
         return np.ascontiguousarray((self.neighbours @ scores.T).T), own
 
 
-class EaseNewItems(LmKnn):
+class EaseNewItems(Reads):
     """EASE for items with interactions; neighbours in the texts for those without.
 
     The offset is set on training histories: a random tenth of the items is taken for new, and gets
     the fraction of the lists that it has of the interactions. So new items are neither buried nor
     everywhere.
 
-    Args:
-        backbone: name, as ``backbone.name``.
-        depth: layers that read; 0: TF-IDF alone, without a language model.
-        max_words: word tokens read of each text.
-        echo: read each text twice and take the second time.
-        weights: ``random`` for the control row: the words are kept, the layers are not.
+    Without a reader its texts are TF-IDF alone.
     """
 
     draws_at_random: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        backbone: str = "smollm2-135m",
-        depth: int = 8,
-        max_words: int = 64,
-        echo: bool = True,
-        weights: Literal["pretrained", "random"] = "pretrained",
-    ) -> None:
-        self.reads = depth != 0 or type(depth) is not int  # what is no number is refused below
-        super().__init__(backbone, depth if self.reads else 1, max_words, echo, weights)
+    least_depth: ClassVar[int] = 0
 
     def grid(self, num_items: int) -> list[Settings]:
         """``k`` and ``power`` of the neighbours, the text's own weight, the scale."""

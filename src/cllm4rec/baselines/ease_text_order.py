@@ -76,8 +76,10 @@ class EaseTextOrder(EaseText):
             point: Settings = {**best, "windows": True}
             yield point, self.scorer(point, weights)
 
-        last = strengths if context.newest_held_out else windows
-        return [finer, last] if users >= MANY_USERS else [last]
+        rounds: list[Refinement] = [finer] if users >= MANY_USERS else []
+        if context.ordered:
+            rounds.append(strengths if context.newest_held_out else windows)
+        return rounds
 
     def scorer(self, point: Settings, weights: Weights) -> Scorer:
         """The weights with the point's decay."""

@@ -17,6 +17,7 @@ BUILT_IN = {
     "ease-new-items": "cllm4rec.baselines.ease_new_items:EaseNewItems",
     "ease-text": "cllm4rec.baselines.ease_text:EaseText",
     "ease-text-order": "cllm4rec.baselines.ease_text_order:EaseTextOrder",
+    "ease-lm": "cllm4rec.baselines.ease_lm:EaseLm",
     "ials": "cllm4rec.baselines.ials:IAls",
     "mult-vae": "cllm4rec.baselines.mult_vae:MultVae",
     "lightgcn": "cllm4rec.baselines.lightgcn:LightGcn",

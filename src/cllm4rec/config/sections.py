@@ -183,8 +183,7 @@ class ModelConfig(Settings):
     blend weight is chosen on validation; the results table also shows both halves."""
     reading_depth: NonNegativeInt
     """Layers of the backbone, at most all, with pretrained weights, that read the items' texts for
-    the linear model where validation asks for items without interactions (``new-items``); 0: words
-    alone."""
+    the linear model, where their TF-IDF helps it; 0: TF-IDF alone."""
     projection: bool
     """Trained square projection between the backbone's hidden state and the heads."""
     bias: bool
@@ -292,16 +291,17 @@ class EvaluateConfig(Settings):
     ]
     """Baselines in the table, tuned on the validation part; ``mult-vae``, ``lightgcn``, ``sasrec``,
     ``sasrec-text`` (whose items have texts) and ``sasrec-hybrid`` (with our start and linear model)
-    are neural networks and take minutes. ``lm-knn`` and ``ease-new-items`` read the items' texts
-    with a language model and are for items without interactions. Installed packages may add
-    others."""
+    are neural networks and take minutes. ``ease-lm``, ``lm-knn`` and ``ease-new-items`` read the
+    items' texts with a language model; the last two are for items without interactions. Installed
+    packages may add others."""
     baseline_settings: dict[str, dict[str, Any]] = {}
     """Settings by baseline, e.g. ``sasrec = {dims = [64, 128], losses = ["full", "gbce"]}``. Of
     ours ``sasrec``, ``sasrec-text`` and ``sasrec-hybrid`` take what their search tries (``dims,
     dropouts, layers, learning_rates, losses``), as does ``lightgcn`` (``dims, layers,
-    learning_rates, losses``); ``lm-knn`` and ``ease-new-items`` how they read (``backbone, depth,
-    max_words, echo, weights``); ``ease``, ``ease-text`` and ``ease-text-order`` how many nearest
-    items are in each item's regression (``neighbours``)."""
+    learning_rates, losses``); ``ease-lm``, ``lm-knn`` and ``ease-new-items`` how they read
+    (``backbone, depth, max_words, echo, weights, permuted``), ``sasrec-hybrid`` how its linear
+    model does (``reader``, a table of these); ``ease``, ``ease-text`` and ``ease-text-order`` how
+    many nearest items are in each item's regression (``neighbours``)."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each 95 % interval."""
 

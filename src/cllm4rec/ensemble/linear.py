@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
+from cllm4rec.baselines.ease_lm import EaseLm
 from cllm4rec.baselines.ease_new_items import NewItemsScorer
 from cllm4rec.baselines.ease_text_order import OrderedScorer
 from cllm4rec.baselines.tuning import Tuned, tune
@@ -28,11 +29,10 @@ from cllm4rec.ensemble.formula import linear_half_
 from cllm4rec.evaluation.scorer import WeightsScorer
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.ordered import Weights, aged_matrix, ages
-from cllm4rec.linear.solvers import solver
 from cllm4rec.linear.sparse_ease import largest_of_rows
 from cllm4rec.run import atomic_write
 
-CLOSED_FORMS = ("ease-text-order", "ease-text", "ease")
+CLOSED_FORMS = ("ease-lm", "ease-text-order", "ease-text", "ease")
 """Baselines in the order of preference: the first that the data allow is the linear model."""
 NEW_ITEMS = 0.05
 """Share of validation interactions with items that training has not seen, from which on there are
@@ -43,9 +43,16 @@ changed by 0.1 % at most; 300 cost MovieLens-100K 1.5 % (docs/decisions/0008).""
 
 _CSR = ("data", "indices", "indptr")
 Settings = dict[str, Any]
-"""Of ``ease-text-order``: ``l2`` and those of `PLAIN`; ``neighbours`` of a large catalogue."""
-PLAIN: Settings = {"alpha": 0.0, "windows": False, "transitions": 0.0, "decay": 1.0}
-"""Settings of ``ease-text-order`` with which it is EASE."""
+"""Of ``ease-lm``: ``l2`` and those of `PLAIN`; ``neighbours`` of a large catalogue."""
+PLAIN: Settings = {
+    "texts": "words",
+    "alpha": 0.0,
+    "windows": False,
+    "transitions": 0.0,
+    "decay": 1.0,
+}
+"""Settings of ``ease-lm`` with which it is EASE."""
+NO_READER = {"depth": 0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,10 +141,11 @@ def search(
         train: to fit on.
         selection: on validation.
         context: of the data; without words the texts have no part.
-        reader: settings of ``ease-new-items``: which language model reads the texts.
+        reader: of the texts: settings of ``ease-lm`` and ``ease-new-items``; None: TF-IDF alone.
     """
+    reader = NO_READER if reader is None else reader
     for name in CLOSED_FORMS:
-        baseline = baseline_named(name)
+        baseline = baseline_named(name, reader if name == "ease-lm" else None)
         reason = baseline.unavailable(context)
         if not reason:
             break
@@ -182,14 +190,21 @@ def _new_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> NewItemsScorer:
     return NewItemsScorer(none, vectors, items, neighbours, *map(float, arrays["new.numbers"]))
 
 
-def fit(train: Interactions, settings: Settings, context: Context) -> LinearModel:
-    """Fit with given settings of ``ease-text-order``: what `search` gives where it chooses them."""
-    l2, alpha = float(settings["l2"]), float(settings["alpha"])
-    fitted = solver(train, context.text_vectors, settings.get("neighbours"))
-    if settings["windows"]:
+def fit(
+    train: Interactions,
+    settings: Settings,
+    context: Context,
+    reader: Mapping[str, Any] | None = None,
+) -> LinearModel:
+    """Fit with given settings of ``ease-lm``: what `search` gives where it chooses them."""
+    baseline = EaseLm(**(NO_READER if reader is None else reader))
+    point = {**PLAIN, **settings}
+    fitted = baseline.solver(train, context, point)
+    l2, alpha = float(point["l2"]), float(point["alpha"])
+    if point["windows"]:
         weights = fitted.windowed(l2, alpha)
     else:
-        weights = next(iter(fitted.fits([(l2, alpha)], float(settings.get("transitions", 0)))))
+        weights = next(iter(fitted.fits([(l2, alpha)], float(point["transitions"]))))
     return LinearModel(largest(weights), settings)
 
 

@@ -1,14 +1,15 @@
 """The fairest rival of our default: SASRec with our start and our linear model blended in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from cllm4rec.baselines.base import Context, Settings
+from cllm4rec.baselines.ease_lm import EaseLm
 from cllm4rec.baselines.ease_text_order import EaseTextOrder
 from cllm4rec.baselines.sasrec import SasRec
 from cllm4rec.data.interactions import Interactions
@@ -52,9 +53,33 @@ class SasRecHybrid(SasRec):
     Its item table begins as factors of interactions and texts side by side, in a fixed mixture, at
     the norm of its own initialisation; the linear model is searched as our default's is, and the
     blend formula is the same. The blend weight is chosen on validation with the settings.
+
+    Args:
+        dims: as `SasRec`'s, and so on.
+        dropouts: likewise.
+        layers: likewise.
+        learning_rates: likewise.
+        losses: likewise.
+        reader: settings of ``ease-lm``: which language model reads the texts for the linear model.
+
+    Raises:
+        ValueError: as `SasRec`'s and ``ease-lm``'s.
     """
 
     patience: ClassVar[int | None] = 2 * len(WEIGHTS)
+
+    def __init__(
+        self,
+        dims: Sequence[int] | None = None,
+        dropouts: Sequence[float] | None = None,
+        layers: Sequence[int] = (2,),
+        learning_rates: Sequence[float] = (1e-3,),
+        losses: Sequence[Literal["full", "sampled", "gbce"]] = ("full",),
+        reader: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(dims, dropouts, layers, learning_rates, losses)
+        self.reader = dict(reader or {})
+        EaseLm(**self.reader)  # refuses what it does not take, before minutes of training
 
     def grid(self, num_items: int) -> list[Settings]:
         """Every point of SASRec's grid with every blend weight."""
@@ -65,7 +90,7 @@ class SasRecHybrid(SasRec):
     ) -> Iterator[Iterator[tuple[Settings, Scorer]]]:
         """One training per network; the linear model is fitted once."""
         assert context.selection is not None, "the linear model is chosen on validation"
-        linear = search(train, context.selection, context)
+        linear = search(train, context.selection, context, reader=self.reader)
         assert linear is not None, "checked by `unavailable`"
         for points in super().trainings(train, context):
             yield _blended(points, linear)

@@ -35,6 +35,14 @@ def test_histories_stand_oldest_first_by_timestamp_then_position_then_file(tmp_p
     assert read(tmp_path, rows) == ({"a": ["i2", "i1"], "b": ["i0", "i3", "i7"]}, {})
 
 
+def test_histories_may_be_partitions(tmp_path):
+    parts = [[row("a", "i5"), row("b", "i2")], [row("a", "i1")]]
+    for number, rows in enumerate(parts):
+        write_rows(tmp_path / "parts", f"part-{number}", rows)
+    users, found, _ = read_histories(tmp_path / "parts", ITEMS, tmp_path / "sorted", "128MB")
+    assert [ITEMS.ids(found.of(row)) for row in range(len(users))] == [["i5", "i1"], ["i2"]]
+
+
 @pytest.mark.parametrize("folder", ["user_id=77", "data[1]", "star*"])
 def test_the_name_of_a_folder_is_nothing_but_a_name(tmp_path, folder):
     for beside in ("data1", "star2"):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,11 @@ def literal(text: str) -> str:
 def name(column: str) -> str:
     """A column name, quoted for SQL."""
     return '"' + column.replace('"', '""') + '"'
+
+
+def file_pattern(path: Path) -> str:
+    """A glob pattern that matches only this file: DuckDB reads every path as a pattern."""
+    return re.sub(r"[*?[]", r"[\g<0>]", str(path.absolute()))
 
 
 def resource_error(error: duckdb.Error, memory_limit: str) -> Exception | None:

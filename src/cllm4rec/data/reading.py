@@ -12,12 +12,21 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cllm4rec.data import csv_files
-from cllm4rec.data.database import literal, name, one_number, resource_error, scratch_folder
+from cllm4rec.data import csv_files, partitions
+from cllm4rec.data.database import (
+    file_pattern,
+    literal,
+    name,
+    one_number,
+    resource_error,
+    scratch_folder,
+)
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.errors import InputError
 
 ENDINGS = ("parquet", "csv", "jsonl")
+FOLDERS = (".parquet", "")
+"""How folders of partitions end."""
 
 # DuckDB 1.4 would take a buffer of 16 longest lines, whatever the memory limit.
 _CSV = (
@@ -31,7 +40,9 @@ _DETECT = "maximum_depth=1, sample_size=-1, map_inference_threshold=-1"
 
 
 def find_file(folder: Path, stem: str, *, required: bool = False) -> Path | None:
-    """The one file ``stem.{parquet,csv,jsonl}`` of the input directory.
+    """The one file ``stem.{parquet,csv,jsonl}`` of the input directory, or folder of partitions.
+
+    The folder is called ``stem`` or ``stem.parquet``, as `partitions` describes it.
 
     Raises:
         InputError: there are several, or none though one is required.
@@ -39,6 +50,7 @@ def find_file(folder: Path, stem: str, *, required: bool = False) -> Path | None
     if not folder.is_dir():
         raise InputError(f"no folder at {folder}; --data needs one with {stem}.parquet in it")
     found = [path for end in ENDINGS if (path := folder / f"{stem}.{end}").is_file()]
+    found += [path for end in FOLDERS if (path := folder / f"{stem}{end}").is_dir()]
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
         raise InputError(f"{folder} has both {names}; keep one of them")
@@ -59,7 +71,7 @@ def open_file(
 
     Args:
         connection: the database.
-        path: the file.
+        path: the file, or a folder of Parquet partitions.
         mapping: standard column name → name in the file.
         csv_separator: ``data.csv_separator``.
         csv_encoding: ``data.csv_encoding``.
@@ -68,16 +80,21 @@ def open_file(
         InputError: no such file, not a file of the kind its ending says, or one that names a
             column twice.
     """
+    if path.is_dir():
+        relation = partitions.relation(path)
+        types = _types(connection, path, relation)
+        _refuse_repeats(path, pq.read_schema(partitions.partition_files(path)[0]).names)
+        return InputFile(path, relation, types, mapping)
     if not path.is_file():
         raise InputError(f"no file at {path}")
-    ending, given = path.suffix.removeprefix("."), literal(_pattern(path))
+    ending, given = path.suffix.removeprefix("."), literal(file_pattern(path))
     if ending == "csv":
         utf8 = csv_files.as_utf8(path, csv_encoding, scratch_folder(connection))
         header, separator = csv_files.header(path, utf8, csv_separator)
         _refuse_repeats(path, header)
         columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)
         relation = (
-            f"read_csv({literal(_pattern(utf8))}, columns={{{columns}}}, "
+            f"read_csv({literal(file_pattern(utf8))}, columns={{{columns}}}, "
             f"delim={literal(separator)}, {_CSV}, {_FILE})"
         )
         return InputFile(path, relation, dict.fromkeys(header, "VARCHAR"), mapping)
@@ -87,9 +104,7 @@ def open_file(
         relation = f"read_json({given}, {_JSON}, {_DETECT}, {_FILE})"
     else:
         raise InputError(f"{path} does not end in .parquet, .csv or .jsonl; convert or rename it")
-    with reading(path):
-        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    types = {str(row[0]): str(row[1]) for row in described}
+    types = _types(connection, path, relation)
     if ending == "jsonl":
         # Named types: a second detection could take an id such as 2020-01-01 for a date.
         columns = ", ".join(f"{literal(column)}: 'JSON'" for column in types)
@@ -102,6 +117,13 @@ def open_file(
         with suppress(OSError, pa.ArrowException):
             _refuse_repeats(path, pq.read_schema(path).names)
     return InputFile(path, relation, types, mapping)
+
+
+def _types(connection: duckdb.DuckDBPyConnection, path: Path, relation: str) -> dict[str, str]:
+    """Column → DuckDB type."""
+    with reading(path):
+        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    return {str(row[0]): str(row[1]) for row in described}
 
 
 @contextmanager
@@ -121,11 +143,6 @@ def reading(path: Path) -> Iterator[None]:
         if "Invalid unicode" in reason:
             reason += "; name the encoding with --set data.csv_encoding=NAME, such as cp1252"
         raise InputError(f"{path} cannot be read: {reason}") from None
-
-
-def _pattern(path: Path) -> str:
-    """A glob pattern that matches only this file: DuckDB reads every path as a pattern."""
-    return re.sub(r"[*?[]", r"[\g<0>]", str(path.absolute()))
 
 
 def _refuse_repeats(path: Path, columns: Sequence[str]) -> None:

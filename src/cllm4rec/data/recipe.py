@@ -5,7 +5,8 @@ from typing import Any
 
 from cllm4rec.config import DataConfig
 from cllm4rec.data.ingest import STEMS
-from cllm4rec.run import package_version, sha256_file
+from cllm4rec.data.partitions import sha256_input
+from cllm4rec.run import package_version
 
 
 def recipe(
@@ -21,15 +22,14 @@ def recipe(
         seed: of the protocol's random draws.
 
     Raises:
-        OSError: ``source`` is no folder, or ``split`` is no file.
+        OSError: ``source`` is no folder, or ``split`` is neither file nor folder.
+        InputError: a folder of partitions is none.
     """
     return {
         "files": {
-            path.name: sha256_file(path)
-            for path in sorted(source.iterdir())
-            if path.stem in STEMS and path.is_file()
+            path.name: sha256_input(path) for path in sorted(source.iterdir()) if path.stem in STEMS
         },
-        "split": protocol if split is None else sha256_file(split),
+        "split": protocol if split is None else sha256_input(split),
         "seed": seed if split is None else None,
         "settings": config.model_dump(exclude={"memory_limit"}),
         "package": package_version(),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
+from cllm4rec.data.partitions import sha256_input
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length
 from cllm4rec.recommender.audience import Audience
@@ -18,7 +19,7 @@ from cllm4rec.recommender.lists import Counts, fill_lists
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, place_among_processes, usable
-from cllm4rec.run import RunDir, refuse_inside_run, sha256_file
+from cllm4rec.run import RunDir, refuse_inside_run
 from cllm4rec.stages.recommend import require_trained
 
 SCRATCH = ".histories-"
@@ -46,7 +47,8 @@ def recommend_all(
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
         out: folder of the shards; see `cllm4rec.recommender.shards`.
         k: length of each list; at most the catalogue's size.
-        histories: Parquet ``user_id, item_id, position|timestamp`` of users not in the run.
+        histories: Parquet ``user_id, item_id, position|timestamp`` of users not in the run; a
+            file, or a folder of partitions.
         shard_users: users per shard.
         filters: on the items listed.
 
@@ -75,7 +77,7 @@ def recommend_all(
             folder = ShardFolder(
                 out,
                 model_fingerprint(run.path),
-                None if histories is None else sha256_file(histories),
+                None if histories is None else sha256_input(histories),
                 k,
                 shard_users,
                 len(audience),

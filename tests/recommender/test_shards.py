@@ -9,7 +9,7 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.ranking import RankedItems
-from cllm4rec.recommender.shards import ShardFolder, ids_of, place_among_processes
+from cllm4rec.recommender.shards import ShardFolder, ids_of
 from support.ids import id_map
 
 ITEMS = id_map(["a", "b", "c"], "item")
@@ -132,27 +132,6 @@ def test_a_record_of_another_folder_is_refused_at_the_end(done):
 def test_a_folder_without_lists_is_no_topk(tmp_path):
     with pytest.raises(InputError, match=r"holds no \*\.parquet"):
         RankedItems.read(tmp_path, USERS, ITEMS, 2)
-
-
-@pytest.mark.parametrize(
-    ("rank", "world_size"), [("2", "2"), ("-1", "2"), ("x", "2"), ("0", "0"), ("1", None)]
-)
-def test_a_place_that_cannot_be_is_refused(monkeypatch, rank, world_size):
-    monkeypatch.setenv("RANK", rank)
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    if world_size is not None:
-        monkeypatch.setenv("WORLD_SIZE", world_size)
-    with pytest.raises(InputError, match=f"RANK={rank} and WORLD_SIZE="):
-        place_among_processes()
-
-
-def test_without_torchrun_there_is_one_process(monkeypatch):
-    monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert place_among_processes() == (0, 1)
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    assert place_among_processes() == (1, 4)
 
 
 def test_lists_that_are_short_leave_no_rows(tmp_path):

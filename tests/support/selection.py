@@ -35,6 +35,7 @@ SLOW = frozenset({
 LONGEST = (
     "experiments/test_quality.py",
     "models/test_device.py",
+    "stages/test_several_processes.py",
     "stages/test_kill.py",
     "test_docs_run.py",
     "service/test_server.py",

@@ -159,6 +159,9 @@ class Drawing:
     def steps(self, part: Pass) -> list[list[int]]:
         return [[0]] * part.count
 
+    def lengths(self, step: list[int]) -> list[int]:
+        return [1] * len(step)
+
     def batches(self, step: list[int]) -> list[int]:
         return step
 
@@ -240,6 +243,9 @@ class Exploding:
 
     def steps(self, part: Pass) -> list[list[int]]:
         return [[0]]
+
+    def lengths(self, step: list[int]) -> list[int]:
+        return [1] * len(step)
 
     def batches(self, step: list[int]) -> list[int]:
         return step

@@ -13,7 +13,13 @@ import click
 from cllm4rec.cli.bench import bench
 from cllm4rec.cli.failures import exit_code
 from cllm4rec.cli.items import add_items, remove_items
-from cllm4rec.cli.options import replaceable, run_option, settings_options, type_of_path
+from cllm4rec.cli.options import (
+    replaceable,
+    run_option,
+    settings_options,
+    together,
+    type_of_path,
+)
 from cllm4rec.cli.output import output_option, result_of
 from cllm4rec.cli.recommend import recommend, similar
 from cllm4rec.cli.serve import serve
@@ -86,6 +92,7 @@ def prepare(
 @run_option
 @settings_options
 @output_option
+@together
 def initialise(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Compute initial item vectors and the linear model.
 
@@ -101,6 +108,7 @@ def initialise(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> d
 @run_option
 @settings_options
 @output_option
+@together
 def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Pretrain with mutual regularisation.
 
@@ -117,6 +125,7 @@ def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 @run_option
 @settings_options
 @output_option
+@together
 def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Finetune for recommendation.
 
@@ -133,6 +142,7 @@ def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 @run_option
 @settings_options
 @output_option
+@together
 def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Initialise, pretrain if enabled, finetune.
 

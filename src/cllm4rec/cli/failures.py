@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from cllm4rec.errors import CLLM4RecError, InputError, unusable_place
+from cllm4rec.run.processes import may_speak
 
 DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -31,7 +32,7 @@ def exit_code(action: Callable[[], None]) -> int:
     except CLLM4RecError as error:
         return _refused(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; run the same command again to go on", err=True)
+        _say("interrupted; run the same command again to go on")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (`| head`) has gone; Python would complain once more when it flushes at exit.
@@ -41,8 +42,8 @@ def exit_code(action: Callable[[], None]) -> int:
         mendable = unusable_place(error)
         if mendable is not None:
             return _refused(mendable)
-        traceback.print_exc()
-        click.echo("This is a fault of cllm4rec: please report it with the lines above.", err=True)
+        fault = "This is a fault of cllm4rec: please report it with the lines above."
+        _say(f"{traceback.format_exc()}{fault}")
         return OUR_FAULT
     return DONE
 
@@ -72,5 +73,11 @@ def full_disk_refused(folder: Path | None, option: str = "run") -> Iterator[None
 
 
 def _refused(message: str) -> int:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    _say(f"error: {' '.join(message.split())}")
     return WRONG_INPUT
+
+
+def _say(words: str) -> None:
+    """Once, where several processes train together and all end for it."""
+    if may_speak():
+        click.echo(words, err=True)

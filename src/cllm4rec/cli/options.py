@@ -1,12 +1,13 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cllm4rec.run import RunDir
+from cllm4rec.run import RunDir, place_among_processes
 
 
 class _NamedPath(click.Path):
@@ -59,3 +60,18 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Where settings start: auto, sets, sequences, paper, paper-small, or a TOML "
         "file. [auto]",
     )(command)
+
+
+def together(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Under torchrun: the command's processes do it together."""
+
+    @wraps(command)
+    def joining(*arguments: Any, **options: Any) -> Any:
+        if place_among_processes()[1] == 1:
+            return command(*arguments, **options)
+        from cllm4rec.training.world import joined
+
+        with joined():
+            return command(*arguments, **options)
+
+    return joining

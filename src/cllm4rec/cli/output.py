@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from cllm4rec.cli.failures import OUR_FAULT, full_disk_refused
+from cllm4rec.run.processes import is_main
 
 _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -41,6 +42,8 @@ def output_option(
         place = getattr(target, "path", target)
         with redirect_stdout(sys.stderr), full_disk_refused(place, *given[:1]):
             result = command(*arguments, **options)
+        if not is_main():  # of several that train together
+            return
         if as_json:
             escape = not _is_unicode(sys.stdout)
             print(json.dumps(result, ensure_ascii=escape, allow_nan=False, default=_plain))

@@ -19,8 +19,7 @@ class CollaborativeCorpus(HistoryCorpus):
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each document."""
         prompt = len(self.prompts.history.fill(user=entity(0)))
-        counts = self.interactions.counts()[self.users]
-        return prompt + np.minimum(counts, self.config.max_items)
+        return prompt + self.history_lengths
 
     def document(self, index: int, epoch: int) -> Document:
         """One user's document, with its items in this epoch's order."""

@@ -45,6 +45,11 @@ class HistoryCorpus:
     def __len__(self) -> int:
         return len(self.users)
 
+    @cached_property
+    def history_lengths(self) -> NDArray[np.int64]:
+        """Items of each document, before any is masked."""
+        return np.minimum(self.interactions.counts()[self.users], self.config.max_items)
+
 
 def truncated(
     items: NDArray[np.int32], config: CorpusConfig, rng: np.random.Generator | None

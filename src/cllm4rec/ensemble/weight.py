@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from cllm4rec.evaluation.protocol import DEPTH, Report
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import RankedItems, blocks
 from cllm4rec.seeds import generator
+from cllm4rec.training.world import ALONE, World
 
 RESAMPLES = 200
 """Bootstrap samples of the validation users."""
@@ -62,16 +64,38 @@ def ranked_by_weight(
     return ranked
 
 
-def reports_by_weight(scorer: Halves, selection: Selection) -> dict[float, Report]:
+def reports_by_weight(
+    scorer: Halves, selection: Selection, world: World = ALONE
+) -> dict[float, Report]:
     """Validation metrics for each blend weight.
 
     Args:
         scorer: with the current parameters.
         selection: on validation.
+        world: processes that each score a part of the users.
+
+    Returns:
+        The same on every process.
     """
     users, known = selection.users, selection.known
-    ranked = ranked_by_weight(scorer.weights, scorer, users, known, "Validating")
+    rows = np.array(world.share(known.counts().tolist()), dtype=np.int64)
+    own = known if world.size == 1 else known.rows(rows)
+    ranked = ranked_by_weight(scorer.weights, scorer, users[rows], own, "Validating")
+    if world.size > 1:
+        ranked = {weight: _gathered(lists, rows, users, world) for weight, lists in ranked.items()}
     return {weight: selection.measured(lists) for weight, lists in ranked.items()}
+
+
+def _gathered(
+    part: RankedItems, rows: NDArray[np.int64], users: NDArray[np.int32], world: World
+) -> RankedItems:
+    """The lists of all users, of which each process has some."""
+    whole = RankedItems(
+        users, np.zeros((len(users), DEPTH), np.int32), np.zeros((len(users), DEPTH), np.float32)
+    )
+    whole.items[rows], whole.scores[rows] = part.items, part.scores
+    world.sum_([torch.from_numpy(whole.items), torch.from_numpy(whole.scores)])
+    return whole
 
 
 def chosen_weight(reports: Mapping[float, Report], selection: Selection, seed: int) -> float:

@@ -7,6 +7,7 @@ import torch
 
 from cllm4rec import progress
 from cllm4rec.errors import ConfigError
+from cllm4rec.run.processes import is_alone, place_on_machine
 
 AUTO = "auto"
 PROCESSOR = torch.device("cpu")
@@ -25,6 +26,8 @@ def device_of(name: str) -> torch.device:
         count = 1 if device.type == "cpu" else _count(device)
     except RuntimeError:  # torch's own message lists every device type it knows
         count = 0
+    if device.type == "cuda" and device.index is None and not is_alone():
+        device = torch.device("cuda", place_on_machine())  # one GPU for each process
     if not count or (device.index or 0) >= count:
         raise ConfigError(
             f"setting device = {name!r}: torch {torch.__version__} finds no such device here; "

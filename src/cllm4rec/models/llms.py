@@ -172,10 +172,15 @@ def recent_mean(
 
 
 def saved_tensors(model: CollaborativeLLM | ContentLLM) -> dict[str, Tensor]:
-    """Trained parameters and the heads' statistics, by name."""
+    """Copies of `own_tensors`."""
+    return {name: tensor.clone() for name, tensor in own_tensors(model).items()}
+
+
+def own_tensors(model: CollaborativeLLM | ContentLLM) -> dict[str, Tensor]:
+    """Trained parameters and the heads' statistics, by name, as they stand in the model."""
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     return {
-        name: tensor.detach().clone()
+        name: tensor.detach()
         for name, tensor in model.state_dict().items()
         if name in trained or name.startswith("head.")
     }

@@ -10,7 +10,6 @@ Files are written atomically (`run`), so a killed process leaves each shard eith
 begun. Processes need not communicate: a shard's number determines its process.
 """
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -223,25 +222,6 @@ class ShardFolder:
 
     def _record(self, shard: Shard) -> Path:
         return self.path / f"{shard.name}.json"
-
-
-def place_among_processes() -> tuple[int, int]:
-    """``RANK`` and ``WORLD_SIZE`` as set by torchrun; (0, 1) without it.
-
-    Raises:
-        InputError: they are not numbers, or inconsistent.
-    """
-    given = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-    try:
-        rank, world_size = map(int, given)
-    except ValueError:
-        rank, world_size = -1, 0
-    if not 0 <= rank < world_size:
-        raise InputError(
-            f"RANK={given[0]} and WORLD_SIZE={given[1]} in the environment do not fit together; "
-            f"unset them or start with torchrun"
-        )
-    return rank, world_size
 
 
 def ids_of(ids: pa.LargeStringArray, shard: Shard) -> Any:

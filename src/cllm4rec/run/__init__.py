@@ -13,7 +13,8 @@
 
 Files are written atomically: under a temporary name in the same folder, flushed to disk, then
 renamed. A stage is done when the manifest says so, and the manifest is written last. Stages that
-change a run hold the lock ``.lock``, which the system releases when their process ends.
+change a run hold the lock ``.lock``, which the system releases when their process ends. Where
+several processes train together, the main one alone locks and writes.
 """
 
 from cllm4rec.run.exclusive import exclusive
@@ -29,6 +30,7 @@ from cllm4rec.run.files import (
 )
 from cllm4rec.run.leftovers import clear_leftovers
 from cllm4rec.run.places import refuse_inside_run
+from cllm4rec.run.processes import is_main, place_among_processes
 from cllm4rec.run.run import FORMAT, RunDir, package_version
 from cllm4rec.run.seal import is_sealed, seal, sealed_files, verify_seal
 
@@ -40,9 +42,11 @@ __all__ = [
     "clear_leftovers",
     "exclusive",
     "flush",
+    "is_main",
     "is_sealed",
     "make_folder",
     "package_version",
+    "place_among_processes",
     "read_json",
     "refuse_inside_run",
     "seal",

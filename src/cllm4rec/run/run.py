@@ -24,6 +24,7 @@ from cllm4rec.run.files import (
 )
 from cllm4rec.run.leftovers import clear_leftovers
 from cllm4rec.run.places import refuse_inside_run
+from cllm4rec.run.processes import is_main
 from cllm4rec.run.seal import is_sealed
 
 FORMAT = 3
@@ -115,7 +116,8 @@ class RunDir:
             RunError: another process holds the lock.
             InputError: ``.lock`` cannot be locked.
         """
-        if not (self.file("manifest.json").is_file() or is_sealed(self.path)):  # no run yet
+        is_run = self.file("manifest.json").is_file() or is_sealed(self.path)
+        if not is_run or not is_main():  # no run yet, or locked by the main process
             yield
             return
         lock = FileLock(self.file(".lock"), timeout=0, is_singleton=True)
@@ -203,6 +205,10 @@ class RunDir:
             return False
         return True
 
+    def result(self, stage: str, identity: str) -> dict[str, Any] | None:
+        """The record of a stage that :meth:`has_result`; None without."""
+        return dict(self.info(stage)) if self.has_result(stage, identity) else None
+
     def require(self, stage: str) -> None:
         """Require that the stage is done and its files are unchanged.
 
@@ -224,8 +230,10 @@ class RunDir:
         """Drop the records of these stages, and their lines of ``metrics.jsonl``.
 
         Call it when an earlier stage is redone or a stage starts afresh; not when it resumes, or
-        the log before the interruption is lost.
+        the log before the interruption is lost. Only the main process does it.
         """
+        if not is_main():
+            return
         manifest = self._manifest()
         if any([manifest["stages"].pop(stage, None) is not None for stage in stages]):
             write_json(self.file("manifest.json"), manifest)
@@ -236,12 +244,14 @@ class RunDir:
                 temporary.write_text("".join(map(_json_line, kept)), encoding="utf-8")
 
     def log_metrics(self, **row: Any) -> None:
-        """Append one line to ``metrics.jsonl``.
+        """Append one line to ``metrics.jsonl``, in the main process.
 
         Raises:
             ValueError: a number is not finite, here or inside a nested dictionary.
         """
         _refuse_non_finite(row)
+        if not is_main():
+            return
         with self.file("metrics.jsonl").open("ab+") as log:
             # A killed process may have left half a line; start a new one.
             if log.seek(0, os.SEEK_END) and log.seek(-1, os.SEEK_END) >= 0 and log.read(1) != b"\n":
@@ -260,7 +270,7 @@ class RunDir:
         Args:
             size: of the log at the checkpoint; a shorter log is unchanged.
         """
-        if size < self.log_size():
+        if is_main() and size < self.log_size():
             os.truncate(self.file("metrics.jsonl"), size)
 
     def metrics(self) -> list[dict[str, Any]]:

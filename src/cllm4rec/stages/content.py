@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from cllm4rec.documents.content import build_content_corpus
+from cllm4rec.documents.content import ContentCorpus, build_content_corpus
 from cllm4rec.models.build import content_llm
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.stages.setup import Setup
@@ -37,14 +37,16 @@ def content_objective(
     if tables is None:
         return None
     config = setup.config
-    corpus = build_content_corpus(
-        setup.dataset.texts,
-        setup.task.space,
-        setup.lm.tokenizer,
-        setup.task.prompts,
-        config.corpus,
-        setup.run.file("corpus"),
-    )
+    folder = setup.run.file("corpus")
+
+    def build() -> None:
+        task, given = setup.task, config.corpus
+        build_content_corpus(
+            setup.dataset.texts, task.space, setup.lm.tokenizer, task.prompts, given, folder
+        )
+
+    setup.world.of_main(build)
+    corpus = ContentCorpus.open(folder)
     if not len(corpus):
         return None
     model = content_llm(setup.lm, config, *tables, corpus.vocabulary())

@@ -20,6 +20,7 @@ from cllm4rec.training.average import Average
 from cllm4rec.training.checkpoint import Checkpoint, under
 from cllm4rec.training.loop import Objective, Pass, Position, fit
 from cllm4rec.training.optim import adam
+from cllm4rec.training.world import ALONE, World
 
 MOST_TIMES = 5
 """The number of epochs is multiplied by at most this to reach ``finetune.least_steps``."""
@@ -34,10 +35,13 @@ class Best:
         scorer: of the model being trained.
         dataset: its validation part selects.
         run: logs the metrics.
+        world: processes that validate and train together.
     """
 
-    def __init__(self, scorer: ModelScorer, dataset: Dataset, run: RunDir) -> None:
-        self.scorer, self.run = scorer, run
+    def __init__(
+        self, scorer: ModelScorer, dataset: Dataset, run: RunDir, world: World = ALONE
+    ) -> None:
+        self.scorer, self.run, self.world = scorer, run, world
         config = scorer.task.config
         self.patience = config.finetune.patience
         self.seed = derived_seed(config.seed, "validation")
@@ -47,7 +51,7 @@ class Best:
 
     def validate(self, epoch: int) -> bool:
         """Validate, keep the parameters if they are the best; true when out of patience."""
-        reports = reports_by_weight(self.scorer, self.selection)
+        reports = reports_by_weight(self.scorer, self.selection, self.world)
         blend = chosen_weight(reports, self.selection, self.seed)
         report, language_model = reports[blend], reports[0.0].mean
         self.notes["epochs"] = epoch
@@ -155,5 +159,6 @@ def train_epochs(
         after_step=average_step,
         checkpoint=save,
         schedule=config.schedule,
+        world=best.world,
     )
     return checkpoint

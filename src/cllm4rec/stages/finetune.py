@@ -9,7 +9,7 @@ from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.models.embedding import TokenEmbedding
-from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.models.llms import CollaborativeLLM, own_tensors
 from cllm4rec.recommender.calibration import calibrated
 from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts
 from cllm4rec.recommender.queries import Queries
@@ -22,6 +22,7 @@ from cllm4rec.stages.epochs import Best, train_epochs
 from cllm4rec.stages.initialise import Initial, reading_settings
 from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.setup import Setup
+from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Objective
 
 SECTIONS = {"backbone", "corpus", "model", "finetune"}
@@ -53,18 +54,33 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     if config.finetune.content_steps:  # they read what pretraining reads of its own section
         facts["vocabulary"] = config.pretrain.vocabulary
     identity = setup.identity(SECTIONS, files, **facts)
-    if run.has_result("finetune", identity):
-        return dict(run.info("finetune"))
+    world = setup.world
+    if done := world.of_main(lambda: run.result("finetune", identity)):
+        return done
     initial = Initial.read(run)
     pretrained = Pretrained.read(run) if config.pretrain.enabled else None
     model, objectives = finetuning_objectives(setup, initial, pretrained)
+    world.same_(own_tensors(model).values())
     train = setup.dataset.part("train")
     scorer = ModelScorer(
         model=model, task=setup.task, trained_users=train.counts() > 0, linear=initial.linear
     )
-    best = Best(scorer, setup.dataset, run)
+    best = Best(scorer, setup.dataset, run, world)
     checkpoint = train_epochs(run, identity, objectives, best)
     best.restore()
+    return world.of_main(lambda: _finish(setup, best, initial, identity, checkpoint, started_at_s))
+
+
+def _finish(
+    setup: Setup,
+    best: Best,
+    initial: Initial,
+    identity: str,
+    checkpoint: Checkpoint,
+    started_at_s: float,
+) -> dict[str, Any]:
+    """Save the model with what places new items and answers queries."""
+    run, scorer = setup.run, best.scorer
     placing = placing_of(setup, scorer, initial.texts)
     queries = queries_of(setup) if placing is not None else None
     save_model(run.file("model"), scorer, setup.dataset, setup.lm.sha256, placing, queries)

@@ -140,7 +140,11 @@ def initialise(run: RunDir, config: Config) -> dict[str, Any]:
 
 
 def initialise_with(setup: Setup) -> dict[str, Any]:
-    """The stage, given loaded inputs."""
+    """The stage, given loaded inputs; the main process does it, and others wait."""
+    return setup.world.of_main(lambda: _initialise(setup))
+
+
+def _initialise(setup: Setup) -> dict[str, Any]:
     started_at_s = time.perf_counter()
     run, config = setup.run, setup.config
     identity = setup.identity(

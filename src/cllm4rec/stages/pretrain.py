@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cllm4rec.config import Config, PretrainConfig
 from cllm4rec.documents.collaborative import CollaborativeCorpus
-from cllm4rec.models.llms import saved_tensors
+from cllm4rec.models.llms import own_tensors, saved_tensors
 from cllm4rec.run import RunDir, atomic_write, exclusive
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.content import content_objective
@@ -84,23 +84,24 @@ def pretrain_with(setup: Setup) -> dict[str, Any]:
     # The texts are read again, which the initial values need not show.
     inputs = {**run.info("prepare")["files"], **run.info("initialise")["files"]}
     identity = setup.identity(SECTIONS, inputs)
-    if run.has_result("pretrain", identity):
-        return dict(run.info("pretrain"))
+    world = setup.world
+    if done := world.of_main(lambda: run.result("pretrain", identity)):
+        return done
     objectives = pretraining_objectives(setup, initial)
+    for each in objectives.values():
+        world.same_(own_tensors(each.model).values())
     sizes = {name: len(objective.corpus) for name, objective in objectives.items()}
     plan = schedule_of_passes(config.pretrain, sizes)
     checkpoint = _train(setup, identity, objectives, plan)
-    files = _save(run, objectives)
-    run.finish(
-        "pretrain",
-        files,
-        time.perf_counter() - started_at_s,
-        identity=identity,
-        passes=len(plan),
-        documents=sizes,
-    )
-    checkpoint.remove()
-    return dict(run.info("pretrain"))
+
+    def finish() -> dict[str, Any]:
+        files = _save(run, objectives)
+        seconds = time.perf_counter() - started_at_s
+        run.finish("pretrain", files, seconds, identity=identity, passes=len(plan), documents=sizes)
+        checkpoint.remove()
+        return dict(run.info("pretrain"))
+
+    return world.of_main(finish)
 
 
 def schedule_of_passes(config: PretrainConfig, sizes: dict[str, int]) -> list[Pass]:
@@ -195,6 +196,7 @@ def _train(
         after_pass=lambda _: False,
         checkpoint=lambda at: checkpoint.save(at, {"logged": run.log_size()}, {}),
         schedule=config.schedule,
+        world=setup.world,
     )
     return checkpoint
 

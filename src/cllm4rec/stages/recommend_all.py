@@ -18,8 +18,8 @@ from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.lists import Counts, fill_lists
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, place_among_processes, usable
-from cllm4rec.run import RunDir, refuse_inside_run
+from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, usable
+from cllm4rec.run import RunDir, place_among_processes, refuse_inside_run
 from cllm4rec.stages.recommend import require_trained
 
 SCRATCH = ".histories-"

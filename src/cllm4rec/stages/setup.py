@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cllm4rec.config import Config
+from cllm4rec.config.complete import checked
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.models.language_model import LanguageModel
+from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.run import RunDir
 from cllm4rec.stages.prepare import keep_settings
 from cllm4rec.tasks import Task, task_for
+from cllm4rec.training.world import ALONE, World, here
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Setup:
     dataset: Dataset
     lm: LanguageModel
     task: Task
+    world: World = ALONE
+    """The processes that train together."""
 
     @classmethod
     def of(
@@ -41,14 +46,20 @@ class Setup:
             ConfigError: the settings do not fit the data or the backbone.
             InputError: the backbone cannot be found.
         """
+        world = here()
+        if world.size > 1:  # whatever another machine was given
+            config = checked(world.of_main(config.model_dump))
         run.require("prepare")
         for stage in needed:
             run.info(stage)
         dataset = Dataset.open(run.file("data"))
+        if world.is_first_of_machine:  # downloads, while the others wait
+            find_backbone(config.backbone.name)
+        world.wait()
         lm = LanguageModel.load(config) if lm is None else lm
         task = task_for(config, lm, len(dataset.users), len(dataset.items))
-        keep_settings(run, config)
-        return cls(run, config, dataset, lm, task)
+        world.of_main(lambda: keep_settings(run, config))
+        return cls(run, config, dataset, lm, task, world)
 
     def identity(self, sections: set[str], files: Mapping[str, str], **facts: Any) -> str:
         """sha256 of everything that a stage's result depends on.

@@ -128,6 +128,11 @@ class HeldOutObjective(Regularised[CollaborativeLLM, RecommendationCorpus, HeldO
         """Random groups of users."""
         return groups(stream(len(self.corpus), part, self.seed), self.batch_users)
 
+    def lengths(self, step: Sequence[Drawn]) -> list[int]:
+        """Items of each history, those that will be masked among them."""
+        lengths: list[int] = self.corpus.history_lengths[[d.index for d in step]].tolist()
+        return lengths
+
     def batches(self, step: Sequence[Drawn]) -> list[HeldOutBatch]:
         """Micro-batches of similar length, on the CPU."""
         examples = [self.corpus.example(d.index, d.epoch) for d in step]

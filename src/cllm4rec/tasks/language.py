@@ -47,6 +47,11 @@ class LanguageObjective(Regularised[ContentLLM | CollaborativeLLM, Corpus, Batch
         buckets = length_buckets(lengths, max_tokens=self.batch_tokens, max_rows=None, rng=rng)
         return [[drawn[i] for i in bucket] for bucket in buckets]
 
+    def lengths(self, step: Sequence[Drawn]) -> list[int]:
+        """Tokens of each document."""
+        lengths: list[int] = self._lengths[[d.index for d in step]].tolist()
+        return lengths
+
     def batches(self, step: Sequence[Drawn]) -> list[Batch]:
         """Micro-batches, on the CPU; one where the step is a batch of similar length."""
         documents = [self.corpus.document(d.index, d.epoch) for d in step]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cllm4rec.errors import IntegrityError
-from cllm4rec.run import atomic_folder, read_json, sha256_file, write_json
+from cllm4rec.run import atomic_folder, is_main, read_json, sha256_file, write_json
 from cllm4rec.training.loop import Position
 from cllm4rec.training.optim import optimizer_tensors, restore_optimizer
 
@@ -42,7 +42,12 @@ class Checkpoint:
     def save(
         self, position: Position, notes: Mapping[str, Any], kept: Mapping[str, Tensor]
     ) -> None:
-        """Write position, parameters, moments, ``notes`` (JSON values) and ``kept`` tensors."""
+        """Write position, parameters, moments, ``notes`` (JSON values) and ``kept`` tensors.
+
+        Only the main process writes: every process has the same state.
+        """
+        if not is_main():
+            return
         tensors = {f"kept/{name}": tensor for name, tensor in kept.items()}
         for objective, named in self.parameters.items():
             for name, parameter in named.items():
@@ -93,7 +98,9 @@ class Checkpoint:
         return Position(**record["position"]), record["notes"], under(tensors, "kept/")
 
     def remove(self) -> None:
-        """Remove the checkpoint once its stage is done."""
+        """Remove the checkpoint once its stage is done; in the main process."""
+        if not is_main():
+            return
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -3,7 +3,8 @@
 A stage is a plan of passes over documents; each pass belongs to one objective. A step's documents,
 their order and their masks are pure functions of (seed, pass, step). The state between steps is
 the parameters, the optimiser moments and the position: a checkpoint holds just these, and a
-resumed run equals an uninterrupted one.
+resumed run equals an uninterrupted one. Several processes divide a step's documents among them and
+sum its gradients: the step is the same.
 """
 
 import math
@@ -19,6 +20,7 @@ from cllm4rec import progress
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
 from cllm4rec.models.randomness import seeded
+from cllm4rec.training.world import ALONE, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class Objective(Protocol):
 
     def steps(self, part: Pass) -> Sequence[Sequence[Any]]:
         """The documents of each optimiser step of the pass."""
+        ...
+
+    def lengths(self, step: Sequence[Any]) -> Sequence[int]:
+        """About how many tokens each document of a step has; processes share them by it."""
         ...
 
     def batches(self, step: Sequence[Any]) -> Sequence[Any]:
@@ -87,6 +93,7 @@ def fit(
     schedule: str = "cosine",
     after_step: Callable[[], None] = lambda: None,
     checkpoint_seconds: float = 120.0,
+    world: World = ALONE,
 ) -> None:
     """Run the passes of ``plan`` from ``position`` on.
 
@@ -104,6 +111,7 @@ def fit(
         schedule: of the learning rate, among ``SCHEDULES``.
         after_step: called after every step.
         checkpoint_seconds: most seconds of work that a kill can lose.
+        world: the processes that train together; all are at the same position.
 
     Raises:
         ConfigError: a loss or gradient is not finite; the step is not applied.
@@ -124,9 +132,9 @@ def fit(
                 done = _fraction_done(plan, position, len(steps))
                 rate = _set_rate(optimizer, SCHEDULES[schedule](done))
                 step = steps[position.step]
-                with seeded(seed, stage, position.pass_number, position.step):
+                with seeded(seed, stage, position.pass_number, position.step, *world.names):
                     try:
-                        values = optimiser_step(objective, optimizer, step)
+                        values = optimiser_step(objective, optimizer, step, world)
                     except FloatingPointError as error:
                         raise ConfigError(_diverged(stage, position, optimizer, error)) from None
                 after_step()
@@ -152,18 +160,27 @@ def fit(
 
 
 def optimiser_step(
-    objective: Objective, optimizer: torch.optim.Optimizer, step: Any
+    objective: Objective, optimizer: torch.optim.Optimizer, step: Any, world: World = ALONE
 ) -> dict[str, float]:
     """One update on Σ weight · (summed loss ÷ its count), over all micro-batches of the step.
+
+    Args:
+        objective: of the step's documents.
+        optimizer: of its parameters.
+        step: documents.
+        world: processes that each do a part of them, perhaps none.
 
     Raises:
         FloatingPointError: the loss or a gradient is not finite; nothing is updated.
     """
-    batches = objective.batches(step)
+    if world.size > 1:
+        step = [step[index] for index in world.share(objective.lengths(step))]
+    batches = objective.batches(step) if len(step) else []
     counts: dict[str, int] = {}
     for batch in batches:
         for name, count in objective.counts(batch).items():
             counts[name] = counts.get(name, 0) + count
+    counts = world.total(counts, [name for name, weight in objective.weights.items() if weight])
     sums = dict.fromkeys(counts, 0.0)
     optimizer.zero_grad(set_to_none=True)
     for batch in batches:
@@ -175,6 +192,8 @@ def optimiser_step(
         torch.stack(weighted).sum().backward()  # type: ignore[no-untyped-call]
         for name, loss in losses.items():
             sums[name] += float(loss.total.detach())
+    sums = world.total(sums, list(sums))
+    world.sum_gradients_([p for group in optimizer.param_groups for p in group["params"]])
     _refuse_non_finite(sums, optimizer)
     optimizer.step()
     means = {name: sums[name] / max(counts[name], 1) for name in sums}

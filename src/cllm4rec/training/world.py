@@ -1,0 +1,245 @@
+"""Training on several processes: rank, sum and agreement. For one process all is the identity.
+
+torchrun starts the processes; each trains the same model on its share of every step, and gradients
+are summed. gloo connects processors and carries all control, nccl sums what is on GPUs.
+"""
+
+import heapq
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from cllm4rec import progress
+from cllm4rec.errors import RunError
+from cllm4rec.run.processes import become, place_among_processes, place_on_machine
+from cllm4rec.training.watch import Watch
+
+Value = TypeVar("Value")
+Amount = TypeVar("Amount", int, float)
+
+WAITING = timedelta(days=30)
+"""Longest wait for another process's work. One that ends is noticed at once, by `Watch`."""
+LARGE = 2**18
+"""Elements from which a tensor is summed by itself; smaller ones travel together."""
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """The processes that train together, as seen by one of them.
+
+    Attributes:
+        rank: of this process; 0 is the main one, which alone writes.
+        size: number of processes.
+        groups: torch's process group, by type of device.
+        watch: notices that another process has ended.
+    """
+
+    rank: int = 0
+    size: int = 1
+    groups: dict[str, Any] = field(default_factory=dict)
+    watch: Watch | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes."""
+        return self.rank == 0
+
+    @property
+    def is_first_of_machine(self) -> bool:
+        """Whether this process fetches what its machine lacks; false for one process."""
+        return self.size > 1 and place_on_machine() == 0
+
+    @property
+    def names(self) -> tuple[str | int, ...]:
+        """What tells this process's draws from another's; empty for one process."""
+        return () if self.size == 1 else ("rank", self.rank)
+
+    def share(self, lengths: Sequence[int]) -> list[int]:
+        """This process's part of some documents, balanced by tokens; may be empty.
+
+        Args:
+            lengths: tokens of each document; the same on every process.
+
+        Returns:
+            Indices, ascending; together the processes have each exactly once.
+        """
+        if self.size == 1:
+            return list(range(len(lengths)))
+        loads = [(0, rank) for rank in range(self.size)]
+        mine = []
+        for index in np.argsort(-np.asarray(lengths), kind="stable").tolist():
+            load, rank = loads[0]
+            heapq.heapreplace(loads, (load + int(lengths[index]), rank))
+            if rank == self.rank:
+                mine.append(index)
+        return sorted(mine)
+
+    def sum_(self, tensors: Sequence[Tensor]) -> None:
+        """Sum tensors over the processes, in place and bitwise the same on each.
+
+        Raises:
+            RunError: another process has ended.
+        """
+        if self.size == 1 or not tensors:
+            return
+        with self._together():
+            large = [t for t in tensors if t.numel() >= LARGE and t.is_contiguous()]
+            whole = {id(t) for t in large}
+            small: dict[Any, list[Tensor]] = {}
+            for tensor in tensors:
+                if id(tensor) not in whole:
+                    small.setdefault((tensor.device, tensor.dtype), []).append(tensor)
+            joined = [torch.cat([t.reshape(-1) for t in some]) for some in small.values()]
+            works = [
+                dist.all_reduce(t, group=self.groups[t.device.type], async_op=True)
+                for t in [*large, *joined]
+            ]
+            for work in works:
+                work.wait()
+            for some, flat in zip(small.values(), joined, strict=True):
+                parts = torch.split(flat, [t.numel() for t in some])
+                for tensor, part in zip(some, parts, strict=True):
+                    tensor.copy_(part.view_as(tensor))
+
+    def total(self, amounts: Mapping[str, Amount], names: Sequence[str]) -> dict[str, Amount]:
+        """Sums of numbers over the processes.
+
+        Args:
+            amounts: of this process; an absent one is 0.
+            names: of all; the same on every process.
+
+        Raises:
+            RunError: another process has ended.
+        """
+        if self.size == 1:
+            return dict(amounts)
+        total = torch.tensor([amounts.get(name, 0) for name in names], dtype=torch.float64)
+        self.sum_([total])
+        kind = type(next(iter(amounts.values()), 0))
+        return dict(zip(names, map(kind, total.tolist()), strict=True))
+
+    def sum_gradients_(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Sum the gradients; a process without documents has none, which counts as zero.
+
+        Raises:
+            RunError: another process has ended.
+        """
+        if self.size == 1:
+            return
+        has_gradient = torch.tensor([float(p.grad is not None) for p in parameters])
+        self.sum_([has_gradient])
+        summed = [p for p, n in zip(parameters, has_gradient.tolist(), strict=True) if n]
+        for parameter in summed:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.sum_([p.grad for p in summed if p.grad is not None])
+
+    def same_(self, tensors: Iterable[Tensor]) -> None:
+        """Take the main process's values: another kind of processor may have rounded otherwise.
+
+        Raises:
+            RunError: another process has ended.
+        """
+        if self.size > 1:
+            with self._together(), torch.no_grad():
+                for tensor in tensors:
+                    value = tensor.detach().contiguous()
+                    dist.broadcast(value, 0, group=self.groups[tensor.device.type])
+                    tensor.copy_(value)
+
+    def of_main(self, action: Callable[[], Value]) -> Value:
+        """Do something in the main process alone, such as writing; the others wait.
+
+        Args:
+            action: its result must survive JSON.
+
+        Returns:
+            The result, on every process.
+
+        Raises:
+            RunError: another process has ended.
+        """
+        if self.size == 1:
+            return action()
+        text = json.dumps(action()).encode() if self.is_main else b""
+        with self._together():
+            size = torch.tensor([len(text)])
+            dist.broadcast(size, 0, group=self.groups["cpu"])
+            data = torch.empty(int(size), dtype=torch.uint8)
+            if self.is_main:
+                data = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+            dist.broadcast(data, 0, group=self.groups["cpu"])
+            value: Value = json.loads(data.numpy().tobytes())
+            return value
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        self.sum_([torch.zeros(1)])
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Another process's end, which torch reports as a broken connection, in one line."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.watch is None or not _is_lost(error):
+                raise
+            raise RunError(self.watch.who_ended()) from None
+
+
+ALONE = World()
+"""One process."""
+
+_here = ALONE
+
+
+def here() -> World:
+    """The processes that this one has joined; `ALONE` without torchrun."""
+    return _here
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """Join the processes that torchrun has started, until the block ends on all of them.
+
+    If the block fails, this process ends, and the others notice.
+
+    Raises:
+        InputError: the environment's rank and size do not fit together.
+    """
+    global _here
+    rank, size = place_among_processes()
+    if size == 1:
+        yield ALONE
+        return
+    dist.init_process_group("gloo", timeout=timedelta(minutes=10))
+    groups = {"cpu": dist.new_group(backend="gloo", timeout=WAITING)}
+    if torch.cuda.is_available() and dist.is_nccl_available():
+        groups["cuda"] = dist.new_group(backend="nccl", timeout=WAITING)
+    watch = Watch(rank, size)
+    become(rank, watch.is_first_to_speak)
+    _here = World(rank, size, groups, watch)
+    watch.start()
+    with progress.quiet() if rank else _loud():
+        yield _here
+    watch.stop()
+    dist.destroy_process_group()
+    _here = ALONE
+
+
+@contextmanager
+def _loud() -> Iterator[None]:
+    yield
+
+
+def _is_lost(error: RuntimeError) -> bool:
+    words = ("onnection", "losed by peer", "timed out", "imeout", "roken pipe", "ocket", "remote")
+    return isinstance(error, dist.DistError) or any(word in str(error) for word in words)

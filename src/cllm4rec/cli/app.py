@@ -25,7 +25,7 @@ from cllm4rec.cli.recommend import recommend, similar
 from cllm4rec.cli.serve import serve
 from cllm4rec.config import Protocol, request_of
 from cllm4rec.errors import InputError
-from cllm4rec.run import RunDir, refuse_inside_run
+from cllm4rec.run import RunDir, end_at_once, is_alone, refuse_inside_run
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
@@ -248,4 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     1 a fault of this program, with its traceback, or a bench with a cell that failed.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(exit_code(lambda: result_of(cllm4rec, given)))
+    code = exit_code(lambda: result_of(cllm4rec, given))
+    if code and not is_alone():
+        end_at_once(code)
+    sys.exit(code)

@@ -30,7 +30,7 @@ from cllm4rec.run.files import (
 )
 from cllm4rec.run.leftovers import clear_leftovers
 from cllm4rec.run.places import refuse_inside_run
-from cllm4rec.run.processes import is_main, place_among_processes
+from cllm4rec.run.processes import end_at_once, is_alone, is_main, place_among_processes
 from cllm4rec.run.run import FORMAT, RunDir, package_version
 from cllm4rec.run.seal import is_sealed, seal, sealed_files, verify_seal
 
@@ -40,8 +40,10 @@ __all__ = [
     "atomic_folder",
     "atomic_write",
     "clear_leftovers",
+    "end_at_once",
     "exclusive",
     "flush",
+    "is_alone",
     "is_main",
     "is_sealed",
     "make_folder",

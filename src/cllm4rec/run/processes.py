@@ -1,6 +1,7 @@
 """Which of several processes this one is; without torchrun the only one, which is the main one."""
 
 import os
+import sys
 from collections.abc import Callable
 
 from cllm4rec.errors import InputError
@@ -63,3 +64,10 @@ def is_main() -> bool:
 def may_speak() -> bool:
     """Whether this process says why all end; the others end without a word."""
     return _Here.may_speak()
+
+
+def end_at_once(code: int) -> None:
+    """End this process though a thread of it may wait for another one, for ever."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

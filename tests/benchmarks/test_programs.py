@@ -15,6 +15,7 @@ def test_the_programs_are_these():
         "authors",
         "batch",
         "growth",
+        "processes",
         "queries",
         "service",
         "speed",

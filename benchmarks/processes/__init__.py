@@ -1,0 +1,1 @@
+"""Training on several processes, beside training on one."""

@@ -1,0 +1,64 @@
+"""Times finetuning steps, in one process or in several that torchrun has started."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.speed.parts import Parts, wake
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.stages.epochs import finetuning_optimizer
+from cllm4rec.stages.finetune import finetuning_objectives
+from cllm4rec.training.loop import Pass, optimiser_step
+from cllm4rec.training.world import World, joined
+
+WARM_UP = 2
+"""Steps before those that are timed."""
+
+
+def measure(
+    world: World, prepared: Path, depth: int, profile: Any, steps: int, overrides: list[str]
+) -> dict[str, float]:
+    """Users per second, and per second of the busiest process's processor time."""
+    with tempfile.TemporaryDirectory() as scratch:
+        parts = Parts(Dataset.open(prepared), depth, overrides, Path(scratch))
+        setup = parts.setup(profile)
+        model, objectives = finetuning_objectives(setup, parts.initial(profile))
+    wake(model)
+    objective = objectives["finetune"]
+    optimizer = finetuning_optimizer(setup.config.finetune, objective.parameters())
+    planned = objective.steps(Pass("finetune", 0, len(objective.corpus)))
+    for step in planned[:WARM_UP]:
+        optimiser_step(objective, optimizer, step, world)
+    timed = [planned[index % len(planned)] for index in range(WARM_UP, WARM_UP + steps)]
+    world.wait()
+    began_s, cpu_s = time.perf_counter(), time.process_time()
+    for step in timed:
+        optimiser_step(objective, optimizer, step, world)
+    seconds, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
+    everyones = torch.zeros(world.size)
+    everyones[world.rank] = cpu_s
+    world.sum_([everyones])
+    users = sum(map(len, timed))
+    return {
+        "users_per_s": users / seconds,
+        "users_per_cpu_s": users / float(everyones.max()),
+        "load": os.getloadavg()[0],
+    }
+
+
+def main(result: str, prepared: str, depth: str, profile: str, steps: str, *given: str) -> None:
+    """Measure; the main process writes the result."""
+    with joined() as world:
+        found = measure(world, Path(prepared), int(depth), profile, int(steps), list(given))
+        if world.is_main:
+            Path(result).write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

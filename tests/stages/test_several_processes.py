@@ -78,7 +78,7 @@ def trained(prepared, killed, tmp_path_factory) -> Path:
 
     for job in jobs(1, begun("1-2")):
         train_here(job)
-    train_on(4, *jobs(4, begun("4-2")))
+    train_on(4, "sums", *jobs(4, begun("4-2")))
     shutil.copytree(killed[0], folder / "sets-killed-2")
     resumed = [str(folder / f"sets-{name}") for name in ("1-2", "4-2", "killed-2")]
     train_on(2, *jobs(2, begun("2-1")), *resumed)

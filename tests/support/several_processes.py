@@ -1,8 +1,9 @@
 """Trains runs on several processes: one start of torchrun for many of them, since starts are dear.
 
-    torchrun --nproc-per-node N several_processes.py RUN [RUN:STEPS …]
+    torchrun --nproc-per-node N several_processes.py RUN [RUN:STEPS …] [sums]
 
-A run with STEPS is stopped after so many finetuning steps, as if it had been killed there.
+A run with STEPS is stopped after so many finetuning steps, as if it had been killed there. ``sums``
+checks the sums of gradients by themselves.
 """
 
 import os
@@ -12,10 +13,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import torch
+import torch.distributed as dist
+from torch import nn
 
 from cllm4rec.config import read_config
 from cllm4rec.run import RunDir
 from cllm4rec.stages.train import train
+from cllm4rec.training.world import TABLE_ROWS, World, joined
 
 
 class Stopped(Exception):
@@ -62,12 +69,53 @@ class _Stopping(RunDir):
                 raise Stopped
 
 
-def _main(jobs: Sequence[str]) -> None:
-    from cllm4rec.training.world import joined
+def check_sums(world: World) -> None:
+    """Every process knows what each would have, and what the sum must be."""
+    rows = TABLE_ROWS + 1
+    shapes = {"users": (rows, 3), "items": (rows, 2), "bias": (5,), "unused": (4,), "one's": (2,)}
 
-    with joined():
+    def gradients(rank: int) -> dict[str, torch.Tensor | None]:
+        found: dict[str, torch.Tensor | None] = {
+            name: torch.full(shape, rank + 1.0) for name, shape in shapes.items()
+        }
+        found["users"] = torch.zeros(shapes["users"])
+        found["users"][[5, 100 + rank, rows - 1]] = rank + 1.0  # 5 and the last are everyone's
+        found["unused"] = None
+        if rank:
+            found["one's"] = None
+        return found
+
+    parameters = {name: nn.Parameter(torch.zeros(shape)) for name, shape in shapes.items()}
+    for name, gradient in gradients(world.rank).items():
+        parameters[name].grad = gradient
+    sent: list[int] = []
+    whole = dist.all_reduce
+
+    def counted(tensor: torch.Tensor, **options: Any) -> Any:
+        sent.append(tensor.numel())
+        return whole(tensor, **options)
+
+    with mock.patch.object(dist, "all_reduce", counted):
+        world.sum_gradients_(list(parameters.values()))
+    for name, parameter in parameters.items():
+        others = [gradients(rank)[name] for rank in range(world.size)]
+        there = [each for each in others if each is not None]
+        if there:
+            assert parameter.grad is not None
+            torch.testing.assert_close(parameter.grad, torch.stack(there).sum(0), rtol=0, atol=0)
+        else:
+            assert parameter.grad is None, name
+    # Which rows, twice; the items' table; the users' few rows.
+    assert sum(sent) < 2 * rows + 2 * rows + 100
+
+
+def _main(jobs: Sequence[str]) -> None:
+    with joined() as world:
         for job in jobs:
-            train_here(job)
+            if job == "sums":
+                check_sums(world)
+            else:
+                train_here(job)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ WAITING = timedelta(days=30)
 """Longest wait for another process's work. One that ends is noticed at once, by `Watch`."""
 LARGE = 2**18
 """Elements from which a tensor is summed by itself; smaller ones travel together."""
+TABLE_ROWS = 2**14
+"""Rows from which a gradient is taken for a table's, of which a step reaches few rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +142,26 @@ class World:
         for parameter in summed:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        self.sum_([p.grad for p in summed if p.grad is not None])
+        self._sum_rows([p.grad for p in summed if p.grad is not None])
+
+    def _sum_rows(self, gradients: Sequence[Tensor]) -> None:
+        """Sum gradients; of tables only the rows that some process has reached.
+
+        A million users' vectors are gigabytes, and a step has a few hundred users.
+        """
+        tables = [g for g in gradients if g.dim() == 2 and len(g) >= TABLE_ROWS]
+        reached = [g.ne(0).any(dim=1).to(torch.int32) for g in tables]
+        self.sum_(reached)
+        sent: dict[int, tuple[Tensor, Tensor]] = {}
+        for table, count in zip(tables, reached, strict=True):
+            rows = count.nonzero().flatten()
+            if 2 * len(rows) < len(table):
+                sent[id(table)] = rows, table[rows]
+        self.sum_([sent[id(g)][1] if id(g) in sent else g for g in gradients])
+        for table in tables:
+            if id(table) in sent:
+                rows, values = sent[id(table)]
+                table[rows] = values
 
     def same_(self, tensors: Iterable[Tensor]) -> None:
         """Take the main process's values: another kind of processor may have rounded otherwise.

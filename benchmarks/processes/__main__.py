@@ -26,6 +26,9 @@ _count = click.IntRange(min=1)
 )
 @click.option("--steps", type=_count, default=12, metavar="N", help="Steps timed. [12]")
 @click.option("--processes", type=_count, default=2, metavar="N", help="Beside one. [2]")
+@click.option(
+    "--divided", is_flag=True, help="Also with the item table divided among the processes."
+)
 @click.option("--turns", type=_count, default=3, metavar="N", help="Times that both run. [3]")
 @set_option
 @output_option
@@ -36,7 +39,7 @@ def processes(
 
     Each process has one thread. Whole optimiser steps are timed: documents, forward, backward,
     sums over the processes, update. Processor seconds stand beside, since other programs' load
-    does not lengthen those.
+    does not lengthen those, and the peak memory of the largest process.
     """
     from benchmarks.processes.turns import measure_processes
 

@@ -14,6 +14,7 @@ from benchmarks.entry import input_folder
 from cllm4rec.data.dataset import Dataset
 
 SPEEDS = ("users_per_s", "users_per_cpu_s")
+MEASURES = (*SPEEDS, "peak_mb")
 
 
 def measure_processes(
@@ -25,31 +26,34 @@ def measure_processes(
     profile: str,
     steps: int,
     processes: int,
+    divided: bool,
     turns: int,
 ) -> dict[str, Any]:
     """Medians of the turns, and their ratios to one process."""
-    found: dict[int, list[dict[str, float]]] = {1: [], processes: []}
-    with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
+    several = [f"{processes}", f"{processes} divided"] if divided else [f"{processes}"]
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in ("1", *several)}
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
         prepared, result = scratch / "prepared", scratch / "result.json"
         Dataset.load(input_folder(data, scratch), split=split, folder=prepared)
         given = [str(prepared), str(depth), profile, str(steps), *overrides]
         for _ in range(turns):
-            for number, rows in found.items():
-                rows.append(_measured(number, [str(result), *given], result))
+            for name, rows in found.items():
+                number, _, how = name.partition(" ")
+                rows.append(_measured(int(number), [str(result), how or "whole", *given], result))
     medians = {
-        number: {speed: statistics.median(row[speed] for row in rows) for speed in SPEEDS}
-        for number, rows in found.items()
+        name: {key: statistics.median(row[key] for row in rows) for key in MEASURES}
+        for name, rows in found.items()
     }
-    rows = [
+    table: list[dict[str, Any]] = [
         {
-            "processes": number,
-            **{speed: round(value, 1) for speed, value in median.items()},
-            **{f"{speed}_of_one": round(median[speed] / medians[1][speed], 2) for speed in SPEEDS},
+            "processes": name,
+            **{key: round(value, 1) for key, value in median.items()},
+            **{f"{key}_of_one": round(median[key] / medians["1"][key], 2) for key in SPEEDS},
         }
-        for number, median in medians.items()
+        for name, median in medians.items()
     ]
-    return {"depth": depth, "profile": profile, "steps": steps, "rows": rows, "turns": found}
+    return {"depth": depth, "profile": profile, "steps": steps, "rows": table, "turns": found}
 
 
 def _measured(number: int, arguments: list[str], result: Path) -> dict[str, float]:

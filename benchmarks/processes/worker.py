@@ -13,7 +13,8 @@ import torch
 from benchmarks.speed.parts import Parts, wake
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.stages.epochs import finetuning_optimizer
-from cllm4rec.stages.finetune import finetuning_objectives
+from cllm4rec.stages.finetune import divide_items, finetuning_objectives
+from cllm4rec.training import divided
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.world import World, joined
 
@@ -24,36 +25,49 @@ WARM_UP = 2
 def measure(
     world: World, prepared: Path, depth: int, profile: Any, steps: int, overrides: list[str]
 ) -> dict[str, float]:
-    """Users per second, and per second of the busiest process's processor time."""
+    """Users per second, and per second of the busiest process's processor time; peak memory."""
     with tempfile.TemporaryDirectory() as scratch:
         parts = Parts(Dataset.open(prepared), depth, overrides, Path(scratch))
         setup = parts.setup(profile)
         model, objectives = finetuning_objectives(setup, parts.initial(profile))
     wake(model)
-    objective = objectives["finetune"]
+    objective = divide_items(setup, model, objectives)["finetune"]
     optimizer = finetuning_optimizer(setup.config.finetune, objective.parameters())
     planned = objective.steps(Pass("finetune", 0, len(objective.corpus)))
     for step in planned[:WARM_UP]:
         optimiser_step(objective, optimizer, step, world)
     timed = [planned[index % len(planned)] for index in range(WARM_UP, WARM_UP + steps)]
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is the start's
     world.wait()
     began_s, cpu_s = time.perf_counter(), time.process_time()
     for step in timed:
         optimiser_step(objective, optimizer, step, world)
     seconds, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
-    everyones = torch.zeros(world.size)
-    everyones[world.rank] = cpu_s
+    everyones = torch.zeros(2, world.size)
+    everyones[:, world.rank] = torch.tensor([cpu_s, _peak_mb()])
     world.sum_([everyones])
+    most = everyones.max(dim=1).values.tolist()
     users = sum(map(len, timed))
     return {
         "users_per_s": users / seconds,
-        "users_per_cpu_s": users / float(everyones.max()),
+        "users_per_cpu_s": users / most[0],
+        "peak_mb": most[1],
         "load": os.getloadavg()[0],
     }
 
 
-def main(result: str, prepared: str, depth: str, profile: str, steps: str, *given: str) -> None:
+def _peak_mb() -> float:
+    """Most memory since the peak was forgotten."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
+
+
+def main(
+    result: str, how: str, prepared: str, depth: str, profile: str, steps: str, *given: str
+) -> None:
     """Measure; the main process writes the result."""
+    divided.DIVIDED_FROM = 1 if how == "divided" else 2**60
     with joined() as world:
         found = measure(world, Path(prepared), int(depth), profile, int(steps), list(given))
         if world.is_main:

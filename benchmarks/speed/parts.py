@@ -16,6 +16,7 @@ from cllm4rec.stages.finetune import finetuning_objectives
 from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.setup import Setup
 from cllm4rec.tasks import task_for
+from cllm4rec.training.world import here
 
 
 class Parts:
@@ -48,7 +49,7 @@ class Parts:
                 lm = replace(lm, words=other.lm.words)  # equal, and a hundred megabytes
             task = task_for(config, lm, len(self.dataset.users), len(self.dataset.items))
             run = RunDir(self.scratch)
-            self._setups[profile] = Setup(run, config, self.dataset, lm, task)
+            self._setups[profile] = Setup(run, config, self.dataset, lm, task, here())
         return self._setups[profile]
 
     def initial(self, profile: Profile) -> Initial:

@@ -78,9 +78,11 @@ def trained(prepared, killed, tmp_path_factory) -> Path:
 
     for job in jobs(1, begun("1-2")):
         train_here(job)
-    train_on(4, "sums", *jobs(4, begun("4-2")))
+    divided = f"divided={copy('sequences', 'divided')}"
+    train_on(4, "checks", *jobs(4, begun("4-2"), f"divided={begun('divided-2')}"), divided)
     shutil.copytree(killed[0], folder / "sets-killed-2")
     resumed = [str(folder / f"sets-{name}") for name in ("1-2", "4-2", "killed-2")]
+    resumed.append(f"divided={folder / 'sets-divided-2'}")
     train_on(2, *jobs(2, begun("2-1")), *resumed)
     train_here(folder / "sets-2-1")
     return folder
@@ -110,6 +112,13 @@ def test_any_number_of_processes_trains_the_same_model(prepared, trained, preset
     start = load_file(prepared / preset / "initial" / "start.safetensors")["collaborative"]
     moved = (alone["model/model/embedding.items.weight"] - start).abs().max()
     assert moved > 1e-3  # a hundred times what is allowed above
+
+
+@pytest.mark.parametrize("name", ["sequences-divided", "sets-divided-2"])
+def test_a_divided_item_table_is_trained_to_the_same_model(trained, name):
+    alone, together = weights(trained / f"{name.split('-')[0]}-1"), weights(trained / name)
+    for key, tensor in alone.items():
+        torch.testing.assert_close(together[key], tensor, rtol=1e-5, atol=1e-5, msg=key)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -1,9 +1,10 @@
 """Trains runs on several processes: one start of torchrun for many of them, since starts are dear.
 
-    torchrun --nproc-per-node N several_processes.py RUN [RUN:STEPS …] [sums]
+    torchrun --nproc-per-node N several_processes.py RUN [RUN:STEPS …] [checks]
 
-A run with STEPS is stopped after so many finetuning steps, as if it had been killed there. ``sums``
-checks the sums of gradients by themselves.
+A run with STEPS is stopped after so many finetuning steps, as if it had been killed there. The item
+table of ``divided=RUN`` is divided, however small. ``checks`` are of the sums of gradients and of
+the divided softmax by themselves.
 """
 
 import os
@@ -20,8 +21,10 @@ import torch.distributed as dist
 from torch import nn
 
 from cllm4rec.config import read_config
+from cllm4rec.models.losses import LinearCrossEntropy
 from cllm4rec.run import RunDir
 from cllm4rec.stages.train import train
+from cllm4rec.training import divided
 from cllm4rec.training.world import TABLE_ROWS, World, joined
 
 
@@ -46,12 +49,18 @@ def train_on(number: int, *jobs: str | Path) -> None:
 
 def train_here(job: str | Path) -> None:
     """Train one run in this process, or among those that it has joined."""
-    path, _, steps = str(job).partition(":")
-    run = RunDir(path)
-    with suppress(Stopped):
-        train(
-            run if not steps else _Stopping(path, int(steps)), read_config(run.file("config.toml"))
-        )
+    is_divided = str(job).startswith("divided=")
+    path, _, steps = str(job).removeprefix("divided=").partition(":")
+    run = RunDir(path) if not steps else _Stopping(path, int(steps))
+    least = 1 if is_divided else divided.DIVIDED_FROM
+    fetch = mock.Mock(side_effect=divided.DividedItems.fetch)
+    with (
+        suppress(Stopped),
+        mock.patch.object(divided, "DIVIDED_FROM", least),
+        mock.patch.object(divided.DividedItems, "fetch", lambda *given: fetch(*given)),
+    ):
+        train(run, read_config(run.file("config.toml")))
+    assert fetch.called == is_divided
 
 
 class _Stopping(RunDir):
@@ -109,11 +118,72 @@ def check_sums(world: World) -> None:
     assert sum(sent) < 2 * rows + 2 * rows + 100
 
 
+def check_softmax(world: World, block: int) -> None:
+    """Beside the plain softmax of everyone's queries, which every process knows too."""
+    generator = torch.Generator().manual_seed(7)
+    size, num_items, numbers = 5, 23, [0, 3, 1, 6, 2, 4][: world.size]
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    table, bias = drawn(num_items, size), drawn(num_items)
+    queries = [drawn(number, size) for number in numbers]
+    # Two targets for each query, but none for the last one.
+    rows = [torch.arange(max(number - 1, 0)).repeat_interleave(2) for number in numbers]
+    targets = [
+        torch.cat([torch.randperm(num_items - 1, generator=generator)[:2] for _ in row[::2]])
+        if len(row)
+        else row
+        for row in rows
+    ]
+    bias[num_items - 1] = -torch.inf  # never a target
+    table.requires_grad_()
+    bias.requires_grad_()
+    whole = [query.clone().requires_grad_() for query in queries]
+    losses = [
+        -(query @ table.T + bias).log_softmax(1)[row, target].sum()
+        for query, row, target in zip(whole, rows, targets, strict=True)
+    ]
+    (3.0 * torch.stack(losses).sum()).backward()
+
+    rank = world.rank
+    items = divided.DividedItems(table.detach(), world)
+    own_bias = bias.detach().clone().requires_grad_()
+    query = queries[rank].clone().requires_grad_()
+    with mock.patch.object(LinearCrossEntropy, "BLOCK_LOGITS", block):
+        loss = divided.catalogue_likelihood(items, query, own_bias, rows[rank], targets[rank])
+    (3.0 * loss.total).backward()
+    assert loss.count == len(targets[rank])
+    close = torch.testing.assert_close
+    close(loss.total, losses[rank].detach())
+    close(query.grad, whole[rank].grad)
+    close(items.gathered(items.weight.grad), table.grad)
+    world.sum_([own_bias.grad])
+    close(own_bias.grad, bias.grad)
+    check_fetching(world, items, table.detach())
+
+
+def check_fetching(world: World, items: divided.DividedItems, table: torch.Tensor) -> None:
+    """Rows of others come and their gradients go, also from who asks for none."""
+    asked = [torch.tensor([0, 22, 0]), torch.tensor([22, 11]), *[torch.tensor([], dtype=int)] * 9]
+    items.weight.grad = None
+    items.fetch(asked[world.rank])
+    vectors = items.vectors(asked[world.rank])
+    torch.testing.assert_close(vectors, table[asked[world.rank]], rtol=0, atol=0)
+    ((world.rank + 1) * vectors.sum() + 0 * items._fetched.sum()).backward()
+    wanted = torch.zeros_like(table)
+    wanted[0], wanted[22], wanted[11] = 2.0, 1.0 + 2.0, 2.0
+    torch.testing.assert_close(items.gathered(items.weight.grad), wanted, rtol=0, atol=0)
+    world.divided.discard(items.weight)
+
+
 def _main(jobs: Sequence[str]) -> None:
     with joined() as world:
         for job in jobs:
-            if job == "sums":
+            if job == "checks":
                 check_sums(world)
+                for block in (4_000_000, 70):  # one, and of a few rows each
+                    check_softmax(world, block)
             else:
                 train_here(job)
 

@@ -18,6 +18,7 @@ from cllm4rec.run import RunDir
 from cllm4rec.seeds import derived_seed
 from cllm4rec.training.average import Average
 from cllm4rec.training.checkpoint import Checkpoint, under
+from cllm4rec.training.divided import DividedItems, undivided, whole
 from cllm4rec.training.loop import Objective, Pass, Position, fit
 from cllm4rec.training.optim import adam
 from cllm4rec.training.world import ALONE, World
@@ -51,6 +52,16 @@ class Best:
 
     def validate(self, epoch: int) -> bool:
         """Validate, keep the parameters if they are the best; true when out of patience."""
+        with whole(self.items):
+            return self._validate(epoch)
+
+    @property
+    def items(self) -> DividedItems | None:
+        """The items of the model where they are divided among processes."""
+        items = self.scorer.model.embedding.items
+        return items if isinstance(items, DividedItems) else None
+
+    def _validate(self, epoch: int) -> bool:
         reports = reports_by_weight(self.scorer, self.selection, self.world)
         blend = chosen_weight(reports, self.selection, self.seed)
         report, language_model = reports[blend], reports[0.0].mean
@@ -65,8 +76,10 @@ class Best:
         return epoch - int(self.notes["epoch"]) >= self.patience
 
     def restore(self) -> None:
-        """Restore the best epoch's parameters and blend weight; frees the copy."""
+        """Restore the best epoch's parameters, the item table whole, and its blend weight."""
         load_tensors(self.scorer.model, self.tensors)
+        if self.items is not None:
+            self.scorer.model.embedding.items = undivided(self.items)
         self.tensors = {}
         self.scorer.weight = self.notes["blend"]
 
@@ -120,7 +133,8 @@ def train_epochs(
         for name, size in sizes.items()
     ]
     average = Average(parameters["finetune"], config.average * steps)
-    checkpoint = Checkpoint(run.file("checkpoints", "finetune"), identity, parameters, optimizers)
+    folder = run.file("checkpoints", "finetune")
+    checkpoint = Checkpoint(folder, identity, parameters, optimizers, best.items)
     position = Position()
     resumed = checkpoint.resume()
     if resumed is not None:

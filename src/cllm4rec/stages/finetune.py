@@ -22,6 +22,10 @@ from cllm4rec.stages.epochs import Best, train_epochs
 from cllm4rec.stages.initialise import Initial, reading_settings
 from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.setup import Setup
+from cllm4rec.tasks.base import left_out_of_training
+from cllm4rec.tasks.held_out import HeldOutObjective
+from cllm4rec.tasks.language import LanguageObjective
+from cllm4rec.training import divided
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Objective
 
@@ -61,6 +65,7 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     pretrained = Pretrained.read(run) if config.pretrain.enabled else None
     model, objectives = finetuning_objectives(setup, initial, pretrained)
     world.same_(own_tensors(model).values())
+    objectives = divide_items(setup, model, objectives)
     train = setup.dataset.part("train")
     scorer = ModelScorer(
         model=model, task=setup.task, trained_users=train.counts() > 0, linear=initial.linear
@@ -69,6 +74,29 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     checkpoint = train_epochs(run, identity, objectives, best)
     best.restore()
     return world.of_main(lambda: _finish(setup, best, initial, identity, checkpoint, started_at_s))
+
+
+def divide_items(
+    setup: Setup, model: CollaborativeLLM, objectives: dict[str, Objective]
+) -> dict[str, Objective]:
+    """Divide a large item table among the processes; content steps need it whole."""
+    table, objective = model.embedding.items.all().detach(), objectives["finetune"]
+    is_large = setup.world.size > 1 and table.numel() >= divided.DIVIDED_FROM
+    if not is_large or len(objectives) > 1:
+        return objectives
+    assert isinstance(objective, HeldOutObjective | LanguageObjective)
+    model.embedding.items = items = divided.DividedItems(table, setup.world)
+    train = setup.dataset.part("train")
+    left_out = left_out_of_training(setup.config.model, train, model.device)
+    return {
+        "finetune": divided.DividedObjective(
+            objective,
+            items,
+            items_of=objective.items_of,
+            bias=lambda: model.head.bias + left_out,
+            dtype=objective.products,
+        )
+    }
 
 
 def _finish(

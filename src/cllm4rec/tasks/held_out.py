@@ -16,11 +16,12 @@ from cllm4rec.documents.prompts import Prompt
 from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
-from cllm4rec.models.losses import Loss, item_likelihood
+from cllm4rec.models.losses import Loss
 from cllm4rec.tasks.base import SAMPLE, States, Task, left_out_of_training
 from cllm4rec.tasks.regularised import Regularised
 from cllm4rec.tokens.batch import Batch, collate, length_buckets
 from cllm4rec.tokens.space import ANONYMOUS
+from cllm4rec.training.divided import catalogue_likelihood
 from cllm4rec.training.loop import Pass
 from cllm4rec.training.stream import Drawn, groups, stream
 
@@ -109,7 +110,8 @@ def held_out_likelihood(
 
     def likelihood(batch: HeldOutBatch) -> Loss:
         queries, bias = model.last_queries(batch.prompts), model.head.bias + left_out
-        return item_likelihood(queries, model.embedding.items.all(), bias, batch.rows, batch.items)
+        items = model.embedding.items
+        return catalogue_likelihood(items, queries, bias, batch.rows, batch.items)
 
     return likelihood
 
@@ -135,6 +137,8 @@ class HeldOutObjective(Regularised[CollaborativeLLM, RecommendationCorpus, HeldO
 
     def batches(self, step: Sequence[Drawn]) -> list[HeldOutBatch]:
         """Micro-batches of similar length, on the CPU."""
+        if not step:
+            return []
         examples = [self.corpus.example(d.index, d.epoch) for d in step]
         lengths = np.array([len(example.document) for example in examples])
         rng = seeds.generator(self.seed, "finetune", "batches", step[0].epoch, step[0].index)
@@ -149,6 +153,16 @@ class HeldOutObjective(Regularised[CollaborativeLLM, RecommendationCorpus, HeldO
             )
             for bucket in buckets
         ]
+
+    @property
+    def products(self) -> torch.dtype:
+        """Compute dtype of the queries' products with the items."""
+        return torch.float32
+
+    def items_of(self, batch: HeldOutBatch) -> Int[Tensor, " items"]:
+        """Numbers of the items in a micro-batch, left and held out."""
+        space, tokens = self.model.space, batch.prompts.tokens
+        return torch.cat([space.item_number(tokens[space.is_item(tokens)]), batch.items])
 
     def counts(self, batch: HeldOutBatch) -> dict[str, int]:
         """Held-out items, or users for a sum, and what the regularisation is divided by."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from cllm4rec.models.losses import Loss, next_token_likelihood
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.tasks.regularised import Regularised
 from cllm4rec.tokens.batch import Batch, collate, length_buckets, next_tokens
+from cllm4rec.training.divided import catalogue_likelihood
 from cllm4rec.training.loop import Pass
 from cllm4rec.training.stream import Corpus, Drawn, groups, stream
 
@@ -54,12 +56,24 @@ class LanguageObjective(Regularised[ContentLLM | CollaborativeLLM, Corpus, Batch
 
     def batches(self, step: Sequence[Drawn]) -> list[Batch]:
         """Micro-batches, on the CPU; one where the step is a batch of similar length."""
+        if not step:
+            return []
         documents = [self.corpus.document(d.index, d.epoch) for d in step]
         if not self.batch_documents:
             return [collate(documents)]
         lengths = self._lengths[[d.index for d in step]]
         buckets = length_buckets(lengths, max_tokens=self.batch_tokens, max_rows=None, rng=None)
         return [collate([documents[i] for i in bucket]) for bucket in buckets]
+
+    @property
+    def products(self) -> torch.dtype:
+        """Compute dtype of the queries' products with the candidates."""
+        return self.model.dtype
+
+    def items_of(self, batch: Batch) -> Int[Tensor, " items"]:
+        """Numbers of the items in a micro-batch."""
+        space = self.model.embedding.space
+        return space.item_number(batch.tokens[space.is_item(batch.tokens)])
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Scored tokens, and what the regularisation is divided by."""
@@ -87,8 +101,9 @@ def items_likelihood(
     def likelihood(batch: Batch) -> Loss:
         targets = model.space.item_number(next_tokens(batch)[2])
         queries, bias = model.queries(batch), model.head.bias + left_out
-        items = model.embedding.items.all()
-        return next_token_likelihood(queries, items, bias, targets, dtype=model.dtype)
+        rows = torch.arange(len(targets), device=targets.device)
+        items = model.embedding.items
+        return catalogue_likelihood(items, queries, bias, rows, targets, dtype=model.dtype)
 
     return likelihood
 

@@ -1,7 +1,7 @@
 """Training checkpoints: safetensors and JSON, verified by sha256, replaced atomically."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cllm4rec.errors import IntegrityError
 from cllm4rec.run import atomic_folder, is_main, read_json, sha256_file, write_json
+from cllm4rec.training.divided import DividedItems
 from cllm4rec.training.loop import Position
 from cllm4rec.training.optim import optimizer_tensors, restore_optimizer
 
@@ -25,6 +26,8 @@ class Checkpoint:
             A checkpoint with another identity is ignored.
         parameters: trained parameters, by objective and name; objectives may share some.
         optimizers: by objective.
+        items: item vectors of which this process has a part; the file has them whole, whatever the
+            number of processes.
     """
 
     def __init__(
@@ -33,21 +36,21 @@ class Checkpoint:
         identity: str,
         parameters: Mapping[str, Mapping[str, nn.Parameter]],
         optimizers: Mapping[str, torch.optim.Optimizer],
+        items: DividedItems | None = None,
     ) -> None:
         self.folder = folder
         self.identity = identity
         self.parameters = parameters
         self.optimizers = optimizers
+        self.items = items
 
     def save(
         self, position: Position, notes: Mapping[str, Any], kept: Mapping[str, Tensor]
     ) -> None:
         """Write position, parameters, moments, ``notes`` (JSON values) and ``kept`` tensors.
 
-        Only the main process writes: every process has the same state.
+        Only the main process writes. Every process calls it, for its rows of divided items.
         """
-        if not is_main():
-            return
         tensors = {f"kept/{name}": tensor for name, tensor in kept.items()}
         for objective, named in self.parameters.items():
             for name, parameter in named.items():
@@ -55,6 +58,11 @@ class Checkpoint:
         for objective, optimizer in self.optimizers.items():
             for name, tensor in optimizer_tensors(optimizer).items():
                 tensors[f"optimizer/{objective}/{name}"] = tensor
+        if self.items is not None:
+            parts = {n: self.items.gathered(tensors[n]) for n in self._divided(tensors)}
+            tensors |= parts if is_main() else {}
+        if not is_main():
+            return
         with atomic_folder(self.folder) as folder:
             # Clones: safetensors refuses tensors that share memory.
             save_file(
@@ -89,6 +97,9 @@ class Checkpoint:
         if not path.is_file() or sha256_file(path) != record["sha256"]:
             raise IntegrityError(f"{path} is damaged; remove {self.folder} to train anew")
         tensors = load_file(path)
+        if self.items is not None:
+            own = self.items.rows.own
+            tensors |= {name: tensors[name][own] for name in self._divided(tensors)}
         with torch.no_grad():
             for objective, named in self.parameters.items():
                 for name, parameter in named.items():
@@ -96,6 +107,21 @@ class Checkpoint:
         for objective, optimizer in self.optimizers.items():
             restore_optimizer(optimizer, under(tensors, f"optimizer/{objective}/"))
         return Position(**record["position"]), record["notes"], under(tensors, "kept/")
+
+    def _divided(self, names: Iterable[str]) -> list[str]:
+        """Names of tensors of which each process has its rows: vectors, moments and averages."""
+        assert self.items is not None
+        divided = set()
+        for objective, named in self.parameters.items():
+            groups = self.optimizers[objective].param_groups
+            order = [p for group in groups for p in group["params"]]
+            for name, parameter in named.items():
+                if parameter is self.items.weight:
+                    index = next(i for i, each in enumerate(order) if each is parameter)
+                    moments = f"optimizer/{objective}/{index}.exp_avg"
+                    kept = {f"kept/best/{name}", f"kept/average/{name}"}
+                    divided |= {f"parameters/{objective}/{name}", moments, f"{moments}_sq", *kept}
+        return sorted(divided.intersection(names))
 
     def remove(self) -> None:
         """Remove the checkpoint once its stage is done; in the main process."""

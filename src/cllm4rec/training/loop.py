@@ -59,7 +59,7 @@ class Objective(Protocol):
         ...
 
     def batches(self, step: Sequence[Any]) -> Sequence[Any]:
-        """Micro-batches of a step; their gradients are accumulated."""
+        """Micro-batches of a step, perhaps an empty one; their gradients are accumulated."""
         ...
 
     def counts(self, batch: Any) -> Mapping[str, int]:
@@ -148,7 +148,8 @@ def fit(
                     **values,
                 )
                 task.advance(len(step), loss=values["loss"])
-                if time.monotonic() - saved_at_s > checkpoint_seconds:
+                passed_s = time.monotonic() - saved_at_s
+                if world.of_main(lambda: passed_s > checkpoint_seconds):  # noqa: B023
                     checkpoint(position)
                     saved_at_s = time.monotonic()
             position.pass_number, position.step = position.pass_number + 1, 0
@@ -175,7 +176,7 @@ def optimiser_step(
     """
     if world.size > 1:
         step = [step[index] for index in world.share(objective.lengths(step))]
-    batches = objective.batches(step) if len(step) else []
+    batches = objective.batches(step)
     counts: dict[str, int] = {}
     for batch in batches:
         for name, count in objective.counts(batch).items():
@@ -194,7 +195,7 @@ def optimiser_step(
             sums[name] += float(loss.total.detach())
     sums = world.total(sums, list(sums))
     world.sum_gradients_([p for group in optimizer.param_groups for p in group["params"]])
-    _refuse_non_finite(sums, optimizer)
+    _refuse_non_finite(sums, optimizer, world)
     optimizer.step()
     means = {name: sums[name] / max(counts[name], 1) for name in sums}
     return {"loss": sum(objective.weights[name] * mean for name, mean in means.items()), **means}
@@ -227,13 +228,16 @@ def _set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
     return float(optimizer.param_groups[0]["lr"])
 
 
-def _refuse_non_finite(sums: Mapping[str, float], optimizer: torch.optim.Optimizer) -> None:
+def _refuse_non_finite(
+    sums: Mapping[str, float], optimizer: torch.optim.Optimizer, world: World
+) -> None:
     """Stop before the update: through Adam's moments one NaN would spoil every row."""
     if not all(math.isfinite(total) for total in sums.values()):
         raise FloatingPointError("the loss is not finite; lower the stage's learning_rate")
     gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
     norms = torch.stack([gradient.norm() for gradient in gradients])
-    if not bool(norms.isfinite().all()):
+    is_bad = {"bad": int(not bool(norms.isfinite().all()))}
+    if world.total(is_bad, ["bad"])["bad"]:  # perhaps in rows of another process
         raise FloatingPointError("a gradient is not finite; lower the stage's learning_rate")
 
 

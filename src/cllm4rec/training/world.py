@@ -48,6 +48,8 @@ class World:
     size: int = 1
     groups: dict[str, Any] = field(default_factory=dict)
     watch: Watch | None = None
+    divided: set[nn.Parameter] = field(default_factory=set)
+    """Parameters of which each process has its own part; their gradients are not summed."""
 
     @property
     def is_main(self) -> bool:
@@ -136,6 +138,7 @@ class World:
         """
         if self.size == 1:
             return
+        parameters = [p for p in parameters if p not in self.divided]
         has_gradient = torch.tensor([float(p.grad is not None) for p in parameters])
         self.sum_([has_gradient])
         summed = [p for p, n in zip(parameters, has_gradient.tolist(), strict=True) if n]
@@ -162,6 +165,22 @@ class World:
             if id(table) in sent:
                 rows, values = sent[id(table)]
                 table[rows] = values
+
+    @torch.no_grad()
+    def concatenated(self, own: Tensor) -> tuple[Tensor, int]:
+        """Everyone's rows one below another, without gradient, and where this process's begin.
+
+        Raises:
+            RunError: another process has ended.
+        """
+        lengths = torch.zeros(self.size, dtype=torch.int64)
+        lengths[self.rank] = len(own)
+        self.sum_([lengths])
+        start = int(lengths[: self.rank].sum())
+        joined = own.new_zeros(int(lengths.sum()), *own.shape[1:])
+        joined[start : start + len(own)] = own
+        self.sum_([joined])
+        return joined, start
 
     def same_(self, tensors: Iterable[Tensor]) -> None:
         """Take the main process's values: another kind of processor may have rounded otherwise.

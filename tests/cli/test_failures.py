@@ -155,3 +155,13 @@ def test_the_chatter_of_libraries_is_off(monkeypatch, capsys):
     outcome(monkeypatch, capsys, KeyboardInterrupt())
     assert os.environ["TRANSFORMERS_VERBOSITY"] == "error"
     assert os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] == "1"
+
+
+@pytest.mark.parametrize("fault", [UnknownId("no user"), KeyboardInterrupt(), ZeroDivisionError()])
+def test_of_processes_that_train_together_the_first_alone_says_why_all_end(
+    monkeypatch, capsys, fault
+):
+    monkeypatch.setattr("cllm4rec.cli.failures.may_speak", lambda: False)
+    code, err = outcome(monkeypatch, capsys, fault)
+    assert code != 0
+    assert err == ""

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cllm4rec.errors import ConfigError
 from cllm4rec.training.world import ALONE, World
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
@@ -50,3 +51,13 @@ def test_an_error_of_ours_is_not_taken_for_a_lost_process():
     world = World(0, 2, {"cpu": None})
     with pytest.raises(Exception, match="process group"):
         world.sum_([torch.zeros(1)])
+
+
+def test_a_device_that_nothing_sums_on_is_refused_to_several_processes():
+    world = World(0, 2, {"cpu": None, "cuda": None})
+    world.refuse_device(torch.device("cuda:1"))
+    with pytest.raises(
+        ConfigError, match="device = 'meta': several processes train on cpu and cud"
+    ):
+        world.refuse_device(torch.device("meta"))
+    ALONE.refuse_device(torch.device("meta"))

@@ -146,7 +146,8 @@ def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Initialise, pretrain if enabled, finetune.
 
-    Resumes an interrupted training.
+    Resumes an interrupted training. Several processes that torchrun starts train together:
+    docs/scale.md.
     """
     from cllm4rec.stages.prepare import configure
     from cllm4rec.stages.train import train as stage

@@ -57,6 +57,7 @@ class Setup:
             find_backbone(config.backbone.name)
         world.wait()
         lm = LanguageModel.load(config) if lm is None else lm
+        world.refuse_device(lm.device)
         task = task_for(config, lm, len(dataset.users), len(dataset.items))
         world.of_main(lambda: keep_settings(run, config))
         return cls(run, config, dataset, lm, task, world)

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from cllm4rec import progress
-from cllm4rec.errors import RunError
+from cllm4rec.errors import ConfigError, RunError
 from cllm4rec.run.processes import become, place_among_processes, place_on_machine
 from cllm4rec.training.watch import Watch
 
@@ -219,6 +219,18 @@ class World:
             dist.broadcast(data, 0, group=self.groups["cpu"])
             value: Value = json.loads(data.numpy().tobytes())
             return value
+
+    def refuse_device(self, device: torch.device) -> None:
+        """Refuse a device whose sums over processes nobody carries.
+
+        Raises:
+            ConfigError: it is neither a processor nor a GPU of CUDA.
+        """
+        if self.size > 1 and device.type not in self.groups:
+            raise ConfigError(
+                f"setting device = {device.type!r}: several processes train on "
+                f"{' and '.join(self.groups)} here; set one of these, or start one process"
+            )
 
     def wait(self) -> None:
         """Wait until every process is here."""

@@ -1,0 +1,93 @@
+"""What a process says when another has ended; killed ones are in several_processes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from cllm4rec.training.watch import Watch, command
+
+ALONE = """
+import socket, sys, time
+from datetime import timedelta
+import os
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": "0", "WORLD_SIZE": "1"}
+import torch.distributed as dist
+from cllm4rec.training.watch import Watch
+dist.init_process_group("gloo", timeout=timedelta(seconds=60))
+watch = Watch(0, 1)
+watch.start()
+print("watching", flush=True)
+if sys.argv[1] == "stop":
+    watch.stop()
+else:
+    time.sleep(60)
+print("ended by itself", flush=True)
+"""
+
+
+def started(how: str) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ALONE, how],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "watching\n"
+    return process
+
+
+def test_stopped_from_outside_it_says_so_and_ends_at_once():
+    process = started("wait")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (1, "")
+    assert err.startswith("error: training was stopped from outside (SIGTERM); all were ended. ")
+
+
+def test_a_watch_ends_with_the_training():
+    out, err = started("stop").communicate(timeout=30)
+    assert (out, err) == ("ended by itself\n", "")
+
+
+@pytest.fixture
+def ended() -> int:
+    """Number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def watch(places: list[tuple[str, int]]) -> Watch:
+    """The first process's, without its connections."""
+    found = Watch.__new__(Watch)
+    found.rank, found.size, found._stopped, found._places = 0, len(places), False, places
+    return found
+
+
+def test_who_has_ended_is_named(ended):
+    here = socket.gethostname()
+    line = watch([(here, os.getpid()), (here, os.getpid()), (here, ended)]).who_ended()
+    assert line.startswith(f"training process 2 of 3 (pid {ended} on {here}) has ended; ")
+
+
+def test_of_another_machine_only_its_name_is_known(ended):
+    here = socket.gethostname()
+    line = watch([(here, os.getpid()), ("elsewhere", ended)]).who_ended()
+    assert line.startswith("a training process has ended on elsewhere; ")
+
+
+def test_the_command_is_the_one_that_was_given(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", "train", "--run", "a run", "--set", "seed=1"])
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "1")
+    wanted = "torchrun --nproc-per-node 4 -m -- cllm4rec train --run 'a run' --set seed=1"
+    assert command() == wanted
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
+    assert command() == "the same torchrun command on every machine"

@@ -17,10 +17,11 @@ import os
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
-os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": "0", "WORLD_SIZE": "1"}
+os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 import torch.distributed as dist
-from cllm4rec.training.watch import Watch
-dist.init_process_group("gloo", timeout=timedelta(seconds=60))
+from cllm4rec.training.watch import Watch, store_of_all
+store = store_of_all(is_host=True)
+dist.init_process_group("gloo", store=store, rank=0, world_size=1, timeout=timedelta(seconds=60))
 watch = Watch(0, 1)
 watch.start()
 print("watching", flush=True)

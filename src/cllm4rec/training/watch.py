@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -35,19 +36,14 @@ class Watch:
 
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
-        # A connection of its own to what torchrun, or the first process, keeps for all.
-        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        self._store = dist.TCPStore(address, port, is_master=False)  # type: ignore[attr-defined]
-        self._attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        self._store = store_of_all(is_host=False)  # a connection of its own
         self._ending = False
         self._stopped = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
-        self._store.set(self._key("place", rank), f"{socket.gethostname()} {os.getpid()}")
-        places = [
-            self._store.get(self._key("place", each)).decode().split() for each in range(size)
-        ]
+        self._store.set(f"place/{rank}", f"{socket.gethostname()} {os.getpid()}")
+        places = [self._store.get(f"place/{each}").decode().split() for each in range(size)]
         self._places = [(host, int(pid)) for host, pid in places]
 
     def start(self) -> None:
@@ -68,7 +64,7 @@ class Watch:
     def is_first_to_speak(self) -> bool:
         """Whether no other process has said why all end."""
         try:
-            return int(self._store.add(self._key("spoken"), 1)) == 1
+            return int(self._store.add("spoken", 1)) == 1
         except RuntimeError:  # the machine that kept the count is gone
             return True
 
@@ -92,9 +88,6 @@ class Watch:
             if self._stopped:
                 what = "training was stopped from outside (SIGTERM)"
         return f"{what}; all were ended. To go on: {command()}"
-
-    def _key(self, *names: str | int) -> str:
-        return "/".join(["cllm4rec", self._attempt, *map(str, names)])
 
     def _hear(self, _signal: int, _frame: FrameType | None) -> None:
         """The signal wakes the thread, which acts."""
@@ -120,6 +113,21 @@ class Watch:
         else:
             time.sleep(GRACE_S)  # the main thread may be the one that speaks
         os._exit(1)
+
+
+def store_of_all(*, is_host: bool) -> Any:
+    """A connection to the store at ``MASTER_ADDR:MASTER_PORT``, which torchrun keeps.
+
+    Args:
+        is_host: whether this process keeps it where torchrun does not.
+    """
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    is_kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    given: Any = dist
+    store = given.TCPStore(address, port, is_master=is_host and not is_kept, wait_for_workers=False)
+    # torchrun starts processes anew (--max-restarts) with the store of those that have ended.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return given.PrefixStore(f"cllm4rec/{attempt}", store)
 
 
 def command() -> str:

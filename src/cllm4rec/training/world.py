@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from cllm4rec import progress
 from cllm4rec.errors import ConfigError, RunError
 from cllm4rec.run.processes import become, place_among_processes, place_on_machine
-from cllm4rec.training.watch import Watch
+from cllm4rec.training.watch import Watch, store_of_all
 
 Value = TypeVar("Value")
 Amount = TypeVar("Amount", int, float)
@@ -272,7 +272,10 @@ def joined() -> Iterator[World]:
     if size == 1:
         yield ALONE
         return
-    dist.init_process_group("gloo", timeout=timedelta(minutes=10))
+    store = store_of_all(is_host=rank == 0)
+    dist.init_process_group(
+        "gloo", store=store, rank=rank, world_size=size, timeout=timedelta(minutes=10)
+    )
     groups = {"cpu": dist.new_group(backend="gloo", timeout=WAITING)}
     if torch.cuda.is_available() and dist.is_nccl_available():
         groups["cuda"] = dist.new_group(backend="nccl", timeout=WAITING)

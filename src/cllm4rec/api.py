@@ -16,7 +16,7 @@ from cllm4rec.data.frames import input_file
 from cllm4rec.errors import RunError
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.ranking import list_length, list_table
-from cllm4rec.recommender.arguments import filters_of, id_list
+from cllm4rec.recommender.arguments import filters_of, id_list, none_of
 from cllm4rec.recommender.incremental import IncrementalHistory
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.similar import By
@@ -78,6 +78,7 @@ class CLLM4Rec:
         k: int = 10,
         *,
         query: str | None = None,
+        profile: Mapping[str, str | float] | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
         where: Mapping[str, str] | None = None,
@@ -86,9 +87,11 @@ class CLLM4Rec:
         """The best ``k`` items of known users, as ``{user_id: [(item_id, score), …]}``, best first.
 
         Args:
-            users: ids of users; None for a query alone, whose list then stands under the query.
+            users: ids of users; None for a query alone, whose list then stands under the query,
+                or for a profile, whose list stands under ``"profile"``.
             k: length of each list; at most the catalogue's size.
             query: what is asked for, in words, such as ``"quiet films about families"``.
+            profile: properties of somebody without a history, by columns of ``users.*``.
             include: only these items may be listed; None for all.
             exclude: these items may not be listed.
             where: only items whose attributes (columns of ``items.*``) have these values, as a
@@ -98,9 +101,13 @@ class CLLM4Rec:
         Raises:
             UnknownId: a user or an item that is not in the data.
             InputError: ``k`` is no positive whole number, ``users`` no list, a filter names a
-                column that is not there, or no item has words that are like the query's.
+                column that is not there, no item has words like the query's, or no user a property.
         """
         filters = filters_of(include, exclude, where, seen)
+        if profile is not None:
+            none_of("profile", "users", users)
+            ranked = self._fitted().recommend_for_profile(profile, self._length(k), filters, query)
+            return {"profile": self._fitted().named(ranked)[0]}
         if users is None and query is not None:
             ranked = self._fitted().recommend_for_history([], self._length(k), filters, query)
             return {query: self._fitted().named(ranked)[0]}
@@ -131,9 +138,8 @@ class CLLM4Rec:
         items = id_list("items", items)
         filters = filters_of(include, exclude, where, seen)
         k = self._length(k)
-        return self._fitted().named(self._fitted().recommend_for_history(items, k, filters, query))[
-            0
-        ]
+        recommender = self._fitted()
+        return recommender.named(recommender.recommend_for_history(items, k, filters, query))[0]
 
     def similar(self, item: str, k: int = 10, *, by: By = "model") -> list[tuple[str, float]]:
         """The ``k`` items nearest to an item, as ``[(item_id, cosine), …]``.
@@ -240,14 +246,10 @@ class CLLM4Rec:
             InputError: the folder holds lists of another model or k or with other filters, the
                 histories cannot be used, or a filter names a column that is not there.
         """
-        self._fitted()
-        assert self._folder is not None
         out = path_of("folder", folder)
         strangers = None if histories is None else path_of("histories", histories)
         filters = filters_of(include, exclude, where, seen)
-        return recommend_all(
-            RunDir(self._folder), out=out, k=k, histories=strangers, filters=filters
-        )
+        return recommend_all(self._place(), out=out, k=k, histories=strangers, filters=filters)
 
     def add_items(self, items: Any, *, skip: bool = False) -> dict[str, Any]:
         """Add items by their texts, without training; no other item's score changes.
@@ -300,9 +302,7 @@ class CLLM4Rec:
         Raises:
             RunError: the model is a saved one: its run has the table, and so has its card.
         """
-        self._fitted()
-        assert self._folder is not None
-        return evaluate(RunDir(self._folder))
+        return evaluate(self._place())
 
     def save(self, folder: str | Path) -> None:
         """Write model, data tables and a model card to a folder, as a whole.

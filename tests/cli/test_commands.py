@@ -19,6 +19,7 @@ from cllm4rec.run import RunDir
 
 TRAINING = ("initialise", "pretrain", "finetune", "train")
 STAGES = ("prepare", *TRAINING, "evaluate", "recommend", "demo")
+NOBODY = {"query": None, "profile": None}
 
 
 class Stages:
@@ -127,11 +128,8 @@ class TestTranslation:
     )
     def test_recommend(self, stages, tmp_path, given, expected):
         assert code_of("recommend", "--run", tmp_path, *given) == 0
-        assert the_call(stages) == (
-            "recommend",
-            (tmp_path,),
-            {"k": 10, "query": None, "filters": Filters(), **expected, "out": None},
-        )
+        expected = NOBODY | {"k": 10, "filters": Filters(), **expected, "out": None}
+        assert the_call(stages) == ("recommend", (tmp_path,), expected)
 
     def test_filters_by_files_of_ids(self, stages, tmp_path):
         (tmp_path / "some").write_bytes("\ufeff50\r\n\n a b\n".encode())
@@ -148,7 +146,7 @@ class TestTranslation:
         out = tmp_path / "topk.parquet"
         assert code_of("recommend", "--run", tmp_path, "--all", "--k", 100, "--out", out) == 0
         expected = {"users": None, "history": None, "k": 100, "out": out, "filters": Filters()}
-        assert the_call(stages) == ("recommend", (tmp_path,), {"query": None, **expected})
+        assert the_call(stages) == ("recommend", (tmp_path,), NOBODY | expected)
 
     @pytest.mark.parametrize(
         ("given", "expected"),
@@ -271,7 +269,7 @@ class TestUsage:
             (["recommend", "--run", "R"], "give exactly one of --all, --users IDS"),
             (["recommend", "--run", "R", "--users", "--all", "1"], "exactly one of"),
             (["recommend", "--run", "R", "--users"], "need IDS"),
-            (["recommend", "--run", "R", "--all", "1", "--out", "F"], "--all and --histories"),
+            (["recommend", "--run", "R", "--all", "1", "--out", "F"], "--all, --histories and"),
             (["recommend", "--run", "R", "--all"], "--all needs --out"),
             (["recommend", "--run", "R", "--all", "--out", "x.csv"], "written as Parquet"),
             (["recommend", "--run", "R", "--users", "1", "--out", "x.JSON"], "written as Parquet"),
@@ -342,7 +340,7 @@ class TestUsage:
         }
         assert options == {
             *("--all", "--config", "--data", "--history", "--json", "--k", "--out", "--protocol"),
-            *("--run", "--set", "--split", "--to", "--topk", "--users"),
+            *("--run", "--set", "--split", "--to", "--topk", "--users", "--profile"),
             *("--only-datasets", "--only-models"),
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--histories", "--onnx", "--int8", "--shard-users", "--query", "--by"),

@@ -65,7 +65,7 @@ def test_ease_is_asked_the_same(client, recommender, words):
         ({"query": "war " * 25_000}, "query: String should have at most 1000 characters"),
         ({"query": "?!"}, "the query has no words"),
         ({"query": 7}, "query: Input should be a valid string"),
-        ({}, "give exactly one of users and histories, or a query"),
+        ({}, "give exactly one of users, histories and profile, or a query"),
         ({"query": "a", "users": ["1"], "histories": [["1"]]}, "give exactly one of"),
     ],
 )
@@ -102,6 +102,28 @@ def test_similar_by_each(client, recommender, by):
     scores = [item["score"] for item in response.json()["items"]]
     assert scores == pytest.approx(cosines, abs=1e-5)
     assert client.get("/v1/similar", params={"item_id": "x", "by": "colour"}).status_code == 422
+
+
+def test_a_profile_lists_what_the_library_does(client, recommender):
+    profile = {"trade": "clerk", "age": 30}
+    found = recommender.named(recommender.recommend_for_profile(profile, 5))
+    assert found == listed(client, profile=profile, k=5)
+    body = {"profile": profile, "explain": True}
+    [answer] = client.post("/v1/recommend", json=body).json()["results"]
+    assert answer["user_id"] is None
+    assert all(item["reasons"] == [] for item in answer["items"])
+    for wrong, said in (
+        ({"trade": "secret"}, "that trade is not known; frequent ones: artist, clerk"),
+        ({"age": "secret"}, "age takes a number, such as"),
+        ({"age": [1]}, "profile.age"),
+        ({}, "profile: Dictionary should have at least 1 item"),
+    ):
+        response = client.post("/v1/recommend", json={"profile": wrong})
+        assert response.status_code == 422
+        assert said in response.json()["error"]
+        assert "secret" not in response.text
+    both = client.post("/v1/recommend", json={"profile": profile, "users": ["x"]})
+    assert "exactly one of" in both.json()["error"]
 
 
 def test_filters_that_no_item_passes_are_answered_with_a_note(client, recommender):

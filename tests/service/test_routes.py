@@ -166,8 +166,11 @@ def test_users_are_found_and_their_histories_are_oldest_first(client, served):
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        ({}, "give exactly one of users and histories"),
-        ({"users": ["a"], "histories": [["b"]]}, "give exactly one of users and histories"),
+        ({}, "give exactly one of users, histories and profile"),
+        (
+            {"users": ["a"], "histories": [["b"]]},
+            "give exactly one of users, histories and profile",
+        ),
         ({"users": ["nobody"]}, "unknown user 'nobody'"),
         ({"histories": [["nothing"]]}, "unknown item 'nothing'"),
         ({"histories": [[]]}, "at least 1 item"),

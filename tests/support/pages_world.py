@@ -25,7 +25,7 @@ def make_cache(folder: Path) -> Path:
 
 
 def make_data(folder: Path) -> None:
-    """Users ``1`` to ``200``, items ``1`` to ``190``; everyone likes one genre."""
+    """Users ``1`` to ``200`` with properties, items ``1`` to ``190``; each user likes one genre."""
     log = [
         {
             "user_id": str(user + 1),
@@ -44,6 +44,12 @@ def make_data(folder: Path) -> None:
         }
         for item in range(ITEMS)
     ]
+    trades = ("artist", "doctor", "student")
+    people = [
+        {"user_id": str(user + 1), "age": 18 + user % 50, "occupation": trades[user % 3]}
+        for user in range(USERS)
+    ]
+    write_rows(folder, "users", people)
     write_rows(folder, "interactions", log)
     write_rows(folder, "items", items)
 

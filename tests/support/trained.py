@@ -3,7 +3,7 @@
 ==============  ==================================================================================
 ``planted``     400 users, 120 items; pretrained, finetuned and evaluated
 ``small``       120 users, 80 items, as :func:`train_toy_run` has it; for the export
-``served``      the same users, 60 items with attributes, pretrained; for the service
+``served``      the same users, with properties; 60 items with attributes; for the service
 ``page``        titles that are HTML or missing; see :mod:`support.page_run`
 ==============  ==================================================================================
 
@@ -62,12 +62,13 @@ def small_run(factory: pytest.TempPathFactory, backbone: Path) -> RunDir:
 
 
 def served_run(factory: pytest.TempPathFactory, backbone: Path) -> RunDir:
-    """Items have attributes to filter by."""
+    """Items have attributes to filter by, users have properties."""
     config = toy_config(backbone, "finetune.epochs=1", "finetune.user_token_dropout=0.5")
 
     def make(folder: Path) -> None:
-        write_planted_world(folder / "source", users=120, items=60)
+        world = write_planted_world(folder / "source", users=120, items=60)
         _describe(folder / "source" / "items.parquet")
+        _introduce(folder / "source" / "users.parquet", world.user_ids)
         _train(folder, config)
 
     return RunDir(own_copy(factory, made_once(factory, "served-run", make)) / "run")
@@ -122,3 +123,11 @@ def _describe(path: Path) -> None:
     items = items.append_column("year", pa.array([1998 + n % 2 for n in numbers]))
     items = items.append_column("kind", pa.array(["tale"] * len(items)))
     pq.write_table(items, path)
+
+
+def _introduce(path: Path, user_ids: list[str]) -> None:
+    """Give the users properties."""
+    numbers = range(len(user_ids))
+    trades = pa.array(["artist" if n % 3 else "clerk" for n in numbers])
+    ages = pa.array([18 + n % 60 for n in numbers])
+    pq.write_table(pa.table({"user_id": user_ids, "trade": trades, "age": ages}), path)

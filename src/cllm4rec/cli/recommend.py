@@ -53,6 +53,19 @@ def filters_given(
     return Filters(ids_in(include), ids_in(exclude), wanted or None, seen)
 
 
+def profile_given(pairs: Sequence[str]) -> dict[str, str] | None:
+    """The properties that ``--profile`` names: ``age=34,occupation=artist``."""
+    found: dict[str, str] = {}
+    for pair in (each for given in pairs for each in given.split(",")):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not (name and equals and value):
+            raise click.UsageError(f"--profile {pair!r} is not KEY=VALUE, such as age=34")
+        if name in found:
+            raise click.UsageError(f"--profile {name} is given twice")
+        found[name] = value
+    return found or None
+
+
 def ids_in(file: Path | None) -> list[str] | None:
     """The ids in a file, one per line; blank lines aside."""
     if file is None:
@@ -85,6 +98,12 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
     metavar="TEXT",
     help="What is asked for, in words; alone, or with --users or --history.",
 )
+@click.option(
+    "--profile",
+    multiple=True,
+    metavar="KEY=VALUE,…",
+    help="For someone of whom only properties are known, columns of users.*; may be repeated.",
+)
 @click.argument("ids", nargs=-1)
 @click.option(
     "--k", type=click.IntRange(min=1), default=10, metavar="N", help="How many items. [10]"
@@ -111,13 +130,14 @@ def recommend(
     history: bool,
     histories: Path | None,
     query: str | None,
+    profile: tuple[str, ...],
     ids: tuple[str, ...],
     k: int,
     out: Path | None,
     shard_users: int,
     **filters: Any,
 ) -> dict[str, Any]:
-    """Recommend for users, from a bare history or by words.
+    """Recommend for users, from a bare history, by words or by properties.
 
     A folder of shards is for any number of users: memory stays bounded, a killed call goes on when
     it is repeated, and under torchrun the shards are divided among the processes.
@@ -131,25 +151,27 @@ def recommend(
         cllm4rec recommend --run RUN --history 50 181 174
         cllm4rec recommend --run RUN --query "quiet films about families"
         cllm4rec recommend --run RUN --query "war at sea" --history 50 181
+        cllm4rec recommend --run RUN --profile age=34,occupation=artist
         cllm4rec recommend --run RUN --users 196 --where genres=Comedy --exclude sold-out.txt
         cllm4rec recommend --run RUN --all --where genres=Comedy --out FOLDER
 
     An id that begins with a dash comes after a bare `--`.
     """  # noqa: D301
     many = everyone or histories is not None
-    audiences = everyone + users + history + (histories is not None)
+    audiences = everyone + users + history + (histories is not None) + bool(profile)
     if audiences != 1 and not (query is not None and audiences == 0):
         raise click.UsageError(
-            "give exactly one of --all, --users IDS, --history IDS and --histories FILE, or --query"
+            "give exactly one of --all, --users IDS, --history IDS, --histories FILE and "
+            "--profile KEY=VALUE, or --query"
         )
     if many and query is not None:
         raise click.UsageError(
             f"{'--all' if everyone else '--histories'} takes no --query; "
-            f"give --query alone, with --users IDS or --history IDS"
+            f"give --query alone, with --users IDS, --history IDS or --profile"
         )
     if (users or history) != bool(ids):
         raise click.UsageError(
-            "--users and --history need IDS; --all and --histories take none, "
+            "--users and --history need IDS; --all, --histories and --profile take none, "
             "nor does --query alone"
         )
     if many and out is None:
@@ -157,7 +179,9 @@ def recommend(
     if histories is not None and out is not None and out.suffix == ".parquet":
         raise click.UsageError("--histories writes a folder of shards; give --out FOLDER")
     if not (many or users) and out is not None:
-        raise click.UsageError("--out is for users; a bare --history or --query is printed")
+        raise click.UsageError(
+            "--out is for users; a bare --history, --profile or --query is printed"
+        )
     if out is not None and out.suffix.lower() in _OTHER_FORMATS:
         raise click.UsageError(f"--out {out}: lists are written as Parquet; give FILE.parquet")
     wanted = filters_given(**filters)
@@ -174,6 +198,7 @@ def recommend(
         users=given if users else None,
         history=given if history else None,
         query=query,
+        profile=profile_given(profile),
         k=k,
         out=out,
         filters=wanted,

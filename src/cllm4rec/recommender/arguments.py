@@ -31,6 +31,16 @@ def id_list(name: str, ids: Any) -> list[str]:
     return found
 
 
+def none_of(given: str, name: str, value: Any) -> None:
+    """Require that an argument is not given beside another.
+
+    Raises:
+        InputError: it is.
+    """
+    if value is not None:
+        raise InputError(f"{given} is for somebody unknown; give no {name} with it")
+
+
 def filters_of(include: Any, exclude: Any, where: Any, seen: Any) -> Filters:
     """Filters from arguments; see :class:`Filters`.
 

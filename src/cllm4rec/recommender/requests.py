@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cllm4rec.data.interactions import Interactions, newest_once
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import list_length, top_k
+from cllm4rec.ranking import RankedItems, list_length, top_k
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.queries import standardised
 
@@ -31,6 +31,8 @@ class ListRequest:
         wanted: what a query in words asks for, ``float32 [items]``, to be added to standardised
             scores; None without a query.
         note: why all lists are empty, in one line; None if they are not.
+        cold: scores of taste for somebody without a history, ``float32 [items]``; None for
+            popularity.
     """
 
     users: NDArray[np.int32]
@@ -40,6 +42,7 @@ class ListRequest:
     k: int
     wanted: NDArray[np.float32] | None = None
     note: str | None = None
+    cold: NDArray[np.float32] | None = None
 
     @classmethod
     def for_users(
@@ -121,6 +124,33 @@ class ListRequest:
         return cls._of(catalogue, users, found, k, filters, wanted)
 
     @classmethod
+    def for_nobody(
+        cls,
+        catalogue: Catalogue,
+        k: int,
+        filters: Filters = NO_FILTERS,
+        *,
+        wanted: NDArray[np.float32] | None = None,
+        cold: NDArray[np.float32] | None = None,
+    ) -> "ListRequest":
+        """One list without user and history: by a query in words, by properties, or by both.
+
+        Args:
+            catalogue: of the run.
+            k: length of the list.
+            filters: on the items listed.
+            wanted: from a query in words.
+            cold: from properties; None for popularity.
+
+        Raises:
+            UnknownId: an unknown item.
+            InputError: ``k`` is not positive, or a filter names an unknown column.
+        """
+        nothing = Interactions.from_lists([[]], len(catalogue.items))
+        request = cls._of(catalogue, np.full(1, -1, np.int32), nothing, k, filters, wanted)
+        return replace(request, cold=cold)
+
+    @classmethod
     def of(
         cls,
         users: NDArray[np.int32],
@@ -175,10 +205,22 @@ class ListRequest:
         return len(self.users)
 
     @property
-    def words_alone(self) -> bool:
-        """Whether a query is all there is: no user of the run, no history."""
+    def of_nobody(self) -> bool:
+        """Whether a query or properties are all there is: no user of the run, no history."""
         nobody = len(self.histories.items) == 0 and bool((self.users < 0).all())
-        return self.wanted is not None and nobody
+        return nobody and (self.wanted is not None or self.cold is not None)
+
+    def cold_list(self, popularity: NDArray[np.float32]) -> RankedItems:
+        """The one list of a request that is `of_nobody`.
+
+        Args:
+            popularity: scores without properties, ``float32 [items]``.
+        """
+        found = RankedItems.empty(self.users, self.k)
+        taste = popularity if self.cold is None else self.cold
+        scores = self.final(taste[None])
+        found.fill(np.zeros(1, np.int64), scores, self.left_out, allowed=self.allowed)
+        return found
 
     def final(self, taste: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores that lists are made of: of taste, with those of the query if there is one.

@@ -16,6 +16,7 @@ from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.linear import load_linear, save_linear
 from cllm4rec.errors import IntegrityError
+from cllm4rec.linear.properties import PropertyModel
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.device import device_here
 from cllm4rec.models.language_model import LanguageModel
@@ -27,6 +28,7 @@ from cllm4rec.recommender.explain import Reason, explain
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
 from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.placing import Placing
+from cllm4rec.recommender.profiles import profile_scores, property_model
 from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
@@ -148,6 +150,15 @@ class Recommender:
         return Queries.read(self.dataset.folder.parent, added)
 
     @cached_property
+    def properties(self) -> PropertyModel:
+        """What recommends by users' properties.
+
+        Raises:
+            InputError: the run knows none.
+        """
+        return property_model(self.dataset)
+
+    @cached_property
     def similar(self) -> SimilarItems:
         """Nearest neighbours of the items."""
         vectors = self.scorer.model.embedding.items.all().detach()
@@ -207,12 +218,32 @@ class Recommender:
         wanted = self._wanted(query)
         request = ListRequest.for_histories(self.catalogue, [item_ids], k, filters, wanted)
         noted(request)
-        if request.words_alone:
-            found = RankedItems.empty(request.users, request.k)
-            scores = request.final(self.catalogue.popularity[None])
-            found.fill(np.zeros(1, np.int64), scores, request.left_out, allowed=request.allowed)
-            return found
+        if request.of_nobody:
+            return request.cold_list(self.catalogue.popularity)
         return ranked(self.scorer, request)
+
+    def recommend_for_profile(
+        self,
+        profile: Mapping[str, str | float],
+        k: int,
+        filters: Filters = NO_FILTERS,
+        query: str | None = None,
+    ) -> RankedItems:
+        """The best ``k`` items for somebody of whom only properties are known.
+
+        Args:
+            profile: property → value, as columns of ``users.*``.
+            k: length of the list; at most the catalogue's size.
+            filters: on the items listed.
+            query: what is asked for, in words.
+
+        Raises:
+            UnknownId: an item of the filters that is not in the run.
+            InputError: a property or a value that the run does not know, or as of `recommend`.
+        """
+        cold, wanted = profile_scores(self.properties, profile), self._wanted(query)
+        request = ListRequest.for_nobody(self.catalogue, k, filters, wanted=wanted, cold=cold)
+        return noted(request).cold_list(self.catalogue.popularity)
 
     def named(self, ranked: RankedItems) -> list[list[tuple[str, float]]]:
         """Lists as ``(item_id, score)``, without empty places."""

@@ -13,6 +13,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.ranking import Scorer
 from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.explain import explanations_from, leave_one_out
+from cllm4rec.recommender.profiles import profile_scores
 from cllm4rec.recommender.requests import ListRequest
 from cllm4rec.service.batching import MicroBatcher
 from cllm4rec.service.newcomers import Newcomers
@@ -27,8 +28,8 @@ Explanations = list[list[list[dict[str, Any]]]]
 
 
 async def asked(body: RecommendRequest, served: Served, newcomers: Newcomers) -> ListRequest:
-    """`request_of`, outside the event loop where there are words to read."""
-    if body.query is None:
+    """`request_of`, outside the event loop where there are words to read or users to count."""
+    if body.query is None and body.profile is None:
         return request_of(body, served, newcomers)
     found: ListRequest = await off_loop(request_of, body, served, newcomers)
     return found
@@ -39,10 +40,14 @@ def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> 
 
     Raises:
         UnknownId: a user or an item that the run does not know.
-        InputError: a filter on a column that does not exist, or a query that cannot be answered.
+        InputError: a filter on a column that does not exist, a query that cannot be answered, or a
+            property that the run does not know.
     """
     wanted = None if body.query is None else served.queries.wanted(body.query)
     filters = Filters(body.include, body.exclude, body.where, body.seen)
+    if body.profile is not None:
+        taste = profile_scores(served.properties(), body.profile)
+        return ListRequest.for_nobody(served.catalogue, body.k, filters, wanted=wanted, cold=taste)
     if body.users is None:
         histories = body.histories or [[]]
         return ListRequest.for_histories(served.catalogue, histories, body.k, filters, wanted)
@@ -66,9 +71,9 @@ def lists(request: ListRequest, scores: NDArray[np.float32], rows: slice) -> lis
 async def ranked(
     query: ListRequest, served: Served, batcher: MicroBatcher, deadline_s: float
 ) -> list[Row]:
-    """Lists by the model, scored together with other requests; by words alone without it."""
-    if query.words_alone:
-        return by_words_alone(query, served)
+    """Lists by the model, scored with other requests; by words or properties alone without it."""
+    if query.of_nobody:
+        return cold(query, served)
     kept = await batcher.score(
         served.scorer,
         query.users,
@@ -93,7 +98,7 @@ async def explained(
     seconds = batcher.speed.seconds(tokens, batcher.batch_tokens)
     if time.monotonic() + seconds > deadline_s:
         raise InputError(f"explaining this would take {seconds:.0f} s; ask for fewer at a time")
-    if query.words_alone:
+    if query.of_nobody:
         return [[[] for _ in items] for items, _ in rows]
     found = []
     for place, (items, _) in enumerate(rows):
@@ -114,9 +119,10 @@ async def explained(
     return found
 
 
-def by_words_alone(query: ListRequest, served: Served) -> list[Row]:
-    """The one list of a query without user and history: its items, the popular ones first."""
-    return lists(query, served.catalogue.popularity[None], slice(0, 1))
+def cold(query: ListRequest, served: Served) -> list[Row]:
+    """The one list of a query or of properties, without user and history."""
+    found = query.cold_list(served.catalogue.popularity)
+    return [(found.items[0][found.items[0] >= 0], found.scores[0][found.items[0] >= 0])]
 
 
 def compared(
@@ -127,8 +133,8 @@ def compared(
     Raises:
         InputError: the catalogue is too large for EASE.
     """
-    if query.words_alone:
-        rows = by_words_alone(query, served)
+    if query.of_nobody:
+        rows = cold(query, served)
         return rows, [[[] for _ in items] for items, _ in rows] if explain else None
     scorer: Scorer = served.ease()
     scores = scorer.score(query.users, query.histories)

@@ -21,21 +21,22 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 History = Annotated[list[Id], Field(min_length=1, max_length=MAX_HISTORY)]
 """Item ids, oldest first."""
 Name = Annotated[str, StringConstraints(max_length=1000)]
+Named = Name | int | float
+"""Of a property of a user."""
 Value = str | int | float | bool | list[str]
 """Of an attribute."""
 Filter = Annotated[list[Id], Field(max_length=100_000)]
 
-_NULL = {"type": "null"}
+_KINDS = {"users": "array", "histories": "array", "profile": "object"}
+"""Whom to recommend for: one of these, or nobody with a query alone."""
+_NONE: dict[str, Any] = {name: {"type": "null"} for name in _KINDS}
 _ONE_OF: dict[str, Any] = {
     "oneOf": [
         *(
-            {"required": [given], "properties": {given: {"type": "array"}, other: _NULL}}
-            for given, other in (("users", "histories"), ("histories", "users"))
+            {"required": [given], "properties": {**_NONE, given: {"type": kind}}}
+            for given, kind in _KINDS.items()
         ),
-        {
-            "required": ["query"],
-            "properties": {"query": {"type": "string"}, "users": _NULL, "histories": _NULL},
-        },
+        {"required": ["query"], "properties": {**_NONE, "query": {"type": "string"}}},
     ]
 }
 
@@ -50,9 +51,11 @@ class RecommendRequest(_Strict):
     model_config = ConfigDict(json_schema_extra=_ONE_OF)
 
     users: Annotated[list[Id], Field(min_length=1, max_length=MAX_ASKED)] | None = None
-    """Known users; either these, or ``histories``, or a ``query`` alone."""
+    """Known users; either these, ``histories``, a ``profile``, or a ``query`` alone."""
     histories: Annotated[list[History], Field(min_length=1, max_length=MAX_ASKED)] | None = None
     """Item ids of people the run need not know, each oldest first."""
+    profile: Annotated[dict[Name, Named], Field(min_length=1, max_length=64)] | None = None
+    """Properties of somebody without a history, as columns of ``users.*``: ``{"age": 34}``."""
     query: Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)] | None = None
     """What is asked for, in words; with users or histories it is weighed against their taste."""
     k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
@@ -70,9 +73,9 @@ class RecommendRequest(_Strict):
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "RecommendRequest":
-        given = (self.users is not None) + (self.histories is not None)
+        given = sum(getattr(self, name) is not None for name in _KINDS)
         if given > 1 or (given == 0 and self.query is None):
-            raise ValueError("give exactly one of users and histories, or a query")
+            raise ValueError("give exactly one of users, histories and profile, or a query")
         return self
 
 

@@ -19,10 +19,12 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.item_rows import NO_ROWS
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.linear.properties import PropertyModel
 from cllm4rec.ranking import Scorer
 from cllm4rec.recommender.added import AddedItems, open_catalogue
 from cllm4rec.recommender.catalogue import Catalogue
 from cllm4rec.recommender.intact import model_fingerprint
+from cllm4rec.recommender.profiles import property_model
 from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by
 from cllm4rec.run import read_json
@@ -152,6 +154,23 @@ class Served:
             found = similar_by(by, self.run, self.dataset, self.added)
             self._comparisons[by] = found
         return found
+
+    def properties(self) -> PropertyModel:
+        """What recommends by users' properties; counted at the first call, then kept.
+
+        Raises:
+            InputError: the run knows no properties of its users.
+        """
+        with self._counting:
+            return self._properties
+
+    @cached_property
+    def _counting(self) -> threading.Lock:
+        return threading.Lock()
+
+    @cached_property
+    def _properties(self) -> PropertyModel:
+        return property_model(self.dataset)
 
     @cached_property
     def _fitting(self) -> threading.Lock:

@@ -1,5 +1,6 @@
 """recommend: lists for some users, for all users, or for a history."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ def recommend(
     users: list[str] | None = None,
     history: list[str] | None = None,
     query: str | None = None,
+    profile: Mapping[str, str] | None = None,
     k: int = 10,
     out: Path | None = None,
     filters: Filters = NO_FILTERS,
@@ -32,6 +34,7 @@ def recommend(
             given.
         history: item ids, oldest first, of a user who is not in the run.
         query: what is asked for, in words; alone, for users or after a history.
+        profile: properties of somebody without a history, as columns of ``users.*``.
         k: length of each list; at most the catalogue's size.
         out: top-k file to write (Parquet); not for a history.
         filters: on the items listed.
@@ -45,7 +48,8 @@ def recommend(
         UnknownId: an unknown user or item, or a user without any positive interaction. Users left
             out by the split get lists from their history.
         InputError: ``out`` is a folder, inside a run or a file that is not a top-k file, ``k`` is
-            not positive, a filter names an unknown column, or the query cannot be answered.
+            not positive, a filter names an unknown column, the query cannot be answered, or a
+            property or its value is not known.
     """
     require_trained(run)
     if out is not None:
@@ -59,6 +63,9 @@ def recommend(
         )
     recommender = Recommender.load(run.path) if recommender is None else recommender
     k = list_length(k, len(recommender.dataset.items))
+    if profile is not None:
+        ranked = recommender.recommend_for_profile(profile, k, filters, query)
+        return {"k": k, "recommendations": _lists(recommender, ranked, ["profile"])}
     if history is not None or (users is None and query is not None):
         ranked = recommender.recommend_for_history(history or [], k, filters, query)
         name = "query" if history is None else "history"

@@ -9,6 +9,7 @@ from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.models.embedding import TokenEmbedding
+from cllm4rec.models.items import FreeItems
 from cllm4rec.models.llms import CollaborativeLLM, own_tensors
 from cllm4rec.recommender.calibration import calibrated
 from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts
@@ -23,8 +24,9 @@ from cllm4rec.stages.initialise import Initial, reading_settings
 from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.setup import Setup
 from cllm4rec.tasks.base import left_out_of_training
-from cllm4rec.tasks.held_out import HeldOutObjective
+from cllm4rec.tasks.held_out import HeldOut, HeldOutObjective
 from cllm4rec.tasks.language import LanguageObjective
+from cllm4rec.tasks.next_item import NextItem
 from cllm4rec.training import divided
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Objective
@@ -79,10 +81,16 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
 def divide_items(
     setup: Setup, model: CollaborativeLLM, objectives: dict[str, Objective]
 ) -> dict[str, Objective]:
-    """Divide a large item table among the processes; content steps need it whole."""
+    """Divide a large table of free vectors among the processes; content steps need it whole.
+
+    A task with a loss of its own keeps it whole too: processes without documents take part in the
+    softmax, and would wait there for others that have none.
+    """
+    is_plain = type(model.embedding.items) is FreeItems and type(setup.task) in (HeldOut, NextItem)
+    if setup.world.size == 1 or not is_plain or len(objectives) > 1:
+        return objectives
     table, objective = model.embedding.items.all().detach(), objectives["finetune"]
-    is_large = setup.world.size > 1 and table.numel() >= divided.DIVIDED_FROM
-    if not is_large or len(objectives) > 1:
+    if table.numel() < divided.DIVIDED_FROM:
         return objectives
     assert isinstance(objective, HeldOutObjective | LanguageObjective)
     model.embedding.items = items = divided.DividedItems(table, setup.world)

@@ -1,9 +1,11 @@
 import pytest
 import torch
 
-from cllm4rec.models.items import FreeItems
+from cllm4rec.models.items import FreeItems, ReadItems
 
 WEIGHT = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+
+TEXTS = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture
@@ -49,3 +51,45 @@ def test_the_gradient_is_bitwise_the_same_whenever_threads_arrive(two_threads):
         (items.vectors(numbers) * above).sum().backward()
         gradients.append(items.weight.grad)
     assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
+
+
+def read_items() -> ReadItems:
+    items = ReadItems(WEIGHT, TEXTS)
+    with torch.no_grad():
+        items.map.copy_(torch.randn(3, 4, generator=torch.Generator().manual_seed(2)))
+    return items
+
+
+def test_items_that_are_read_begin_where_they_are_put():
+    items = ReadItems(WEIGHT, TEXTS)
+    assert torch.equal(items.all(), WEIGHT)
+    assert set(items.state_dict()) == {"weight", "map"}
+
+
+def test_an_item_that_is_read_is_its_own_part_and_its_texts():
+    items = read_items()
+    mapping = items.map.tolist()
+    wanted = [
+        [own + sum(TEXTS[row, k].item() * mapping[k][at] for k in range(3)) for at, own in line]
+        for row, line in ((row, enumerate(WEIGHT[row].tolist())) for row in range(6))
+    ]
+    torch.testing.assert_close(items.all(), torch.tensor(wanted))
+    torch.testing.assert_close(items.vectors(torch.tensor([4, 0])), items.all()[[4, 0]])
+    table = items.as_table()
+    assert type(table) is FreeItems
+    assert torch.equal(table.all(), items.all())
+
+
+def test_a_step_on_one_item_moves_those_with_texts_like_its_own():
+    items = ReadItems(WEIGHT, torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 0], [0, 0], [0, 0]]))
+    optimizer = torch.optim.SGD(items.parameters(), lr=0.1)
+    items.vectors(torch.tensor([0])).sum().backward()
+    optimizer.step()
+    moved = (items.all() - WEIGHT).sum(dim=1)
+    torch.testing.assert_close(moved, torch.tensor([-0.8, -0.4, 0, 0, 0, 0]))
+
+
+def test_items_that_are_read_can_begin_elsewhere():
+    items, given = read_items(), torch.tensor([[1.0] * 4, [2.0] * 4])
+    items.replace_(torch.tensor([5, 1]), given)
+    torch.testing.assert_close(items.all()[[5, 1]], given)

@@ -34,8 +34,11 @@ def validations(run: RunDir) -> dict[int, dict]:
     }
 
 
-@pytest.mark.parametrize(("mode", "average"), [("frozen", 0.0), ("frozen", 2.0), ("full", 0.0)])
-def test_every_later_epoch_is_the_same(prepared, backbone, monkeypatch, mode, average):
+@pytest.mark.parametrize(
+    ("mode", "average", "texts"),
+    [("frozen", 0.0, "none"), ("frozen", 2.0, "read"), ("full", 0.0, "none")],
+)
+def test_every_later_epoch_is_the_same(prepared, backbone, monkeypatch, mode, average, texts):
     config = toy_config(
         backbone,
         "pretrain.enabled=false",
@@ -44,6 +47,8 @@ def test_every_later_epoch_is_the_same(prepared, backbone, monkeypatch, mode, av
         "finetune.learning_rate=0.01",
         f"finetune.average={average}",
         f"backbone.mode={mode}",
+        f"model.item_texts={texts}",
+        "model.reading_depth=1",
     )
     whole, stopped = prepared("whole"), prepared("stopped")
     with progress.quiet():

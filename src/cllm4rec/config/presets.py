@@ -49,6 +49,7 @@ SETS = Config(
         skip_decay=1.0,
         linear=True,
         reading_depth=8,
+        item_texts="none",
         projection=True,
         bias=True,
         candidates="trained",

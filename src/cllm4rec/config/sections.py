@@ -184,6 +184,10 @@ class ModelConfig(Settings):
     reading_depth: NonNegativeInt
     """Layers of the backbone, at most all, with pretrained weights, that read the items' texts for
     the linear model, where their TF-IDF helps it; 0: TF-IDF alone."""
+    item_texts: Literal["none", "words", "read"]
+    """What of an item's text its vector is made of in finetuning, through a trained linear map and
+    beside a free part: TF-IDF (``words``), or that beside what ``reading_depth`` layers read
+    (``read``)."""
     projection: bool
     """Trained square projection between the backbone's hidden state and the heads."""
     bias: bool

@@ -11,6 +11,7 @@ from cllm4rec.config import FinetuneConfig
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.weight import chosen_weight, reports_by_weight
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.models.items import ReadItems
 from cllm4rec.models.llms import saved_tensors
 from cllm4rec.recommender.saved import load_tensors
 from cllm4rec.recommender.scorer import ModelScorer
@@ -76,10 +77,13 @@ class Best:
         return epoch - int(self.notes["epoch"]) >= self.patience
 
     def restore(self) -> None:
-        """Restore the best epoch's parameters, the item table whole, and its blend weight."""
+        """Restore the best epoch's parameters, the items as a whole table, and its blend weight."""
         load_tensors(self.scorer.model, self.tensors)
+        embedding = self.scorer.model.embedding
         if self.items is not None:
-            self.scorer.model.embedding.items = undivided(self.items)
+            embedding.items = undivided(self.items)
+        if isinstance(embedding.items, ReadItems):
+            embedding.items = embedding.items.as_table()
         self.tensors = {}
         self.scorer.weight = self.notes["blend"]
 

@@ -4,13 +4,17 @@ import time
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cllm4rec.baselines import Context
+from cllm4rec.baselines.ease_lm import POWER
 from cllm4rec.config import Config
 from cllm4rec.linear.text_space import TextSpace
+from cllm4rec.linear.text_vectors import beside, whitened
 from cllm4rec.models.embedding import TokenEmbedding
-from cllm4rec.models.items import FreeItems
+from cllm4rec.models.items import FreeItems, ReadItems
 from cllm4rec.models.llms import CollaborativeLLM, own_tensors
+from cllm4rec.models.reading import Reader
 from cllm4rec.recommender.calibration import calibrated
 from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts
 from cllm4rec.recommender.queries import Queries
@@ -158,6 +162,23 @@ def queries_of(setup: Setup) -> Queries | None:
     return Queries.of(words, reader if reader["depth"] else None, tuple(texts.word_features))
 
 
+def text_vectors(setup: Setup, space: TextSpace | None) -> Tensor | None:
+    """Vectors of the items' texts that ``model.item_texts`` adds to their own, ``[items, d]``.
+
+    Args:
+        setup: loaded inputs.
+        space: of the items' words; None without words.
+    """
+    kind = setup.config.model.item_texts
+    if kind == "none" or space is None or not space.factors.shape[1]:
+        return None
+    vectors, reader = space.items, reading_settings(setup.config)
+    if kind == "read" and reader["depth"]:
+        read = Reader(**reader).vectors(Context.of(setup.dataset).words)
+        vectors = beside(vectors, whitened(read, POWER), 1.0)
+    return torch.from_numpy(vectors)
+
+
 def _before(config: Config) -> list[str]:
     """Training stages that must be done."""
     return ["initialise", "pretrain"] if config.pretrain.enabled else ["initialise"]
@@ -205,6 +226,9 @@ def finetuning_objectives(
         counts = torch.from_numpy(train.item_counts())
         cold = (counts == 0).nonzero().flatten().to(setup.lm.device)
         model.embedding.items.replace_(cold, z_c.items.vectors(cold).detach())
+    texts = text_vectors(setup, initial.texts)
+    if texts is not None:
+        model.embedding.items = ReadItems(model.embedding.items.all().detach(), texts)
     setup.task.standardise(model, train)
     objectives = {"finetune": setup.task.objective(model, train, z_c)}
     return model, objectives if content is None else {**objectives, "content": content}

@@ -1,0 +1,92 @@
+"""Items whose vectors are made of what is read in their texts."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cllm4rec import progress
+from cllm4rec.baselines import Context
+from cllm4rec.linear.text_vectors import beside, whitened
+from cllm4rec.models.items import FreeItems, ReadItems
+from cllm4rec.models.reading import Reader
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir
+from cllm4rec.stages import epochs
+from cllm4rec.stages.finetune import finetuning_objectives
+from cllm4rec.stages.initialise import Initial
+from cllm4rec.stages.setup import Setup
+from cllm4rec.stages.train import train
+from support.toy_run import toy_config
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLLM4REC_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def prepared(trained, tmp_path):
+    run = RunDir(tmp_path / "run").create()
+    shutil.copytree(trained.run.file("data"), run.file("data"))
+    run.finish("prepare", [run.file("data")], 0.0)
+    return run
+
+
+def settings(backbone, kind: str):
+    return toy_config(
+        backbone,
+        "pretrain.enabled=false",
+        "finetune.epochs=2",
+        "finetune.learning_rate=0.01",
+        f"model.item_texts={kind}",
+        "model.reading_depth=1",
+        "model.linear=false",
+    )
+
+
+@pytest.mark.parametrize("kind", ["words", "read"])
+def test_what_is_trained_is_kept_as_a_table(prepared, backbone, monkeypatch, kind):
+    config, kept, moved = settings(backbone, kind), [], []
+    as_table, fit = ReadItems.as_table, epochs.fit
+
+    def measured(plan, objectives, *given, **named) -> None:
+        fit(plan, objectives, *given, **named)
+        mapping = objectives["finetune"].parameters()["embedding.items.map"]
+        moved.append(mapping.detach().abs().max().item())
+
+    def noting(items: ReadItems) -> FreeItems:
+        kept.append((items.weight.detach() + items.texts @ items.map.detach(), items))
+        return as_table(items)
+
+    monkeypatch.setattr(ReadItems, "as_table", noting)
+    monkeypatch.setattr(epochs, "fit", measured)
+    with progress.quiet():
+        train(prepared, config)
+    [(wanted, items)] = kept
+    saved = load_file(prepared.file("model", "model.safetensors"))
+    assert torch.equal(saved["embedding.items.weight"], wanted)
+    assert "embedding.items.map" not in saved
+    recommender = Recommender.load(prepared.path)
+    assert torch.equal(recommender.scorer.model.embedding.items.all(), wanted)
+    context = Context.of(recommender.dataset)
+    texts = Initial.read(prepared).texts.items
+    if kind == "read":
+        read = Reader(str(backbone), 1).vectors(context.words)
+        texts = beside(texts, whitened(read, 0.5), 1.0)
+    np.testing.assert_array_equal(items.texts.numpy(), texts)
+    assert moved[0] > 0.001, "the map was trained, even where epoch 0 was best"
+
+
+@pytest.mark.parametrize("kind", ["none", "words"])
+def test_training_begins_at_the_same_vectors(prepared, backbone, kind, monkeypatch):
+    monkeypatch.setattr(epochs, "fit", lambda *given, **named: None)
+    config = settings(backbone, kind)
+    with progress.quiet():
+        train(prepared, config)
+        model, _ = finetuning_objectives(Setup.of(prepared, config), Initial.read(prepared))
+    assert isinstance(model.embedding.items, ReadItems) == (kind == "words")
+    start = Initial.read(prepared).tensors["collaborative"]
+    assert torch.equal(model.embedding.items.all(), start)

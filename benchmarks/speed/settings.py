@@ -27,7 +27,9 @@ def profile_config(profile: Profile, depth: int, overrides: Sequence[str]) -> Co
     Raises:
         ConfigError: an override names the preset or the order, which the profiles decide.
     """
-    given = request_of(None, [*overrides, f"backbone.depth={depth}", "model.warm_start=none"])
+    # The clock does not wait for a GPU, so there is nothing to measure on one yet.
+    settings = ["device=cpu", *overrides, f"backbone.depth={depth}", "model.warm_start=none"]
+    given = request_of(None, settings)
     if given.start != "auto":
         raise ConfigError(
             f"setting preset = {given.start!r}: `benchmarks/speed` measures the presets sets and "

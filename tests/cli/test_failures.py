@@ -42,6 +42,15 @@ def test_what_the_caller_can_mend_is_one_line(monkeypatch, capsys, kind):
     assert err == "error: user 'x y' is not in this run; retrain\n"
 
 
+def test_a_gpu_without_memory_is_one_line(monkeypatch, capsys):
+    import torch
+
+    code, err = outcome(monkeypatch, capsys, torch.OutOfMemoryError("CUDA out of memory.\nTried"))
+    assert code == 2
+    assert err.startswith("error: the GPU has no memory left; end what else uses it, or compute on")
+    assert err.count("\n") == 1
+
+
 def test_an_interruption_is_one_line_and_130(monkeypatch, capsys):
     code, err = outcome(monkeypatch, capsys, KeyboardInterrupt())
     assert code == 130

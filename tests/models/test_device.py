@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils import backend_registration
 
+from cllm4rec.config.presets import PRESETS
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.device import compute_dtype, device_of
 
@@ -79,6 +80,18 @@ def refuse_another_service(places, device, tolerance):
 def test_the_processor_and_auto_are_always_there():
     assert device_of("cpu") == torch.device("cpu")
     assert device_of("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_auto_is_the_default_and_takes_cuda_where_it_is(monkeypatch):
+    assert {preset.device for preset in PRESETS.values()} == {"auto"}
+    monkeypatch.setattr("cllm4rec.models.device._count", lambda _device: 1)
+    for there, kind in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert device_of("auto").type == kind
+
+
+def test_float32_products_are_float32():
+    assert torch.get_float32_matmul_precision() == "highest"  # no TF32
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "cpu:1", "gpu", "meta", "", "cuda:x"])

@@ -1,5 +1,7 @@
 """The method's objectives at toy size."""
 
+from dataclasses import replace
+
 import torch
 
 from cllm4rec.config import SETS
@@ -60,3 +62,29 @@ def held_out(batch_tokens: int = 10_000, weight: float = 0.5, **scale) -> HeldOu
         batch_tokens=batch_tokens,
         seed=0,
     )
+
+
+def every(device: str = "cpu") -> dict[str, LanguageObjective | HeldOutObjective]:
+    """Each kind of objective, on a device."""
+    found = {**both_llms(0.5), "held-out": held_out(batch_tokens=60), "next-item": next_item()}
+    for name, objective in found.items():
+        model, other = objective.model.to(device), objective.mutual.other
+        if other is not None:
+            other.to(device)
+        left_out = tiny.NONE_LEFT_OUT.to(device)
+        likelihoods = {
+            "collaborative": lambda m=model, out=left_out: items_likelihood(m, out),
+            "content": lambda m=model: words_likelihood(m),
+            "held-out": lambda m=model, out=left_out: held_out_likelihood(m, out),
+            "next-item": lambda m=model, out=left_out: items_likelihood(m, out),
+        }
+        found[name] = replace(objective, likelihood=likelihoods[name]())
+    return found
+
+
+def next_item() -> LanguageObjective:
+    """As finetuning on what comes next has it: no mutual regularisation."""
+    model = tiny.collaborative_llm()
+    likelihood = items_likelihood(model, tiny.NONE_LEFT_OUT)
+    none = Mutual(model.embedding, None, 0.0)
+    return LanguageObjective(model, histories(), likelihood, none, batch_tokens=40, seed=0)

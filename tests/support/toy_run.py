@@ -37,6 +37,7 @@ def toy(folder: Path) -> list[str]:
         f'backbone.name="{folder}"',
         "backbone.dtype=float32",
         "threads=1",
+        "device=cpu",  # so that tests are the same on every machine
         "evaluate.bootstrap=50",
         "evaluate.baselines=['popularity', 'item-knn', 'ease', 'ease-text']",
     ]

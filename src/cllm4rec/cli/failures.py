@@ -15,6 +15,10 @@ from cllm4rec.run.processes import may_speak
 
 DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
+_NO_DEVICE_MEMORY = (
+    "the GPU has no memory left; end what else uses it, or compute on the processor: "
+    "CUDA_VISIBLE_DEVICES= before the command"
+)
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -39,6 +43,8 @@ def exit_code(action: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's: not to be imported for this
+            return _refused(_NO_DEVICE_MEMORY)
         mendable = unusable_place(error)
         if mendable is not None:
             return _refused(mendable)

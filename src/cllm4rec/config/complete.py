@@ -33,8 +33,12 @@ class Config(Settings):
     """Torch threads; 0 takes the processor's cores."""
     device: str
     """Where models compute, in training and ever after, a device of torch: ``cpu``, ``cuda``,
-    ``cuda:1``; ``auto``: CUDA where there is one. What is saved runs on any: where the device is
-    not there, the processor answers."""
+    ``cuda:1``; ``auto``: CUDA where there is one, else the processor. What is saved runs on any:
+    where the device is not there, the processor answers."""
+    device_tokens: Annotated[int, Field(ge=0)] = 0
+    """Most tokens, with padding, that a device reads at once in training; larger steps are read in
+    parts whose gradients are summed. To be lowered where its memory is too small, also in the
+    middle of a training. 0: ``batch_tokens`` of the stage."""
     data: DataConfig
     backbone: BackboneConfig
     corpus: CorpusConfig

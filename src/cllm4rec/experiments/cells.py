@@ -30,7 +30,7 @@ FORMAT = 1
 """Format number of cells; cells of another format are recomputed."""
 PATIENCE_S = 10.0
 """Seconds to wait for another process that computes the same cell."""
-NOT_A_MODELS = {"data", "device", "evaluate", "preset", "threads"}
+NOT_A_MODELS = {"data", "device", "device_tokens", "evaluate", "preset", "threads"}
 """Sections of the settings that do not affect the lists once the data are prepared."""
 
 

@@ -14,7 +14,9 @@ PROCESSOR = torch.device("cpu")
 
 
 def device_of(name: str) -> torch.device:
-    """The device that the setting ``device`` names; ``auto`` prefers CUDA.
+    """The device that the setting ``device`` names; ``auto``: CUDA, else the processor.
+
+    ``auto`` is never MPS: nobody has run the tests there.
 
     Raises:
         ConfigError: torch finds no such device.
@@ -25,7 +27,7 @@ def device_of(name: str) -> torch.device:
         device = torch.device(name)
         count = 1 if device.type == "cpu" else _count(device)
     except RuntimeError:  # torch's own message lists every device type it knows
-        count = 0
+        device, count = PROCESSOR, 0
     if device.type == "cuda" and device.index is None and not is_alone():
         device = torch.device("cuda", place_on_machine())  # one GPU for each process
     if not count or (device.index or 0) >= count:

@@ -62,18 +62,28 @@ class TokenEmbedding(nn.Module):
         return self.words.device
 
     def forward(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length size"]:
-        """Embeddings, float32; the gradient reaches users and items only."""
+        """Embeddings, float32; the gradient reaches users and items only.
+
+        Args:
+            tokens: on the embedding's device, or better on the processor: then the host need not
+                wait for the device to find out which of them are what.
+        """
+        here = self.device
         is_word, is_item = self.space.is_word(tokens), self.space.is_item(tokens)
-        embedded = self.words[tokens.where(is_word, 0)].masked_fill((tokens < 0).unsqueeze(-1), 0.0)
-        vectors = self.items.vectors(self.space.item_number(tokens[is_item]))
-        embedded = embedded.index_put((is_item,), vectors)
+        words = self.words[tokens.where(is_word, 0).to(here)]
+        embedded = words.masked_fill((tokens < 0).unsqueeze(-1).to(here), 0.0)
+        at = _places(is_item, here)
+        vectors = self.items.vectors(self.space.item_number(tokens[is_item]).to(here))
+        embedded = embedded.index_put(at, vectors)
         if self.users is not None:
             is_user = self.space.is_user(tokens)
-            embedded = embedded.index_put((is_user,), self.user_vectors(tokens[is_user]))
+            embedded = embedded.index_put(
+                _places(is_user, here), self.user_vectors(tokens[is_user])
+            )
         anonymous = tokens == ANONYMOUS
         if anonymous.any():
-            mean = _row_means(vectors, is_item)
-            embedded = torch.where(anonymous.unsqueeze(-1), mean.unsqueeze(1), embedded)
+            mean = _row_means(vectors, at[0], is_item.sum(dim=1, keepdim=True).to(here))
+            embedded = torch.where(anonymous.unsqueeze(-1).to(here), mean.unsqueeze(1), embedded)
         return embedded
 
     def extend_(self, items: Float[Tensor, "added size"]) -> None:
@@ -86,16 +96,31 @@ class TokenEmbedding(nn.Module):
         """Vectors of user tokens."""
         if self.users is None:
             return self.words.new_zeros(len(tokens), self.size)
-        return functional.embedding(self.space.user_number(tokens), self.users)
+        return functional.embedding(self.space.user_number(tokens).to(self.device), self.users)
 
     def entity_vectors(self, tokens: Int[Tensor, "..."]) -> Float[Tensor, "entities size"]:
-        """Vectors of all user and all item tokens among ``tokens``: users first, then items."""
-        items = self.items.vectors(self.space.item_number(tokens[self.space.is_item(tokens)]))
+        """Vectors of all user and all item tokens among ``tokens``: users first, then items.
+
+        Args:
+            tokens: anywhere; see `forward`.
+        """
+        numbers = self.space.item_number(tokens[self.space.is_item(tokens)])
+        items = self.items.vectors(numbers.to(self.device))
         return torch.cat([self.user_vectors(tokens[self.space.is_user(tokens)]), items])
 
 
-def _row_means(vectors: Tensor, is_item: Tensor) -> Tensor:
-    """Mean of each row's item vectors ``[batch, size]``; zero for a row without items."""
-    row = is_item.nonzero(as_tuple=True)[0]
-    total = vectors.new_zeros(is_item.shape[0], vectors.shape[1]).index_add(0, row, vectors)
-    return total / is_item.sum(dim=1, keepdim=True).clamp_min(1)
+def _places(mask: Tensor, device: torch.device) -> tuple[Tensor, ...]:
+    """Where a mask is true, as indices on a device; found where the mask is."""
+    return tuple(each.to(device) for each in mask.nonzero(as_tuple=True))
+
+
+def _row_means(vectors: Tensor, row: Tensor, counts: Tensor) -> Tensor:
+    """Mean of each row's item vectors ``[batch, size]``; zero for a row without items.
+
+    Args:
+        vectors: of all items.
+        row: of each of them.
+        counts: items of each row, ``[batch, 1]``.
+    """
+    total = vectors.new_zeros(len(counts), vectors.shape[1]).index_add(0, row, vectors)
+    return total / counts.clamp_min(1)

@@ -52,7 +52,7 @@ class ContentLLM(TokenLLM):
 
     def queries(self, batch: Batch) -> Float[Tensor, "scored size"]:
         """The head's query at every position that predicts a word of a main text."""
-        hidden = self.backbone(self.embedding(batch.tokens), batch.lengths)
+        hidden = self.backbone(self.embedding(batch.near.tokens), batch.lengths)
         rows, positions, _ = next_tokens(batch)
         query: Tensor = self.head(hidden[rows, positions])
         return query
@@ -96,7 +96,7 @@ class CollaborativeLLM(TokenLLM):
 
     def embedded(self, batch: Batch) -> Float[Tensor, "batch length size"]:
         """Embeddings of all tokens; during training with dropout on the items."""
-        embedded: Tensor = self.embedding(batch.tokens)
+        embedded: Tensor = self.embedding(batch.near.tokens)
         if not self.training or self.dropout == 0:
             return embedded
         is_item = self.space.is_item(batch.tokens).unsqueeze(-1)

@@ -84,6 +84,8 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     BLOCK_LOGITS = 4_000_000
     """Logits of one block: 16 MB in float32, close to the size of a CPU's last-level cache."""
+    DEVICE_BLOCKS = 16
+    """Times as many on other devices, 256 MB: few kernels, and mostly one block."""
 
     @staticmethod
     def forward(
@@ -102,10 +104,18 @@ class LinearCrossEntropy(torch.autograd.Function):
         grad_candidates = torch.zeros_like(candidates) if need_candidates else None
         grad_bias = torch.zeros_like(bias) if need_bias else None
         total = queries.new_zeros(())
-        block = max(1, LinearCrossEntropy.BLOCK_LOGITS // candidates.shape[0])
+        on_processor = queries.device.type == "cpu"
+        most = LinearCrossEntropy.BLOCK_LOGITS * (
+            1 if on_processor else LinearCrossEntropy.DEVICE_BLOCKS
+        )
+        block = max(1, most // candidates.shape[0])
         starts = list(range(0, queries.shape[0], block))
-        edges = torch.searchsorted(rows, torch.tensor([*starts, queries.shape[0]]).to(rows))
-        for start, low, high in zip(starts, edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        edges = [0, len(rows)]
+        if len(starts) > 1:  # the host waits for the device
+            edges = torch.searchsorted(
+                rows, torch.tensor([*starts, queries.shape[0]]).to(rows)
+            ).tolist()
+        for start, low, high in zip(starts, edges[:-1], edges[1:], strict=bool(starts)):
             part = cast_queries[start : start + block]
             at, wanted = rows[low:high] - start, targets[low:high]
             log_p = F.log_softmax((part @ cast_candidates.T).to(queries.dtype) + bias, dim=-1)
@@ -113,7 +123,8 @@ class LinearCrossEntropy(torch.autograd.Function):
             if not (need_queries or need_candidates or need_bias):
                 continue
             # A row's gradient is (its number of targets) · softmax − the targets' indicator.
-            counts = torch.bincount(at, minlength=len(part)).to(queries.dtype)
+            ones = queries.new_ones(len(at))  # not bincount, which looks for the greatest first
+            counts = queries.new_zeros(len(part)).index_add_(0, at, ones)
             gradient = log_p.exp_().mul_(counts.unsqueeze(1))
             gradient[at, wanted] -= 1  # a row's targets are distinct
             if grad_bias is not None:

@@ -178,5 +178,6 @@ def train_epochs(
         checkpoint=save,
         schedule=config.schedule,
         world=best.world,
+        most_tokens=task.config.device_tokens,
     )
     return checkpoint

@@ -197,6 +197,7 @@ def _train(
         checkpoint=lambda at: checkpoint.save(at, {"logged": run.log_size()}, {}),
         schedule=config.schedule,
         world=setup.world,
+        most_tokens=setup.config.device_tokens,
     )
     return checkpoint
 

@@ -176,9 +176,8 @@ class HeldOutObjective(Regularised[CollaborativeLLM, RecommendationCorpus, HeldO
     def losses(self, batch: HeldOutBatch) -> dict[str, Loss]:
         """All losses of one micro-batch; regularised are prompts and targets."""
         self.model.train()
-        batch = batch.to(self.model.device)
         users, targets = len(batch.prompts.lengths), self.model.space.item(batch.items)
-        likelihood = self.likelihood(batch)
+        likelihood = self.likelihood(batch.to(self.model.device))
         if self.mutual.per_document:
             likelihood = Loss(likelihood.total, users)
         return {

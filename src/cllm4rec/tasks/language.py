@@ -83,8 +83,7 @@ class LanguageObjective(Regularised[ContentLLM | CollaborativeLLM, Corpus, Batch
     def losses(self, batch: Batch) -> dict[str, Loss]:
         """Both losses of one batch."""
         self.model.train()
-        batch = batch.to(self.model.device)
-        likelihood = self.likelihood(batch)
+        likelihood = self.likelihood(batch.to(self.model.device))
         return {"likelihood": likelihood, **self.mutual.losses(len(batch.lengths), batch.tokens)}
 
 

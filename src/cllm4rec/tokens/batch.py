@@ -36,10 +36,19 @@ class Batch:
     """Tokens of each document, prompt and main text."""
     main_starts: Int64[Tensor, " batch"]
     """Position of the first main-text token; equal to the length where there is no main text."""
+    host: "Batch | None" = None
+    """The same on the processor, where it came from there: places of tokens are looked up in it, so
+    that the host need not wait for a device to find them."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on ``device``."""
-        return Batch(self.tokens.to(device), self.lengths.to(device), self.main_starts.to(device))
+        tokens, lengths = self.tokens.to(device), self.lengths.to(device)
+        return Batch(tokens, lengths, self.main_starts.to(device), host=self.near)
+
+    @property
+    def near(self) -> "Batch":
+        """The batch on the processor if it came from there, else itself."""
+        return self if self.host is None else self.host
 
 
 def collate(documents: Sequence[TokenDocument]) -> Batch:
@@ -70,7 +79,8 @@ def collate_rows(
     lengths = np.diff(offsets)
     padded = np.zeros((len(lengths), int(lengths.max(initial=0))), np.int64)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = tokens[offsets[0] : offsets[-1]]
-    return Batch(*map(torch.from_numpy, (padded, lengths, main_starts.copy())))
+    starts = torch.from_numpy(main_starts.copy())
+    return Batch(torch.from_numpy(padded), torch.from_numpy(lengths), starts)
 
 
 def next_tokens(
@@ -84,12 +94,14 @@ def next_tokens(
     Returns:
         For each scored token its row, the position that predicts it, and the token itself.
     """
-    position = torch.arange(batch.tokens.shape[1], device=batch.tokens.device)
-    is_scored = (position >= batch.main_starts.clamp_min(1).unsqueeze(1)) & (
-        position < batch.lengths.unsqueeze(1)
+    near, device = batch.near, batch.tokens.device
+    position = torch.arange(near.tokens.shape[1], device=near.tokens.device)
+    is_scored = (position >= near.main_starts.clamp_min(1).unsqueeze(1)) & (
+        position < near.lengths.unsqueeze(1)
     )
     rows, positions = is_scored.nonzero(as_tuple=True)
-    return rows, positions - 1, batch.tokens[rows, positions]
+    tokens = near.tokens[rows, positions]
+    return rows.to(device), (positions - 1).to(device), tokens.to(device)
 
 
 def length_buckets(

@@ -103,6 +103,9 @@ def _shifted(given: Numbers, first: int, count: int, offset: int, what: str) -> 
         low = high = values
     elif math.prod(values.shape) == 0:
         return given
+    elif getattr(values, "device", "cpu") != "cpu" and values.device.type != "cpu":
+        shifted_there: Numbers = values + offset  # to look would be to wait for the device
+        return shifted_there
     else:
         low, high = values.min(), values.max()
     if low < first or high >= first + count:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cllm4rec import progress
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
 from cllm4rec.models.randomness import seeded
+from cllm4rec.training.memory import NoMemory, memory_for, micro_batches, out_of_memory
 from cllm4rec.training.world import ALONE, World
 
 
@@ -94,6 +95,7 @@ def fit(
     after_step: Callable[[], None] = lambda: None,
     checkpoint_seconds: float = 120.0,
     world: World = ALONE,
+    most_tokens: int = 0,
 ) -> None:
     """Run the passes of ``plan`` from ``position`` on.
 
@@ -112,9 +114,11 @@ def fit(
         after_step: called after every step.
         checkpoint_seconds: most seconds of work that a kill can lose.
         world: the processes that train together; all are at the same position.
+        most_tokens: read at once, the setting ``device_tokens``; 0: as the objectives have it.
 
     Raises:
-        ConfigError: a loss or gradient is not finite; the step is not applied.
+        ConfigError: a loss or gradient is not finite, or the device has no memory for the step; it
+            is not applied.
     """
     saved_at_s = time.monotonic()
     total = sum(part.count for part in plan)
@@ -134,9 +138,12 @@ def fit(
                 step = steps[position.step]
                 with seeded(seed, stage, position.pass_number, position.step, *world.names):
                     try:
-                        values = optimiser_step(objective, optimizer, step, world)
+                        values = optimiser_step(objective, optimizer, step, world, most_tokens)
                     except FloatingPointError as error:
                         raise ConfigError(_diverged(stage, position, optimizer, error)) from None
+                    except NoMemory as error:
+                        batches = error.batches
+                        raise ConfigError(out_of_memory(stage, batches, most_tokens)) from None
                 after_step()
                 position.step += 1
                 log(
@@ -161,7 +168,11 @@ def fit(
 
 
 def optimiser_step(
-    objective: Objective, optimizer: torch.optim.Optimizer, step: Any, world: World = ALONE
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    step: Any,
+    world: World = ALONE,
+    most_tokens: int = 0,
 ) -> dict[str, float]:
     """One update on Σ weight · (summed loss ÷ its count), over all micro-batches of the step.
 
@@ -170,35 +181,53 @@ def optimiser_step(
         optimizer: of its parameters.
         step: documents.
         world: processes that each do a part of them, perhaps none.
+        most_tokens: read at once; 0: as the objective has it.
 
     Raises:
         FloatingPointError: the loss or a gradient is not finite; nothing is updated.
+        NoMemory: the device has none for the largest micro-batch.
     """
     if world.size > 1:
         step = [step[index] for index in world.share(objective.lengths(step))]
-    batches = objective.batches(step)
+    batches = micro_batches(objective.batches, objective.lengths, step, most_tokens)
     counts: dict[str, int] = {}
     for batch in batches:
         for name, count in objective.counts(batch).items():
             counts[name] = counts.get(name, 0) + count
     counts = world.total(counts, [name for name, weight in objective.weights.items() if weight])
-    sums = dict.fromkeys(counts, 0.0)
+    totals: dict[str, list[Tensor]] = {name: [] for name in counts}
     optimizer.zero_grad(set_to_none=True)
-    for batch in batches:
-        losses = objective.losses(batch)
-        weighted = [
-            objective.weights[name] / max(counts[name], 1) * loss.total
-            for name, loss in losses.items()
-        ]
-        torch.stack(weighted).sum().backward()  # type: ignore[no-untyped-call]
-        for name, loss in losses.items():
-            sums[name] += float(loss.total.detach())
-    sums = world.total(sums, list(sums))
-    world.sum_gradients_([p for group in optimizer.param_groups for p in group["params"]])
-    _refuse_non_finite(sums, optimizer, world)
-    optimizer.step()
+    with memory_for(batches):
+        for batch in batches:
+            losses = objective.losses(batch)
+            weighted = [
+                objective.weights[name] / max(counts[name], 1) * loss.total
+                for name, loss in losses.items()
+            ]
+            torch.stack(weighted).sum().backward()  # type: ignore[no-untyped-call]
+            for name, loss in losses.items():
+                totals[name].append(loss.total.detach())
+        world.sum_gradients_([p for group in optimizer.param_groups for p in group["params"]])
+        sums, is_finite = _read(totals, optimizer)
+        sums = world.total(sums, list(sums))
+        _refuse_non_finite(sums, is_finite, world)
+        optimizer.step()
     means = {name: sums[name] / max(counts[name], 1) for name in sums}
     return {"loss": sum(objective.weights[name] * mean for name, mean in means.items()), **means}
+
+
+def _read(
+    totals: Mapping[str, list[Tensor]], optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, float], bool]:
+    """Sums of the losses, and whether all gradients are finite: the step waits here, once."""
+    gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
+    is_finite = torch.stack([gradient.norm() for gradient in gradients]).isfinite().all()
+    of_batches = [total for of in totals.values() for total in of]
+    finite, *read = torch.stack([is_finite.float(), *of_batches]).tolist()
+    numbers = iter(read)
+    # Summed by the host, in double precision.
+    sums = {name: sum(next(numbers) for _ in of) for name, of in totals.items()}
+    return {name: float(total) for name, total in sums.items()}, bool(finite)
 
 
 def cosine(done: float, warmup: float = 0.05, floor: float = 0.05) -> float:
@@ -228,16 +257,11 @@ def _set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
     return float(optimizer.param_groups[0]["lr"])
 
 
-def _refuse_non_finite(
-    sums: Mapping[str, float], optimizer: torch.optim.Optimizer, world: World
-) -> None:
+def _refuse_non_finite(sums: Mapping[str, float], is_finite: bool, world: World) -> None:
     """Stop before the update: through Adam's moments one NaN would spoil every row."""
     if not all(math.isfinite(total) for total in sums.values()):
         raise FloatingPointError("the loss is not finite; lower the stage's learning_rate")
-    gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
-    norms = torch.stack([gradient.norm() for gradient in gradients])
-    is_bad = {"bad": int(not bool(norms.isfinite().all()))}
-    if world.total(is_bad, ["bad"])["bad"]:  # perhaps in rows of another process
+    if world.total({"bad": int(not is_finite)}, ["bad"])["bad"]:  # perhaps of another process
         raise FloatingPointError("a gradient is not finite; lower the stage's learning_rate")
 
 

@@ -1,6 +1,6 @@
 """How many operations the paper's stages take on both paths: what either could gain at most.
 
-Counted by the formula of `benchmarks.speed.flops`, for the same documents. Ours are those
+Counted by the formula of `cllm4rec.planning.flops`, for the same documents. Ours are those
 that cannot be left out: real tokens, and heads at the positions that are asked for. Theirs are
 what their program computes: padding, attention to what comes later as well, heads at every
 position.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.authors.paths import STAGES, Ours, Theirs
-from benchmarks.speed.flops import Cost, Shape, backbone, head
+from cllm4rec.planning.flops import Cost, Shape, backbone, head
 from reference.authors_training import BATCH
 
 EPOCHS = {"content": 10 + 100 + 150, "collaborative": 100, "finetune": 150}

@@ -80,21 +80,28 @@ def _backbone(folder: Path, depth: int) -> str:
     """Name of the default backbone, or of one in its shape where it is not in the cache."""
     if (cache_dir() / "backbones" / SMOLLM2).is_dir():
         return SMOLLM2
-    return str(_random_backbone(folder / "backbone", depth))
+    return str(random_backbone(folder / "backbone", depth))
 
 
-def _random_backbone(folder: Path, depth: int) -> Path:
-    """Random weights in the shape of SmolLM2-135M, and a tokenizer of the prompts' words."""
+def random_backbone(folder: Path, depth: int, heads: int = 9, words: int = 49152) -> Path:
+    """Random weights in the shape of SmolLM2-135M, and a tokenizer of the prompts' words.
+
+    Args:
+        folder: to write.
+        depth: layers.
+        heads: query heads, each 64 wide; a third as many for keys and values.
+        words: rows of the word embeddings.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=49152,
-        hidden_size=576,
-        intermediate_size=1536,
+        vocab_size=words,
+        hidden_size=64 * heads,
+        intermediate_size=64 * heads * 8 // 3,
         num_hidden_layers=depth,
-        num_attention_heads=9,
-        num_key_value_heads=3,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 3,
         max_position_embeddings=8192,
         tie_word_embeddings=True,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.speed.flops import Cost, Shape, head
+from cllm4rec.planning.flops import Cost, Shape, head
 from benchmarks.speed.settings import Profile, profile_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.models.language_model import LanguageModel

@@ -12,7 +12,7 @@ import torch
 from benchmarks.entry import input_folder
 from benchmarks.speed.building import build
 from benchmarks.speed.check import SlowBackbone
-from benchmarks.speed.flops import Shape
+from cllm4rec.planning.flops import Shape
 from benchmarks.speed.machine import SQUARE, Peak, describe, seconds_of
 from benchmarks.speed.measuring import RUNS, Measured, measure, watch
 from benchmarks.speed.plot import check_ending, draw

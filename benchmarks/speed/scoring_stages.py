@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed.flops import Cost, backbone
+from cllm4rec.planning.flops import Cost, backbone
 from benchmarks.speed.parts import Parts
 from benchmarks.speed.workloads import Amount, Scoring, Workload
 from cllm4rec.baselines import Context, baseline_named

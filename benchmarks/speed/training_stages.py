@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.speed.flops import Cost, adam, backbone
+from cllm4rec.planning.flops import Cost, adam, backbone
 from benchmarks.speed.parts import Parts, wake
 from benchmarks.speed.settings import Profile
 from benchmarks.speed.workloads import Amount, Training, Workload

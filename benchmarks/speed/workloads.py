@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.speed.check import SlowBackbone, SlowPath, joint_table
-from benchmarks.speed.flops import Cost
+from cllm4rec.planning.flops import Cost
 from benchmarks.speed.stopwatch import Timed
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from cllm4rec.errors import IntegrityError
+from cllm4rec.training import checkpoint as checkpoints
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Position
 from cllm4rec.training.optim import adam
@@ -37,6 +38,28 @@ def test_everything_comes_back(tmp_path):
     step(first, parameter)
     step(second, other)
     assert torch.equal(other, parameter)
+
+
+def test_saving_copies_only_what_shares_memory(tmp_path, monkeypatch):
+    """Copies of parameters, moments, average and best were the peak of a training's memory."""
+    checkpoint, parameter = trained(tmp_path / "state")
+    step(checkpoint, parameter)
+    best = torch.arange(4.0)
+    written = {}
+    save_file = checkpoints.save_file
+    monkeypatch.setattr(
+        checkpoints, "save_file", lambda named, path: (written.update(named), save_file(named, path))
+    )
+    checkpoint.save(Position(), {}, {"best": best, "same": best})
+    state = checkpoint.optimizers["only"].state[parameter]
+    own = {
+        "parameters/only/users": parameter,
+        "optimizer/only/0.exp_avg": state["exp_avg"],
+        "kept/best": best,
+    }
+    for name, tensor in own.items():
+        assert written[name].data_ptr() == tensor.data_ptr(), name
+    assert written["kept/same"].data_ptr() != best.data_ptr()
 
 
 def test_nothing_to_resume_from(tmp_path):

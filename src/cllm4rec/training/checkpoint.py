@@ -64,11 +64,7 @@ class Checkpoint:
         if not is_main():
             return
         with atomic_folder(self.folder) as folder:
-            # Clones: safetensors refuses tensors that share memory.
-            save_file(
-                {n: t.contiguous().clone() for n, t in tensors.items()},
-                folder / "state.safetensors",
-            )
+            save_file(_apart(tensors), folder / "state.safetensors")
             write_json(
                 folder / "state.json",
                 {
@@ -128,6 +124,22 @@ class Checkpoint:
         if not is_main():
             return
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors themselves; copies of those that share memory, which safetensors refuses.
+
+    Copies of all would be the largest peak of a training: parameters, moments, average and best.
+    """
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.contiguous()
+        if tensor.untyped_storage().data_ptr() in taken:
+            tensor = tensor.clone()
+        taken.add(tensor.untyped_storage().data_ptr())
+        apart[name] = tensor
+    return apart
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -49,10 +49,10 @@ def _count_as_changed(optimizer: torch.optim.Optimizer, *_: object) -> None:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's moments and step counts as a flat dict of tensors, for safetensors."""
+    """The optimiser's own moments and step counts as a flat dict of tensors, for safetensors."""
     state = optimizer.state_dict()["state"]
     return {
-        f"{index}.{name}": torch.as_tensor(value).clone()
+        f"{index}.{name}": torch.as_tensor(value)
         for index, values in state.items()
         for name, value in values.items()
     }

@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.authors import comparison, work
 from benchmarks.authors.paths import STAGES, Ours, Theirs, first_documents
-from benchmarks.speed.flops import Shape
+from cllm4rec.planning.flops import Shape
 from cllm4rec import progress
 from cllm4rec.training.loop import Pass
 from reference import authors_training as theirs

@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel
 
-from benchmarks.speed import flops
-from benchmarks.speed.flops import Cost, Shape
+from cllm4rec.planning import flops
+from cllm4rec.planning.flops import Cost, Shape
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 
 LENGTHS = [9, 5, 7]

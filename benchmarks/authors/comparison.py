@@ -17,11 +17,11 @@ import torch
 
 from benchmarks.authors.paths import STAGES, Ours, Theirs, first_documents
 from benchmarks.authors.work import our_operations, their_operations, whole_training
-from cllm4rec.planning.flops import Shape
 from benchmarks.speed.machine import Peak, describe
 from cllm4rec import progress
 from cllm4rec.cli import tables
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.planning.flops import Shape
 from cllm4rec.training.loop import Pass
 from reference import authors_training as theirs
 

@@ -8,13 +8,12 @@ import pyarrow.parquet as pq
 
 from cllm4rec.config import Request, resolve
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.documents.prompts import HISTORY, RECOMMENDATION
 from cllm4rec.downloads import cache_dir
 from cllm4rec.ensemble.linear import LinearModel
-from cllm4rec.models.backbone import quiet_transformers
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.pretrained import SMOLLM2
+from cllm4rec.planning.stand_in import stand_in, write_stand_in
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.seeds import derived_seed, generator
@@ -80,38 +79,4 @@ def _backbone(folder: Path, depth: int) -> str:
     """Name of the default backbone, or of one in its shape where it is not in the cache."""
     if (cache_dir() / "backbones" / SMOLLM2).is_dir():
         return SMOLLM2
-    return str(random_backbone(folder / "backbone", depth))
-
-
-def random_backbone(folder: Path, depth: int, heads: int = 9, words: int = 49152) -> Path:
-    """Random weights in the shape of SmolLM2-135M, and a tokenizer of the prompts' words.
-
-    Args:
-        folder: to write.
-        depth: layers.
-        heads: query heads, each 64 wide; a third as many for keys and values.
-        words: rows of the word embeddings.
-    """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        vocab_size=words,
-        hidden_size=64 * heads,
-        intermediate_size=64 * heads * 8 // 3,
-        num_hidden_layers=depth,
-        num_attention_heads=heads,
-        num_key_value_heads=heads // 3,
-        max_position_embeddings=8192,
-        tie_word_embeddings=True,
-    )
-    with quiet_transformers():
-        LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=1000, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator([HISTORY, RECOMMENDATION], trainer)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
+    return str(write_stand_in(folder / "backbone", stand_in(depth)))

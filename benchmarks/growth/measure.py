@@ -1,4 +1,4 @@
-"""Seconds and peak memory of every stage on worlds of growing size, each in a process of its own."""
+"""Processor seconds and peak memory of every stage on growing worlds, each in its own process."""
 
 import json
 import subprocess
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.batch.world import random_backbone
 from benchmarks.growth.world import write_world
 from cllm4rec import progress
 from cllm4rec.errors import InputError
+from cllm4rec.planning.stand_in import stand_in, write_stand_in
 from cllm4rec.run import RunDir, read_json, write_json
 
 STAGES = ("prepare", "start", "epoch", "evaluate", "lists")
 EACH = 20
 """Interactions of a user."""
-_SETTINGS = {
+SETTINGS = {
     "threads": 1,
     "backbone.depth": 2,
     "data.minimum_rating": 0,
@@ -53,7 +53,7 @@ def measure_growth(sizes: Sequence[tuple[int, int]], out: Path) -> list[dict[str
 def _stages(folder: Path, users: int, items: int) -> list[dict[str, Any]]:
     data, run = folder / "data", RunDir(folder / "run")
     write_world(data, users=users, items=items, interactions=EACH * users)
-    settings = {**_SETTINGS, "backbone.name": random_backbone(folder / "lm", 2, heads=3)}
+    settings = {**SETTINGS, "backbone.name": write_stand_in(folder / "lm", stand_in(2, heads=3))}
     given = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     lists = ["recommend", "--all", "--k", "100", "--out", str(folder / "lists")]
     commands = {

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from cllm4rec.planning.flops import Cost, Shape, head
 from benchmarks.speed.settings import Profile, profile_config
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
+from cllm4rec.planning.flops import Cost, Shape, head
 from cllm4rec.run import RunDir
 from cllm4rec.stages.finetune import finetuning_objectives
 from cllm4rec.stages.initialise import Initial

@@ -12,7 +12,6 @@ import torch
 from benchmarks.entry import input_folder
 from benchmarks.speed.building import build
 from benchmarks.speed.check import SlowBackbone
-from cllm4rec.planning.flops import Shape
 from benchmarks.speed.machine import SQUARE, Peak, describe, seconds_of
 from benchmarks.speed.measuring import RUNS, Measured, measure, watch
 from benchmarks.speed.plot import check_ending, draw
@@ -26,6 +25,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.experiments.process import peak_mb
 from cllm4rec.models.device import compute_dtype
 from cllm4rec.models.pretrained import find_backbone
+from cllm4rec.planning.flops import Shape
 
 DEFAULT_DATA = "movielens-100k"
 DEFAULT_DEPTHS = (2, 4, 8)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from cllm4rec.planning.flops import Cost, backbone
 from benchmarks.speed.parts import Parts
 from benchmarks.speed.workloads import Amount, Scoring, Workload
 from cllm4rec.baselines import Context, baseline_named
@@ -18,6 +17,7 @@ from cllm4rec.ensemble.linear import LinearModel, fit
 from cllm4rec.ensemble.weight import reports_by_weight
 from cllm4rec.evaluation.protocol import DEPTH
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.planning.flops import Cost, backbone
 from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.requests import ListRequest
 from cllm4rec.recommender.saved import Recommender

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from cllm4rec.planning.flops import Cost, adam, backbone
 from benchmarks.speed.parts import Parts, wake
 from benchmarks.speed.settings import Profile
 from benchmarks.speed.workloads import Amount, Training, Workload
 from cllm4rec.errors import InputError
 from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.planning.flops import Cost, adam, backbone
 from cllm4rec.stages.epochs import finetuning_optimizer
 from cllm4rec.stages.finetune import finetuning_objectives
 from cllm4rec.stages.pretrain import pretraining_objectives, pretraining_optimizer

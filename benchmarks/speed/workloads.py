@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.speed.check import SlowBackbone, SlowPath, joint_table
-from cllm4rec.planning.flops import Cost
 from benchmarks.speed.stopwatch import Timed
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import Document
 from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.models.randomness import seeded
+from cllm4rec.planning.flops import Cost
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.tasks.held_out import HeldOutObjective
 from cllm4rec.tasks.language import LanguageObjective

@@ -48,7 +48,9 @@ def test_saving_copies_only_what_shares_memory(tmp_path, monkeypatch):
     written = {}
     save_file = checkpoints.save_file
     monkeypatch.setattr(
-        checkpoints, "save_file", lambda named, path: (written.update(named), save_file(named, path))
+        checkpoints,
+        "save_file",
+        lambda named, path: (written.update(named), save_file(named, path)),
     )
     checkpoint.save(Position(), {}, {"best": best, "same": best})
     state = checkpoint.optimizers["only"].state[parameter]

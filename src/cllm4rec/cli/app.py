@@ -21,6 +21,7 @@ from cllm4rec.cli.options import (
     type_of_path,
 )
 from cllm4rec.cli.output import output_option, result_of
+from cllm4rec.cli.plan import plan
 from cllm4rec.cli.recommend import recommend, similar
 from cllm4rec.cli.serve import serve
 from cllm4rec.config import Protocol, request_of
@@ -239,6 +240,7 @@ def demo(
 
 
 cllm4rec.add_command(bench)
+cllm4rec.add_command(plan)
 cllm4rec.add_command(serve)
 
 

@@ -6,8 +6,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.authors import comparison, work
 from benchmarks.authors.paths import STAGES, Ours, Theirs, first_documents
-from cllm4rec.planning.flops import Shape
 from cllm4rec import progress
+from cllm4rec.planning.flops import Shape
 from cllm4rec.training.loop import Pass
 from reference import authors_training as theirs
 from support.planted import planted

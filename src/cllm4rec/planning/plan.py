@@ -1,0 +1,190 @@
+"""The plan for a size: memory, operations, hours, settings, and what breaks first."""
+
+import os
+from typing import Any
+
+from cllm4rec.baselines.ease import MAX_ITEMS_BY_NEIGHBOURS
+from cllm4rec.config import Config, Request, resolve
+from cllm4rec.errors import InputError
+from cllm4rec.planning import memory
+from cllm4rec.planning.devices import Device, device_named
+from cllm4rec.planning.flops import Cost, Shape
+from cllm4rec.planning.size import TRAINED_SHARE, Model, Size
+from cllm4rec.planning.work import one_list, step, steps_per_epoch
+from cllm4rec.training.divided import DIVIDED_FROM
+
+RANK = "finetuning, each rank"
+PREPARE_LIMIT = 1e9
+PREPARE_S_A_ROW = 5e-6
+"""Processor seconds of ``prepare`` per row of the log (10⁸ rows: 498 s, docs/scale.md)."""
+SPARK_ROWS = 100_000_000
+MANY_STEPS, MOST_USERS = 20_000, 4_096
+"""Steps of an epoch from which on larger ones are advised, and their most users."""
+RANKS_A_MACHINE = 8
+MOST_DEPTH = 2
+"""Layers of the model that is timed; operations carry over to more."""
+MILLION = 1_000_000
+
+
+def plan(
+    size: Size,
+    request: Request,
+    *,
+    device: str | None = None,
+    devices: int = 1,
+    host_memory: float | None = None,
+) -> dict[str, Any]:
+    """What a size takes.
+
+    Args:
+        size: users, items and interactions.
+        request: settings; those of a preset unless given.
+        device: name of a device in `planning.devices`, by whose peak figures time is estimated;
+            None measures this machine's processor for about 20 seconds.
+        devices: number of devices, or of processes.
+        host_memory: bytes of a machine's memory; None: of this one.
+
+    Returns:
+        ``memory`` (bytes by stage and part), ``time``, ``settings`` and ``breaks`` (first first).
+
+    Raises:
+        InputError: a number does not fit the others, or the device is not known.
+    """
+    if size.interactions < size.users:
+        raise InputError(
+            f"--interactions {size.interactions} are fewer than --users {size.users}; "
+            f"everyone has at least one"
+        )
+    known = None if device is None else device_named(device)
+    config = resolve(request, newest_held_out=False)
+    model = Model.of(config.backbone)
+    host = host_memory or _memory_here()
+    divided = devices > 1 and size.items * model.shape.size >= DIVIDED_FROM
+    ranked = memory.finetuning(size, model, config, ranks=devices, divided=divided)
+    stages = {
+        "prepare": {"limit, process and ids": memory.prepare(size, PREPARE_LIMIT)},
+        "start": memory.start(size, model, config),
+        RANK: ranked,
+        "lists": memory.lists(size, model, config),
+    }
+    available = dict.fromkeys(stages, host)
+    if known is not None:
+        together = min(devices, RANKS_A_MACHINE)
+        name = f"finetuning, host of {together}"
+        stages[name] = {part: together * ranked.pop(part) for part in memory.ON_THE_HOST}
+        available |= {RANK: known.memory, name: host}
+    return {
+        "size": {"users": size.users, "items": size.items, "interactions": size.interactions},
+        "device": "this machine's processor" if known is None else f"{devices} x {known.name}",
+        "memory": [_stage(name, parts, available[name]) for name, parts in stages.items()],
+        "time": _times(size, model, config, known, devices, divided),
+        "settings": _settings(size, config, divided),
+        "breaks": _breaks(size, stages, available),
+    }
+
+
+def _stage(name: str, parts: dict[str, float], available: float) -> dict[str, Any]:
+    total = sum(parts.values())
+    largest = max(parts, key=parts.__getitem__)
+    row: dict[str, Any] = {"stage": name, "gb": round(total / 1e9, 2)}
+    row |= {"largest part": f"{largest}: {parts[largest] / 1e9:,.2f} GB"}
+    row |= {"of": round(available / 1e9, 1), "fits": total <= available}
+    if "optimiser state" in parts:
+        row["optimiser_gb"] = round(parts["optimiser state"] / 1e9, 2)
+    return row
+
+
+def _times(
+    size: Size, model: Model, config: Config, device: Device | None, devices: int, divided: bool
+) -> list[dict[str, Any]]:
+    """Rows of what takes how long; the epochs are those of the settings."""
+    cost, passes = step(size, model, config)
+    steps = steps_per_epoch(size, config)
+    listed = one_list(size, model, config)
+    if device is None:
+        step_s, list_s, source = _measured(size, model, config, cost, passes, listed)
+    else:
+        # A divided table is passed over in parts; a whole one by every process.
+        moved = passes / (devices if divided else 1)
+        reached = device.flops * device.utilisation
+        step_s = cost.flops / (reached * devices) + moved / device.bandwidth
+        list_s = listed.flops / (reached * devices)
+        source = f"peaks of {device.name} ({device.source})"
+    epoch_s = steps * step_s
+    rows: list[dict[str, Any]] = [
+        {"what": "an epoch of finetuning", "flops": steps * cost.flops, "hours": epoch_s / 3600},
+        {
+            "what": f"{config.finetune.epochs} epochs",
+            "flops": config.finetune.epochs * steps * cost.flops,
+            "hours": config.finetune.epochs * epoch_s / 3600,
+        },
+        {
+            "what": "a million lists",
+            "flops": MILLION * listed.flops,
+            "hours": MILLION * list_s / 3600,
+        },
+    ]
+    prepared = {
+        "what": "prepare",
+        "flops": 0.0,
+        "hours": PREPARE_S_A_ROW * size.interactions / 3600,
+    }
+    return [prepared, *({**row, "source": source} for row in rows)]
+
+
+def _measured(
+    size: Size, model: Model, config: Config, cost: Cost, passes: float, listed: Cost
+) -> tuple[float, float, str]:
+    # Imported late: it loads torch.
+    from cllm4rec.planning.calibration import measure
+
+    few = Model(_cut(model.shape), model.words)
+    speed = measure(few, config, max(2, round(size.history(config, TRAINED_SHARE))))
+    step_s = speed.step_per_flop * cost.flops + speed.step_per_byte * passes
+    list_s = speed.list_per_flop * listed.flops + speed.list_per_item * size.items
+    return step_s, list_s, "measured here, one process"
+
+
+def _cut(shape: Shape) -> Shape:
+    depth = min(shape.depth, MOST_DEPTH)
+    return Shape(depth, shape.size, shape.queries, shape.keys, shape.inner, gated=True)
+
+
+def _settings(size: Size, config: Config, divided: bool) -> list[dict[str, Any]]:
+    """What to set, and why; nothing where the preset's own are right."""
+    rows = [{"setting": f"--config {config.preset}", "why": "what is counted here"}]
+    if divided:
+        rows.append({"setting": "torchrun", "why": "the item table is divided by rows"})
+    if size.items > MAX_ITEMS_BY_NEIGHBOURS and config.model.linear:
+        why = f"there is none above {MAX_ITEMS_BY_NEIGHBOURS:,} items"
+        rows.append({"setting": "model.linear=false", "why": why})
+    passes = size.users / config.finetune.batch_users
+    if config.finetune.target == "holdout" and passes > MANY_STEPS:
+        wanted = min(4096, 64 * 2 ** int(passes / MANY_STEPS).bit_length())
+        why = f"{passes:,.0f} steps an epoch each pass over the whole table"
+        rows.append({"setting": f"finetune.batch_users={wanted}", "why": why})
+    if size.users > MILLION and config.finetune.epochs > 1:
+        why = "an epoch of so many users is thousands of steps"
+        rows.append({"setting": "finetune.epochs=1", "why": why})
+    if size.interactions > SPARK_ROWS:
+        why = "prepare in Spark, hand over partitions (docs/scale.md)"
+        rows.append({"setting": "--data FOLDER of partitions", "why": why})
+    return rows
+
+
+def _breaks(
+    size: Size, stages: dict[str, dict[str, float]], available: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Stages that need more memory than there is, the worst first."""
+    need = {name: sum(parts.values()) for name, parts in stages.items()}
+    over = [name for name in stages if need[name] > available[name]]
+    rows = []
+    for name in sorted(over, key=lambda each: available[each] / need[each]):
+        largest = max(stages[name], key=stages[name].__getitem__)
+        times = need[name] / available[name]
+        rows.append({"stage": name, "times the memory": round(times, 1), "because of": largest})
+    return rows
+
+
+def _memory_here() -> float:
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -1,0 +1,49 @@
+"""Planned memory beside that of real runs, and of real optimisers."""
+
+import pytest
+import torch
+
+from benchmarks.growth.planned import compare
+from cllm4rec.config.presets import PAPER_SMALL, SETS
+from cllm4rec.models.embedding import TokenEmbedding
+from cllm4rec.planning import memory
+from cllm4rec.planning.size import Model, Size
+from cllm4rec.planning.stand_in import stand_in
+from cllm4rec.training.optim import adam, optimizer_tensors
+
+MODEL = stand_in(2, heads=3)
+
+
+@pytest.mark.slow
+def test_memory_of_three_sizes_is_planned_within_15_percent():
+    """Sizes other than those that the formula's measured numbers are from."""
+    for row in compare([(300, 8_000), (1_500, 30_000), (600, 50_000)], timed=False):
+        for stage in ("initialise", "finetune", "recommend"):
+            planned, found = row[f"{stage}_planned_mb"], row[f"{stage}_mb"]
+            assert planned == pytest.approx(found, rel=0.15), (stage, row)
+
+
+@pytest.mark.parametrize("config", [SETS, PAPER_SMALL])
+def test_optimiser_state_is_that_of_real_parameters(config):
+    size = Size(50, 70, 500)
+    width = MODEL.shape.size
+    users = torch.zeros(50 if config is PAPER_SMALL else 0, width)
+    embedding = TokenEmbedding.of_tables(torch.zeros(3, width), users, torch.zeros(70, width))
+    named = {f"embedding.{name}": each for name, each in embedding.named_parameters()}
+    optimizer = adam(named, learning_rate=0.1, head_scale=1.0)
+    for parameter in named.values():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    moments = [t for n, t in optimizer_tensors(optimizer).items() if "exp_avg" in n]
+    real = sum(t.numel() * t.element_size() for t in moments)
+    assert 2 * sum(memory.tables(size, MODEL, config)) == real
+
+
+def test_ranks_hold_their_part_of_a_divided_table():
+    size = Size(10_000, 1_000_000, 200_000)
+    model = Model(MODEL.shape, MODEL.words)
+    whole = memory.finetuning(size, model, SETS)
+    part = memory.finetuning(size, model, SETS, ranks=4, divided=True)
+    items, _ = memory.tables(size, model, SETS)
+    assert whole["optimiser state"] - part["optimiser state"] == pytest.approx(2 * 0.75 * items)
+    assert whole["initial vectors"] == part["initial vectors"], "each process reads them whole"

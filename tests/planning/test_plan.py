@@ -1,0 +1,75 @@
+"""The plan: its numbers follow the formulas, and what does not fit is named."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from cllm4rec.config import Request
+from cllm4rec.config.presets import SETS
+from cllm4rec.errors import InputError
+from cllm4rec.planning import Size, plan
+from cllm4rec.planning.calibration import Speed, _solved
+from cllm4rec.planning.flops import backbone, head
+from cllm4rec.planning.size import Model
+from cllm4rec.planning.work import one_list, step, steps_per_epoch
+
+SMALL = Size(1_000, 2_000, 20_000)
+LARGE = Size(100_000_000, 10_000_000, 5_000_000_000)
+
+
+def planned(size, **options):
+    return plan(size, Request("sets", {}), device="H100", host_memory=512e9, **options)
+
+
+def test_operations_are_those_of_the_formula():
+    model = Model.of(SETS.backbone)
+    # 20 items of which 16 are trained on and 0.7 stay in the prompt of nine further tokens.
+    length = round(16 * 0.7 + 9)
+    expected = backbone(
+        model.shape, [length] * 64, 2, learning=True, trained=True, last_only=True
+    ) + head(64, 576, 2_000, 2, maps=2, learning=True)
+    assert step(SMALL, model, SETS)[0].flops == expected.flops
+    read = backbone(model.shape, [29], 2, learning=False, last_only=True)
+    assert one_list(SMALL, model, SETS).flops == (
+        read.flops + head(1, 576, 2_000, 2, maps=2, learning=False).flops
+    )
+    assert steps_per_epoch(SMALL, SETS) == 1_000 / 64
+
+
+def test_a_small_size_fits_and_a_large_one_says_what_breaks_first():
+    assert planned(SMALL)["breaks"] == []
+    result = planned(LARGE, devices=64)
+    assert [row["stage"] for row in result["breaks"]] == ["start", "finetuning, each rank"][
+        : len(result["breaks"])
+    ]
+    assert result["breaks"][0]["because of"] == "factors"
+    assert {row["setting"] for row in result["settings"]} >= {"torchrun", "model.linear=false"}
+
+
+def test_twice_the_users_take_twice_the_time():
+    hours = [planned(Size(users, 2_000, 20 * users))["time"] for users in (10**5, 2 * 10**5)]
+    for once, twice in zip(*hours, strict=True):
+        factor = 1 if once["what"] == "a million lists" else 2
+        assert twice["hours"] == pytest.approx(factor * once["hours"], rel=1e-3)
+
+
+def test_two_measurements_give_two_prices():
+    assert _solved((10.0, 1.0, 23.0), (10.0, 5.0, 35.0)) == pytest.approx((2.0, 3.0))
+    alone = _solved((10.0, 1.0, 20.0), (20.0, 5.0, 30.0))
+    assert min(alone) == 0
+    assert Speed(*alone, 0.0, 0.0).step_per_flop > 0
+
+
+def test_the_command_prints_json_and_refuses_what_does_not_fit():
+    command = [sys.executable, "-m", "cllm4rec", "plan", "--users", "1000", "--items", "500"]
+    device = ["--device", "h100", "--json"]
+    done = subprocess.run(
+        [*command, "--interactions", "9000", *device], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["device"] == "1 x H100"
+    with pytest.raises(InputError, match="fewer than --users"):
+        planned(Size(10, 10, 5))
+    with pytest.raises(InputError, match="no figures; there are A100"):
+        plan(SMALL, Request("sets", {}), device="abacus")

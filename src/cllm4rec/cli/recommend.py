@@ -121,6 +121,12 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
     metavar="N",
     help="Users of one shard of the folder. [10000]",
 )
+@click.option(
+    "--ray",
+    type=click.IntRange(min=1),
+    metavar="WORKERS",
+    help="With --all: score on so many actors of Ray Data (cllm4rec[ray]).",
+)
 @filter_options
 @output_option
 def recommend(
@@ -135,6 +141,7 @@ def recommend(
     k: int,
     out: Path | None,
     shard_users: int,
+    ray: int | None,
     **filters: Any,
 ) -> dict[str, Any]:
     """Recommend for users, from a bare history, by words or by properties.
@@ -146,6 +153,7 @@ def recommend(
     Examples:
         cllm4rec recommend --run RUN --all --k 100 --out topk.parquet
         cllm4rec recommend --run RUN --all --k 100 --out FOLDER
+        cllm4rec recommend --run RUN --all --k 100 --ray 8 --out FOLDER
         cllm4rec recommend --run RUN --histories new.parquet --out FOLDER
         cllm4rec recommend --run RUN --users 196 186
         cllm4rec recommend --run RUN --history 50 181 174
@@ -184,10 +192,17 @@ def recommend(
         )
     if out is not None and out.suffix.lower() in _OTHER_FORMATS:
         raise click.UsageError(f"--out {out}: lists are written as Parquet; give FILE.parquet")
+    if ray is not None and (not everyone or out is None or out.suffix == ".parquet"):
+        raise click.UsageError("--ray is for --all, and writes a folder of shards: --out FOLDER")
     wanted = filters_given(**filters)
     from cllm4rec.stages.recommend import recommend as stage
     from cllm4rec.stages.recommend_all import recommend_all
 
+    if ray is not None and out is not None:
+        from cllm4rec.stages.recommend_ray import recommend_on_ray
+
+        sizes = {"k": k, "shard_users": shard_users}
+        return recommend_on_ray(run, out=out, workers=ray, **sizes, filters=wanted)
     if many and out is not None and out.suffix != ".parquet":
         return recommend_all(
             run, out=out, k=k, histories=histories, shard_users=shard_users, filters=wanted

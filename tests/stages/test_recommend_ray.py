@@ -66,7 +66,7 @@ def test_lists_of_two_workers_of_which_one_is_killed_are_those_of_one_process(tr
             os.kill(killed, signal.SIGKILL)
         time.sleep(0.001)
     done = len(list(out.glob("part-*.json")))
-    said, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert killed is not None
     assert 0 < done < SHARDS, "killed in between"

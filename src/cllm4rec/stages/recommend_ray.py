@@ -5,6 +5,7 @@ started again by Ray and its shard with it; shards that are done are checked and
 that was killed as a whole goes on too. Actors, driver and later readers share the folder's path.
 """
 
+import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -143,11 +144,10 @@ def _ray() -> Any:
     # Before it is imported: nothing is reported to anyone, unless the environment says so.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
-        import ray.data
+        importlib.import_module("ray.data")
+        return importlib.import_module("ray")
     except ImportError:
         raise RunError("--ray needs Ray Data; pip install 'cllm4rec[ray]'") from None
-    return ray
 
 
 def _connect(ray: Any, workers: int) -> bool:

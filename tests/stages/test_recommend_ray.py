@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from cllm4rec.cli import main
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.stages.recommend_ray import gpus_of
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 MAIN = ["-c", "from cllm4rec.cli import main; main()"]
@@ -71,6 +73,14 @@ def test_lists_of_two_workers_of_which_one_is_killed_are_those_of_one_process(tr
     assert killed is not None
     assert 0 < done < SHARDS, "killed in between"
     assert files(out) == files(whole)
+
+
+def test_no_gpu_is_asked_for_where_the_setting_is_auto_and_there_is_none(trained):
+    recommender = Recommender.load(trained.run.path)
+    recommender.scorer.task.config = recommender.config.model_copy(update={"device": "auto"})
+    assert recommender.config.device == "auto"
+    assert recommender.scorer.model.device.type == "cpu"
+    assert gpus_of(recommender) == 0
 
 
 def test_without_ray_the_extra_is_named(trained, tmp_path, monkeypatch, capsys):

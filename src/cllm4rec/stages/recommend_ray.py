@@ -100,7 +100,6 @@ def recommend_on_ray(
     folder = ShardFolder(place, fingerprint, None, k, shard_users, users, filters.record())
     folder.open()
     missing = [shard.number for shard in folder.shards if not folder.is_done(shard)]
-    on_gpu = recommender.config.device != "cpu"
     total = sum(folder.shards[number].end - folder.shards[number].start for number in missing)
     started_here = _connect(ray, workers)
     try:
@@ -113,7 +112,7 @@ def recommend_on_ray(
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
-            num_gpus=1 if on_gpu else 0,
+            num_gpus=gpus_of(recommender),
         )
         with progress.task("Scoring on Ray", total=total, unit="user") as task:
             for row in written.iter_rows() if missing else ():
@@ -133,6 +132,15 @@ def recommend_on_ray(
         "finished": folder.finish(),
         "out": str(out),
     }
+
+
+def gpus_of(recommender: Recommender) -> int:
+    """GPUs that an actor asks Ray for: one if the model, loaded here, is on one.
+
+    Not by the setting: ``auto`` is a processor where there is no GPU, and asking Ray for one there
+    would wait for ever.
+    """
+    return 1 if recommender.scorer.model.device.type == "cuda" else 0
 
 
 def _ray() -> Any:

@@ -322,7 +322,7 @@ class TestUsage:
 
     def test_the_commands_are_these(self):
         items = ["similar", "add-items", "remove-items"]
-        wanted = ["data", *STAGES[:-1], *items, "export", "demo", "bench", "serve"]
+        wanted = ["data", *STAGES[:-1], *items, "export", "demo", "bench", "plan", "serve"]
         assert list(cllm4rec.commands) == wanted
         assert isinstance(bench := cllm4rec.commands["bench"], click.Group)
         assert list(bench.commands) == ["quality"]
@@ -344,5 +344,6 @@ class TestUsage:
             *("--only-datasets", "--only-models"),
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--histories", "--onnx", "--int8", "--shard-users", "--query", "--by"),
-            *("--where", "--include", "--exclude", "--seen", "--items", "--skip"),
+            *("--where", "--include", "--exclude", "--seen", "--items", "--skip", "--ray"),
+            *("--interactions", "--device", "--devices", "--memory"),
         }

@@ -83,7 +83,9 @@ def test_the_scores_of_the_others_are_the_same_to_the_bit(run, before):
     # Also beside histories that hold an added item.
     items = after.dataset.items.ids([3, 7])
     found = scores_of(after, [items, ["zz", items[0]], items[1:]])
-    np.testing.assert_array_equal(found[[0, 2], :60], scores_of(before, [items, items[1:]]))
+    # A batch of the same shape: products of another shape differ in their last bits.
+    wanted = scores_of(before, [items, items[::-1], items[1:]])
+    np.testing.assert_array_equal(found[[0, 2], :60], wanted[[0, 2]])
 
 
 def test_lists_without_the_added_ones_are_those_of_before(run, before):

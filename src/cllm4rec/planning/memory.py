@@ -24,7 +24,8 @@ from cllm4rec.recommender.calibration import MOST_SCORES
 
 NUMBER = 4
 PROCESS = 640e6
-"""Libraries, tokenizer and the first batches of a process that trains or scores on a processor."""
+"""Libraries, tokenizer and the first batches of a process that trains or scores on a processor,
+with torch's build for processors; a CUDA build takes some 400 MB more."""
 ACTIVATIONS = 34
 """Numbers per token, layer and unit of width that a training step keeps (Korthikanti et al.,
 *Reducing Activation Recomputation in Large Transformer Models*, 2022, count 34 without scores)."""

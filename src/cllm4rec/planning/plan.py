@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from cllm4rec.baselines.ease import MAX_ITEMS_BY_NEIGHBOURS
-from cllm4rec.config import Config, Request, resolve
+from cllm4rec.config import Config, Request, resolve, trained_as
 from cllm4rec.errors import InputError
 from cllm4rec.planning import memory
 from cllm4rec.planning.devices import Device, device_named
@@ -152,7 +152,7 @@ def _cut(shape: Shape) -> Shape:
 
 def _settings(size: Size, config: Config, divided: bool) -> list[dict[str, Any]]:
     """What to set, and why; nothing where the preset's own are right."""
-    rows = [{"setting": f"--config {config.preset}", "why": "what is counted here"}]
+    rows = [{"setting": f"preset {trained_as(config)}", "why": "what is counted here"}]
     if divided:
         rows.append({"setting": "torchrun", "why": "the item table is divided by rows"})
     if size.items > MAX_ITEMS_BY_NEIGHBOURS and config.model.linear:

@@ -196,4 +196,6 @@ def test_a_killed_process_is_no_zombie_though_nobody_asks(run):
     while status.exists():
         assert time.monotonic() < until_s, status.read_text()
         time.sleep(0.01)
-    assert not process.alive
+    # Reaped by another thread, which may not have noted it yet.
+    while process.alive:
+        assert time.monotonic() < until_s

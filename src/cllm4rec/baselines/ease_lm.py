@@ -20,7 +20,7 @@ TEXTS = ("read", "both")
 ALPHAS = (1.0, 3.0)
 """Weights of such texts, relative to the best of TF-IDF."""
 POWER = 0.5
-"""Whitening of what was read; see `whitened`. 0.25 and 0.75 differ by less than 1 % on
+"""Whitening of what was read; see `whitened`. 0.25 and 0.75 differ by about 1 % or less on
 validation."""
 
 

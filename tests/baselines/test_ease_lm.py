@@ -6,7 +6,7 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.base import MANY_USERS
-from cllm4rec.baselines.ease_lm import ALPHAS, POWER, TEXTS, EaseLm
+from cllm4rec.baselines.ease_lm import ALPHAS, TEXTS, EaseLm
 from cllm4rec.baselines.ease_text_order import DECAYS
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.interactions import Interactions
@@ -55,7 +55,7 @@ def refined(baseline, given: Context, best: dict) -> list[tuple[dict, np.ndarray
 @pytest.mark.parametrize("texts", ["words", *TEXTS])
 def test_every_refinement_equals_the_slow_computation_of_its_settings(newest, texts, reader):
     given = context(newest=newest)
-    read = whitened(Reader(**reader).vectors(WORDS), POWER)
+    read = whitened(Reader(**reader).vectors(WORDS), 0.5)
     kinds = {"words": given.text_vectors, "read": read}
     kinds["both"] = beside(given.text_vectors, read, 1.0)
     best = {**BEST, "texts": texts} if newest else {**BEST, "texts": texts, "transitions": 0.0}

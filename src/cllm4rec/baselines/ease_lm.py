@@ -13,15 +13,12 @@ from cllm4rec.baselines.reads import Reads
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer
-from cllm4rec.linear.text_vectors import beside, whitened
+from cllm4rec.linear.text_vectors import READ_POWER, whitened, with_reading
 
 TEXTS = ("read", "both")
 """What the reader found, alone or beside TF-IDF: tried beside ``words``, TF-IDF alone."""
 ALPHAS = (1.0, 3.0)
 """Weights of such texts, relative to the best of TF-IDF."""
-POWER = 0.5
-"""Whitening of what was read; see `whitened`. 0.25 and 0.75 differ by about 1 % or less on
-validation."""
 
 
 class EaseLm(Reads, EaseTextOrder):
@@ -62,8 +59,10 @@ class EaseLm(Reads, EaseTextOrder):
         """TF-IDF, what the reader found, or both side by side."""
         if point["texts"] == "words":
             return context.text_vectors
-        read = whitened(self.read(context), POWER)
-        return read if point["texts"] == "read" else beside(context.text_vectors, read, 1.0)
+        read = self.read(context)
+        if point["texts"] == "read":
+            return whitened(read, READ_POWER)
+        return with_reading(context.text_vectors, read)
 
     def unavailable(self, context: Context) -> str | None:
         """Items × items must fit in memory; there must be texts, and a reader."""

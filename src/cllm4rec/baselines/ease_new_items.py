@@ -17,7 +17,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.ease import gram_matrix, inverse_gram, weights_of
 from cllm4rec.linear.neighbours import neighbour_weights, offset_for_share
-from cllm4rec.linear.text_vectors import beside, whitened
+from cllm4rec.linear.text_vectors import with_reading
 from cllm4rec.seeds import generator
 
 L2 = 200.0
@@ -116,7 +116,7 @@ class EaseNewItems(Reads):
         weights = weights_of(inverse_gram(gram_matrix(train), L2))
         vectors = context.text_vectors
         if self.reads:
-            vectors = beside(vectors, whitened(self.read(context), 0.5), 1.0)
+            vectors = with_reading(vectors, self.read(context))
         counts = train.item_counts()
         new, known = np.flatnonzero(counts == 0), np.flatnonzero(counts)
         taken = taken_for_new(known, context.seed)

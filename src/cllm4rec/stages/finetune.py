@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from cllm4rec.baselines import Context
-from cllm4rec.baselines.ease_lm import POWER
 from cllm4rec.config import Config
 from cllm4rec.linear.text_space import TextSpace
-from cllm4rec.linear.text_vectors import beside, whitened
+from cllm4rec.linear.text_vectors import with_reading
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.items import FreeItems, ReadItems
 from cllm4rec.models.llms import CollaborativeLLM, own_tensors
@@ -174,8 +173,7 @@ def text_vectors(setup: Setup, space: TextSpace | None) -> Tensor | None:
         return None
     vectors, reader = space.items, reading_settings(setup.config)
     if kind == "read" and reader["depth"]:
-        read = Reader(**reader).vectors(Context.of(setup.dataset).words)
-        vectors = beside(vectors, whitened(read, POWER), 1.0)
+        vectors = with_reading(vectors, Reader(**reader).vectors(Context.of(setup.dataset).words))
     return torch.from_numpy(vectors)
 
 

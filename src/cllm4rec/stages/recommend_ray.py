@@ -104,7 +104,7 @@ def recommend_on_ray(
     started_here = _connect(ray, workers)
     try:
         numbers = ray.data.from_items(
-            [{"number": number} for number in missing] or [], override_num_blocks=len(missing) or 1
+            [{"number": number} for number in missing], override_num_blocks=len(missing) or 1
         )
         written = numbers.map_batches(
             ShardScorer,

@@ -58,6 +58,26 @@ def test_a_models_settings_lie_over_the_data_sets_and_the_seed_over_all(folder):
         ("x", "plan.toml is not TOML"),
         (POP, "datasets: Field required"),
         (DATA, "neither a model nor a baseline"),
+        (
+            POP + DATA + '[[hypotheses]]\nbetter = "popularity"\nthan = "eaze"',
+            "a hypothesis names 'eaze', which is no row of the plan",
+        ),
+        (
+            POP
+            + DATA
+            + '[[hypotheses]]\nbetter = "popularity · linear model"\nthan = "popularity"',
+            "names 'popularity · linear model', which is no row",
+        ),
+        (
+            POP + DATA + '[[hypotheses]]\nbetter = "popularity"\nthan = "popularity"',
+            "'popularity' cannot be better than itself",
+        ),
+        (
+            'baselines = ["popularity", "ease"]\n'
+            + DATA
+            + '[[hypotheses]]\nbetter = "ease"\nthan = "popularity"\ndatasets = ["b"]',
+            "a hypothesis names 'b', no data set of the plan",
+        ),
         (POP + "[datasets]", "datasets = {}: Dictionary should have at least 1 item"),
         (POP + DATA + "[modles.m]", "no key modles: did you mean models?"),
         (POP + DATA + "splitt = 'x'", "no key datasets.a.splitt: did you mean split?"),

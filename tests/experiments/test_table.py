@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cllm4rec.evaluation.intervals import bootstrap_interval, paired_bootstrap_p
-from cllm4rec.experiments.table import METRICS, adjust_for_data_sets, rows_of
+from cllm4rec.experiments.table import METRICS, adjust_for_data_sets, measure, rows_of
 from cllm4rec.ranking import RankedItems
 from reference.metrics import ndcg_at, recall_at
 from support.toy_bench import finished_cell, some_lists
@@ -28,7 +28,7 @@ def cells(tmp_path_factory, data):
 
 @pytest.fixture(scope="module")
 def rows(data, cells):
-    return {row["model"]: row for row in rows_of(data, cells, BOOTSTRAP)}
+    return {row["model"]: row for row in rows_of(data, measure(data, cells), BOOTSTRAP)}
 
 
 def values(data, cell, metric: str, half: str = "") -> np.ndarray:
@@ -98,7 +98,7 @@ def test_seconds_are_a_mean_and_memory_is_the_largest(rows):
 
 def test_slices_are_averaged_over_seeds_too(data, cells, rows):
     mine = {(s["by"], s["slice"], s["metric"]): s for s in rows["mine"]["slices"]}
-    alone = [rows_of(data, [cell], BOOTSTRAP)[0]["slices"] for cell in cells[:2]]
+    alone = [rows_of(data, measure(data, [cell]), BOOTSTRAP)[0]["slices"] for cell in cells[:2]]
     for parts in zip(*alone, strict=True):
         key = tuple(parts[0][name] for name in ("by", "slice", "metric"))
         assert mine[key]["mean"] == pytest.approx(mean(part["mean"] for part in parts))
@@ -107,12 +107,12 @@ def test_slices_are_averaged_over_seeds_too(data, cells, rows):
 
 
 def test_without_a_baseline_nothing_is_compared(data, cells):
-    found = rows_of(data, cells[:1], BOOTSTRAP)[0]["metrics"]["recall@20"]
+    found = rows_of(data, measure(data, cells[:1]), BOOTSTRAP)[0]["metrics"]["recall@20"]
     assert (found["best_baseline"], found["p"], found["difference"]) == (None, None, None)
 
 
 def test_nothing_finished_is_no_row(data):
-    assert rows_of(data, [], BOOTSTRAP) == []
+    assert rows_of(data, measure(data, []), BOOTSTRAP) == []
 
 
 def test_the_helpers_lists_differ_by_seed(data):
@@ -121,10 +121,10 @@ def test_the_helpers_lists_differ_by_seed(data):
 
 
 def test_p_is_corrected_over_the_data_sets_of_a_model(data, cells):
-    first = rows_of(data, cells, BOOTSTRAP)
+    first = rows_of(data, measure(data, cells), BOOTSTRAP)
     second = [
         {**row, "dataset": "other", "metrics": {m: dict(v) for m, v in row["metrics"].items()}}
-        for row in rows_of(data, cells, BOOTSTRAP)
+        for row in rows_of(data, measure(data, cells), BOOTSTRAP)
     ]
     for row in second:
         for found in row["metrics"].values():
@@ -149,7 +149,7 @@ def test_an_untrained_start_and_a_half_alone_are_said(tmp_path, data):
             tmp_path, data, "theirs", 1, chosen={**chosen, "best_epoch": 3, "blend": 0.0}
         ),
     ]
-    notes = {row["model"]: row["note"] for row in rows_of(data, cells, BOOTSTRAP)}
+    notes = {row["model"]: row["note"] for row in rows_of(data, measure(data, cells), BOOTSTRAP)}
     assert notes == {
         "mine": "untrained start in 1 of 2 seeds",
         "mine · language model": "untrained start in 1 of 2 seeds",

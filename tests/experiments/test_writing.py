@@ -1,7 +1,7 @@
 import pytest
 
 from cllm4rec.experiments.plot import draw
-from cllm4rec.experiments.table import rows_of
+from cllm4rec.experiments.table import measure, rows_of
 from cllm4rec.experiments.writing import slices_page, table_page
 from support.toy_bench import finished_cell
 
@@ -17,7 +17,11 @@ def table(tmp_path_factory, data):
     failed = {"dataset": "world", "model": "bro|ken", "seed": 0, "reason": "no backbone | at x"}
     return {
         "bootstrap": 1000,
-        "rows": rows_of(data, cells, 30),
+        "rows": rows_of(data, measure(data, cells), 30),
+        "hypotheses": [
+            {"better": "mine", "than": "ease", "dataset": "wor|ld", "metric": "recall@10"}
+            | {"seeds": [[0, 1], [0]], "difference": 0.0123, "p": 0.01, "p_holm": 0.02},
+        ],
         "failed": [failed, {**failed, "seed": 1}],
         "left_out": [{"dataset": "world", "model": "ials", "seed": 0, "reason": "not installed"}],
         "missing": [{"dataset": "later", "model": None, "seed": None}],
@@ -63,6 +67,13 @@ def test_differences_and_what_has_no_row(table):
     assert "## Missing\n\n- later · all\n" in page
     assert "which favours the\nbaselines" in page
     assert page.endswith("fixed.\n")
+
+
+def test_a_hypothesis_has_its_own_table(table):
+    _before, _title, after = table_page(table).partition("## Hypothesis: mine above ease\n\n")
+    _head, _rule, line, *_ = cells_of(after)
+    assert line == ["wor¦ld", "0, 1 / 0", "Recall@10", "+1.2 %", "0.010", "0.020"]
+    assert "## Hypothesis" not in table_page({**table, "hypotheses": []})
 
 
 def test_one_seed_has_no_spread_and_no_baseline_no_differences(table):

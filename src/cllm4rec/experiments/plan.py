@@ -4,7 +4,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -33,6 +33,9 @@ from cllm4rec.errors import ConfigError, InputError
 
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+=-]*$", max_length=100)]
 """Names are folders too: letters, digits and ``_ . + = -`` or a space, a letter or digit first."""
+
+Column = Literal["recall@20", "recall@40", "ndcg@100", "recall@10", "ndcg@10"]
+"""A measure of the table."""
 
 _ELSEWHERE = {
     "seed": "`seeds` of the plan",
@@ -84,6 +87,24 @@ class ModelPlan(Settings):
         return overrides
 
 
+class Hypothesis(Settings):
+    """What is expected of two rows, written before a test part is read; tested as it is written."""
+
+    better: str
+    """A model, a baseline, or a half such as ``hybrid · linear model``."""
+    than: str
+    metrics: Annotated[list[Column], Field(min_length=1)] | None = None
+    """By default those that are reported of each data set."""
+    datasets: Annotated[list[Name], Field(min_length=1)] | None = None
+    """By default, all that have both rows."""
+
+    @model_validator(mode="after")
+    def _two_rows(self) -> "Hypothesis":
+        if self.better == self.than:
+            raise ValueError(f"{self.better!r} cannot be better than itself")
+        return self
+
+
 class Plan(Settings):
     """Everything that a bench compares; with the data, it determines all results."""
 
@@ -101,6 +122,8 @@ class Plan(Settings):
     baselines: list[Name] = Field(default=[])
     baseline_settings: dict[Name, dict[str, Any]] = Field(default={})
     """Baseline → its settings, as in ``evaluate.baseline_settings``."""
+    hypotheses: list[Hypothesis] = Field(default=[])
+    """Each gets a table of its own, p with Holm's correction over its data sets and measures."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Plan":
@@ -111,6 +134,18 @@ class Plan(Settings):
             raise ValueError(f"{both[0]!r} is a model and a baseline; rename the model")
         if not self.models and not self.baselines:
             raise ValueError("there is neither a model nor a baseline to compare")
+        return self
+
+    @model_validator(mode="after")
+    def _hypotheses_name_what_is_there(self) -> "Plan":
+        for hypothesis in self.hypotheses:
+            for row in (hypothesis.better, hypothesis.than):
+                name, _, half = row.partition(" · ")
+                there = self.models if half else [*self.models, *self.baselines]
+                if name not in there:
+                    raise ValueError(f"a hypothesis names {row!r}, which is no row of the plan")
+            if missing := sorted(set(hypothesis.datasets or ()) - set(self.datasets)):
+                raise ValueError(f"a hypothesis names {missing[0]!r}, no data set of the plan")
         return self
 
     def data_config(self, dataset: str) -> Config:

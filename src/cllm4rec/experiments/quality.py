@@ -9,9 +9,10 @@ from cllm4rec import progress
 from cllm4rec.errors import CLLM4RecError, InputError
 from cllm4rec.experiments.cells import Cell, cells_of, finished
 from cllm4rec.experiments.data import PreparedData, prepare_data
+from cllm4rec.experiments.hypotheses import adjust_within_hypotheses, outcomes_of
 from cllm4rec.experiments.plan import Plan
 from cllm4rec.experiments.process import compute_in_subprocess
-from cllm4rec.experiments.table import adjust_for_data_sets, rows_of
+from cllm4rec.experiments.table import adjust_for_data_sets, measure, rows_of
 from cllm4rec.experiments.writing import slices_page, table_page
 from cllm4rec.run import atomic_write, make_folder, write_json
 
@@ -36,8 +37,8 @@ def quality(
         only_models: compute these models and baselines alone; empty: all of the plan.
 
     Returns:
-        What ``table.json`` holds: ``rows``, and lists of cells: ``failed`` and ``left_out`` with
-        their reason, ``missing``.
+        What ``table.json`` holds: ``rows``, ``hypotheses`` (what came of the plan's), and lists of
+        cells: ``failed`` and ``left_out`` with their reason, ``missing``.
 
     Raises:
         InputError: a name to filter by is not in the plan; no folder can be made at ``out``.
@@ -49,6 +50,7 @@ def quality(
         "seeds": plan.seeds,
         "bootstrap": plan.bootstrap,
         "rows": [],
+        "hypotheses": [],
         "failed": [],
         "left_out": [],
         "missing": [],
@@ -72,8 +74,11 @@ def quality(
                 continue
             state, reason = ended.get(cell.folder, ("missing", ""))
             table[state].append(_entry(cell.dataset, cell.model, cell.seed, reason))
-        table["rows"] += rows_of(data, done, plan.bootstrap)
+        measured = measure(data, done)
+        table["rows"] += rows_of(data, measured, plan.bootstrap)
+        table["hypotheses"] += outcomes_of(plan.hypotheses, data.name, measured, plan.bootstrap)
     adjust_for_data_sets(table["rows"])
+    adjust_within_hypotheses(table["hypotheses"])
     _write(table, out)
     return table
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,11 @@ from cllm4rec.evaluation.intervals import bootstrap_interval, holm_adjusted, pai
 from cllm4rec.evaluation.protocol import DEPTH, evaluate, evaluate_ranking
 from cllm4rec.experiments.cells import Cell
 from cllm4rec.experiments.data import PreparedData
+from cllm4rec.experiments.plan import Column
 from cllm4rec.experiments.slices import SLICED, Slice, slices_of
 from cllm4rec.ranking import RankedItems
 
-METRICS = ("recall@20", "recall@40", "ndcg@100", "recall@10", "ndcg@10")
+METRICS: tuple[Column, ...] = get_args(Column)
 """Columns of the table, in this order."""
 
 PerUser = NDArray[np.float64]
@@ -34,6 +35,7 @@ class Measured:
         name: of the model or baseline; with ``· …`` for half of a blend.
         kind: ``half`` for one of the two scores that a model blends.
         made_by: preset, backbone and layers of a model; empty for a baseline.
+        selection: measures that chose everything on validation.
         cells: what the row was measured from, one per seed.
         by_seed: metric → per-user values ``float64 [U]`` for every seed.
         by_slice: (users or items, slice, metric) → the same, of the slice's users.
@@ -42,6 +44,7 @@ class Measured:
     name: str
     kind: Kind
     made_by: str = ""
+    selection: Sequence[str] = ()
     cells: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
     by_seed: dict[str, list[PerUser]] = field(default_factory=dict)
     by_slice: dict[tuple[str, str, str], list[PerUser]] = field(default_factory=dict)
@@ -72,25 +75,20 @@ class Measured:
 
 
 def rows_of(
-    data: PreparedData, done: Sequence[tuple[Cell, Mapping[str, Any]]], bootstrap: int
+    data: PreparedData, measured: Sequence[Measured], bootstrap: int
 ) -> list[dict[str, Any]]:
     """The table's rows of one data set, JSON values.
 
     Args:
         data: the data set.
-        done: finished cells with what they left, in the table's order.
+        measured: of `measure`, in the table's order.
         bootstrap: resamples of users behind each interval and each p.
 
     Returns:
         One per model, half of a blend, and baseline: ``seconds`` (mean over seeds), ``peak_mb``
         (the largest), ``metrics`` (mean, interval, seed standard deviation; relative difference
         and p against the best baseline by that metric, which is named) and ``slices``.
-
-    Raises:
-        InputError: a list holds what is known before the test part.
     """
-    measured = measure(data, done)
-    data_selection = list(done[0][0].selection) if done else []
     best = {metric: _best_baseline(measured, metric) for metric in METRICS}
     rows = []
     with progress.task(f"Resampling users of {data.name}", len(measured), "row") as task:
@@ -102,7 +100,7 @@ def rows_of(
                 "kind": row.kind,
                 "note": row.note(),
                 "made_by": row.made_by,
-                "selection": data_selection,
+                "selection": list(row.selection),
                 "seeds": [seed for seed, _record in row.cells],
                 "users": len(row.values(METRICS[0])),
                 **_cost(row),
@@ -132,7 +130,15 @@ def adjust_for_data_sets(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def measure(data: PreparedData, done: Sequence[tuple[Cell, Mapping[str, Any]]]) -> list[Measured]:
-    """Per-user values of every list of the finished cells, rows in the cells' order."""
+    """Per-user values of every list of the finished cells, rows in the cells' order.
+
+    Args:
+        data: the data set.
+        done: finished cells with what they left.
+
+    Raises:
+        InputError: a list holds what is known before the test part.
+    """
     rows: dict[str, Measured] = {}
     dataset, slices = data.dataset, slices_of(data.dataset)
     lists = [(cell, record, half) for cell, record in done for half in record["lists"]]
@@ -141,7 +147,7 @@ def measure(data: PreparedData, done: Sequence[tuple[Cell, Mapping[str, Any]]]) 
             name = f"{cell.model} · {half}" if half else cell.model
             kind: Kind = "half" if half else "baseline" if cell.config is None else "model"
             made = "" if cell.config is None else made_by(cell.config)
-            row = rows.setdefault(name, Measured(name, kind, made))
+            row = rows.setdefault(name, Measured(name, kind, made, cell.selection))
             path = cell.folder / record["lists"][half]
             ranked = RankedItems.read(path, dataset.users, dataset.items, DEPTH)
             row.cells.append((cell.seed, record))
@@ -149,8 +155,8 @@ def measure(data: PreparedData, done: Sequence[tuple[Cell, Mapping[str, Any]]]) 
             for metric in METRICS:
                 row.by_seed.setdefault(metric, []).append(report.per_user[metric])
             for part in slices:
-                for metric, values in _sliced(ranked, part, len(dataset.items)).items():
-                    row.by_slice.setdefault((part.by, part.name, metric), []).append(values)
+                for sliced, values in _sliced(ranked, part, len(dataset.items)).items():
+                    row.by_slice.setdefault((part.by, part.name, sliced), []).append(values)
             task.advance()
     return list(rows.values())
 

@@ -7,7 +7,7 @@ from cllm4rec.config.naming import row_label, selection_line
 from cllm4rec.experiments.slices import ACTIVITY, POPULARITY, SLICED
 from cllm4rec.experiments.table import METRICS
 
-HEADINGS = {
+HEADINGS: Mapping[str, str] = {
     metric: metric.replace("recall", "Recall").replace("ndcg", "NDCG") for metric in METRICS
 }
 
@@ -20,8 +20,9 @@ resumed. Peak MB: most resident memory of a cell's process, the largest over see
 
 The **best** baseline is taken for each metric by its mean on the *test* part, which favours the
 baselines: the conservative choice. p: paired bootstrap over users, two-sided, of "as good as the
-best baseline", with Holm's correction over the data sets of a row's model. Seed sd: standard
-deviation of the mean over seeds; the split is fixed.
+best baseline", with Holm's correction over the data sets of a row's model. A hypothesis is the
+plan's; its p has Holm's correction over all its data sets and measures. Seed sd: standard deviation
+of the mean over seeds; the split is fixed.
 """
 
 
@@ -47,6 +48,7 @@ def table_page(table: Mapping[str, Any]) -> str:
             for row in rows
         ]
         parts += ["## Against the best baseline", _markdown(heads, body)]
+    parts += _hypotheses(table["hypotheses"])
     if any(row["metrics"][m]["seed_sd"] is not None for row in rows for m in METRICS):
         body = [
             [_text(row["dataset"]), _text(row_label(row)), *(_seed_sd(row, m) for m in METRICS)]
@@ -65,6 +67,30 @@ def table_page(table: Mapping[str, Any]) -> str:
             parts += [f"## {title}", "\n".join(map(_entry, table[key]))]
     parts.append(_FOOT.format(bootstrap=table["bootstrap"]).rstrip())
     return "\n\n".join(parts) + "\n"
+
+
+def _hypotheses(tests: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A heading and a table for each hypothesis of the plan that could be tested."""
+    parts = []
+    for better, than in dict.fromkeys((test["better"], test["than"]) for test in tests):
+        family = [t for t in tests if (t["better"], t["than"]) == (better, than)]
+        body = [
+            [
+                _text(test["dataset"]),
+                " / ".join(", ".join(map(str, seeds)) for seeds in test["seeds"]),
+                HEADINGS[test["metric"]],
+                "" if test["difference"] is None else f"{100 * test['difference']:+.1f} %",
+                f"{test['p']:.3f}",
+                f"{test['p_holm']:.3f}",
+            ]
+            for test in family
+        ]
+        heads = ["data", "seeds", "measure", "difference", "p", "p, Holm"]
+        parts += [
+            f"## Hypothesis: {_text(better)} above {_text(than)}",
+            _markdown(heads, body),
+        ]
+    return parts
 
 
 def slices_page(table: Mapping[str, Any]) -> str:

@@ -32,6 +32,21 @@ def test_the_protocol_decides(tmp_path, protocol, newest):
     assert dataset.newest_held_out is newest
 
 
+def test_what_is_held_out_of_items_first_seen_last_is_newest(tmp_path):
+    """Item after item appears, and ten users take each in its time."""
+    rows = [
+        {"user_id": f"u{user}", "item_id": f"i{item:02}", "timestamp": 100 * item + user}
+        for item in range(30)
+        for user in range(10)
+    ]
+    write_rows(tmp_path / "in", "interactions", rows)
+    dataset, _report = prepare_folder(tmp_path / "in", protocol="new-items-last")
+    assert dataset.newest_held_out
+    trained, valid, test = (dataset.part(part).item_counts() for part in ("train", "valid", "test"))
+    assert [(counts > 0).sum() for counts in (trained, valid, test)] == [24, 1, 1]
+    assert not (trained * (valid + test)).any()
+
+
 def split_of(users: int, misplaced: int) -> list[dict[str, str]]:
     """The newest of four is the test item; of the ``misplaced`` users it is the second newest."""
     parts = {False: ["train", "train", "train", "test"], True: ["train", "train", "test", "train"]}

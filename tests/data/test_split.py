@@ -243,3 +243,44 @@ def test_new_items_are_never_trained_on(rows, seed):
 def test_new_items_holds_out_a_tenth_of_them():
     parts = split_pairs(grid(6, 40), "new-items")
     assert Counter(parts.values()) == {"train": 192, "valid": 24, "test": 24}
+
+
+def by_hand(rows):
+    """``new-items-last`` in plain Python, for logs whose pairs and first times all differ."""
+    firsts = {}
+    for row in rows:
+        firsts[row["item_id"]] = min(row["timestamp"], firsts.get(row["item_id"], row["timestamp"]))
+    newest = sorted(firsts, key=firsts.__getitem__, reverse=True)
+    held = max(1, len(newest) // 10)
+    test, valid = newest[:held], newest[held : 2 * held]
+    test_from, valid_from = firsts[test[-1]], firsts[valid[-1]]
+    parts = {}
+    for row in sorted(rows, key=lambda row: row["timestamp"]):
+        user, item, time = row["user_id"], row["item_id"], row["timestamp"]
+        if item not in valid and item not in test and time < valid_from:
+            parts[user, item] = "train"
+        for part, items, before in (("valid", valid, test_from), ("test", test, float("inf"))):
+            if item in items and time < before:
+                parts = {k: v for k, v in parts.items() if not (k[0] == user and v == part)}
+                parts[user, item] = part
+    trained = {user for (user, _), part in parts.items() if part == "train"}
+    return {pair: part for pair, part in parts.items() if pair[0] in trained}
+
+
+@given(order=st.permutations(range(48)), kept=st.integers(30, 48))
+@settings(max_examples=25)
+def test_new_items_last_agrees_with_plain_python(order, kept):
+    """Eight users, twelve items, every pair at its own time, some of them missing."""
+    rows = [
+        {"user_id": f"u{place % 8}", "item_id": f"i{(place * 5 + place // 8) % 12:02}"}
+        | {"timestamp": when}
+        for place, when in enumerate(order[:kept])
+    ]
+    rows = list({(row["user_id"], row["item_id"]): row for row in rows}.values())
+    assert attempt(rows, "new-items-last") == by_hand(rows)
+
+
+def test_new_items_last_needs_times():
+    rows = [{**row, "timestamp": None, "position": 1} for row in grid(3, 12)]
+    with pytest.raises(InputError, match="new-items-last needs a timestamp"):
+        split_pairs(rows, "new-items-last")

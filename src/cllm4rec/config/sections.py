@@ -22,7 +22,9 @@ from pydantic import (
     field_validator,
 )
 
-Protocol = Literal["paper", "leave-last-out", "temporal", "new-users", "new-items"]
+Protocol = Literal[
+    "paper", "leave-last-out", "temporal", "new-users", "new-items", "new-items-last"
+]
 Measure = Literal["recall@10", "recall@20", "recall@40", "ndcg@10", "ndcg@100", "mrr"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Depth = Annotated[

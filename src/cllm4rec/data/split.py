@@ -1,4 +1,4 @@
-"""The five protocols: who is trained on what, and what must be predicted.
+"""The six protocols: who is trained on what, and what must be predicted.
 
 Every draw is the order of md5(seed, user) and md5(seed, item), so a split depends on the seed and
 the ids alone: not on the order of rows, the file's format, the machine or, where a protocol works
@@ -109,12 +109,45 @@ def new_items(connection: duckdb.DuckDBPyConnection) -> str:
     """
 
 
+def new_items_last(connection: duckdb.DuckDBPyConnection) -> str:
+    """The items first seen last: each user's newest pair with one of them, from what was before.
+
+    The tenth of the items whose first pair is newest is for test, the tenth before for validation.
+    Trained is on what is older than the first pair of any of them; a validation pair is older than
+    any test item. All else of that time is left out, so that nothing tells of what comes after.
+    """
+    _need_order(connection, "new-items-last", "timestamp")
+    return f"""
+        WITH firsts AS (
+            SELECT item_code, first,
+                   row_number() OVER (ORDER BY first DESC NULLS LAST, item_codes.key DESC) AS place,
+                   greatest(1, count(*) OVER () // 10) AS held
+            FROM (SELECT item_code, min(timestamp) AS first FROM eligible GROUP BY item_code)
+                AS seen
+            JOIN item_codes ON item_codes.code = seen.item_code),
+        parts AS (SELECT item_code, first, CASE WHEN place <= held THEN {TEST}
+            WHEN place <= 2 * held THEN {VALID} ELSE {TRAIN} END AS part FROM firsts),
+        cuts AS (SELECT min(first) FILTER (part = {VALID}) AS valid_from,
+                        min(first) FILTER (part = {TEST}) AS test_from FROM parts)
+        SELECT {_COLUMNS}, part
+        FROM (SELECT eligible.*, part,
+                     row_number() OVER (PARTITION BY user_code, part ORDER BY {NEWEST_FIRST})
+                         AS place
+              FROM eligible JOIN parts USING (item_code) CROSS JOIN cuts
+              WHERE part = {TEST}
+                  OR part = {VALID} AND timestamp < test_from
+                  OR part = {TRAIN} AND (timestamp IS NULL OR timestamp < valid_from))
+        WHERE part = {TRAIN} OR place = 1
+    """
+
+
 PROTOCOLS: dict[str, Callable[[duckdb.DuckDBPyConnection], str]] = {
     "paper": paper,
     "leave-last-out": leave_last_out,
     "temporal": temporal,
     "new-users": new_users,
     "new-items": new_items,
+    "new-items-last": new_items_last,
 }
 
 

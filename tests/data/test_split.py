@@ -267,12 +267,12 @@ def by_hand(rows):
     return {pair: part for pair, part in parts.items() if pair[0] in trained}
 
 
-@given(order=st.permutations(range(48)), kept=st.integers(30, 48))
+@given(order=st.permutations(range(96)), kept=st.integers(80, 96))
 @settings(max_examples=25)
 def test_new_items_last_agrees_with_plain_python(order, kept):
-    """Eight users, twelve items, every pair at its own time, some of them missing."""
+    """Eight users, 24 items, every pair at its own time, some of them missing."""
     rows = [
-        {"user_id": f"u{place % 8}", "item_id": f"i{(place * 5 + place // 8) % 12:02}"}
+        {"user_id": f"u{place % 8}", "item_id": f"i{(place * 5 + place // 8) % 24:02}"}
         | {"timestamp": when}
         for place, when in enumerate(order[:kept])
     ]

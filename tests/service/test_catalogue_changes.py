@@ -1,8 +1,11 @@
 """Items added and removed over HTTP: in every answer at once, and no request is dropped for it."""
 
+import asyncio
 import http.client
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +24,8 @@ NEW = [
     {"item_id": "n 1", "title": "A Robot's Autumn", "attributes": {"genre": "genre 7", "year": 2}},
     {"item_id": "n0", "text": "A tale of a rocket.", "attributes": {"no such column": ["x"]}},
 ]
+
+ROBOT = {"title": "A Robot's Autumn"}
 
 
 @pytest.fixture
@@ -95,6 +100,8 @@ def test_items_are_in_every_answer_until_they_are_removed(own, own_run):
         ({"items": [{"item_id": "n", "title": "r" * 100_001}]}, "at most 100000 characters"),
         ({"items": [{"item_id": "n", "attributes": {"text": "x"}}]}, "text is no attribute"),
         ({"items": [{"item_id": " ", "title": "robot"}]}, "blanks alone are no id"),
+        ({"items": [NEW[0], {"item_id": "n"}]}, "no title or text: 'n'; mend"),
+        ({"items": [{"item_id": "n", "title": "a"}, {"item_id": "o"}]}, "of the run has: 'n'; m"),
         ({"items": []}, "at least 1 item"),
         ({"items": [{"item_id": "n", "name": "robot"}]}, "Extra inputs are not permitted"),
         ({"items": [{"item_id": "\ud800", "title": "robot"}]}, ""),
@@ -130,24 +137,88 @@ def test_while_another_process_is_at_work_it_is_409(own, own_run):
     assert own.post("/v1/items", json={"items": NEW}).status_code == 200
 
 
-def test_a_model_that_cannot_be_loaded_goes_on_as_it_was_without_the_items(own, own_run):
+def files_of_added(run: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted((run / "added").rglob("*")) if p.is_file()}
+
+
+def test_a_model_that_cannot_be_loaded_goes_on_and_what_was_added_stays_as_it_was(own, own_run):
     holder = own.app.state.components.holder
-    version = holder.current.version
+    texts = own_run / "model" / "texts.json"
+    kept = texts.read_bytes()
+    assert own.post("/v1/items", json={"items": NEW[1:]}).status_code == 200
+    version, before = holder.current.version, files_of_added(own_run)
+    lists = lists_of(own, users=["user_000001"])
 
     def fails():
-        (own_run / "model" / "texts.json").write_text("{")
+        texts.write_text("{")
+        try:
+            return type(holder).load(holder)
+        finally:
+            texts.write_bytes(kept)
+
+    holder.load = fails
+    changes = [
+        ("POST", {"items": NEW[:1]}),
+        ("DELETE", {"items": ["n0"]}),
+        ("DELETE", {"items": None}),
+    ]
+    for method, body in changes:
+        answer = own.request(method, "/v1/items", json=body)
+        assert answer.status_code == 409, answer.text
+        assert f"nothing was changed, model {version} goes on" in answer.json()["error"]
+        assert files_of_added(own_run) == before
+        assert lists_of(own, users=["user_000001"]) == lists
+    del holder.load
+    assert own.post("/v1/items", json={"items": NEW[:1]}).json()["items_added"] == 2
+
+
+def test_no_other_process_changes_the_run_before_the_model_is_loaded(own, own_run):
+    holder, seen = own.app.state.components.holder, []
+
+    def load():
+        program = "import sys\nfrom cllm4rec.run import RunDir\n"
+        program += "with RunDir(sys.argv[1]).lock():\n    pass"
+        other = subprocess.run([sys.executable, "-c", program, own_run], capture_output=True)
+        seen.append(other.stderr.decode())
         return type(holder).load(holder)
 
-    kept = (own_run / "model" / "texts.json").read_bytes()
-    holder.load = fails
-    answer = own.post("/v1/items", json={"items": NEW})
-    assert answer.status_code == 409
-    assert f"model {version} goes on" in answer.json()["error"]
-    assert not (own_run / "added").exists()
-    assert lists_of(own, users=["user_000001"])
-    (own_run / "model" / "texts.json").write_bytes(kept)
-    del holder.load
+    holder.load = load
     assert own.post("/v1/items", json={"items": NEW}).status_code == 200
+    assert "another process is at work" in seen[0]
+
+
+def test_changes_that_wait_leave_other_requests_their_threads(own):
+    holder, go_on = own.app.state.components.holder, threading.Event()
+
+    def waits():
+        go_on.wait(60)
+        return type(holder).load(holder)
+
+    holder.load = waits
+    own.portal.call(_with_two_threads)
+    with ThreadPoolExecutor(5) as pool:
+        changing = [
+            pool.submit(own.post, "/v1/items", json={"items": [{"item_id": f"n{n}", **ROBOT}]})
+            for n in range(4)
+        ]
+        answering = pool.submit(own.post, "/v1/recommend", json={"query": "robot", "k": 1})
+        try:
+            assert answering.result(timeout=30).status_code == 200
+        finally:
+            go_on.set()
+        assert [each.result().status_code for each in changing] == [200] * 4
+
+
+async def _with_two_threads() -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+
+
+def test_a_damaged_run_is_said_in_one_line(own, own_run):
+    (own_run / "model" / "texts.json").write_text("{")
+    for method, body in (("POST", {"items": NEW}), ("DELETE", {"items": None})):
+        answer = own.request(method, "/v1/items", json=body)
+        assert answer.status_code == 409, answer.text
+        assert "texts.json" in answer.json()["error"]
 
 
 @pytest.mark.slow
@@ -195,9 +266,6 @@ def _delete(server: Server, body: dict) -> dict:
 
 
 def _process(program: str, *arguments: object):
-    import subprocess
-    import sys
-
     process = subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
         stdin=subprocess.PIPE,

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from cllm4rec import progress
-from cllm4rec.errors import CLLM4RecError, InputError, RunError
+from cllm4rec.errors import CLLM4RecError, InputError, IntegrityError, RunError
 from cllm4rec.service.answers import error_body
 from cllm4rec.service.auth import KeyCheck
 from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
@@ -146,7 +146,8 @@ def _handle_errors(app: FastAPI) -> None:
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
             return answer(400, NOT_JSON)
         faults = [
-            f"{'.'.join(map(str, fault['loc'][:6]))[:200]}: {fault['msg']}"
+            f"{'.'.join(map(str, fault['loc'][:6]))[:200]}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()[:SHOWN_ERRORS]
         ]
         return answer(422, "; ".join(faults))
@@ -156,7 +157,8 @@ def _handle_errors(app: FastAPI) -> None:
         return answer(422, str(error))
 
     @app.exception_handler(RunError)
-    async def at_work(_request: Request, error: RunError) -> Response:
+    @app.exception_handler(IntegrityError)
+    async def at_work(_request: Request, error: CLLM4RecError) -> Response:
         return answer(409, str(error))
 
     @app.exception_handler(NotReady)

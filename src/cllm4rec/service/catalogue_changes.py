@@ -2,14 +2,13 @@
 
 import json
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
-from cllm4rec.errors import CLLM4RecError, InputError, RunError
+from cllm4rec.errors import CLLM4RecError, InputError, IntegrityError, RunError
 from cllm4rec.recommender.added import AddedItems
 from cllm4rec.run import RunDir
 from cllm4rec.service.schemas import AddItemsRequest, RemoveItemsRequest
@@ -17,7 +16,10 @@ from cllm4rec.service.served import ModelHolder
 
 
 class CatalogueChanges:
-    """Changes one after the other; requests go on being answered by the model there is.
+    """Changes, one at a time; requests go on being answered by the model there is.
+
+    Where the model cannot be loaded with a change, what was added stays as it was: the run is
+    locked until one or the other is sure.
 
     Args:
         holder: of the run that is served.
@@ -25,31 +27,26 @@ class CatalogueChanges:
 
     def __init__(self, holder: ModelHolder) -> None:
         self._holder = holder
-        self._changing = threading.Lock()
 
     def add(self, request: AddItemsRequest) -> dict[str, Any]:
-        """Add items and load the model with them; on any failure the old one goes on, without.
+        """Add items and load the model with them.
 
         Raises:
             InputError: an item cannot be added.
             RunError: another process is at work in the run, or the model cannot be loaded.
+            IntegrityError: a file of the run has changed.
         """
-        from cllm4rec.stages.add_items import add_items, remove_items
+        from cllm4rec.stages.add_items import add_items
 
         run = RunDir(self._holder.run)
-        with self._changing, tempfile.TemporaryDirectory(prefix="cllm4rec-items-") as folder:
+        with run.lock(), tempfile.TemporaryDirectory(prefix="cllm4rec-items-") as folder:
             source = Path(folder) / "request.jsonl"
             lines = (json.dumps(item.row()) for item in request.items)
             source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             before = _added(run)
             with _named("the request", source):
                 report = add_items(run, source, skip=request.skip, measure=False, columns={})
-            try:
-                return self._loaded(report)
-            except RunError:
-                if report["added"]:
-                    remove_items(run, sorted(_added(run) - before))
-                raise
+            return self._loaded(run, report, before)
 
     def remove(self, request: RemoveItemsRequest) -> dict[str, Any]:
         """Remove items that were added, and load the model without them.
@@ -61,15 +58,22 @@ class CatalogueChanges:
         """
         from cllm4rec.stages.add_items import remove_items
 
-        with self._changing:
-            return self._loaded(remove_items(RunDir(self._holder.run), request.items))
+        run = RunDir(self._holder.run)
+        with run.lock():
+            before = _added(run)
+            return self._loaded(run, remove_items(run, request.items), before)
 
-    def _loaded(self, report: dict[str, Any]) -> dict[str, Any]:
-        before = self._holder.current.version
+    def _loaded(
+        self, run: RunDir, report: dict[str, Any], before: AddedItems | None
+    ) -> dict[str, Any]:
+        from cllm4rec.stages.add_items import put_back
+
+        version = self._holder.current.version
         try:
             served = self._holder.load()
         except CLLM4RecError as error:
-            raise RunError(f"{error}; model {before} goes on") from None
+            put_back(run, before)
+            raise RunError(f"{error}; nothing was changed, model {version} goes on") from None
         progress.note(f"serving model {served.version}, {report['items']:,} items")
         return {"model": {"version": served.version}, **report}
 
@@ -83,6 +87,7 @@ def _named(name: str, source: Path) -> Iterator[None]:
         raise type(error)(str(error).replace(str(source), name)) from None
 
 
-def _added(run: RunDir) -> set[str]:
-    found = AddedItems.of(run.path)
-    return set() if found is None else set(found.rows.ids)
+def _added(run: RunDir) -> AddedItems | None:
+    with suppress(IntegrityError):  # what is damaged can be removed, not put back
+        return AddedItems.of(run.path)
+    return None

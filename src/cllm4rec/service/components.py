@@ -30,6 +30,7 @@ class Components:
         feedback: the feedback log on disk.
         metrics: Prometheus counters and gauges.
         changes: of the catalogue.
+        replacing: held while the model is replaced; what waits takes no thread from requests.
         newcomers: users known from feedback only.
         draining: whether it is shutting down.
         failed: the error of the first load; None unless it failed.
@@ -43,6 +44,7 @@ class Components:
     metrics: ServiceMetrics
     changes: CatalogueChanges
     newcomers: Newcomers = field(default_factory=Newcomers)
+    replacing: asyncio.Lock = field(default_factory=asyncio.Lock)
     draining: bool = False
     failed: CLLM4RecError | None = None
     on_failure: Callable[[], None] = lambda: None

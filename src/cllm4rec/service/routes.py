@@ -108,14 +108,16 @@ def routes(components: Components) -> APIRouter:
     async def add_items(body: schemas.AddItemsRequest) -> dict[str, Any]:
         """Add items by their texts, without training; answered when they are in every answer."""
         _ = components.holder.current  # nothing is changed before there is a model
-        answer: dict[str, Any] = await off_loop(components.changes.add, body)
+        async with components.replacing:
+            answer: dict[str, Any] = await off_loop(components.changes.add, body)
         return answer
 
     @router.delete("/items", response_model=schemas.CatalogueResponse, responses=AT_WORK)
     async def remove_items(body: schemas.RemoveItemsRequest) -> dict[str, Any]:
         """Remove items that were added; answered when they are in no answer any more."""
         _ = components.holder.current
-        answer: dict[str, Any] = await off_loop(components.changes.remove, body)
+        async with components.replacing:
+            answer: dict[str, Any] = await off_loop(components.changes.remove, body)
         return answer
 
     @router.get("/users", response_model=schemas.UsersResponse)
@@ -160,7 +162,8 @@ def routes(components: Components) -> APIRouter:
         """Load the run's model anew; requests in flight finish on the old one."""
         before = components.holder.current.version
         try:
-            served = await off_loop(components.holder.load)
+            async with components.replacing:
+                served = await off_loop(components.holder.load)
         except CLLM4RecError as error:
             raise HTTPException(409, f"{error}; model {before} goes on") from None
         return {"model": {"version": served.version}}

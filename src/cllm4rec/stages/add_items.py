@@ -62,8 +62,8 @@ class Refusals:
             return
         said = "; ".join(f"{reason}: {_named(ids)}" for reason, ids in self.by_reason.items())
         raise InputError(
-            f"{source}: nothing was added, for some rows cannot be: {said}; mend them, or leave "
-            f"them out with --skip"
+            f"{source}: nothing was added, for some rows cannot be: {said}; mend them, or ask to "
+            f"skip them (--skip; in Python and JSON, skip)"
         )
 
     def counts(self) -> dict[str, int]:
@@ -112,8 +112,6 @@ def add_items(
         refusals = Refusals(refused)
         rows = _without_known(rows, dataset, before, refusals)
         rows = _without_unusable(rows, placing.texts, refusals)
-        if not skip:
-            refusals.refuse(source)
         task.advance()
         found = _placed(rows, dataset, placing, refusals)
         if not skip:
@@ -180,6 +178,20 @@ def remove_items(run: RunDir, ids: Sequence[str] | None) -> dict[str, Any]:
         else:
             remove_all(run.path)
     return {"removed": len(gone), **_totals(dataset, len(kept))}
+
+
+@exclusive
+def put_back(run: RunDir, added: AddedItems | None) -> None:
+    """Undo `add_items` or `remove_items`.
+
+    Args:
+        run: as of these.
+        added: what `AddedItems.of` the run was before.
+    """
+    if added is None:
+        remove_all(run.path)
+    else:
+        _write(run, added)
 
 
 def share_of_lists(recommender: Recommender) -> dict[str, Any]:

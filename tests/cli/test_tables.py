@@ -62,3 +62,14 @@ def test_nested_facts_and_lists_are_all_shown_and_hashes_are_not(capsys):
     assert "[i]7" in out
     assert "item id" in out
     assert "sha" not in out
+
+
+def test_a_pipe_cuts_nothing_short(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    long = "a reason that is longer than a terminal of eighty columns is wide, and then some more"
+    title = "a title that is about as long as that reason, and stands beside it in the same line"
+    show({"refused": {long: 1}, "rows": [{"rank": 1, "title": title, "item_id": "i" * 40}]})
+    lines = capsys.readouterr().out.splitlines()
+    assert any(long in line and line.rstrip().endswith(" 1") for line in lines)
+    assert any(title in line and "i" * 40 in line for line in lines)
+    assert max(len(line) for line in lines) < 200

@@ -1,5 +1,7 @@
 """A stage's result as tables in the terminal."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +16,8 @@ SHOWN_METRICS = ("recall@20", "recall@40", "ndcg@100")
 """What fits a terminal of 80 columns, unless the result says by what it selected; `--json` and the
 report have the rest."""
 
-
+WIDEST = 10_000
+"""Columns of a table that is not printed to a terminal; no table is filled up to it."""
 _NOT_SHOWN = {"files", "identity"}  # hashes: for programs, which read --json
 
 
@@ -28,7 +31,7 @@ class _Console(Console):
 
 def show(result: Mapping[str, Any]) -> None:
     """Print the plain values first, then a table for every list of rows, in the order given."""
-    console = _Console(highlight=False, soft_wrap=True)
+    console = _Console(highlight=False, soft_wrap=True, width=_width())
     facts = _facts(result)
     if facts:
         table = Table(box=None, show_header=False, pad_edge=False)
@@ -38,6 +41,11 @@ def show(result: Mapping[str, Any]) -> None:
     for name, rows in _lists(result).items():
         shown = result.get("selection", SHOWN_METRICS)
         console.print(_scores(rows, shown) if "metrics" in rows[0] else _rows(name, rows))
+
+
+def _width() -> int | None:
+    """A terminal's own, or that of ``COLUMNS``; a file or a pipe cuts nothing short."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
 
 
 def cell(value: Any) -> str:

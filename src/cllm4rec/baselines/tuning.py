@@ -45,7 +45,8 @@ def tune(baseline: Baseline, train: Interactions, selection: Selection, context:
     if reason := baseline.unavailable(context):
         raise InputError(f"no baseline {baseline.name}: {reason}")
     best: Tuned | None = None
-    total = len(baseline.points(context))
+    # Where trainings may stop early nobody knows how many points there will be.
+    total = len(baseline.points(context)) if baseline.patience is None else None
     with progress.task(f"Tuning {baseline.name}", total=total, unit="setting") as task:
         for training in baseline.trainings(train, context):
             highest, worse = -math.inf, 0

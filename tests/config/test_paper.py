@@ -21,6 +21,7 @@ AUTHORS = {
     # data.py: max_length=1024, prompts included; GPT-2's prompts have 9 and 8 tokens
     "corpus.max_items": 1024 - 9,
     "corpus.max_words": 1024 - 8,
+    "corpus.words": "none",  # histories are item tokens alone
     # model.py: normal_(std=initializer_range); heads tied, bias=False; no other parameter
     "model.warm_start": "none",
     "model.history_skip": False,
@@ -65,6 +66,8 @@ NOT_READ = {
     "backbone.lora_rank",
     "model.skip_decay",
     "model.reading_depth",
+    "corpus.title_words",
+    "corpus.history_words",
     "pretrain.head_learning_rate_scale",
     "finetune.head_learning_rate_scale",
     "finetune.backbone_learning_rate_scale",

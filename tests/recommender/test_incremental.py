@@ -19,6 +19,10 @@ LONGEST = 12
 ORDERED = ("corpus.order=time", "finetune.target=next", f"corpus.max_items={LONGEST}")
 VARIANTS = {
     "llama, blended": (write_tiny_llama, ("model.skip_decay=0.8",)),
+    "with words of the titles": (
+        write_tiny_llama,
+        ("corpus.words=titles", "corpus.title_words=3", "corpus.history_words=14"),
+    ),
     "gpt2, alone": (write_tiny_gpt2, ("model.linear=false",)),
     "gemma 3, by the library": (partial(write_tiny, "gemma3"), ("backbone.mode=lora",)),
     "trained, no skip": (write_tiny_llama, ("backbone.mode=full", "model.history_skip=false")),
@@ -94,7 +98,12 @@ def test_only_new_items_are_read_until_the_document_is_full(model, monkeypatch):
     monkeypatch.setattr(backbone, "extend", counting)
     for item in ids_of(model, range(LONGEST + 2)):
         growing.append([item])
-    assert read == [1] * LONGEST + [prompt + LONGEST] * 2
+    if growing._scorer.task.words is None:
+        assert read == [1] * LONGEST + [prompt + LONGEST] * 2
+        return
+    # Four titles of three words are in the budget of 14; then the oldest title goes.
+    items = [*range(5, LONGEST + 1), LONGEST, LONGEST]
+    assert read == [4] * 4 + [prompt + 12 + count for count in items]
 
 
 def test_an_unknown_item_adds_nothing(model):

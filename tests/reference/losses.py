@@ -51,16 +51,20 @@ def next_item_nll(model, document, left_out: frozenset[int] = frozenset()) -> fl
     """Σ −log p(item | everything before it) of one document, one forward pass per predicted item.
 
     The autoregressive definition taken literally: each pass sees the prefix and nothing else.
-    Items of ``left_out`` are no candidates.
+    Items of ``left_out`` are no candidates. Words among the items are read and not predicted.
     """
     tokens = [*document.prompt.tolist(), *document.main.tolist()]
     start = len(document.prompt)
     total = 0.0
     for position in range(start, len(tokens)):
+        if not model.space.is_item(tokens[position]):
+            continue
         prefix = torch.tensor([tokens[:position]])
         embedded = model.embedding(prefix)
         hidden = model.backbone(embedded)[0, -1]
-        shown = embedded[0, start:position]
+        shown = [
+            embedded[0, at] for at in range(start, position) if model.space.is_item(tokens[at])
+        ]
         mean = torch.zeros_like(hidden)
         if len(shown):
             weights = [model.skip_decay**age for age in reversed(range(len(shown)))]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cllm4rec.config import PAPER, SETS, Config
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.documents.item_words import ItemWords
 from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.tasks import TASKS, HeldOut, NextItem, Task, reads_users, task_for
@@ -130,6 +131,28 @@ def test_a_next_item_loss_with_cold_items_equals_the_slow_version():
         )
     assert float(loss.total) == pytest.approx(expected, rel=1e-4)
     assert loss.count == sum(map(len, WARM))
+
+
+def test_words_behind_items_are_read_and_never_predicted():
+    model = tiny.collaborative_llm()
+    titles = [[1, 2], [], [3], [4, 5, 6], [7], [2]][: tiny.NUM_ITEMS]
+    titles += [[5]] * (tiny.NUM_ITEMS - len(titles))
+    flat = np.array([word for title in titles for word in title], np.int32)
+    words = ItemWords(flat, np.cumsum([0, *map(len, titles)]), most=4)
+    task = NextItem(config_of("next"), tiny.SPACE, tiny.prompts(), words)
+    objective = task.objective(model, Interactions.from_lists(WARM, tiny.NUM_ITEMS), None)
+    documents = [objective.corpus.document(index, 0) for index in range(len(objective.corpus))]
+    mains = [tiny.SPACE.is_word(document.main) for document in documents]
+    assert any(is_word.any() for is_word in mains)
+    batch = collate(documents)
+    with torch.no_grad():
+        loss = objective.likelihood(batch)
+        expected = sum(
+            reference.next_item_nll(model, document, frozenset({COLD})) for document in documents
+        )
+    assert float(loss.total) == pytest.approx(expected, rel=1e-4)
+    assert loss.count == objective.counts(batch)["likelihood"] == sum(map(len, WARM))
+    assert (objective.corpus.lengths() >= [len(document) for document in documents]).all()
 
 
 @pytest.mark.parametrize("target", TASKS)

@@ -43,6 +43,9 @@ SETS = Config(
         order="random",
         max_items=256,
         max_words=64,
+        words="none",
+        title_words=16,
+        history_words=256,
     ),
     model=ModelConfig(
         warm_start="factors",

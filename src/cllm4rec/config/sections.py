@@ -167,6 +167,14 @@ class CorpusConfig(Settings):
     the newest items (``time``)."""
     max_words: PositiveInt
     """Longest main text of a content document, in word tokens."""
+    words: Literal["none", "titles"]
+    """What stands behind each item of a history: nothing, or words of its title (of its text where
+    there is no title)."""
+    title_words: PositiveInt
+    """Most words of one title there, in tokens."""
+    history_words: PositiveInt
+    """Most words of all titles of a document; the newest items' are kept. Items never make room for
+    words."""
 
 
 class ModelConfig(Settings):

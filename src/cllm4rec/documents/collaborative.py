@@ -17,7 +17,7 @@ class CollaborativeCorpus(HistoryCorpus):
     """
 
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each document."""
+        """Tokens of each document; with words at most so many."""
         prompt = len(self.prompts.history.fill(user=entity(0)))
         return prompt + self.history_lengths
 
@@ -33,7 +33,7 @@ class CollaborativeCorpus(HistoryCorpus):
             dropped = dropout.random() < self.user_token_dropout
         token = NOBODY if dropped else self.space.user(user)
         items = truncated(self.interactions.of(user), self.config, rng)
-        return history_document(token, items, self.space, self.prompts)
+        return self.with_words(history_document(token, items, self.space, self.prompts))
 
 
 def history_document(

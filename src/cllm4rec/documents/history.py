@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from cllm4rec.config import CorpusConfig
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.documents.document import Document
+from cllm4rec.documents.item_words import ItemWords
 from cllm4rec.documents.prompts import Prompts
 from cllm4rec.tokens.space import TokenSpace
 
@@ -24,6 +26,7 @@ class HistoryCorpus:
         config: order and cap of the histories.
         seed: of every random draw.
         user_token_dropout: probability that a placeholder stands for the user token.
+        words: stand behind the items; None for items alone.
     """
 
     least: ClassVar[int] = 1
@@ -36,6 +39,7 @@ class HistoryCorpus:
     seed: int
     _: KW_ONLY
     user_token_dropout: float = 0.0
+    words: ItemWords | None = None
 
     @cached_property
     def users(self) -> NDArray[np.int32]:
@@ -45,10 +49,17 @@ class HistoryCorpus:
     def __len__(self) -> int:
         return len(self.users)
 
+    def with_words(self, document: Document) -> Document:
+        """The document with its items' words, where they have some."""
+        return document if self.words is None else self.words.within(document, self.space)
+
     @cached_property
     def history_lengths(self) -> NDArray[np.int64]:
-        """Items of each document, before any is masked."""
-        return np.minimum(self.interactions.counts()[self.users], self.config.max_items)
+        """Most items and words of each history, before any item is masked."""
+        items = np.minimum(self.interactions.counts()[self.users], self.config.max_items)
+        if self.words is None:
+            return items
+        return items + self.words.most_of(self.interactions.rows(self.users))
 
 
 def truncated(

@@ -36,8 +36,9 @@ def refuse_too_long(
             prompts.item_description.fill(item=one),
         ],
     }
+    beside = {"max_items": config.history_words if config.words == "titles" else 0}
     for name, framed in frames.items():
-        most = positions - max(map(len, framed))
+        most = positions - max(map(len, framed)) - beside.get(name, 0)
         if getattr(config, name) > most:
             raise ConfigError(
                 f"setting corpus.{name} = {getattr(config, name)}: backbone {backbone!r} reads "

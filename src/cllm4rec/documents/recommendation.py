@@ -60,7 +60,7 @@ class RecommendationCorpus(HistoryCorpus):
             self.space,
             self.prompts,
         )
-        return Example(document, history, items[is_masked])
+        return Example(self.with_words(document), history, items[is_masked])
 
 
 def question_document(

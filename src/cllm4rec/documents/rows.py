@@ -34,8 +34,8 @@ class TokenRows:
     def reordered(self, order: NDArray[np.int64]) -> "TokenRows":
         """The same documents in another order."""
         counts = np.diff(self.offsets)[order]
-        places = _places(self.offsets[:-1][order], counts)
-        return TokenRows(self.tokens[places], _offsets(counts), self.main_starts[order])
+        places = places_from(self.offsets[:-1][order], counts)
+        return TokenRows(self.tokens[places], offsets_of(counts), self.main_starts[order])
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -58,7 +58,7 @@ def prediction_histories(histories: Interactions, config: CorpusConfig, seed: in
     kept = np.minimum(counts, config.max_items)
     if config.order != "random":
         starts = histories.offsets[1:] - kept
-        return Interactions(_offsets(kept), _taken(histories, starts, kept), histories.num_items)
+        return Interactions(offsets_of(kept), _taken(histories, starts, kept), histories.num_items)
     # Sort and deduplicate first, so that the draw depends only on the set of items.
     users = histories.users()
     order = np.lexsort((histories.items, users))
@@ -69,7 +69,7 @@ def prediction_histories(histories: Interactions, config: CorpusConfig, seed: in
     drawn = [_drawn(ordered.of(row), config.max_items, seed) for row in range(len(counts))]
     kept = np.minimum(ordered.counts(), config.max_items)
     flat = np.concatenate(drawn) if drawn else np.empty(0, np.int32)
-    return Interactions(_offsets(kept), flat, histories.num_items)
+    return Interactions(offsets_of(kept), flat, histories.num_items)
 
 
 def _drawn(items: NDArray[np.int32], most: int, seed: int) -> NDArray[np.int32]:
@@ -98,7 +98,7 @@ def filled_rows(
         for part in prompt.parts
     )
     lengths = fixed + counts * sum(isinstance(p, str) and p == "items" for p in prompt.parts)
-    offsets = _offsets(lengths)
+    offsets = offsets_of(lengths)
     tokens = np.empty(offsets[-1], np.int32)
     at = offsets[:-1].copy()
     for part in prompt.parts:
@@ -109,7 +109,7 @@ def filled_rows(
             tokens[at] = user_tokens
             at += 1
         else:
-            tokens[_places(at, counts)] = space.item(items.items)
+            tokens[places_from(at, counts)] = space.item(items.items)
             at += counts
     ends_in_items = isinstance(prompt.parts[-1], str) and prompt.parts[-1] == "items"
     return TokenRows(tokens, offsets, lengths - counts if ends_in_items else lengths)
@@ -118,15 +118,16 @@ def filled_rows(
 def _taken(
     histories: Interactions, starts: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> NDArray[np.int32]:
-    return histories.items[_places(starts, counts)]
+    return histories.items[places_from(starts, counts)]
 
 
-def _places(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def places_from(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """``start, start + 1, …`` for every row, concatenated."""
-    before = _offsets(counts)
+    before = offsets_of(counts)
     places: NDArray[np.int64] = np.arange(before[-1]) + np.repeat(starts - before[:-1], counts)
     return places
 
 
-def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def offsets_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of consecutive runs begins, and the end of the last, ``[rows + 1]``."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

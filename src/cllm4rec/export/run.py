@@ -65,6 +65,11 @@ def export_run(
     refuse_another(to)
     load_faiss()
     recommender = Recommender.load(run.path)
+    if onnx and recommender.scorer.task.words is not None:
+        raise InputError(
+            "the ONNX model's documents have no words, and this run's have (corpus.words = titles);"
+            " give --no-onnx, or train with corpus.words=none"
+        )
     scorer, dataset = recommender.scorer, recommender.dataset
     k = list_length(k, len(dataset.items))
     users = sample_of(len(dataset.users), recommender.config.seed)

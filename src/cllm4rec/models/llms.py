@@ -11,7 +11,7 @@ from torch.nn import functional
 from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
-from cllm4rec.tokens.batch import Batch, next_tokens
+from cllm4rec.tokens.batch import Batch, Scored, next_tokens
 from cllm4rec.tokens.space import TokenSpace
 
 
@@ -50,10 +50,14 @@ class ContentLLM(TokenLLM):
 
     head: WordHead
 
+    def scored(self, batch: Batch) -> Scored:
+        """Every word of the main texts."""
+        return next_tokens(batch)
+
     def queries(self, batch: Batch) -> Float[Tensor, "scored size"]:
         """The head's query at every position that predicts a word of a main text."""
         hidden = self.backbone(self.embedding(batch.near.tokens), batch.lengths)
-        rows, positions, _ = next_tokens(batch)
+        rows, positions, _ = self.scored(batch)
         query: Tensor = self.head(hidden[rows, positions])
         return query
 
@@ -102,9 +106,13 @@ class CollaborativeLLM(TokenLLM):
         is_item = self.space.is_item(batch.tokens).unsqueeze(-1)
         return torch.where(is_item, functional.dropout(embedded, self.dropout), embedded)
 
+    def scored(self, batch: Batch) -> Scored:
+        """Every item of the main texts; words may stand behind them."""
+        return next_tokens(batch, self.space.is_item)
+
     def states(self, batch: Batch) -> Float[Tensor, "scored size"]:
         """Hidden states before every main-text item: the head's input."""
-        rows, positions, _ = next_tokens(batch)
+        rows, positions, _ = self.scored(batch)
         hidden: Tensor = self.backbone(self.embedded(batch), batch.lengths)
         return hidden[rows, positions]
 
@@ -116,7 +124,7 @@ class CollaborativeLLM(TokenLLM):
         """One query before every main-text item, the first included."""
         embedded = self.embedded(batch)
         hidden = self.backbone(embedded, batch.lengths)
-        rows, positions, _ = next_tokens(batch)
+        rows, positions, _ = self.scored(batch)
         is_item = self.space.is_item(batch.tokens)
         mean = running_mean(embedded, is_item, self.skip_decay)[rows, positions]
         return self._dropped(self.head(hidden[rows, positions], mean))

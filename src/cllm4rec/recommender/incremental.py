@@ -23,8 +23,9 @@ class IncrementalHistory:
 
     Holds a KV cache (about 170 kB for 50 items and two layers of SmolLM2, in float32). Scores equal
     those of `Recommender.recommend_for_history` up to rounding. The whole history is read again
-    when it exceeds ``corpus.max_items`` (its oldest item drops out) or when an item is repeated
-    (it moves to the end).
+    where it does not begin as before: when it exceeds ``corpus.max_items`` (its oldest item drops
+    out), when an item is repeated (it moves to the end), or when the words of its titles exceed
+    ``corpus.history_words`` (the oldest title's do).
 
     Args:
         recommender: of a run in time order (``finetune.target = "next"``).
@@ -34,6 +35,9 @@ class IncrementalHistory:
         InputError: the run treats histories as sets, or the backbone has no KV cache.
         UnknownId: an item that is not in the run.
     """
+
+    _tokens: Tensor
+    """What the cache has read."""
 
     def __init__(self, recommender: Recommender, items: Sequence[str] = ()) -> None:
         if not recommender.scorer.task.extends:
@@ -64,15 +68,14 @@ class IncrementalHistory:
         whole = newest_once([*self._items, *numbers])
         if whole == self._items and self._cache.tokens > 0:
             return
-        new = whole[len(self._items) :]
-        moved = whole[: len(self._items)] != self._items
         self._items = whole
-        if moved or len(whole) > self._scorer.task.config.corpus.max_items:
+        question = self._question(whole)
+        read = self._cache.tokens
+        if not torch.equal(question[:read], self._tokens):
             self._forget()
-            new = whole
-        question = self._question(new)
-        # Once the prompt has been read, only the items are new.
-        self._read(question if self._cache.tokens == 0 else question[len(question) - len(new) :])
+            read = 0
+        self._read(question[read:])
+        self._tokens = question
 
     def recommend(self, k: int = 10) -> list[tuple[str, float]]:
         """The best ``k`` items not in the history: ``[(item_id, score), …]``, best first.
@@ -99,6 +102,7 @@ class IncrementalHistory:
     def _forget(self) -> None:
         size, device = self._model.embedding.size, self._model.device
         self._cache = self._model.backbone.new_cache()
+        self._tokens = torch.empty(0, dtype=torch.int64)
         self._state = torch.zeros(size, device=device)
         """Hidden state at the document's end."""
         self._sum, self._weight = torch.zeros(size, device=device), torch.tensor(1e-9)

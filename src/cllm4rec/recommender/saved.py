@@ -103,7 +103,7 @@ class Recommender:
                 f"{folder / 'model'} was trained on another {config.backbone.name!r} than the one "
                 f"found in {lm.folder}; restore that backbone or train again"
             )
-        task = task_for(config, lm, len(dataset.users), len(dataset.items))
+        task = task_for(config, lm, len(dataset.users), len(dataset.items), dataset.texts)
         tables = (torch.zeros(n, lm.size) for n in (task.space.num_users, task.space.num_items))
         model = collaborative_llm(lm, config, *tables)
         load_tensors(model, load_file(folder / "model" / MODEL))
@@ -131,7 +131,7 @@ class Recommender:
         scorer.model.embedding.extend_(torch.from_numpy(added.rows_of(trained)))
         self.dataset = self.dataset.with_items(added.added.rows)
         sizes = len(self.dataset.users), len(self.dataset.items)
-        task = task_for(self.config, self.lm, *sizes)
+        task = task_for(self.config, self.lm, *sizes, self.dataset.texts)
         self.scorer = replace(scorer, task=task, added=added)
 
     @cached_property

@@ -126,7 +126,9 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
     config, task, train = setup.config, setup.task, setup.dataset.part("train")
     seed = derived_seed(config.seed, "pretrain")
     collaborative = initial.collaborative_llm(setup)
-    histories = CollaborativeCorpus(train, task.space, task.prompts, config.corpus, seed)
+    histories = CollaborativeCorpus(
+        train, task.space, task.prompts, config.corpus, seed, words=task.words
+    )
     sample = [histories.document(index, 0) for index in range(min(len(histories), SAMPLE))]
     standardise(collaborative, sample, collaborative.states)
     given = config.pretrain

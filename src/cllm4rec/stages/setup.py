@@ -58,7 +58,7 @@ class Setup:
         world.wait()
         lm = LanguageModel.load(config) if lm is None else lm
         world.refuse_device(lm.device)
-        task = task_for(config, lm, len(dataset.users), len(dataset.items))
+        task = task_for(config, lm, len(dataset.users), len(dataset.items), dataset.texts)
         world.of_main(lambda: keep_settings(run, config))
         return cls(run, config, dataset, lm, task, world)
 

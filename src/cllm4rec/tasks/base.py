@@ -13,6 +13,7 @@ from torch import Tensor
 from cllm4rec.config import Config, ModelConfig
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import Document
+from cllm4rec.documents.item_words import ItemWords
 from cllm4rec.documents.prompts import Prompt, Prompts
 from cllm4rec.documents.rows import TokenRows, filled_rows, prediction_histories
 from cllm4rec.errors import InputError
@@ -41,6 +42,7 @@ class Task(ABC):
         config: of the run.
         space: layout of the token ids.
         prompts: encoded templates.
+        words: stand behind the items of every history; None for items alone.
     """
 
     placeholder: ClassVar[int]
@@ -48,10 +50,17 @@ class Task(ABC):
     extends: ClassVar[bool]
     """Whether appending an item only appends tokens to the prompt, so a KV cache can be used."""
 
-    def __init__(self, config: Config, space: TokenSpace, prompts: Prompts) -> None:
+    def __init__(
+        self,
+        config: Config,
+        space: TokenSpace,
+        prompts: Prompts,
+        words: ItemWords | None = None,
+    ) -> None:
         self.config = config
         self.space = space
         self.prompts = prompts
+        self.words = words
         self.seed = derived_seed(config.seed, "finetune")
         """Seed of masks, order, batches and dropout."""
 
@@ -107,7 +116,8 @@ class Task(ABC):
         """
         seed = derived_seed(self.config.seed, "prediction")
         items = prediction_histories(histories, self.config.corpus, seed)
-        return filled_rows(self.question, user_tokens, items, self.space)
+        rows = filled_rows(self.question, user_tokens, items, self.space)
+        return rows if self.words is None else self.words.beside(rows, self.space)
 
     def standardise(self, model: CollaborativeLLM, histories: Interactions) -> None:
         """Estimate the head's mean and standard deviation from sample documents.

@@ -52,6 +52,7 @@ class HeldOut(Task):
             holdout=config.holdout,
             exact=config.holdout_draw == "exact",
             user_token_dropout=config.user_token_dropout,
+            words=self.words,
         )
 
     def objective(
@@ -131,7 +132,7 @@ class HeldOutObjective(Regularised[CollaborativeLLM, RecommendationCorpus, HeldO
         return groups(stream(len(self.corpus), part, self.seed), self.batch_users)
 
     def lengths(self, step: Sequence[Drawn]) -> list[int]:
-        """Items of each history, those that will be masked among them."""
+        """Items and words of each history, those that will be masked among them."""
         lengths: list[int] = self.corpus.history_lengths[[d.index for d in step]].tolist()
         return lengths
 

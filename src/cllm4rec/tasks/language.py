@@ -15,7 +15,7 @@ from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
 from cllm4rec.models.losses import Loss, next_token_likelihood
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.tasks.regularised import Regularised
-from cllm4rec.tokens.batch import Batch, collate, length_buckets, next_tokens
+from cllm4rec.tokens.batch import Batch, collate, length_buckets
 from cllm4rec.training.divided import catalogue_likelihood
 from cllm4rec.training.loop import Pass
 from cllm4rec.training.stream import Corpus, Drawn, groups, stream
@@ -77,7 +77,7 @@ class LanguageObjective(Regularised[ContentLLM | CollaborativeLLM, Corpus, Batch
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Scored tokens, and what the regularisation is divided by."""
-        scored = int((batch.lengths - batch.main_starts).sum())
+        scored = len(self.model.scored(batch)[2])
         return {"likelihood": scored, **self.mutual.counts(len(batch.lengths), batch.tokens)}
 
     def losses(self, batch: Batch) -> dict[str, Loss]:
@@ -98,7 +98,7 @@ def items_likelihood(
     """
 
     def likelihood(batch: Batch) -> Loss:
-        targets = model.space.item_number(next_tokens(batch)[2])
+        targets = model.space.item_number(model.scored(batch)[2])
         queries, bias = model.queries(batch), model.head.bias + left_out
         rows = torch.arange(len(targets), device=targets.device)
         items = model.embedding.items
@@ -112,7 +112,7 @@ def words_likelihood(model: ContentLLM) -> Callable[[Batch], Loss]:
     head = model.head
 
     def likelihood(batch: Batch) -> Loss:
-        targets: Tensor = head.index[next_tokens(batch)[2]]
+        targets: Tensor = head.index[model.scored(batch)[2]]
         queries = model.queries(batch)
         return next_token_likelihood(
             queries, head.candidates, head.bias, targets, dtype=model.dtype

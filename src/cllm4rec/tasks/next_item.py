@@ -34,6 +34,7 @@ class NextItem(Task):
             self.config.corpus,
             self.seed,
             user_token_dropout=self.config.finetune.user_token_dropout,
+            words=self.words,
         )
 
     def objective(

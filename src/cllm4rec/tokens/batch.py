@@ -1,6 +1,6 @@
 """Documents to tensors: padding, scored positions, batches of similar length."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -51,6 +51,10 @@ class Batch:
         return self if self.host is None else self.host
 
 
+Scored = tuple[Int64[Tensor, " scored"], Int64[Tensor, " scored"], Int64[Tensor, " scored"]]
+"""Of each scored token the row, the position that predicts it, and the token itself."""
+
+
 def collate(documents: Sequence[TokenDocument]) -> Batch:
     """Batch documents in the order given, padded to the longest."""
     parts = [part for document in documents for part in (document.prompt, document.main)]
@@ -83,13 +87,15 @@ def collate_rows(
     return Batch(torch.from_numpy(padded), torch.from_numpy(lengths), starts)
 
 
-def next_tokens(
-    batch: Batch,
-) -> tuple[Int64[Tensor, " scored"], Int64[Tensor, " scored"], Int64[Tensor, " scored"]]:
+def next_tokens(batch: Batch, counts: Callable[[Tensor], Tensor] | None = None) -> Scored:
     """Scored positions: every main-text token, predicted from the position before it.
 
     The first main-text token is predicted too, from the prompt's last position (paper section 3.2).
     A main text without a prompt has nothing before its first token, which then is not scored.
+
+    Args:
+        batch: documents.
+        counts: whether a token is scored; None for all of the main texts.
 
     Returns:
         For each scored token its row, the position that predicts it, and the token itself.
@@ -99,6 +105,8 @@ def next_tokens(
     is_scored = (position >= near.main_starts.clamp_min(1).unsqueeze(1)) & (
         position < near.lengths.unsqueeze(1)
     )
+    if counts is not None:
+        is_scored &= counts(near.tokens)
     rows, positions = is_scored.nonzero(as_tuple=True)
     tokens = near.tokens[rows, positions]
     return rows.to(device), (positions - 1).to(device), tokens.to(device)

@@ -10,7 +10,7 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import ConfigError, InputError
-from cllm4rec.export import export
+from cllm4rec.export.run import export_run
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
 from cllm4rec.stages.add_items import add_items
@@ -84,7 +84,7 @@ def test_an_added_item_is_read_with_its_title(run, tmp_path):
 def test_the_onnx_model_knows_no_titles(run, tmp_path):
     pytest.importorskip("faiss")
     with pytest.raises(InputError, match="documents have no words"):
-        export(run, tmp_path / "out", onnx=True)
+        export_run(run, tmp_path / "out", onnx=True)
 
 
 def test_titles_are_refused_where_there_are_none(trained, backbone, tmp_path):

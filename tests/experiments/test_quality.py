@@ -16,9 +16,10 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.cli import main
 from cllm4rec.errors import InputError
+from cllm4rec.experiments.cells import Cell, claimed
 from cllm4rec.experiments.data import prepare_data
 from cllm4rec.experiments.plan import load_plan
-from cllm4rec.experiments.process import Outcome
+from cllm4rec.experiments.process import Outcome, compute
 from cllm4rec.experiments.quality import quality
 from support.toy_bench import write_toy_plan
 
@@ -38,12 +39,28 @@ def plan_file(folder, backbone) -> Path:
     return write_toy_plan(folder, backbone)
 
 
+@pytest.fixture
+def here(monkeypatch) -> None:
+    """Cells are computed in this process, which has loaded what each would load; `whole`'s are not.
+
+    A cell that another process has claimed is not computed.
+    """
+
+    def claim_and_compute(cell: Cell) -> Outcome:
+        with claimed(cell) as mine:
+            assert mine
+            return compute(cell)
+
+    monkeypatch.setattr(MODULE, "compute_in_subprocess", claim_and_compute)
+
+
 @pytest.fixture(scope="module")
 def whole(folder, plan_file):
     with progress.quiet():
         return quality(load_plan(plan_file), folder / "whole")
 
 
+@pytest.mark.usefixtures("here")
 def test_p_is_corrected_over_the_data_sets(folder, plan_file):
     plan = load_plan(plan_file)
     [(name, data)] = plan.datasets.items()
@@ -110,6 +127,7 @@ def test_a_second_call_computes_nothing_and_says_the_same(folder, whole, plan_fi
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_a_killed_bench_goes_on_to_the_same_table(folder, whole, plan_file):
     out = folder / "killed"
     cells = out / "cells" / "planted"
@@ -134,6 +152,7 @@ def test_a_killed_bench_goes_on_to_the_same_table(folder, whole, plan_file):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_changed_settings_compute_that_cell_alone_again(folder, whole, backbone, tmp_path, capsys):
     out = shutil.copytree(folder / "whole", tmp_path / "out")
     path = write_toy_plan(tmp_path, backbone)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cllm4rec.cli import main
+from cllm4rec.cli import cllm4rec, main
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.stages.recommend_ray import gpus_of
 
@@ -54,7 +54,7 @@ def actors_below(pid: int) -> list[int]:
 def test_lists_of_two_workers_of_which_one_is_killed_are_those_of_one_process(trained, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     program = [sys.executable, *MAIN]
-    subprocess.run([*program, *command(trained, whole)], capture_output=True, check=True)
+    cllm4rec.main(command(trained, whole), standalone_mode=False)
     process = subprocess.Popen(
         [*program, *command(trained, out, "--ray", "2")],
         stdout=subprocess.PIPE,

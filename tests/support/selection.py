@@ -33,12 +33,15 @@ SLOW = frozenset({
 """What trains, or starts a process, where it is defined."""
 
 LONGEST = (
+    "planning/test_memory.py",
+    "service/test_server.py",
+    "stages/test_recommend_ray.py",
+    "service/test_catalogue_changes.py",
     "experiments/test_quality.py",
     "models/test_device.py",
     "stages/test_several_processes.py",
     "stages/test_kill.py",
     "test_docs_run.py",
-    "service/test_server.py",
     "baselines/test_base.py",
     "export/test_int8.py",
     "benchmarks/speed/test_speed.py",

@@ -1,15 +1,18 @@
-"""Trains runs on several processes: one start of torchrun for many of them, since starts are dear.
+"""Trains runs on several processes, in the environment that torchrun gives them.
 
-    torchrun --nproc-per-node N several_processes.py RUN [RUN:STEPS …] [checks]
+A job is ``RUN``, ``RUN:STEPS``, ``divided=RUN`` or ``checks``. A run with STEPS is stopped after so
+many finetuning steps, as if it had been killed there. The item table of ``divided=RUN`` is divided,
+however small. ``checks`` are of the sums of gradients and of the divided softmax by themselves.
 
-A run with STEPS is stopped after so many finetuning steps, as if it had been killed there. The item
-table of ``divided=RUN`` is divided, however small. ``checks`` are of the sums of gradients and of
-the divided softmax by themselves.
+Loading what trains takes a process five seconds: these are forked from one that has loaded it. What
+torchrun itself does is tested where one of its processes is killed.
 """
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +29,10 @@ from cllm4rec.run import RunDir
 from cllm4rec.stages.train import train
 from cllm4rec.training import divided
 from cllm4rec.training.world import TABLE_ROWS, World, joined
+from support.pages import free_port
+
+LOADED = ["cllm4rec.stages.train", "transformers.models.llama.modeling_llama", "torch._dynamo"]
+"""What the processes would load, each for itself."""
 
 
 class Stopped(Exception):
@@ -42,9 +49,27 @@ def start(number: int, *arguments: str | Path, **options: Any) -> subprocess.Pop
 
 def train_on(number: int, *jobs: str | Path) -> None:
     """Train the runs, stopped where their name is followed by a number of steps."""
-    process = start(number, __file__, *jobs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, said
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LOADED)
+    with tempfile.NamedTemporaryFile("r") as said:
+        given = number, free_port(), said.name, [str(job) for job in jobs]
+        processes = [context.Process(target=_rank, args=(rank, *given)) for rank in range(number)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(300)
+        assert [process.exitcode for process in processes] == [0] * number, said.read()
+
+
+def _rank(rank: int, number: int, port: int, said: str, jobs: Sequence[str]) -> None:
+    """One of the processes; what they say comes into one file."""
+    log = os.open(said, os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, sys.stdout.fileno())
+    os.dup2(log, sys.stderr.fileno())
+    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
+    place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in place.items()}
+    _main(jobs)
 
 
 def train_here(job: str | Path) -> None:
@@ -186,7 +211,3 @@ def _main(jobs: Sequence[str]) -> None:
                     check_softmax(world, block)
             else:
                 train_here(job)
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1:])

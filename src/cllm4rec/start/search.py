@@ -11,8 +11,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
@@ -97,6 +95,10 @@ def _best_inverse_temperature(
     start: FactorStart, known: Interactions, relevant: Interactions
 ) -> float:
     """The inverse temperature that maximises the likelihood of the validation items."""
+    # Imported here: every process that trains or scores would load it.
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
     rows = np.arange(min(known.num_users, 1000))
     scores = start.score(rows.astype(np.int32), known.rows(rows))
     row_of, items = relevant.rows(rows).users(), relevant.rows(rows).items

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -185,3 +187,14 @@ def test_the_cache_says_nothing_of_the_texts(folder):
     for path in cache_dir().rglob("*"):
         assert "hitchcock" not in path.name.lower()
         assert path.is_dir() or b"itchcock" not in path.read_bytes()
+
+
+def test_a_cache_that_cannot_be_written_is_said_once_and_the_texts_are_read(
+    folder, monkeypatch, capfd
+):
+    wanted = reader_of(folder).vectors(TEXTS)
+    shutil.rmtree(cache_dir() / "readings")
+    (cache_dir() / "readings").write_text("a file where the folder would be")
+    monkeypatch.setattr(reading, "BLOCK_TEXTS", 1)
+    np.testing.assert_allclose(reader_of(folder).vectors(TEXTS), wanted, rtol=1e-4, atol=1e-5)
+    assert capfd.readouterr().err.count("readings cannot be written") == 1

@@ -1,5 +1,6 @@
 """Words are read when a query asks for them, once, and kept beside the model."""
 
+import resource
 import shutil
 
 import numpy as np
@@ -103,6 +104,17 @@ def test_a_folder_that_cannot_be_written_answers_and_says_so(run, monkeypatch, c
     assert scores(run).any()
     said = capfd.readouterr().err
     assert f"{run.file(FOLDER)} cannot be written; the words will be read again" in said
+
+
+def test_a_disk_that_is_full_is_no_reason_not_to_answer(run, capfd):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))  # a longer file cannot be written
+    try:
+        assert scores(run).any()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "the words will be read again" in capfd.readouterr().err
+    assert files(run) == []
 
 
 def test_a_killed_writer_leaves_nothing_that_is_used(run):

@@ -10,6 +10,7 @@ process leaves behind, in a folder named after everything that decides the vecto
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,7 @@ from torch import Tensor
 from cllm4rec import progress
 from cllm4rec.config import BackboneConfig
 from cllm4rec.downloads import cache_dir
+from cllm4rec.errors import InputError
 from cllm4rec.models.backbone import Backbone, load_backbone
 from cllm4rec.models.device import compute_dtype
 from cllm4rec.models.pretrained import find_backbone, fingerprint
@@ -68,7 +70,8 @@ class Reader:
         """Read texts, or what the cache already holds of exactly these.
 
         Each distinct text is read once, so neither their order nor repetitions matter. The cache is
-        ``readings`` in ``$CLLM4REC_CACHE``; it may be removed at any time.
+        ``readings`` in ``$CLLM4REC_CACHE``; it may be removed at any time, and need not be
+        writable.
 
         Args:
             texts: any text at all.
@@ -86,9 +89,11 @@ class Reader:
         distinct = sorted({text for text in tidied if text}, key=lambda text: (len(text), text))
         blocks = [distinct[at : at + BLOCK_TEXTS] for at in range(0, len(distinct), BLOCK_TEXTS)]
         cache = cache_dir() / "readings" / self._key(folder, distinct)
-        clear_leftovers(cache)
+        with suppress(OSError):  # of a cache that cannot be written
+            clear_leftovers(cache)
         loaded: LoadedReader | None = None
         found: list[Vectors] = []
+        writable = True
         with progress.task("Reading item texts", total=len(distinct), unit="text") as task:
             for number, block in enumerate(blocks):
                 path = cache / f"{number:05d}.safetensors"
@@ -96,7 +101,7 @@ class Reader:
                 if vectors is None:
                     loaded = loaded or LoadedReader.of(self, folder)
                     vectors = loaded.read(block)
-                    _keep(path, vectors)
+                    writable = writable and _keep(path, vectors)
                 found.append(vectors)
                 task.advance(len(block))
         if not found:
@@ -198,11 +203,16 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _keep(path: Path, vectors: Vectors) -> None:
-    """Write a block, with its own sha256 in the header."""
+def _keep(path: Path, vectors: Vectors) -> bool:
+    """Write a block, with its own sha256 in the header; false, with a note, where it cannot be."""
     digest = hashlib.sha256(vectors.tobytes()).hexdigest()
-    with atomic_write(path) as temporary:
-        save_file({"vectors": vectors}, temporary, metadata={"sha256": digest})
+    try:
+        with atomic_write(path) as temporary:
+            save_file({"vectors": vectors}, temporary, metadata={"sha256": digest})
+    except (InputError, OSError, SafetensorError):
+        progress.note(f"{path.parents[1]} cannot be written; what is read will be read again")
+        return False
+    return True
 
 
 def _kept(path: Path, rows: int) -> Vectors | None:

@@ -77,7 +77,7 @@ class WordReadings:
             found = cls.of(terms, reader)
             try:
                 found._keep(path)
-            except (InputError, OSError):
+            except (InputError, OSError, SafetensorError):
                 progress.note(f"{path.parent} cannot be written; the words will be read again")
         return found
 

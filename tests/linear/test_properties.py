@@ -101,3 +101,17 @@ def test_a_value_of_few_users_is_not_known(world):
         model = PropertyModel.fit({"town": towns}, likes_all)
         assert ("small" in model.properties["town"].columns) == known
     assert PropertyModel.fit({}, csr_matrix(likes.astype(np.float32))).properties == {}
+
+
+def test_the_example_is_a_profile_that_is_known(world, model):
+    pairs = dict(pair.split("=") for pair in model.example().split(", "))
+    assert list(pairs) == ["trade", "age"]
+    assert len(model.rates(pairs)) == ITEMS
+    assert pairs["age"].isdigit()
+    columns, likes = world
+    awkward = {"a=b": columns["trade"], "c": ["x, y"] * USERS, "d": ["p,q"] * USERS}
+    fitted = PropertyModel.fit(awkward, csr_matrix(likes.astype(np.float32)))
+    for pair in filter(None, fitted.example().split(", ")):
+        name, value = pair.split("=")
+        fitted.rates({name: value})
+    assert "a=b" not in fitted.example()

@@ -13,6 +13,7 @@ from support.toy_run import toy_config
 SCRIPT = "<script>alert('title')</script>"
 QUOTES = "Tom & \"Jerry\" <b onclick='x'>'s"
 GENRES = ["Comedy", "Comedy, Drama", "Drama", "Horror", "Drama, War"]
+TRADES = ("artist", "<i>baker</i>")
 USERS, ITEMS, EACH = 24, 40, 12
 
 
@@ -46,6 +47,11 @@ def make_page_run(folder: Path, backbone: Path) -> RunDir:
     ]
     write_rows(source, "interactions", log)
     write_rows(source, "items", item_rows())
+    people = [
+        {"user_id": f"u{user:02}", "age": 20 + user, "trade": TRADES[user % 2]}
+        for user in range(USERS)
+    ]
+    write_rows(source, "users", people)
     config = toy_config(
         backbone,
         "finetune.epochs=1",

@@ -129,6 +129,18 @@ class PropertyModel:
         mean = logs[known].mean() if known.any() else 0.0
         return np.where(known, logs, mean).astype(np.float32)
 
+    def example(self, number: int = 2) -> str:
+        """Some properties as a profile is written: their median, or most frequent value."""
+        pairs = []
+        for name, of in self.properties.items():
+            value = max(of.columns, key=lambda value: self.means[of.columns[value]])
+            if of.edges is not None:
+                middle = of.edges[len(of.edges) // 2]
+                value = f"{middle:.0f}" if abs(middle) >= BINS else f"{middle:g}"
+            if not {*name, *value} & {*",="}:
+                pairs.append(f"{name}={value}")
+        return ", ".join(pairs[:number])
+
     @cached_property
     def _inverse(self) -> NDArray[np.float64]:
         centred = self.products - self.users * np.outer(self.means, self.means)

@@ -19,12 +19,13 @@ def property_model(dataset: Dataset) -> PropertyModel:
         InputError: the run knows no properties of its users.
     """
     columns = dataset.texts.user_features
-    model = PropertyModel.fit(columns, dataset.part("train").matrix())
-    if not model.properties:
-        raise InputError(
-            "the run knows no properties of its users; train with columns in users.*, such as age"
-        )
-    return model
+    if columns:
+        model = PropertyModel.fit(columns, dataset.part("train").matrix())
+        if model.properties:
+            return model
+    raise InputError(
+        "the run knows no properties of its users; train with columns in users.*, such as age"
+    )
 
 
 def profile_of(given: Any) -> dict[str, str]:

@@ -165,6 +165,14 @@ class Served:
             return self._properties
 
     @cached_property
+    def example_profile(self) -> str:
+        """Some properties that the run knows, ``age=34, occupation=artist``; empty without any."""
+        try:
+            return self.properties().example()
+        except InputError:
+            return ""
+
+    @cached_property
     def _counting(self) -> threading.Lock:
         return threading.Lock()
 

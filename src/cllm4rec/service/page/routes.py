@@ -98,6 +98,7 @@ def page_routes(components: Components, holder: ModelHolder) -> APIRouter:
             problem=problem,
             starts=_starts(current),
             words=current.words is not None,
+            example=await answering.off_loop(lambda: current.example_profile),
             longest_query=MAX_CHARACTERS,
             model=model_name(current.config),
             **frame("lists", current),

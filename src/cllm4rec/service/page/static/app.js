@@ -8,6 +8,8 @@ import { CatalogueMap } from "./map.js";
 import { asked, Session } from "./session.js";
 
 const session = new Session(changed);
+const words = byId("query"); // null where the run answers no words
+const properties = byId("profile"); // null where the run knows no properties of its users
 const map = new CatalogueMap((item) => session.add(item));
 let asking = null;
 
@@ -18,6 +20,7 @@ function changed(change) {
     focusAt(byId("history"), place, byId("item"));
   });
   byId("user").value = session.user !== null && !session.changed ? session.user : "";
+  if (properties) properties.value = session.profile;
   refresh(change);
 }
 
@@ -94,6 +97,7 @@ function told(change, ours) {
   const what = {
     added: () => `${change.item.title} added. `,
     removed: () => `${change.item.title} removed. `,
+    described: () => (change.profile ? `Somebody with ${change.profile}. ` : ""),
     said: () => (change.query ? `Looked for ${change.query}. ` : "No words. "),
     user: () => (session.user === null ? "" : `User ${session.user}. `),
   };
@@ -161,12 +165,16 @@ async function begin() {
     session.clear();
     byId("item").focus();
   });
-  const words = document.getElementById("query"); // only where the run answers words
   words?.form.addEventListener("submit", (event) => {
     event.preventDefault();
     session.say(words.value.trim());
   });
   words?.addEventListener("change", () => session.say(words.value.trim()));
+  properties?.form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    session.describe(properties.value.trim());
+  });
+  properties?.addEventListener("change", () => session.describe(properties.value.trim()));
   byId("length").addEventListener("change", () => refresh(null));
   byId("explain").addEventListener("change", () => refresh(null));
   byId("only").addEventListener("change", () => refresh(null));
@@ -182,7 +190,9 @@ async function begin() {
 
   const wanted = asked(location);
   if (words && wanted.query) session.query = words.value = wanted.query;
-  if (wanted.user !== null) {
+  if (properties && wanted.profile) {
+    session.describe(wanted.profile);
+  } else if (wanted.user !== null) {
     await become(wanted.user);
   } else if (wanted.items.length) {
     const known = await Promise.all(wanted.items.map((id) => detail(id).catch(() => null)));

@@ -30,6 +30,7 @@ export function drawHistory(session, remove) {
 }
 
 function whose(session) {
+  if (session.profile) return `Somebody with ${session.profile}.`;
   if (session.user === null) return session.history.length ? "A history of your own." : "";
   if (!session.changed) return `User ${session.user}, as known to the model.`;
   return `User ${session.user}, with changes made here: the lists follow the history alone.`;

@@ -12,6 +12,7 @@ export class Session {
     this.history = []; // [{id, title}], oldest first
     this.changed = false; // whether the user's history was changed here
     this.query = ""; // what is looked for, in words
+    this.profile = ""; // properties of somebody without a history, "age=34, occupation=artist"
     this.#listener = listener;
   }
 
@@ -20,13 +21,13 @@ export class Session {
   }
 
   get empty() {
-    return this.user === null && this.history.length === 0;
+    return this.user === null && this.history.length === 0 && this.profile === "";
   }
 
   /** Whether there is nothing to ask for. */
   get silent() {
     const nobody = this.history.length === 0 && (this.user === null || this.changed);
-    return nobody && this.query === "";
+    return nobody && this.query === "" && this.profile === "";
   }
 
   has(id) {
@@ -34,14 +35,14 @@ export class Session {
   }
 
   become(user, history) {
-    Object.assign(this, { user, history, changed: false });
+    Object.assign(this, { user, history, changed: false, profile: "" });
     this.#tell({ kind: "user" });
   }
 
   add(item) {
     if (this.has(item.id)) return;
     this.history = [...this.history, { id: item.id, title: item.title }];
-    this.changed = true;
+    Object.assign(this, { changed: true, profile: "" });
     this.#tell({ kind: "added", item });
   }
 
@@ -54,7 +55,7 @@ export class Session {
   }
 
   clear() {
-    Object.assign(this, { user: null, history: [], changed: false });
+    Object.assign(this, { user: null, history: [], changed: false, profile: "" });
     this.#tell({ kind: "cleared" });
   }
 
@@ -65,9 +66,17 @@ export class Session {
     this.#tell({ kind: "said", query });
   }
 
+  /** Somebody of whom properties are all that is known. */
+  describe(profile) {
+    if (profile === this.profile) return;
+    Object.assign(this, { user: null, history: [], changed: false, profile });
+    this.#tell({ kind: "described", profile });
+  }
+
   /** What is asked of the service. A history that was changed is nobody's: it goes as it is. */
   question() {
     const query = this.query || null;
+    if (this.profile) return { profile: propertiesIn(this.profile), query };
     if (this.user !== null && !this.changed) return { users: [this.user], query };
     if (this.history.length === 0) return { query };
     const older = this.ids.slice(0, -LONGEST_HISTORY);
@@ -80,15 +89,24 @@ export class Session {
     if (this.user !== null && !this.changed) values.set("user", this.user);
     else this.ids.forEach((id) => values.append("item", id));
     if (this.query) values.set("query", this.query);
+    if (this.profile) values.set("profile", this.profile);
     const place = location.pathname + (values.size ? `#${values}` : "");
     window.history.replaceState(null, "", place);
     this.#listener(change);
   }
 }
 
-/** What an address asks for: {user, items, query}. */
+/** "age=34, occupation=artist" as {age: "34", …}; the service says what it does not know. */
+function propertiesIn(profile) {
+  const pairs = profile.split(",").filter((pair) => pair.trim());
+  const parts = (pair) => [pair.split("=", 1)[0].trim(), pair.split("=").slice(1).join("=").trim()];
+  return Object.fromEntries(pairs.map(parts));
+}
+
+/** What an address asks for: {user, items, query, profile}. */
 export function asked(address) {
   const inside = new URLSearchParams(address.hash.slice(1));
   const user = inside.get("user") ?? new URLSearchParams(address.search).get("user");
-  return { user: user || null, items: inside.getAll("item"), query: inside.get("query") ?? "" };
+  const [query, profile] = ["query", "profile"].map((name) => inside.get(name) ?? "");
+  return { user: user || null, items: inside.getAll("item"), query, profile };
 }

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.config import SETS, DataConfig, read_config
+from cllm4rec.config import SETS, DataConfig, read_config, request_of
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.run import RunDir
@@ -206,3 +206,13 @@ def test_settings_of_the_data_are_those_of_the_dataset(source, tmp_path):
     for target in (run, RunDir(tmp_path / "new").create()):
         with pytest.raises(ConfigError, match=f"^{message}$"):
             import_dataset(target, dataset, {"data": {"minimum_interactions": 5}})
+
+
+@pytest.mark.parametrize("setting", ["ease.l2=3", "sasrec.dims=[0]", "ease-lm.backbon='x'"])
+def test_what_a_baseline_does_not_take_is_refused_before_the_training(source, run, setting):
+    override = f"evaluate.baseline_settings.{setting}"
+    with pytest.raises(ConfigError, match=r"baseline_settings\.[\w-]+: .*; its settings: "):
+        configured(run, override)
+    with pytest.raises(ConfigError, match=r"baseline_settings\.[\w-]+: .*; its settings: "):
+        again(source, run, config=request_of(None, [override]))
+    assert kept(run)

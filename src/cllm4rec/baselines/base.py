@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.data.item_rows import joined
 from cllm4rec.data.texts import Texts
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.evaluation.selection import Selection
@@ -145,8 +146,4 @@ class Baseline(ABC):
 
 def _words(texts: Texts) -> list[str]:
     """The items' words and, where no item has a text, what its features say."""
-    features = texts.word_features
-    if not features:
-        return texts.item_words()
-    columns = [texts.item_words(), *features.values()]
-    return [". ".join(filter(None, values)) for values in zip(*columns, strict=True)]
+    return joined(texts.item_words(), *texts.word_features.values())

@@ -43,8 +43,7 @@ class ItemRows:
 
     def words(self, features: Sequence[str]) -> list[str]:
         """All words about each item: title, text and these features, joined by ``". "``."""
-        columns = [self.titles, self.texts, *map(self.feature, features)]
-        return [". ".join(filter(None, values)) for values in zip(*columns, strict=True)]
+        return joined(self.titles, self.texts, *map(self.feature, features))
 
     def taken(self, places: Sequence[int]) -> "ItemRows":
         """Some of the rows, which stand in ascending order."""
@@ -90,6 +89,11 @@ class ItemRows:
         attributes = {name: each for name, each in lists.items() if name != "item_id"}
         ids, titles, texts = (columns[name] for name in _STANDARD)
         return cls(ids, titles, texts, features, attributes)
+
+
+def joined(*columns: Sequence[str | None]) -> list[str]:
+    """What columns say of each row, joined by ``". "``; empty where they say nothing."""
+    return [". ".join(filter(None, values)) for values in zip(*columns, strict=True)]
 
 
 NO_ROWS = ItemRows([], [], [], {}, {})

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cllm4rec.data.item_rows import NO_ROWS, ItemRows
+from cllm4rec.data.item_rows import NO_ROWS, ItemRows, joined
 
 BATCH_ROWS = 8192
 ATTRIBUTES = "attributes.parquet"
@@ -88,8 +88,7 @@ class Texts:
     def described(self, features: Sequence[str]) -> list[str]:
         """Title, text and some features of each item, joined by ``". "``."""
         said = self.item_features if features else {}
-        columns = [self.item_titles, self.item_texts, *(said[name] for name in features)]
-        return [". ".join(filter(None, values)) for values in zip(*columns, strict=True)]
+        return joined(self.item_titles, self.item_texts, *(said[name] for name in features))
 
     def item_words(self) -> list[str]:
         """All words about each item, for models that read bags of words.

@@ -113,9 +113,19 @@ def _resolved(dataset: Dataset, request: Request) -> Config:
     """The complete configuration for these data, with an absolute path to a local backbone."""
     config = resolve(request, newest_held_out=dataset.newest_held_out)
     refuse_unknown_baselines(config.evaluate)
+    _refuse_baseline_settings(config)
     progress.note(backbone_in_force(config))
     folder = Path(config.backbone.name)
     return config.changed(backbone={"name": str(folder.resolve())}) if folder.is_dir() else config
+
+
+def _refuse_baseline_settings(config: Config) -> None:
+    """Refuse what a baseline does not take now, not in `evaluate`, after the training."""
+    if config.evaluate.baseline_settings:
+        from cllm4rec.baselines import baseline_named  # imports torch for some
+
+        for name, given in config.evaluate.baseline_settings.items():
+            baseline_named(name, given)
 
 
 def prepare(

@@ -17,7 +17,10 @@ SCRIPT = Path(__file__).parents[1] / "support" / "waits.py"
     reason="this torch knows no devices written in Python",
 )
 def test_a_step_waits_once_for_its_losses_and_once_in_the_library():
-    """Before: 35, 33, 43 and 21 times; the library's wait is its look for packed rows."""
+    """Before: 35, 33, 43 and 21 times; the library's wait is its look for packed rows.
+
+    Nor does it wait for what is copied to the device.
+    """
     done = subprocess.run(
         [sys.executable, str(SCRIPT)],
         capture_output=True,
@@ -33,3 +36,4 @@ def test_a_step_waits_once_for_its_losses_and_once_in_the_library():
         waits = counted["waits"]
         assert waits.pop("_local_scalar_dense") == counted["batches"], name  # the library's
         assert waits == {"_to_copy": 1}, name
+        assert counted["copies"].keys() == {"by itself"}, name

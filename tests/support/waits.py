@@ -1,7 +1,8 @@
 """How often a training step waits for a device: python waits.py prints it per objective, as JSON.
 
 On the pretended device, in a process of its own. A step waits where the host needs a number that
-the device computes: it is copied, or decides the shape of a result.
+the device computes: it is copied, or decides the shape of a result. A copy to a device waits too,
+unless it is from pinned memory, which the pretended device marks and does not have.
 """
 
 import json
@@ -17,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from cllm4rec.tokens import batch
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.optim import adam
 from support import pretend_device, tiny_objectives
@@ -31,6 +33,14 @@ BY_VALUE = {
 BY_MASK = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"}
 """With a mask they look for its places first."""
 
+_PINNED: dict[int, Tensor] = {}
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    copy = tensor.clone()
+    _PINNED[copy.data_ptr()] = copy  # kept, so that nothing else is there
+    return copy
+
 
 class Waits(TorchDispatchMode):
     """Counts operations that wait, by name; and all operations."""
@@ -38,6 +48,7 @@ class Waits(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.found: Counter[str] = Counter()
+        self.copies: Counter[str] = Counter()
         self.operations = 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
@@ -51,12 +62,18 @@ class Waits(TorchDispatchMode):
             copied = isinstance(result, Tensor) and result.device.type == "cpu"
             if name in BY_VALUE or (name in BY_MASK and mask) or copied:
                 self.found[name.removeprefix("aten::")] += 1
+        elif isinstance(result, Tensor) and result.device.type == pretend_device.NAME and given:
+            whole = given[0].dim() > 0
+            waits = not (given[0].data_ptr() in _PINNED and (kwargs or {}).get("non_blocking"))
+            self.copies["waiting" if waits else "by itself"] += whole
         return result
 
 
 def main() -> None:
     """One warm-up step and one counted step of each objective."""
     pretend_device.install()
+    batch.COPY_THEMSELVES.add(pretend_device.NAME)
+    Tensor.pin_memory = _pinned
     found = {}
     for name, objective in tiny_objectives.every(pretend_device.NAME).items():
         optimizer = adam(objective.parameters(), learning_rate=1e-3, head_scale=1.0)
@@ -68,6 +85,7 @@ def main() -> None:
             "batches": len(objective.batches(step)),
             "operations": waits.operations,
             "waits": dict(waits.found),
+            "copies": dict(waits.copies),
         }
     print(json.dumps(found))
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cllm4rec.models.items import FreeItems, ItemEncoder
+from cllm4rec.tokens.batch import moved
 from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
 
 
@@ -70,10 +71,10 @@ class TokenEmbedding(nn.Module):
         """
         here = self.device
         is_word, is_item = self.space.is_word(tokens), self.space.is_item(tokens)
-        words = self.words[tokens.where(is_word, 0).to(here)]
-        embedded = words.masked_fill((tokens < 0).unsqueeze(-1).to(here), 0.0)
+        words = self.words[moved(tokens.where(is_word, 0), here)]
+        embedded = words.masked_fill(moved((tokens < 0).unsqueeze(-1), here), 0.0)
         at = _places(is_item, here)
-        vectors = self.items.vectors(self.space.item_number(tokens[is_item]).to(here))
+        vectors = self.items.vectors(moved(self.space.item_number(tokens[is_item]), here))
         embedded = embedded.index_put(at, vectors)
         if self.users is not None:
             is_user = self.space.is_user(tokens)
@@ -82,8 +83,10 @@ class TokenEmbedding(nn.Module):
             )
         anonymous = tokens == ANONYMOUS
         if anonymous.any():
-            mean = _row_means(vectors, at[0], is_item.sum(dim=1, keepdim=True).to(here))
-            embedded = torch.where(anonymous.unsqueeze(-1).to(here), mean.unsqueeze(1), embedded)
+            mean = _row_means(vectors, at[0], moved(is_item.sum(dim=1, keepdim=True), here))
+            embedded = torch.where(
+                moved(anonymous.unsqueeze(-1), here), mean.unsqueeze(1), embedded
+            )
         return embedded
 
     def extend_(self, items: Float[Tensor, "added size"]) -> None:
@@ -96,7 +99,7 @@ class TokenEmbedding(nn.Module):
         """Vectors of user tokens."""
         if self.users is None:
             return self.words.new_zeros(len(tokens), self.size)
-        return functional.embedding(self.space.user_number(tokens).to(self.device), self.users)
+        return functional.embedding(moved(self.space.user_number(tokens), self.device), self.users)
 
     def entity_vectors(self, tokens: Int[Tensor, "..."]) -> Float[Tensor, "entities size"]:
         """Vectors of all user and all item tokens among ``tokens``: users first, then items.
@@ -105,13 +108,13 @@ class TokenEmbedding(nn.Module):
             tokens: anywhere; see `forward`.
         """
         numbers = self.space.item_number(tokens[self.space.is_item(tokens)])
-        items = self.items.vectors(numbers.to(self.device))
+        items = self.items.vectors(moved(numbers, self.device))
         return torch.cat([self.user_vectors(tokens[self.space.is_user(tokens)]), items])
 
 
 def _places(mask: Tensor, device: torch.device) -> tuple[Tensor, ...]:
     """Where a mask is true, as indices on a device; found where the mask is."""
-    return tuple(each.to(device) for each in mask.nonzero(as_tuple=True))
+    return tuple(moved(each, device) for each in mask.nonzero(as_tuple=True))
 
 
 def _row_means(vectors: Tensor, row: Tensor, counts: Tensor) -> Tensor:

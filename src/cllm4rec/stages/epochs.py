@@ -179,5 +179,7 @@ def train_epochs(
         schedule=config.schedule,
         world=best.world,
         most_tokens=task.config.device_tokens,
+        # Batches of a divided table are made together with the other processes.
+        ahead=best.scorer.model.device.type != "cpu" and best.items is None,
     )
     return checkpoint

@@ -200,6 +200,7 @@ def _train(
         schedule=config.schedule,
         world=setup.world,
         most_tokens=setup.config.device_tokens,
+        ahead=setup.lm.device.type != "cpu",
     )
     return checkpoint
 

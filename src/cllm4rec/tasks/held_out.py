@@ -19,7 +19,7 @@ from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.models.losses import Loss
 from cllm4rec.tasks.base import SAMPLE, States, Task, left_out_of_training
 from cllm4rec.tasks.regularised import Regularised
-from cllm4rec.tokens.batch import Batch, collate, length_buckets
+from cllm4rec.tokens.batch import Batch, collate, length_buckets, moved
 from cllm4rec.tokens.space import ANONYMOUS
 from cllm4rec.training.divided import catalogue_likelihood
 from cllm4rec.training.loop import Pass
@@ -96,7 +96,8 @@ class HeldOutBatch(NamedTuple):
 
     def to(self, device: torch.device) -> "HeldOutBatch":
         """The same batch on ``device``."""
-        return HeldOutBatch(self.prompts.to(device), self.rows.to(device), self.items.to(device))
+        rows, items = moved(self.rows, device), moved(self.items, device)
+        return HeldOutBatch(self.prompts.to(device), rows, items)
 
 
 def held_out_likelihood(

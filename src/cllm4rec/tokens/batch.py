@@ -10,6 +10,9 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+COPY_THEMSELVES = {"cuda"}
+"""Devices that copy from pinned memory while the host goes on."""
+
 
 @runtime_checkable
 class TokenDocument(Protocol):
@@ -42,8 +45,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on ``device``."""
-        tokens, lengths = self.tokens.to(device), self.lengths.to(device)
-        return Batch(tokens, lengths, self.main_starts.to(device), host=self.near)
+        tokens, lengths = moved(self.tokens, device), moved(self.lengths, device)
+        return Batch(tokens, lengths, moved(self.main_starts, device), host=self.near)
 
     @property
     def near(self) -> "Batch":
@@ -53,6 +56,17 @@ class Batch:
 
 Scored = tuple[Int64[Tensor, " scored"], Int64[Tensor, " scored"], Int64[Tensor, " scored"]]
 """Of each scored token the row, the position that predicts it, and the token itself."""
+
+
+def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """The same tensor on a device; the host does not wait for a copy to a GPU.
+
+    A GPU copies from pinned memory by itself; for a copy from other memory the host waits until the
+    GPU is done with all before it. Torch keeps pinned memory until the copy is done.
+    """
+    if tensor.device.type == "cpu" and torch.device(device).type in COPY_THEMSELVES:
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def collate(documents: Sequence[TokenDocument]) -> Batch:
@@ -109,7 +123,7 @@ def next_tokens(batch: Batch, counts: Callable[[Tensor], Tensor] | None = None) 
         is_scored &= counts(near.tokens)
     rows, positions = is_scored.nonzero(as_tuple=True)
     tokens = near.tokens[rows, positions]
-    return rows.to(device), (positions - 1).to(device), tokens.to(device)
+    return moved(rows, device), moved(positions - 1, device), moved(tokens, device)
 
 
 def length_buckets(

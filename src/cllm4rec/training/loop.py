@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -20,6 +21,7 @@ from cllm4rec import progress
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
 from cllm4rec.models.randomness import seeded
+from cllm4rec.training.ahead import made
 from cllm4rec.training.memory import NoMemory, memory_for, micro_batches, out_of_memory
 from cllm4rec.training.world import ALONE, World
 
@@ -96,6 +98,7 @@ def fit(
     checkpoint_seconds: float = 120.0,
     world: World = ALONE,
     most_tokens: int = 0,
+    ahead: bool = False,
 ) -> None:
     """Run the passes of ``plan`` from ``position`` on.
 
@@ -115,6 +118,8 @@ def fit(
         checkpoint_seconds: most seconds of work that a kill can lose.
         world: the processes that train together; all are at the same position.
         most_tokens: read at once, the setting ``device_tokens``; 0: as the objectives have it.
+        ahead: whether another thread makes the next step's batches while a device computes; a
+            processor has its own threads for that.
 
     Raises:
         ConfigError: a loss or gradient is not finite, or the device has no memory for the step; it
@@ -132,33 +137,37 @@ def fit(
             part = plan[position.pass_number]
             objective, optimizer = objectives[part.objective], optimizers[part.objective]
             steps = objective.steps(part)
-            while position.step < len(steps):
-                done = _fraction_done(plan, position, len(steps))
-                rate = _set_rate(optimizer, SCHEDULES[schedule](done))
-                step = steps[position.step]
-                with seeded(seed, stage, position.pass_number, position.step, *world.names):
-                    try:
-                        values = optimiser_step(objective, optimizer, step, world, most_tokens)
-                    except FloatingPointError as error:
-                        raise ConfigError(_diverged(stage, position, optimizer, error)) from None
-                    except NoMemory as error:
-                        batches = error.batches
-                        raise ConfigError(out_of_memory(stage, batches, most_tokens)) from None
-                after_step()
-                position.step += 1
-                log(
-                    stage=stage,
-                    part=part.objective,
-                    **{"pass": position.pass_number},
-                    step=position.step,
-                    rate=rate,
-                    **values,
-                )
-                task.advance(len(step), loss=values["loss"])
-                passed_s = time.monotonic() - saved_at_s
-                if world.of_main(lambda: passed_s > checkpoint_seconds):  # noqa: B023
-                    checkpoint(position)
-                    saved_at_s = time.monotonic()
+            coming = steps[position.step :]
+            batches_of = partial(step_batches, objective, world=world, most_tokens=most_tokens)
+            with made(batches_of, coming, ahead=ahead) as all_batches:
+                for step, batches in zip(coming, all_batches, strict=True):
+                    done = _fraction_done(plan, position, len(steps))
+                    rate = _set_rate(optimizer, SCHEDULES[schedule](done))
+                    with seeded(seed, stage, position.pass_number, position.step, *world.names):
+                        try:
+                            values = update(objective, optimizer, batches, world)
+                        except FloatingPointError as error:
+                            raise ConfigError(
+                                _diverged(stage, position, optimizer, error)
+                            ) from None
+                        except NoMemory as error:
+                            tried = error.batches
+                            raise ConfigError(out_of_memory(stage, tried, most_tokens)) from None
+                    after_step()
+                    position.step += 1
+                    log(
+                        stage=stage,
+                        part=part.objective,
+                        **{"pass": position.pass_number},
+                        step=position.step,
+                        rate=rate,
+                        **values,
+                    )
+                    task.advance(len(step), loss=values["loss"])
+                    passed_s = time.monotonic() - saved_at_s
+                    if world.of_main(lambda: passed_s > checkpoint_seconds):  # noqa: B023
+                        checkpoint(position)
+                        saved_at_s = time.monotonic()
             position.pass_number, position.step = position.pass_number + 1, 0
             finished = after_pass(position.pass_number - 1)
             if finished:
@@ -170,26 +179,49 @@ def fit(
 def optimiser_step(
     objective: Objective,
     optimizer: torch.optim.Optimizer,
-    step: Any,
+    step: Sequence[Any],
     world: World = ALONE,
     most_tokens: int = 0,
+) -> dict[str, float]:
+    """One update on a step's documents: `update` of its `step_batches`."""
+    batches = step_batches(objective, step, world=world, most_tokens=most_tokens)
+    return update(objective, optimizer, batches, world)
+
+
+def step_batches(
+    objective: Objective, step: Sequence[Any], *, world: World = ALONE, most_tokens: int = 0
+) -> list[Any]:
+    """This process's micro-batches of a step.
+
+    Args:
+        objective: of the step's documents.
+        step: documents.
+        world: processes that each do a part of them, perhaps none.
+        most_tokens: read at once; 0: as the objective has it.
+    """
+    if world.size > 1:
+        step = [step[index] for index in world.share(objective.lengths(step))]
+    return micro_batches(objective.batches, objective.lengths, step, most_tokens)
+
+
+def update(
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Any],
+    world: World = ALONE,
 ) -> dict[str, float]:
     """One update on Σ weight · (summed loss ÷ its count), over all micro-batches of the step.
 
     Args:
-        objective: of the step's documents.
+        objective: of the batches.
         optimizer: of its parameters.
-        step: documents.
-        world: processes that each do a part of them, perhaps none.
-        most_tokens: read at once; 0: as the objective has it.
+        batches: of this process.
+        world: processes whose gradients are summed.
 
     Raises:
         FloatingPointError: the loss or a gradient is not finite; nothing is updated.
         NoMemory: the device has none for the largest micro-batch.
     """
-    if world.size > 1:
-        step = [step[index] for index in world.share(objective.lengths(step))]
-    batches = micro_batches(objective.batches, objective.lengths, step, most_tokens)
     counts: dict[str, int] = {}
     for batch in batches:
         for name, count in objective.counts(batch).items():

@@ -18,6 +18,9 @@ def main() -> None:
     stage = "recommend_all" if arguments[0] == "recommend" else arguments[0]
     importlib.import_module(f"cllm4rec.stages.{stage}")
     cli = importlib.import_module("cllm4rec.cli")
+    if stage != "prepare":  # what torch and transformers load late, for a model and its optimiser
+        for name in ("torch._dynamo", "transformers.models.llama.modeling_llama"):
+            importlib.import_module(name)
     started_s = time.process_time()
     try:
         cli.main(arguments)

@@ -4,9 +4,10 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.input_folder import small_log, write_rows
 from support.prepared import histories, prepare_folder
 
@@ -217,7 +218,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS)
-@settings(max_examples=10)
+@examples(10)
 def test_every_row_is_accounted_for(tmp_path, rows):
     """Read = refused + not positive + below the minimum + kept."""
     anchor = [

@@ -10,13 +10,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.config import DataConfig
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError
 from cllm4rec.run import sha256_files
+from support.examples import examples
 from support.input_folder import small_log, write_rows
 from support.prepared import histories
 
@@ -64,7 +65,7 @@ FRAMES = {
 
 @pytest.mark.parametrize("library", FRAMES)
 @given(users=IDS, data=st.data())
-@settings(max_examples=5)
+@examples(5)
 def test_any_rows_read_as_in_files(tmp_path_factory, library, users, data):
     folder = tmp_path_factory.mktemp("in")
     kind = pa.int64() if any(isinstance(user, int) for user in users) else pa.string()

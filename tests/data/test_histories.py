@@ -1,11 +1,12 @@
 """Histories of strangers: sorted as ``prepare`` sorts, and what cannot be used is counted."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.data.histories import read_histories
 from cllm4rec.errors import InputError
+from support.examples import examples
 from support.ids import id_map
 from support.input_folder import write_rows
 from support.prepared import histories, prepare_folder
@@ -99,7 +100,7 @@ def test_an_absent_file_is_refused(tmp_path):
         max_size=60,
     )
 )
-@settings(max_examples=12)  # of many users each
+@examples(12)  # of many users each
 def test_histories_are_what_prepare_would_have_made_of_the_log(tmp_path_factory, pairs):
     tmp_path = tmp_path_factory.mktemp("log")
     rows = [row(user, f"i{item}", timestamp=time) for user, item, time in pairs]

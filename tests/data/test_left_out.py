@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.data.left_out import ITEMS, USERS
 from cllm4rec.errors import IntegrityError
+from support.examples import examples
 from support.input_folder import small_log, write_rows
 from support.prepared import prepare_folder
 
@@ -91,7 +92,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS)
-@settings(max_examples=10)
+@examples(10)
 def test_every_user_is_accounted_for(tmp_path, rows):
     anchor = [
         {"user_id": "anchor", "item_id": item, "rating": "5", "timestamp": "1"} for item in "xyzw"

@@ -1,9 +1,10 @@
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
+from support.examples import examples
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
@@ -25,7 +26,7 @@ def make_log(connection, rows):
 
 
 @given(ids=st.lists(TEXTS, min_size=1, max_size=20))
-@settings(max_examples=20)
+@examples(20)
 def test_numbers_follow_the_ids_code_points_as_in_python(connection, ids):
     make_log(connection, [(n, each, each, None, None, None) for n, each in enumerate(ids)])
     make_codes(connection, seed=0)

@@ -1,12 +1,13 @@
 from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cllm4rec.data.split import PROTOCOLS
 from cllm4rec.errors import InputError
 from reference.paper_split import paper_split
+from support.examples import examples
 from support.split_table import split_pairs
 
 IDS = ["a", "b", "é", "😀", "007", "7", " ", "x'y", '"', "\n", "<item_5>", "z" * 50]
@@ -41,7 +42,7 @@ def users_of(parts, *names):
 
 @EVERY
 @given(rows=logs(), seed=st.integers(0, 3))
-@settings(max_examples=12)
+@examples(12)
 def test_every_split_is_sound(protocol, rows, seed):
     parts = attempt(rows, protocol, seed)
     assert parts.keys() <= {(row["user_id"], row["item_id"]) for row in rows}
@@ -52,7 +53,7 @@ def test_every_split_is_sound(protocol, rows, seed):
 
 @EVERY
 @given(rows=logs(), data=st.data())
-@settings(max_examples=8)
+@examples(8)
 def test_order_of_rows_does_not_matter(protocol, rows, data):
     """With one row per pair, each at its own time."""
     once = list({(row["user_id"], row["item_id"]): row for row in rows}.values())
@@ -89,7 +90,7 @@ def grid(users, items):
 
 
 @given(rows=logs(), seed=st.integers(0, 3))
-@settings(max_examples=25)
+@examples(25)
 def test_paper_agrees_with_plain_python(rows, seed):
     pairs = {(row["user_id"], row["item_id"]) for row in rows}
     assert attempt(rows, "paper", seed) == paper_split(pairs, seed)
@@ -189,7 +190,7 @@ def test_temporal_cuts_once_for_all_and_drops_who_has_no_past():
 
 
 @given(rows=logs())
-@settings(max_examples=12)
+@examples(12)
 def test_temporal_never_trains_on_what_comes_later(rows):
     parts = attempt(rows, "temporal")
     latest = {}
@@ -205,7 +206,7 @@ def test_temporal_never_trains_on_what_comes_later(rows):
 
 
 @given(rows=logs(), seed=st.integers(0, 3))
-@settings(max_examples=12)
+@examples(12)
 def test_new_users_are_never_trained_on(rows, seed):
     parts = attempt(rows, "new-users", seed)
     trained = users_of(parts, "train")
@@ -230,7 +231,7 @@ def test_new_users_needs_a_history_to_hold_somebody_out():
 
 
 @given(rows=logs(), seed=st.integers(0, 3))
-@settings(max_examples=12)
+@examples(12)
 def test_new_items_are_never_trained_on(rows, seed):
     parts = attempt(rows, "new-items", seed)
     items = defaultdict(set)
@@ -268,7 +269,7 @@ def by_hand(rows):
 
 
 @given(order=st.permutations(range(96)), kept=st.integers(80, 96))
-@settings(max_examples=25)
+@examples(25)
 def test_new_items_last_agrees_with_plain_python(order, kept):
     """Eight users, 24 items, every pair at its own time, some of them missing."""
     rows = [

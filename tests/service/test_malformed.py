@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.service import limits
+from support.examples import examples
 
 POSTS = ("/v1/recommend", "/v1/compare", "/v1/feedback")
 JSON = {"Content-Type": "application/json"}
@@ -49,13 +50,13 @@ def refused(client, path, content, headers=JSON):
     return response
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.sampled_from(POSTS), bodies)
 def test_any_json_is_answered(client, path, body):
     refused(client, path, json.dumps(body).encode())
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(st.sampled_from(POSTS), st.binary(max_size=60))
 def test_any_bytes_are_refused(client, path, content):
     assert refused(client, path, content).status_code in {400, 422}

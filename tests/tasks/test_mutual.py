@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.tasks.language import LanguageObjective
@@ -10,6 +10,7 @@ from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.stream import Drawn
 from reference import losses as reference
 from support import tiny_models as tiny
+from support.examples import examples
 from support.tiny_objectives import both_llms, held_out
 
 AUTHORS = {"scale": "sum"}
@@ -107,7 +108,7 @@ def gradients(objective, step) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in parameters.items()}
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     st.sampled_from(["collaborative", "content", "finetune"]),
     st.integers(1, 60),

@@ -33,7 +33,7 @@ def plan(
     """Memory, operations, hours and what breaks first for a size.
 
     Nothing is read but the settings. Without --device the program's own steps and lists are timed
-    on this machine for some twenty seconds; with it, peak figures of its maker count.
+    on this machine for some thirty seconds; with it, peak figures of its maker count.
 
     \b
     Examples:

@@ -8,15 +8,17 @@ from cllm4rec.config import Config, Request, resolve, trained_as
 from cllm4rec.errors import InputError
 from cllm4rec.planning import memory
 from cllm4rec.planning.devices import Device, device_named
-from cllm4rec.planning.flops import Cost, Shape
+from cllm4rec.planning.flops import Shape
 from cllm4rec.planning.size import TRAINED_SHARE, Model, Size
-from cllm4rec.planning.work import one_list, step, steps_per_epoch
+from cllm4rec.planning.work import epochs, one_list, placing, step, steps_per_epoch, validated
 from cllm4rec.training.divided import DIVIDED_FROM
 
 RANK = "finetuning, each rank"
 PREPARE_LIMIT = 1e9
 PREPARE_S_A_ROW = 5e-6
 """Processor seconds of ``prepare`` per row of the log (10⁸ rows: 498 s, docs/scale.md)."""
+PLACED_S_A_SCORE, PLACED_S_A_PAIR, INDEXED_S_AN_ITEM = 9e-8, 4.5e-8, 9e-6
+"""Processor seconds of what finetuning ends with, by measurement; beside a device's peaks."""
 SPARK_ROWS = 100_000_000
 MANY_STEPS, MOST_USERS = 20_000, 4_096
 """Steps of an epoch from which on larger ones are advised, and their most users."""
@@ -40,7 +42,7 @@ def plan(
         size: users, items and interactions.
         request: settings; those of a preset unless given.
         device: name of a device in `planning.devices`, by whose peak figures time is estimated;
-            None measures this machine's processor for about 20 seconds.
+            None measures this machine's processor for about 30 seconds.
         devices: number of devices, or of processes.
         host_memory: bytes of a machine's memory; None: of this one.
 
@@ -99,24 +101,38 @@ def _times(
 ) -> list[dict[str, Any]]:
     """Rows of what takes how long; the epochs are those of the settings."""
     cost, passes = step(size, model, config)
-    steps = steps_per_epoch(size, config)
-    listed = one_list(size, model, config)
+    steps, number = steps_per_epoch(size, config), epochs(size, config)
+    listed, asked = one_list(size, model, config), validated(size, config)
     if device is None:
-        step_s, list_s, source = _measured(size, model, config, cost, passes, listed)
+        step_s, list_s, end_s, source = _measured(size, model, config)
     else:
         # A divided table is passed over in parts; a whole one by every process.
         moved = passes / (devices if divided else 1)
         reached = device.flops * device.utilisation
         step_s = cost.flops / (reached * devices) + moved / device.bandwidth
         list_s = listed.flops / (reached * devices)
+        _, scores, pairs = placing(size)
+        end_s = PLACED_S_A_SCORE * scores + PLACED_S_A_PAIR * pairs
+        end_s = asked * list_s + config.model.content * (end_s + INDEXED_S_AN_ITEM * size.items)
         source = f"peaks of {device.name} ({device.source})"
     epoch_s = steps * step_s
+    work = steps * cost.flops
     rows: list[dict[str, Any]] = [
-        {"what": "an epoch of finetuning", "flops": steps * cost.flops, "hours": epoch_s / 3600},
+        {"what": "an epoch of finetuning", "flops": work, "hours": epoch_s / 3600},
         {
-            "what": f"{config.finetune.epochs} epochs",
-            "flops": config.finetune.epochs * steps * cost.flops,
-            "hours": config.finetune.epochs * epoch_s / 3600,
+            "what": f"{number} epoch{'s' * (number > 1)}",
+            "flops": number * work,
+            "hours": number * epoch_s / 3600,
+        },
+        {
+            "what": "loading, validations, placing items, indexing words",
+            "flops": asked * listed.flops,
+            "hours": end_s / 3600,
+        },
+        {
+            "what": "finetuning, all of it",
+            "flops": number * work + asked * listed.flops,
+            "hours": (number * epoch_s + end_s) / 3600,
         },
         {
             "what": "a million lists",
@@ -132,17 +148,16 @@ def _times(
     return [prepared, *({**row, "source": source} for row in rows)]
 
 
-def _measured(
-    size: Size, model: Model, config: Config, cost: Cost, passes: float, listed: Cost
-) -> tuple[float, float, str]:
-    # Imported late: it loads torch.
+def _measured(size: Size, model: Model, config: Config) -> tuple[float, float, float, str]:
+    """Seconds of a step, of a list, and of what is beside the steps of finetuning."""
+    # Imported late: it loads transformers.
     from cllm4rec.planning.calibration import measure
 
     few = Model(_cut(model.shape), model.words)
     speed = measure(few, config, max(2, round(size.history(config, TRAINED_SHARE))))
-    step_s = speed.step_per_flop * cost.flops + speed.step_per_byte * passes
-    list_s = speed.list_per_flop * listed.flops + speed.list_per_item * size.items
-    return step_s, list_s, "measured here, one process"
+    given = size, model, config
+    end_s = validated(size, config) * speed.of_validation(*given) + speed.of_both_ends(*given)
+    return speed.of_step(*given), speed.of_list(*given), end_s, "measured here, one process"
 
 
 def _cut(shape: Shape) -> Shape:

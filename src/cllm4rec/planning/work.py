@@ -1,9 +1,15 @@
 """Operations and memory traffic of an epoch and of lists, by the formulas of `planning.flops`."""
 
+import math
+
+from cllm4rec.baselines.ease_new_items import USERS as PLACED_USERS
 from cllm4rec.config import Config
+from cllm4rec.evaluation.selection import MAX_USERS
 from cllm4rec.planning.flops import Cost, adam, backbone, head
 from cllm4rec.planning.memory import NUMBER, tables, trained_bytes
 from cllm4rec.planning.size import PROMPT_TOKENS, TRAINED_SHARE, Model, Size
+from cllm4rec.recommender.calibration import MOST_SCORES, MOST_TAKEN
+from cllm4rec.stages.epochs import epochs_of
 
 ITEMSIZE = 2
 """Bytes of a number in products: bfloat16."""
@@ -57,9 +63,30 @@ def steps_per_epoch(size: Size, config: Config) -> float:
     return max(1.0, size.users / config.finetune.batch_users)
 
 
-def one_list(size: Size, model: Model, config: Config) -> Cost:
-    """Scores of the whole catalogue for one user of mean history."""
-    length = max(1, round(size.history(config) + PROMPT_TOKENS))
+def epochs(size: Size, config: Config) -> int:
+    """Passes over the users, more than ``finetune.epochs`` where these have few steps."""
+    return epochs_of(config.finetune, math.ceil(steps_per_epoch(size, config)))
+
+
+def validated(size: Size, config: Config) -> int:
+    """Users of all validations: one before finetuning, one after each epoch."""
+    return (1 + epochs(size, config)) * min(size.users, MAX_USERS)
+
+
+def placing(size: Size) -> tuple[int, int, float]:
+    """Users, scores and pairs of texts of `recommender.calibration`.
+
+    A tenth of the items with interactions, which are drawn evenly here, is compared with the rest.
+    """
+    users = min(size.users, PLACED_USERS, max(1, MOST_SCORES // size.items))
+    known = size.items * -math.expm1(-TRAINED_SHARE * size.interactions / size.items)
+    taken = min(known / 10, MOST_TAKEN)
+    return users, users * size.items, taken * (known - taken)
+
+
+def one_list(size: Size, model: Model, config: Config, share: float = 1.0) -> Cost:
+    """Scores of the whole catalogue for one user, ``share`` of whose mean history is known."""
+    length = max(1, round(size.history(config, share) + PROMPT_TOKENS))
     read = backbone(model.shape, [length], ITEMSIZE, learning=False, last_only=True)
     scored = head(1, model.shape.size, size.items, ITEMSIZE, maps=maps_of(config), learning=False)
     return read + scored

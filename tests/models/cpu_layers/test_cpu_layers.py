@@ -5,12 +5,13 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.models.backbone import Backbone, frozen_copy, load_backbone
 from cllm4rec.models.cpu_layers import KVCache
 from cllm4rec.models.randomness import seeded
+from support.examples import examples
 from support.tiny_backbone import SIZE, write_tiny_gpt2, write_tiny_llama
 from support.toy_run import PLAIN
 
@@ -54,7 +55,7 @@ def by_the_library(backbone: Backbone) -> Backbone:
     st.booleans(),
     st.sampled_from([0, 32]),
 )
-@settings(max_examples=30)
+@examples(30)
 def test_hidden_states_and_gradients_are_the_librarys(folder, lengths, mode, only_last, few):
     backbone, _ = loaded(folder, mode=mode)
     assert backbone.layers is not None
@@ -87,7 +88,7 @@ def test_hidden_states_and_gradients_are_the_librarys(folder, lengths, mode, onl
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5))
-@settings(max_examples=30)
+@examples(30)
 def test_a_document_extended_piece_by_piece_is_a_document_read_at_once(folder, pieces):
     backbone, _ = loaded(folder)
     generator = torch.Generator().manual_seed(sum(pieces))

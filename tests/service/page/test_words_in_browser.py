@@ -53,3 +53,22 @@ def test_what_cannot_be_answered_is_said(running, address):
         expect(page.locator("html")).to_have_class("scripted")
         say(page, "?!")
         expect(page.locator("#error-text")).to_contain_text("the query has no words")
+
+
+def test_an_item_added_while_the_page_is_open_is_found_by_title_and_by_words(page, address):
+    fresh = "Film 07 and Film 08 <i>again</i>"
+    added = page.request.post(
+        f"{address}/v1/items", data={"items": [{"item_id": "n/1", "title": fresh}]}, timeout=240_000
+    )
+    assert added.status == 200, added.text()
+    try:
+        say(page, "07 08")
+        expect(page.locator("#ours > li")).to_have_count(10)
+        assert fresh in titles(page)
+        choose(page, "#item", "again")
+        expect(page.locator("#history li")).to_have_count(1)
+        assert history(page) == [fresh]
+        assert fresh not in titles(page)
+    finally:
+        gone = page.request.delete(f"{address}/v1/items", data={"items": None}, timeout=240_000)
+        assert gone.status == 200, gone.text()

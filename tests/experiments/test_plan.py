@@ -58,6 +58,7 @@ def test_a_models_settings_lie_over_the_data_sets_and_the_seed_over_all(folder):
         ("x", "plan.toml is not TOML"),
         (POP, "datasets: Field required"),
         (DATA, "neither a model nor a baseline"),
+        (POP + "baseline_settings.ease.l2 = 3\n" + DATA, "keyword argument 'l2'; its settings: n"),
         (
             POP + DATA + '[[hypotheses]]\nbetter = "popularity"\nthan = "eaze"',
             "a hypothesis names 'eaze', which is no row of the plan",

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from cllm4rec.baselines import baseline_named
 from cllm4rec.config import (
     PRESETS,
     Config,
@@ -188,6 +189,8 @@ def load_plan(path: Path) -> Plan:
     plan = _with_places(plan, path)
     try:
         refuse_unknown_baselines(plan, prefix="")
+        for name, given in plan.baseline_settings.items():
+            baseline_named(name, given)  # before a cell is computed, not hours later
         for dataset in plan.datasets:
             plan.data_config(dataset)
             for model in plan.models:

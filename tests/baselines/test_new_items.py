@@ -7,7 +7,7 @@ import pytest
 
 import reference.new_items
 from cllm4rec.baselines import Context, baseline_named
-from cllm4rec.baselines.ease_new_items import Calibration, NewItemsScorer
+from cllm4rec.baselines.ease_new_items import Calibration, NewItemsScorer, taken_for_new
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import ConfigError
 from cllm4rec.linear.neighbours import neighbour_weights
@@ -48,6 +48,7 @@ def test_lm_knn_is_cosine_of_words_and_readings_side_by_side(log, backbone):
     [
         *({"depth": 0}, {"max_words": 0}, {"weights": "none"}, {"layer": 3}, {"echo": "no"}),
         *({"backbone": 5}, {"depth": 1.5}, {"depth": True}, {"depth": "3"}, {"max_words": 2.5}),
+        *({"train": 1}, {"train_layers": 9}, {"train_layers": -1}, {"epochs": 0}, {"epochs": True}),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings):
@@ -148,3 +149,33 @@ def test_without_new_items_it_is_ease(log):
     ]
     scores = scorer.score(np.arange(5), whole.rows(np.arange(5)))
     np.testing.assert_array_equal(scores, whole.rows(np.arange(5)).matrix() @ scorer.weights)
+
+
+@pytest.mark.parametrize("name", ["lm-knn", "ease-new-items"])
+def test_a_trained_reading_stands_beside_the_rest(log, backbone, name):
+    train, context = log
+    settings = {"backbone": str(backbone), "depth": 2, "train": True, "epochs": 1}
+    frozen, trained, permuted, random = (
+        next(iter(baseline_named(name, {**settings, **change}).candidates(train, context)))[1]
+        for change in ({"train": False}, {}, {"permuted": True}, {"weights": "random"})
+    )
+    assert trained.vectors.shape[1] == frozen.vectors.shape[1] + 32
+    np.testing.assert_allclose(np.linalg.norm(trained.vectors, axis=1), 1, atol=1e-5)
+    for control in (permuted, random):
+        assert not np.allclose(control.vectors, trained.vectors)
+
+
+def test_items_taken_for_new_are_no_part_of_the_training(log, backbone):
+    train, context = log
+    taken = taken_for_new(np.arange(36), context.seed)
+    settings = {"backbone": str(backbone), "depth": 1, "train": True, "epochs": 1}
+    baseline = baseline_named("ease-new-items", settings)
+    # Others like the items taken for new: all that changes is what must not be seen.
+    users = np.flatnonzero(np.isin(train.items, taken))
+    items = train.items.copy()
+    items[users] = np.resize(taken[::-1], len(users))
+    changed = replace(train, items=items)
+    first, second = (
+        next(iter(baseline.candidates(each, context)))[1].vectors for each in (train, changed)
+    )
+    np.testing.assert_array_equal(first, second)

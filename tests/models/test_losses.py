@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from cllm4rec.models.losses import (
     LinearCrossEntropy,
+    cooccurrence_likelihood,
     item_likelihood,
     mutual_regularisation,
     next_token_likelihood,
@@ -161,3 +162,19 @@ def test_the_other_side_is_fixed():
     assert own.grad is not None
     torch.testing.assert_close(own.grad[0], (own - other)[0].detach())
     assert own.grad[1].abs().sum() == 0
+
+
+@given(st.integers(1, 5), st.integers(0, 99))
+def test_cooccurrence_likelihood_equals_the_slow_version(rows, seed):
+    rng = np.random.default_rng(seed)
+    own = rng.choice(6, rows, replace=False)
+    pairs = rng.integers(0, 3, (rows, 6)).astype(np.float32)
+    pairs[np.arange(rows), own] = 0
+    scores = random(rows, 6, seed=seed).requires_grad_()
+    loss = cooccurrence_likelihood(scores, torch.from_numpy(own), torch.from_numpy(pairs))
+    expected = reference.cooccurrence_nll(scores, own.tolist(), pairs)
+    assert float(loss.total.detach()) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert loss.count == rows
+    loss.total.backward()
+    assert torch.isfinite(scores.grad).all()
+    assert (scores.grad[torch.arange(rows), torch.from_numpy(own)] == 0).all()

@@ -101,3 +101,13 @@ def authors_regulariser(own, other, devices: list[list[list[int]]], weight: floa
 def half_squares(table, occurrences: list[int]) -> float:
     """Σ over occurrences of ½‖z‖², coordinate by coordinate."""
     return sum(0.5 * a * a for row in occurrences for a in table[row].tolist())
+
+
+def cooccurrence_nll(scores, own: list[int], pairs) -> float:
+    """−Σ_i Σ_j pairs_ij log softmax_j over all items but i itself, term by term."""
+    total = 0.0
+    for row, item, together in zip(scores.tolist(), own, pairs.tolist(), strict=True):
+        others = [other for other in range(len(row)) if other != item]
+        kept = [row[other] for other in others]
+        total += sum(together[j] * softmax_nll(kept, place) for place, j in enumerate(others))
+    return total

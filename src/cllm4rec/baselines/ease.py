@@ -88,11 +88,13 @@ class Ease(Baseline):
         if last is None or last[0] is not train or last[1] is not context or last[2] != kind:
             neighbours = point.get("neighbours")
             kept = None if neighbours is None else int(neighbours)
-            vectors = self.text_vectors(context, point)
+            vectors = self.text_vectors(train, context, point)
             last = self._last = train, context, kind, solver(train, vectors, kept)
         return last[3]
 
-    def text_vectors(self, context: Context, point: Settings) -> NDArray[np.float32]:
+    def text_vectors(
+        self, train: Interactions, context: Context, point: Settings
+    ) -> NDArray[np.float32]:
         """The side information of a point: none."""
         return np.zeros((context.num_items, 0), np.float32)
 

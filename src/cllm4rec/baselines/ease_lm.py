@@ -55,14 +55,16 @@ class EaseLm(Reads, EaseTextOrder):
 
         return [reading, *super().refinements(train, context, users)]
 
-    def text_vectors(self, context: Context, point: Settings) -> NDArray[np.float32]:
+    def text_vectors(
+        self, train: Interactions, context: Context, point: Settings
+    ) -> NDArray[np.float32]:
         """TF-IDF, what the reader found, or both side by side."""
         if point["texts"] == "words":
             return context.text_vectors
         read = self.read(context)
         if point["texts"] == "read":
-            return whitened(read, READ_POWER)
-        return with_reading(context.text_vectors, read)
+            return self.with_trained(whitened(read, READ_POWER), train, context)
+        return self.with_trained(with_reading(context.text_vectors, read), train, context)
 
     def unavailable(self, context: Context) -> str | None:
         """Items × items must fit in memory; there must be texts, and a reader."""

@@ -114,13 +114,15 @@ class EaseNewItems(Reads):
     ) -> Iterator[tuple[Settings, Scorer]]:
         """One factorisation; a point changes what becomes of the new items."""
         weights = weights_of(inverse_gram(gram_matrix(train), L2))
-        vectors = context.text_vectors
-        if self.reads:
-            vectors = with_reading(vectors, self.read(context))
         counts = train.item_counts()
         new, known = np.flatnonzero(counts == 0), np.flatnonzero(counts)
         taken = taken_for_new(known, context.seed)
         rest = np.setdiff1d(known, taken)
+        vectors = context.text_vectors
+        if self.reads:
+            vectors = with_reading(vectors, self.read(context))
+            # Items taken for new must be as unknown to the reading as new ones are.
+            vectors = self.with_trained(vectors, train, context, without=taken)
         sample = sampled(train, context.seed)
         for (k, power), points in groupby(self.grid(context.num_items), key=_neighbourhood):
             near = neighbour_weights(vectors, new, known, k=k, power=power)

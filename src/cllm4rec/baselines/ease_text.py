@@ -43,7 +43,9 @@ class EaseText(Ease):
             return []
         return [lambda best: self.fitted(around(best), train, context)]
 
-    def text_vectors(self, context: Context, point: Settings) -> NDArray[np.float32]:
+    def text_vectors(
+        self, train: Interactions, context: Context, point: Settings
+    ) -> NDArray[np.float32]:
         """The items' text vectors."""
         return context.text_vectors
 

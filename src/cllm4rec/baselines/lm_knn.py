@@ -17,7 +17,7 @@ WEIGHTS = (0.5, 1.0, 2.0)
 
 
 class LmKnn(Reads):
-    """Cosine of TF-IDF and of hidden states of a frozen language model, side by side."""
+    """Cosine of TF-IDF and of hidden states of a language model, side by side."""
 
     def grid(self, num_items: int) -> list[Settings]:
         """Every ``power`` with every ``weight``."""
@@ -31,7 +31,7 @@ class LmKnn(Reads):
         for settings in self.grid(context.num_items):
             power, weight = float(settings["power"]), float(settings["weight"])
             both = beside(context.text_vectors, whitened(read, power), weight)
-            yield settings, TextScorer(both)
+            yield settings, TextScorer(self.with_trained(both, train, context))
 
     def unavailable(self, context: Context) -> str | None:
         """There must be texts."""

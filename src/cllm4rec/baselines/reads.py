@@ -1,12 +1,20 @@
-"""A baseline for which a frozen language model reads the items' texts."""
+"""A baseline for which a language model reads the items' texts."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.baselines.base import Baseline, Context
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.linear.cooccurrence import cooccurrence
+from cllm4rec.linear.text_vectors import beside
 from cllm4rec.seeds import generator
+
+TRAINED_WEIGHT = 0.35
+"""Of what is read with training, relative to TF-IDF and what is read without."""
+NO_ITEMS = np.zeros(0, np.int64)
 
 _KINDS = {str: "text", int: "whole number", bool: "true or false"}
 
@@ -21,6 +29,9 @@ class Reads(Baseline):
         echo: read each text twice and take the second time.
         weights: ``random`` for a control row: the words are kept, the layers are not.
         permuted: for another control row: each item gets what was read of another's text.
+        train: also a reading that is trained on which items stand in one history.
+        train_layers: of the reader's layers that are trained, the last; 0: a linear map alone.
+        epochs: of this training.
 
     Raises:
         ValueError: a value of another kind or out of range.
@@ -37,6 +48,9 @@ class Reads(Baseline):
         echo: bool = True,
         weights: Literal["pretrained", "random"] = "pretrained",
         permuted: bool = False,
+        train: bool = False,
+        train_layers: int = 0,
+        epochs: int = 6,
     ) -> None:
         super().__init__()  # of the class that stands beside this one, if any
         for name, value, kind in (
@@ -45,6 +59,9 @@ class Reads(Baseline):
             ("max_words", max_words, int),
             ("echo", echo, bool),
             ("permuted", permuted, bool),
+            ("train", train, bool),
+            ("train_layers", train_layers, int),
+            ("epochs", epochs, int),
         ):
             if type(value) is not kind:  # True is an int too, and no depth
                 raise ValueError(f"{name} = {value!r} is no {_KINDS[kind]}")
@@ -52,6 +69,8 @@ class Reads(Baseline):
             raise ValueError(f"weights is {weights!r}; give pretrained or random")
         if max_words < 1 or depth < self.least_depth:
             raise ValueError(f"depth must be at least {self.least_depth}, max_words at least 1")
+        if not 0 <= train_layers <= depth or epochs < 1:
+            raise ValueError("train_layers must be from 0 to depth, epochs at least 1")
         self.reader: dict[str, Any] = {
             "backbone": backbone,
             "depth": depth,
@@ -60,6 +79,7 @@ class Reads(Baseline):
             "weights": weights,
         }
         self.permuted = permuted
+        self.training = {"layers": train_layers, "epochs": epochs} if train and depth else None
 
     @property
     def reads(self) -> bool:
@@ -73,7 +93,35 @@ class Reads(Baseline):
         """
         from cllm4rec.models.reading import Reader  # torch: only where a text is read
 
-        vectors = Reader(**self.reader).vectors(context.words)
-        if self.permuted:
-            vectors = vectors[generator(context.seed, "permuted texts").permutation(len(vectors))]
-        return vectors
+        return Reader(**self.reader).vectors(self._words(context))
+
+    def with_trained(
+        self,
+        vectors: NDArray[np.float32],
+        train: Interactions,
+        context: Context,
+        without: NDArray[np.int64] = NO_ITEMS,
+    ) -> NDArray[np.float32]:
+        """Vectors, and beside them what is read with training; without ``train`` as they are.
+
+        Args:
+            vectors: ``[items, d]``, rows of length one or zero.
+            train: interactions to train on.
+            context: the words.
+            without: numbers of items that training must not see.
+        """
+        if self.training is None:
+            return vectors
+        from cllm4rec.models.reading import Reader
+        from cllm4rec.models.trained_reading import TrainedReader
+
+        reader = TrainedReader(Reader(**self.reader), **self.training, seed=context.seed)
+        pairs = cooccurrence(train.where(~np.isin(train.items, without)))
+        return beside(vectors, reader.vectors(self._words(context), pairs), TRAINED_WEIGHT)
+
+    def _words(self, context: Context) -> Sequence[str]:
+        """The text of each item, or of another."""
+        if not self.permuted:
+            return context.words
+        order = generator(context.seed, "permuted texts").permutation(context.num_items)
+        return [context.words[number] for number in order]

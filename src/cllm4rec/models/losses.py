@@ -62,6 +62,27 @@ def next_token_likelihood(
     return item_likelihood(queries, candidates, bias, rows, targets, dtype=dtype)
 
 
+def cooccurrence_likelihood(
+    scores: Float[Tensor, "rows items"],
+    own: Int[Tensor, " rows"],
+    pairs: Float[Tensor, "rows items"],
+) -> Loss:
+    """−Σ over rows i and items j of pairs_ij · log softmax_j of i's scores, without i itself.
+
+    Args:
+        scores: of every item beside the row's; with the log of its frequency added (log-q
+            correction), what is learned is what they have in common beyond it.
+        own: number of each row's item, which is no candidate.
+        pairs: how often the two stand in one history; 0 at ``own``.
+
+    Returns:
+        The sum and the number of rows.
+    """
+    others = scores.scatter(1, own.unsqueeze(1), -torch.inf)
+    log_p = F.log_softmax(others, dim=1).scatter(1, own.unsqueeze(1), 0.0)
+    return Loss(-(pairs * log_p).sum(), len(own))
+
+
 def mutual_regularisation(
     own: Float[Tensor, "occurrences size"], other: Float[Tensor, "occurrences size"]
 ) -> Loss:

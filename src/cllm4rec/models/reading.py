@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -97,11 +97,11 @@ class Reader:
         with progress.task("Reading item texts", total=len(distinct), unit="text") as task:
             for number, block in enumerate(blocks):
                 path = cache / f"{number:05d}.safetensors"
-                vectors = _kept(path, len(block))
+                vectors = kept(path, len(block))
                 if vectors is None:
                     loaded = loaded or LoadedReader.of(self, folder)
                     vectors = loaded.read(block)
-                    writable = writable and _keep(path, vectors)
+                    writable = writable and keep(path, vectors)
                 found.append(vectors)
                 task.advance(len(block))
         if not found:
@@ -119,11 +119,14 @@ class Reader:
         """
         return LoadedReader.of(self, find_backbone(self.backbone))
 
+    def settings(self, folder: Path) -> dict[str, Any]:
+        """What decides the vectors, beside the texts."""
+        dtype = str(compute_dtype(self.dtype))
+        return {**asdict(self), "backbone": fingerprint(folder), "dtype": dtype}
+
     def _key(self, folder: Path, distinct: Sequence[str]) -> str:
         """sha256 of all that the vectors depend on."""
-        settings = {**asdict(self), "backbone": fingerprint(folder)}
-        settings["dtype"] = str(compute_dtype(self.dtype))
-        inputs = [settings, BLOCK_TEXTS, list(distinct)]
+        inputs = [self.settings(folder), BLOCK_TEXTS, list(distinct)]
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
@@ -141,12 +144,14 @@ class LoadedReader:
     """Most tokens of a text: fewer than ``max_words`` with learned positions."""
 
     @classmethod
-    def of(cls, reader: Reader, folder: Path) -> "LoadedReader":
-        """Load the first layers of a backbone's folder."""
+    def of(
+        cls, reader: Reader, folder: Path, mode: Literal["frozen", "full"] = "frozen"
+    ) -> "LoadedReader":
+        """Load the first layers of a backbone's folder; ``full`` where some are to be trained."""
         config = BackboneConfig(
             name=reader.backbone,
             depth=reader.depth,
-            mode="frozen",
+            mode=mode,
             weights=reader.weights,
             dtype=reader.dtype,
             lora_rank=1,
@@ -161,16 +166,20 @@ class LoadedReader:
             longest = min(longest, room)
         return cls(reader, backbone, words, tokenizer, between, longest)
 
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """The word tokens that are read of each text."""
+        encoded = self.tokenizer.encode([" " + text for text in texts])
+        return [ids[: self.longest] for ids in encoded]
+
     @torch.inference_mode()
     def read(self, texts: Sequence[str]) -> Vectors:
         """Vectors ``[texts, size]``; zeros where the tokenizer finds no word."""
-        encoded = self.tokenizer.encode([" " + text for text in texts])
-        tokens = [ids[: self.longest] for ids in encoded]
+        tokens = self.tokens(texts)
         own = list(map(len, tokens))
         if self.reader.echo:
             tokens = [[*ids, *self.between, *ids] if ids else [] for ids in tokens]
         result = np.zeros((len(texts), self.words.shape[1]), np.float32)
-        for rows in _batches(list(map(len, tokens))):
+        for rows in by_length(list(map(len, tokens))):
             lengths = torch.tensor([len(tokens[row]) for row in rows])
             padded = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
             for place, row in enumerate(rows):
@@ -193,7 +202,7 @@ class LoadedReader:
         return means
 
 
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
+def by_length(lengths: Sequence[int]) -> list[list[int]]:
     """Rows by length, cut so that rows × longest stays within ``BATCH_TOKENS``."""
     batches: list[list[int]] = []
     for row in sorted(np.flatnonzero(lengths).tolist(), key=lengths.__getitem__):
@@ -203,7 +212,7 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _keep(path: Path, vectors: Vectors) -> bool:
+def keep(path: Path, vectors: Vectors) -> bool:
     """Write a block, with its own sha256 in the header; false, with a note, where it cannot be."""
     digest = hashlib.sha256(vectors.tobytes()).hexdigest()
     try:
@@ -215,7 +224,7 @@ def _keep(path: Path, vectors: Vectors) -> bool:
     return True
 
 
-def _kept(path: Path, rows: int) -> Vectors | None:
+def kept(path: Path, rows: int) -> Vectors | None:
     """A block that was kept whole; None to read it again."""
     try:
         with safe_open(path, framework="numpy") as file:

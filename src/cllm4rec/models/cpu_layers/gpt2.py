@@ -72,7 +72,11 @@ class Gpt2Layers(PackedLayers[_Layer]):
         self.of_embeddings, self.of_residuals = config.embd_pdrop, config.resid_pdrop
         self.eps = config.layer_norm_epsilon
 
-    def _weights(self) -> list[_Layer]:
+    def blocks(self) -> list[nn.Module]:
+        """The library's layers in order, then its final norm."""
+        return [*self.model.h, self.model.ln_f]
+
+    def _weights(self, part: slice = slice(None)) -> list[_Layer]:
         def norm(module: Any) -> tuple[Tensor, Tensor]:
             return module.weight.to(self.dtype), module.bias.to(self.dtype)
 
@@ -88,7 +92,7 @@ class Gpt2Layers(PackedLayers[_Layer]):
                 affine(layer.mlp.c_fc),
                 affine(layer.mlp.c_proj),
             )
-            for layer in self.model.h
+            for layer in self.model.h[part]
         ]
 
     def _entered(self, packed: Packed) -> Tensor:

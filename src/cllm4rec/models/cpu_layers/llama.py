@@ -64,8 +64,12 @@ class LlamaLayers(PackedLayers[_Layer]):
         )
         self.eps = config.rms_norm_eps
 
-    def _weights(self) -> list[_Layer]:
-        return [self._folded(layer) for layer in self.model.layers]
+    def blocks(self) -> list[nn.Module]:
+        """The library's layers in order, then its final norm."""
+        return [*self.model.layers, self.model.norm]
+
+    def _weights(self, part: slice = slice(None)) -> list[_Layer]:
+        return [self._folded(layer) for layer in self.model.layers[part]]
 
     def _folded(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp

@@ -6,13 +6,14 @@ computes keys and values for all positions and the rest for one.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from cllm4rec.models.cpu_layers.fused import FEW, causal_attention, filled_up
 
@@ -41,13 +42,18 @@ class Packed:
     """Position of each document's first token; earlier ones are in the KV cache."""
 
     @classmethod
+    def of_rows(cls, rows: Tensor, lengths: Sequence[int]) -> "Packed":
+        """Rows ``[tokens, size]`` of documents that follow one another."""
+        own = torch.tensor(list(lengths))
+        is_real = torch.arange(int(own.max())) < own.unsqueeze(1)
+        padded = F.pad(rows, (0, 0, 0, -len(rows) % ROWS))
+        return cls(padded, len(rows), is_real, own.tolist(), own.cumsum(0) - 1)
+
+    @classmethod
     def of(cls, embedded: Tensor, lengths: Tensor) -> "Packed":
         """Pack ``embedded [batch, length, size]``."""
         is_real = torch.arange(embedded.shape[1]) < lengths.unsqueeze(1)
-        rows = embedded[is_real]
-        count = rows.shape[0]
-        rows = F.pad(rows, (0, 0, 0, -count % ROWS))
-        return cls(rows, count, is_real, lengths.tolist(), lengths.cumsum(0) - 1)
+        return cls.of_rows(embedded[is_real], lengths.tolist())
 
     def positions(self) -> Tensor:
         """Position of each row's token in its document; 0 for padding rows."""
@@ -142,6 +148,37 @@ class PackedLayers(ABC, Generic[Weights]):
         top_x = x[packed.ends] + self._output(mixed, top)
         return self._final_norm(self._fed_forward(top_x, top))[:batch]
 
+    def first(
+        self, embedded: Float[Tensor, "tokens size"], lengths: Sequence[int], layers: int
+    ) -> Float[Tensor, "tokens size"]:
+        """What the first ``layers`` layers make of documents that follow one another.
+
+        Args:
+            embedded: their tokens, without padding.
+            lengths: tokens of each, at least one.
+            layers: how many; the rest is for `rest`.
+
+        Returns:
+            In the compute dtype.
+        """
+        packed = Packed.of_rows(embedded, lengths)
+        cos, sin = self._angles(max(lengths))
+        x = self._entered(packed)
+        for weights in self._layers(slice(layers)):
+            x = self._layer(x, weights, packed, cos, sin)
+        return x[: packed.count]
+
+    def rest(
+        self, states: Float[Tensor, "tokens size"], lengths: Sequence[int], layers: int
+    ) -> Float[Tensor, "tokens size"]:
+        """Hidden states after the final norm, float32, of what `first` gives."""
+        packed = Packed.of_rows(states, lengths)
+        cos, sin = self._angles(max(lengths))
+        x = packed.rows
+        for weights in self._layers(slice(layers, None)):
+            x = self._layer(x, weights, packed, cos, sin)
+        return self._final_norm(x)[: packed.count]
+
     def new_cache(self) -> KVCache:
         """An empty KV cache."""
         return KVCache()
@@ -203,20 +240,24 @@ class PackedLayers(ABC, Generic[Weights]):
         mixed = attention @ values
         return mixed.reshape(batch, heads * groups * size)
 
-    def _layers(self) -> list[Weights]:
+    def _layers(self, part: slice = slice(None)) -> list[Weights]:
         """The cast weights; cached until a parameter changes, unless gradients flow to them."""
         parameters = list(self.model.parameters())
         if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
-            return self._weights()
+            return self._weights(part)
         versions = tuple(p._version for p in parameters)
         if self._cast is None or self._cast[0] != versions:
             with torch.no_grad():
                 self._cast = versions, self._weights()
-        return self._cast[1]
+        return self._cast[1][part]
 
     @abstractmethod
-    def _weights(self) -> list[Weights]:
-        """Every layer's weights in the compute dtype."""
+    def blocks(self) -> list[nn.Module]:
+        """The library's layers in order, then its final norm."""
+
+    @abstractmethod
+    def _weights(self, part: slice = slice(None)) -> list[Weights]:
+        """The weights of some layers in the compute dtype."""
 
     @abstractmethod
     def _entered(self, packed: Packed) -> Tensor:

@@ -112,8 +112,8 @@ class Reads(Baseline):
         """
         if self.training is None:
             return vectors
+        from cllm4rec.baselines.trained_reading import TrainedReader
         from cllm4rec.models.reading import Reader
-        from cllm4rec.models.trained_reading import TrainedReader
 
         reader = TrainedReader(Reader(**self.reader), **self.training, seed=context.seed)
         pairs = cooccurrence(train.where(~np.isin(train.items, without)))

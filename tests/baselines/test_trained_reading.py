@@ -7,14 +7,14 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
+from cllm4rec.baselines import trained_reading
+from cllm4rec.baselines.trained_reading import POWER, TrainedReader
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.downloads import cache_dir
 from cllm4rec.errors import ConfigError
 from cllm4rec.linear.cooccurrence import cooccurrence
 from cllm4rec.linear.text_vectors import whitened
-from cllm4rec.models import trained_reading
 from cllm4rec.models.reading import LoadedReader, Reader
-from cllm4rec.models.trained_reading import POWER, TrainedReader
 from support.tiny_backbone import write_tiny_gpt2, write_tiny_llama
 
 ITEMS = 104

@@ -45,15 +45,18 @@ class Packed:
     def of_rows(cls, rows: Tensor, lengths: Sequence[int]) -> "Packed":
         """Rows ``[tokens, size]`` of documents that follow one another."""
         own = torch.tensor(list(lengths))
-        is_real = torch.arange(int(own.max())) < own.unsqueeze(1)
+        return cls._of(rows, torch.arange(int(own.max())) < own.unsqueeze(1), own)
+
+    @classmethod
+    def _of(cls, rows: Tensor, is_real: Tensor, lengths: Tensor) -> "Packed":
         padded = F.pad(rows, (0, 0, 0, -len(rows) % ROWS))
-        return cls(padded, len(rows), is_real, own.tolist(), own.cumsum(0) - 1)
+        return cls(padded, len(rows), is_real, lengths.tolist(), lengths.cumsum(0) - 1)
 
     @classmethod
     def of(cls, embedded: Tensor, lengths: Tensor) -> "Packed":
         """Pack ``embedded [batch, length, size]``."""
         is_real = torch.arange(embedded.shape[1]) < lengths.unsqueeze(1)
-        return cls.of_rows(embedded[is_real], lengths.tolist())
+        return cls._of(embedded[is_real], is_real, lengths)
 
     def positions(self) -> Tensor:
         """Position of each row's token in its document; 0 for padding rows."""

@@ -48,6 +48,9 @@ def test_what_it_does_not_take_is_said_in_one_line(package, settings, message):
     assert "\n" not in str(caught.value)
 
 
+READING = "backbone, depth, max_words, echo, weights, permuted, train, train_layers, epochs"
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
     known = {
@@ -58,9 +61,9 @@ def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
         "ease": "neighbours",
         "ease-text": "neighbours",
         "ease-text-order": "neighbours",
-        "lm-knn": "backbone, depth, max_words, echo, weights, permuted",
-        "ease-new-items": "backbone, depth, max_words, echo, weights, permuted",
-        "ease-lm": "backbone, depth, max_words, echo, weights, permuted",
+        "lm-knn": READING,
+        "ease-new-items": READING,
+        "ease-lm": READING,
     }.get(name, "none")
     with pytest.raises(ConfigError, match=rf"settings\.{name}: .*'l2'; its settings: {known}$"):
         baseline_named(name, {"l2": [1]})

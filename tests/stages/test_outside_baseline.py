@@ -3,7 +3,7 @@
 import pytest
 
 from cllm4rec import progress
-from cllm4rec.config import read_config
+from cllm4rec.config import Config, read_config
 from cllm4rec.errors import ConfigError
 from cllm4rec.experiments.cells import cells_of
 from cllm4rec.experiments.data import prepare_data
@@ -11,7 +11,7 @@ from cllm4rec.experiments.plan import load_plan
 from cllm4rec.experiments.process import Outcome, compute_in_subprocess
 from cllm4rec.run import RunDir, read_json
 from cllm4rec.stages.evaluate import evaluate
-from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.prepare import keep_settings, prepare
 from support.outside import install
 from support.toy_bench import write_toy_plan
 from support.trained import small_run
@@ -31,9 +31,13 @@ def _damped(tmp_path, monkeypatch):
 def set_up(run: RunDir, settings: dict) -> None:
     """Name the baseline in the settings of a trained run, as ``prepare --set`` does."""
     source = run.path.parent / "source"
-    chosen = {"baselines": ["popularity", "damped"], "baseline_settings": {"damped": settings}}
-    config = read_config(run.file("config.toml")).changed(evaluate=chosen)
+    config = settings_of(run, settings)
     prepare(source, run, split=source / "split.parquet", protocol="paper", config=config)
+
+
+def settings_of(run: RunDir, settings: dict) -> Config:
+    chosen = {"baselines": ["popularity", "damped"], "baseline_settings": {"damped": settings}}
+    return read_config(run.file("config.toml")).changed(evaluate=chosen)
 
 
 def test_it_stands_in_the_table_with_the_settings_that_did_best(run):
@@ -48,8 +52,11 @@ def test_it_stands_in_the_table_with_the_settings_that_did_best(run):
 
 def test_a_setting_it_does_not_take_is_said_before_anything_is_fitted(run, monkeypatch):
     monkeypatch.setattr("cllm4rec.stages.evaluate.tune", lambda *_: pytest.fail("fitted"))
+    wrong = {"power": 1}
     with progress.quiet():
-        set_up(run, {"power": 1})
+        with pytest.raises(ConfigError, match=r"baseline_settings\.damped: .*'power'"):
+            set_up(run, wrong)
+        keep_settings(run, settings_of(run, wrong))  # written by hand
         with pytest.raises(ConfigError, match=r"baseline_settings\.damped: .*'power'"):
             evaluate(run)
 

@@ -70,6 +70,10 @@ def test_a_models_settings_lie_over_the_data_sets_and_the_seed_over_all(folder):
             "names 'popularity · linear model', which is no row",
         ),
         (
+            DATA + '[models.m]\n[[hypotheses]]\nbetter = "m"\nthan = "m · liner model"',
+            "names 'm · liner model', which is no row",
+        ),
+        (
             POP + DATA + '[[hypotheses]]\nbetter = "popularity"\nthan = "popularity"',
             "'popularity' cannot be better than itself",
         ),

@@ -40,6 +40,11 @@ def language_half(config: Config) -> str:
     return f"cllm4rec ({config.preset}{changed})"
 
 
+def is_half(name: str) -> bool:
+    """Whether half of some blend may be called so."""
+    return name in ("language model", LINEAR) or name.startswith("cllm4rec")
+
+
 def model_name(config: Config) -> str:
     """Name of what is trained: ``hybrid`` if it is blended with a linear model, else its own."""
     half = language_half(config)

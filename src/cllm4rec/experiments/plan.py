@@ -29,6 +29,7 @@ from cllm4rec.config import (
     refuse_unknown_baselines,
     request_of,
 )
+from cllm4rec.config.naming import LINEAR, is_half
 from cllm4rec.data.sources import SOURCES
 from cllm4rec.errors import ConfigError, InputError
 
@@ -95,7 +96,7 @@ class Hypothesis(Settings):
     """A model, a baseline, or a half such as ``hybrid · linear model``."""
     than: str
     metrics: Annotated[list[Column], Field(min_length=1)] | None = None
-    """By default those that are reported of each data set."""
+    """By default those that choose on validation, of each data set."""
     datasets: Annotated[list[Name], Field(min_length=1)] | None = None
     """By default, all that have both rows."""
 
@@ -143,7 +144,7 @@ class Plan(Settings):
             for row in (hypothesis.better, hypothesis.than):
                 name, _, half = row.partition(" · ")
                 there = self.models if half else [*self.models, *self.baselines]
-                if name not in there:
+                if name not in there or not is_half(half or LINEAR):
                     raise ValueError(f"a hypothesis names {row!r}, which is no row of the plan")
             if missing := sorted(set(hypothesis.datasets or ()) - set(self.datasets)):
                 raise ValueError(f"a hypothesis names {missing[0]!r}, no data set of the plan")

@@ -9,18 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.growth.measure import STAGES
+from benchmarks.style import STYLE
 from cllm4rec.run import atomic_write
 
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "cllm4rec",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-}
 _LABELS = {"cpu_s": "processor seconds", "peak_mb": "peak memory, MB"}
 
 
@@ -42,7 +33,7 @@ def slope(rows: Sequence[Mapping[str, Any]], axis: str, stage: str, measure: str
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write the picture as SVG: by users on the left, by items on the right."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 6), layout="constrained")
         grid = figure.subplots(2, 2, sharey="row")
         for column, axis in enumerate(("users", "items")):

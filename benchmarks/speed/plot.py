@@ -8,21 +8,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.style import STYLE
 from cllm4rec.errors import InputError
 from cllm4rec.run import atomic_write
 
 FORMATS = ("png", "svg", "pdf")
 
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "cllm4rec",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-}
 _MARKS = "osD^vP*X"
 
 
@@ -44,7 +35,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     across = [row["flops_per_byte"] for row in rows]
     corner = peak / bandwidth
     line = np.array([min([*across, corner]) / 3, corner, max([*across, corner]) * 3])
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4.6), layout="constrained")
         axes = figure.subplots()
         axes.loglog(line, np.minimum(peak, bandwidth * line), color="#444444", linewidth=1.5)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cllm4rec.baselines import Context, baseline_named
+from cllm4rec.baselines import Context, baseline_named, ease_text
 from cllm4rec.baselines.base import MANY_USERS
 from cllm4rec.errors import ConfigError
 from support.ease import ease_weights
@@ -33,6 +33,37 @@ def test_each_points_weights_are_those_of_its_l2_and_alpha(planted):
 @pytest.mark.parametrize(("items", "points"), [(6_000, 20), (6_001, 12)])
 def test_a_large_catalogue_gets_the_coarser_grid(items, points):
     assert len(baseline_named("ease-text").grid(items)) == points
+
+
+@pytest.mark.parametrize("name", ["ease-text", "ease-text-order"])
+def test_of_a_large_catalogue_one_setting_is_searched_after_the_other(name, planted, monkeypatch):
+    train, context = planted.dataset.part("train"), Context.of(planted.dataset)
+    assert len({point["alpha"] for point in baseline_named(name).points(context)}) == 5
+    monkeypatch.setattr(ease_text, "LARGE_ITEMS", 5)
+    baseline = baseline_named(name)
+    points = baseline.points(context)
+    assert {(point["l2"], point["alpha"]) for point in points} == {(50, 10), (200, 10), (800, 10)}
+    [others, *_] = baseline.refinements(train, context, 0)
+    best = next(point for point in points if point["l2"] == 200)
+    found = list(others(best))
+    assert {(each["l2"], each["alpha"]) for each, _ in found} == {(200, 0), (200, 3), (200, 30)}
+    assert all(each in baseline.grid(context.num_items) for each, _ in found)
+    assert len(found) == len(points)
+    if name == "ease-text":
+        for settings, scorer in found:
+            alpha = settings["alpha"]
+            wanted = ease_weights(train, text_vectors=context.text_vectors, l2=200, alpha=alpha)
+            assert scorer.weights.tobytes() == wanted.tobytes()
+
+
+def test_of_a_large_catalogue_without_texts_every_l2_is_tried(planted, monkeypatch):
+    train = planted.dataset.part("train")
+    context = Context(train.num_items, [""] * train.num_items, ordered=True)
+    monkeypatch.setattr(ease_text, "LARGE_ITEMS", 5)
+    baseline = baseline_named("ease-text-order")
+    assert {point["l2"] for point in baseline.points(context)} == {50, 200, 800}
+    assert {point["alpha"] for point in baseline.points(context)} == {0}
+    assert not baseline.other_alphas(train, context)
 
 
 def test_half_and_twice_the_best_l2_are_tried_after_the_grid(planted):

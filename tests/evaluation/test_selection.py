@@ -104,6 +104,11 @@ def test_of_many_users_some_are_drawn_and_the_seed_decides_whom(planted, monkeyp
     assert set(first) <= set(evaluated_users(dataset, "valid").tolist())
 
 
+def test_fewer_may_be_asked_for(planted):
+    few = Selection.of(planted.dataset, MEASURES, 0, 10)
+    assert len(few.users) == 10 < len(Selection.of(planted.dataset, MEASURES, 0).users)
+
+
 def test_every_row_is_its_users_own(planted, monkeypatch):
     monkeypatch.setattr(selection, "MAX_USERS", 20)
     dataset = planted.dataset

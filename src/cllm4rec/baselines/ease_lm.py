@@ -38,7 +38,7 @@ class EaseLm(Reads, EaseTextOrder):
     def refinements(
         self, train: Interactions, context: Context, users: int
     ) -> Sequence[Refinement]:
-        """What is read, then the finer rounds of ``ease-text-order``."""
+        """What is read comes before the finer rounds of ``ease-text-order``."""
 
         def reading(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
             alpha = float(best["alpha"])
@@ -53,7 +53,8 @@ class EaseLm(Reads, EaseTextOrder):
             ]
             return self.fitted(points, train, context)
 
-        return [reading, *super().refinements(train, context, users)]
+        coarse = self.other_alphas(train, context)
+        return [*coarse, reading, *super().refinements(train, context, users)[len(coarse) :]]
 
     def text_vectors(
         self, train: Interactions, context: Context, point: Settings

@@ -1,6 +1,6 @@
 """EASE+text: EASE with item texts as side information (Jeunen et al., RecSys 2020)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -10,10 +10,12 @@ from cllm4rec.baselines.base import MANY_USERS, Context, Refinement, Settings
 from cllm4rec.baselines.ease import Ease
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.ease import MAX_ITEMS
 
 LARGE_ITEMS = 6_000
-"""Catalogues above this get the coarser grid; each ``l2`` takes them 10 seconds or more."""
+"""Catalogues above this get a coarser grid, one setting after the other: a point takes them 10
+seconds or more, 50 at 12,000 items on one core."""
 
 
 class EaseText(Ease):
@@ -21,27 +23,43 @@ class EaseText(Ease):
 
     def grid(self, num_items: int) -> list[Settings]:
         """``l2`` × ``alpha``; half and twice the best follow."""
-        if num_items > MAX_ITEMS:
-            # Among few neighbours texts need less weight, and every point takes a pass.
-            points = product((50, 200, 800), (0, 3, 10))
-        elif num_items > LARGE_ITEMS:
-            points = product((50, 200, 800), (0, 3, 10, 30))
-        else:
-            points = product((50, 150, 400, 1000), (0, 3, 10, 30, 100))
+        l2s = (50, 200, 800) if num_items > LARGE_ITEMS else (50, 150, 400, 1000)
+        points = product(l2s, _alphas(num_items))
         return self.marked([{"l2": l2, "alpha": alpha} for l2, alpha in points], num_items)
 
     def points(self, context: Context) -> list[Settings]:
-        """The grid, without ``alpha`` where there are no texts."""
+        """The grid, without ``alpha`` where there are no texts; of a large catalogue one alpha."""
+        points = super().points(context)
+        if not context.text_vectors.shape[1]:
+            return [point for point in points if not point["alpha"]]
+        if context.num_items > LARGE_ITEMS:
+            middle = _alphas(context.num_items)[-2]
+            return [point for point in points if point["alpha"] == middle]
+        return points
+
+    def other_alphas(self, train: Interactions, context: Context) -> list[Refinement]:
+        """Of a large catalogue: the grid's points that `points` left out, at the best ``l2``."""
+        tried = self.points(context)
         texts = context.text_vectors.shape[1] > 0
-        return [point for point in super().points(context) if texts or not point["alpha"]]
+        if not texts or context.num_items <= LARGE_ITEMS:
+            return []
+
+        def others(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
+            alphas = [x for x in _alphas(context.num_items) if x != best["alpha"]]
+            alike = [point for point in tried if point["l2"] == best["l2"]]
+            points = [{**point, "alpha": alpha} for alpha in alphas for point in alike]
+            return self.fitted(points, train, context)
+
+        return [others]
 
     def refinements(
         self, train: Interactions, context: Context, users: int
     ) -> Sequence[Refinement]:
         """Half and twice the best ``l2`` and ``alpha``, in every combination, of many users."""
-        if users < MANY_USERS:
-            return []
-        return [lambda best: self.fitted(around(best), train, context)]
+        rounds = self.other_alphas(train, context)
+        if users >= MANY_USERS:
+            rounds.append(lambda best: self.fitted(around(best), train, context))
+        return rounds
 
     def text_vectors(
         self, train: Interactions, context: Context, point: Settings
@@ -52,6 +70,13 @@ class EaseText(Ease):
     def unavailable(self, context: Context) -> str | None:
         """As for EASE, and there must be texts."""
         return super().unavailable(context) or no_texts(context)
+
+
+def _alphas(num_items: int) -> tuple[float, ...]:
+    if num_items > MAX_ITEMS:
+        # Among few neighbours texts need less weight, and every point takes a pass.
+        return 0, 3, 10
+    return (0, 3, 10, 30) if num_items > LARGE_ITEMS else (0, 3, 10, 30, 100)
 
 
 def around(best: Settings) -> list[Settings]:

@@ -58,7 +58,7 @@ class EaseTextOrder(EaseText):
     def refinements(
         self, train: Interactions, context: Context, users: int
     ) -> Sequence[Refinement]:
-        """The finer grid of `EaseText`, of many users; the weight of transitions, or windows."""
+        """The rounds of `EaseText`; the weight of transitions, or windows."""
 
         def finer(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
             decays = DECAYS if context.newest_held_out else (1.0,)
@@ -76,7 +76,9 @@ class EaseTextOrder(EaseText):
             point: Settings = {**best, "windows": True}
             yield point, self.scorer(point, weights)
 
-        rounds: list[Refinement] = [finer] if users >= MANY_USERS else []
+        rounds = self.other_alphas(train, context)
+        if users >= MANY_USERS:
+            rounds.append(finer)
         if context.ordered:
             rounds.append(strengths if context.newest_held_out else windows)
         return rounds

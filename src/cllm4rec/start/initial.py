@@ -18,6 +18,9 @@ from cllm4rec.seeds import derived_seed
 from cllm4rec.start.search import FactorStart, search
 from cllm4rec.start.vectors import history_means, noise, random_rotation, word_means
 
+SELECTING_USERS = 4_000
+"""Validation users that choose the factors: training moves them anyway, and a try takes long."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -104,5 +107,5 @@ def _factors(dataset: Dataset, config: Config, size: int, texts: Sequence[str]) 
     content = item_text_vectors(list(texts), dimensions=text_size, seed=seed)
     train = dataset.part("train")
     collaborative = item_factors(train, dimensions=size - content.shape[1], seed=seed)
-    selected_by = Selection.of(dataset, config.evaluate.selection, seed)
+    selected_by = Selection.of(dataset, config.evaluate.selection, seed, SELECTING_USERS)
     return search(dataset, collaborative, content, selected_by)

@@ -20,7 +20,7 @@ from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.models.randomness import seeded
 from cllm4rec.start.initial import initial_values
 from cllm4rec.tasks import task_for
-from cllm4rec.tasks.base import left_out_of_training
+from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.held_out import HeldOutObjective, held_out_likelihood
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
 from cllm4rec.tasks.mutual import Mutual
@@ -69,7 +69,7 @@ class Ours:
         common = dataset.part("train"), space, task.prompts, config.corpus, config.seed
         content = content_llm(lm, config, *self.tables[1], words.vocabulary())
         collaborative, recommending = (collaborative_llm(lm, config, *self.tables[0]) for _ in "12")
-        left_out = left_out_of_training(config.model, common[0], lm.device)
+        candidates = Candidates.of(config.model, common[0], lm.device)
         fixed = [TokenEmbedding.of_tables(lm.words, *tables) for tables in self.tables]
         language: dict[str, Any] = {
             "batch_documents": config.pretrain.batch_documents,
@@ -96,7 +96,7 @@ class Ours:
             "collaborative": LanguageObjective(
                 collaborative,
                 CollaborativeCorpus(*common),
-                items_likelihood(collaborative, left_out),
+                items_likelihood(collaborative, candidates),
                 mutual(collaborative, fixed[1], self.weights["collaborative"]),
                 **language,
             ),
@@ -107,7 +107,7 @@ class Ours:
                     holdout=config.finetune.holdout,
                     exact=config.finetune.holdout_draw == "exact",
                 ),
-                held_out_likelihood(recommending, left_out),
+                held_out_likelihood(recommending, candidates),
                 mutual(recommending, fixed[1], self.weights["finetune"]),
                 batch_users=config.finetune.batch_users,
                 batch_tokens=config.finetune.batch_tokens,

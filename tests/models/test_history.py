@@ -75,7 +75,7 @@ def test_the_collaborative_loss_is_the_autoregressive_one_with_decay(decay):
     model = tiny.collaborative_llm(skip_decay=decay).eval()
     documents = [document(row) for row in tiny.HISTORIES]
     with torch.no_grad():
-        loss = items_likelihood(model, tiny.NONE_LEFT_OUT)(collate(documents))
+        loss = items_likelihood(model, tiny.ALL_ITEMS)(collate(documents))
         expected = sum(reference_losses.next_item_nll(model, each) for each in documents)
     assert float(loss.total) == pytest.approx(expected, rel=1e-4)
 

@@ -19,7 +19,7 @@ def test_the_collaborative_loss_is_the_autoregressive_one(skip):
     model = tiny.collaborative_llm(skip=skip)
     documents = [corpus().document(i, 0) for i in range(len(tiny.HISTORIES))]
     with torch.no_grad():
-        loss = items_likelihood(model, tiny.NONE_LEFT_OUT)(collate(documents))
+        loss = items_likelihood(model, tiny.ALL_ITEMS)(collate(documents))
         expected = sum(reference.next_item_nll(model, document) for document in documents)
     assert float(loss.total) == pytest.approx(expected, rel=1e-4)
     # The first item counts too: every item of every history is scored.
@@ -27,7 +27,7 @@ def test_the_collaborative_loss_is_the_autoregressive_one(skip):
 
 
 def test_the_item_order_matters_to_the_autoregressive_loss_alone():
-    likelihood = items_likelihood(tiny.collaborative_llm(), tiny.NONE_LEFT_OUT)
+    likelihood = items_likelihood(tiny.collaborative_llm(), tiny.ALL_ITEMS)
     documents = [corpus().document(2, epoch) for epoch in range(2)]
     assert documents[0].main.tolist() != documents[1].main.tolist()
     with torch.no_grad():

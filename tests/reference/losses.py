@@ -111,3 +111,19 @@ def cooccurrence_nll(scores, own: list[int], pairs) -> float:
         kept = [row[other] for other in others]
         total += sum(together[j] * softmax_nll(kept, place) for place, j in enumerate(others))
     return total
+
+
+def sampled_nll(logits, holdouts: list[list[int]], drawn: dict[int, float]) -> float:
+    """−Σ_users Σ_targets log (e^s / Z'), Z' of the user's targets and of drawn items over their π.
+
+    Args:
+        logits: of every item, one row per user.
+        holdouts: each user's targets.
+        drawn: item → probability with which it was drawn; only those that were.
+    """
+    total = 0.0
+    for scores, held in zip(logits.tolist(), holdouts, strict=True):
+        z = sum(math.exp(scores[item]) for item in held)
+        z += sum(math.exp(scores[item]) / pi for item, pi in drawn.items() if item not in held)
+        total += sum(math.log(z) - scores[item] for item in held)
+    return total

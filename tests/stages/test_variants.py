@@ -34,6 +34,7 @@ VARIANTS = {
     "no pretraining": ["pretrain.enabled=false"],
     "random weights": ["backbone.weights=random"],
     "one layer": ["backbone.depth=1"],
+    "a softmax over a sample": ["model.softmax_items=5"],
     "lora": ["backbone.mode=lora"],
     "full": ["backbone.mode=full"],
     "time order": ["corpus.order=time"],

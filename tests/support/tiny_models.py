@@ -16,6 +16,7 @@ from cllm4rec.models.backbone import Backbone, load_backbone
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
+from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tokens.batch import collate
 from cllm4rec.tokens.space import TokenSpace
 from support.tiny_backbone import NUM_WORDS, SIZE, tiny_tokenizer, write_tiny_llama
@@ -25,7 +26,7 @@ HISTORIES = [[0, 1, 2, 3], [4, 2], [5, 6, 0, 1, 4, 2], [3], [6, 5, 4], [1, 0, 6,
 NUM_ITEMS = 7
 SPACE = TokenSpace(NUM_WORDS, len(HISTORIES), NUM_ITEMS)
 CORPUS = SETS.corpus
-NONE_LEFT_OUT = torch.zeros(NUM_ITEMS)
+ALL_ITEMS = Candidates(torch.zeros(NUM_ITEMS))
 """Bias of candidates; every item is in some history."""
 
 

@@ -7,7 +7,7 @@ import torch
 from cllm4rec.config import SETS
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.recommendation import RecommendationCorpus
-from cllm4rec.tasks.base import left_out_of_training
+from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.held_out import HeldOutObjective, held_out_likelihood
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
 from cllm4rec.tasks.mutual import Mutual
@@ -25,7 +25,7 @@ def both_llms(weight: float, **scale) -> dict[str, LanguageObjective]:
         "collaborative": LanguageObjective(
             collaborative,
             histories(),
-            items_likelihood(collaborative, tiny.NONE_LEFT_OUT),
+            items_likelihood(collaborative, tiny.ALL_ITEMS),
             Mutual(collaborative.embedding, content.embedding, weight, **scale),
             batch_tokens=40,
             seed=0,
@@ -52,11 +52,11 @@ def held_out(batch_tokens: int = 10_000, weight: float = 0.5, **scale) -> HeldOu
         user_token_dropout=0.3,
     )
     model = tiny.collaborative_llm()
-    left_out = left_out_of_training(SETS.model, tiny.interactions(), torch.device("cpu"))
+    candidates = Candidates.of(SETS.model, tiny.interactions(), torch.device("cpu"))
     return HeldOutObjective(
         model,
         corpus,
-        held_out_likelihood(model, left_out),
+        held_out_likelihood(model, candidates),
         Mutual(model.embedding, tiny.embedding(9), weight, **scale),
         batch_users=3,
         batch_tokens=batch_tokens,
@@ -71,12 +71,12 @@ def every(device: str = "cpu") -> dict[str, LanguageObjective | HeldOutObjective
         model, other = objective.model.to(device), objective.mutual.other
         if other is not None:
             other.to(device)
-        left_out = tiny.NONE_LEFT_OUT.to(device)
+        all_items = Candidates(tiny.ALL_ITEMS.bias.to(device))
         likelihoods = {
-            "collaborative": lambda m=model, out=left_out: items_likelihood(m, out),
+            "collaborative": lambda m=model, out=all_items: items_likelihood(m, out),
             "content": lambda m=model: words_likelihood(m),
-            "held-out": lambda m=model, out=left_out: held_out_likelihood(m, out),
-            "next-item": lambda m=model, out=left_out: items_likelihood(m, out),
+            "held-out": lambda m=model, out=all_items: held_out_likelihood(m, out),
+            "next-item": lambda m=model, out=all_items: items_likelihood(m, out),
         }
         found[name] = replace(objective, likelihood=likelihoods[name]())
     return found
@@ -85,6 +85,6 @@ def every(device: str = "cpu") -> dict[str, LanguageObjective | HeldOutObjective
 def next_item() -> LanguageObjective:
     """As finetuning on what comes next has it: no mutual regularisation."""
     model = tiny.collaborative_llm()
-    likelihood = items_likelihood(model, tiny.NONE_LEFT_OUT)
+    likelihood = items_likelihood(model, tiny.ALL_ITEMS)
     none = Mutual(model.embedding, None, 0.0)
     return LanguageObjective(model, histories(), likelihood, none, batch_tokens=40, seed=0)

@@ -12,7 +12,7 @@ from cllm4rec.documents.item_words import ItemWords
 from cllm4rec.errors import ConfigError, InputError
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.tasks import TASKS, HeldOut, NextItem, Task, reads_users, task_for
-from cllm4rec.tasks.base import left_out_of_training
+from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tokens.batch import collate
 from cllm4rec.training.loop import Pass
 from reference import losses as reference
@@ -79,11 +79,11 @@ def test_documents_longer_than_the_backbone_reads_are_refused(lm):
 @given(st.lists(st.lists(st.integers(0, 8), unique=True), min_size=1))
 def test_items_without_training_interactions_are_no_candidates(rows):
     histories, device = Interactions.from_lists(rows, 9), torch.device("cpu")
-    bias = left_out_of_training(SETS.model, histories, device)
+    bias = Candidates.of(SETS.model, histories, device).bias
     seen = {item for row in rows for item in row}
     assert bias.tolist() == [0.0 if item in seen else -np.inf for item in range(9)]
     assert bias.dtype == torch.float32
-    assert not left_out_of_training(PAPER.model, histories, device).any()
+    assert not Candidates.of(PAPER.model, histories, device).bias.any()
 
 
 def first_batch(target: str, model):

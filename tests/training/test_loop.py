@@ -44,7 +44,7 @@ class Training:
             "collaborative": LanguageObjective(
                 collaborative,
                 histories,
-                items_likelihood(collaborative, tiny.NONE_LEFT_OUT),
+                items_likelihood(collaborative, tiny.ALL_ITEMS),
                 Mutual(collaborative.embedding, content.embedding, 1.0),
                 **settings,
             ),

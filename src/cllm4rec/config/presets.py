@@ -57,6 +57,7 @@ SETS = Config(
         projection=True,
         bias=True,
         candidates="trained",
+        softmax_items=0,
         regulariser="mean",
         prior_weight=0.0,
         content=True,

@@ -205,6 +205,9 @@ class ModelConfig(Settings):
     candidates: Literal["trained", "all"]
     """Items in the training softmax: ``trained``, those with a training interaction, while the
     others stay at their content vectors; ``all``, the whole catalogue (the paper)."""
+    softmax_items: NonNegativeInt
+    """Candidates in the training softmax: where there are more, each micro-batch draws about so
+    many, by the root of their frequency and corrected for it (log-q); 0: always all."""
     regulariser: Literal["mean", "sum"]
     """Scale of λ. ``mean``: a mean over user and item tokens beside a mean likelihood per scored
     token, whatever the batch; ``sum``: a sum over 20 documents beside it (the authors' code)."""

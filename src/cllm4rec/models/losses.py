@@ -3,6 +3,7 @@
 Gradient accumulation, padding and data parallelism therefore cannot change the objective.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+
+NEVER = -1e30
+"""Added to a score whose probability is to be zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ def item_likelihood(
     targets: Int[Tensor, " targets"],
     *,
     dtype: torch.dtype = torch.float32,
+    correction: Float[Tensor, " candidates"] | None = None,
 ) -> Loss:
     """Multinomial negative log likelihood −Σ log softmax(queries · candidatesᵀ + bias).
 
@@ -43,10 +48,54 @@ def item_likelihood(
         rows: row of each target, ascending.
         targets: candidate number of each target.
         dtype: compute dtype of the products; softmax and sums are float32.
+        correction: added to the scores of candidates that are no target of their row.
     """
     function: Any = LinearCrossEntropy
-    total = function.apply(queries, candidates, bias, rows, targets, dtype)
+    total = function.apply(queries, candidates, bias, rows, targets, dtype, correction)
     return Loss(total, targets.numel())
+
+
+def sampled_item_likelihood(
+    vectors: Callable[[Tensor], Tensor],
+    queries: Float[Tensor, "rows size"],
+    bias: Float[Tensor, " items"],
+    rows: Int[Tensor, " targets"],
+    targets: Int[Tensor, " targets"],
+    probability: Float[Tensor, " items"],
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> Loss:
+    """`item_likelihood` over a sample of the items that is drawn here, by torch's generator.
+
+    Each item is drawn by itself with its own probability π_j. A row's own targets are always in its
+    softmax, as they are; the others that were drawn with −log π_j added to their scores (the log-q
+    correction of Bengio & Senécal, 2008, for a draw without repetition). So the softmax's
+    denominator has the mean that it should have, and where every π is one it is the exact one.
+
+    Args:
+        vectors: of items by number.
+        queries: the head's output, one row per scored position or user.
+        bias: of all items; −inf removes one from the softmax.
+        rows: row of each target, ascending.
+        targets: item number of each target.
+        probability: π.
+        dtype: compute dtype of the products.
+    """
+    is_drawn = torch.rand_like(probability) < probability
+    drawn = is_drawn.nonzero().flatten()
+    numbers, places = torch.unique(torch.cat([drawn, targets]), return_inverse=True)
+    # A target of another row that was not drawn is no candidate of this one. Not −inf: a row
+    # without targets may have no candidate at all, and would have NaN for a gradient of nothing.
+    correction = torch.where(is_drawn, -probability.log(), NEVER)[numbers]
+    return item_likelihood(
+        queries,
+        vectors(numbers),
+        bias.index_select(0, numbers),
+        rows,
+        places[len(drawn) :],
+        dtype=dtype,
+        correction=correction,
+    )
 
 
 def next_token_likelihood(
@@ -117,6 +166,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         rows: Tensor,
         targets: Tensor,
         dtype: torch.dtype,
+        correction: Tensor | None,
     ) -> Tensor:
         """Sum of the targets' negative log likelihoods."""
         need_queries, need_candidates, need_bias = ctx.needs_input_grad[:3]
@@ -129,7 +179,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         most = LinearCrossEntropy.BLOCK_LOGITS * (
             1 if on_processor else LinearCrossEntropy.DEVICE_BLOCKS
         )
-        block = max(1, most // candidates.shape[0])
+        block = max(1, most // max(candidates.shape[0], 1))
         starts = list(range(0, queries.shape[0], block))
         edges = [0, len(rows)]
         if len(starts) > 1:  # the host waits for the device
@@ -139,7 +189,12 @@ class LinearCrossEntropy(torch.autograd.Function):
         for start, low, high in zip(starts, edges[:-1], edges[1:], strict=bool(starts)):
             part = cast_queries[start : start + block]
             at, wanted = rows[low:high] - start, targets[low:high]
-            log_p = F.log_softmax((part @ cast_candidates.T).to(queries.dtype) + bias, dim=-1)
+            scores = (part @ cast_candidates.T).to(queries.dtype) + bias
+            if correction is not None:
+                of_targets = scores[at, wanted]
+                scores += correction
+                scores[at, wanted] = of_targets
+            log_p = F.log_softmax(scores, dim=-1)
             total -= log_p[at, wanted].sum()
             if not (need_queries or need_candidates or need_bias):
                 continue
@@ -170,4 +225,4 @@ class LinearCrossEntropy(torch.autograd.Function):
             saved * grad_output if needed else None
             for saved, needed in zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
         )
-        return (*grads, None, None, None)
+        return (*grads, None, None, None, None)

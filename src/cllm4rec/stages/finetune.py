@@ -26,7 +26,7 @@ from cllm4rec.stages.epochs import Best, train_epochs
 from cllm4rec.stages.initialise import Initial, reading_settings
 from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.setup import Setup
-from cllm4rec.tasks.base import left_out_of_training
+from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.held_out import HeldOut, HeldOutObjective
 from cllm4rec.tasks.language import LanguageObjective
 from cllm4rec.tasks.next_item import NextItem
@@ -87,7 +87,8 @@ def divide_items(
     """Divide a large table of free vectors among the processes; content steps need it whole.
 
     A task with a loss of its own keeps it whole too: processes without documents take part in the
-    softmax, and would wait there for others that have none.
+    softmax, and would wait there for others that have none. So does a softmax over a sample of the
+    items, which each process draws for itself.
     """
     is_plain = type(model.embedding.items) is FreeItems and type(setup.task) in (HeldOut, NextItem)
     if setup.world.size == 1 or not is_plain or len(objectives) > 1:
@@ -95,16 +96,17 @@ def divide_items(
     table, objective = model.embedding.items.all().detach(), objectives["finetune"]
     if table.numel() < divided.DIVIDED_FROM:
         return objectives
+    candidates = Candidates.of(setup.config.model, setup.dataset.part("train"), model.device)
+    if candidates.probability is not None:
+        return objectives
     assert isinstance(objective, HeldOutObjective | LanguageObjective)
     model.embedding.items = items = divided.DividedItems(table, setup.world)
-    train = setup.dataset.part("train")
-    left_out = left_out_of_training(setup.config.model, train, model.device)
     return {
         "finetune": divided.DividedObjective(
             objective,
             items,
             items_of=objective.items_of,
-            bias=lambda: model.head.bias + left_out,
+            bias=lambda: model.head.bias + candidates.bias,
             dtype=objective.products,
         )
     }

@@ -18,7 +18,8 @@ from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.content import content_objective
 from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.setup import Setup
-from cllm4rec.tasks.base import SAMPLE, left_out_of_training, standardise
+from cllm4rec.tasks.base import SAMPLE, standardise
+from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.training.checkpoint import Checkpoint
@@ -140,12 +141,12 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
     weight, own = given.mutual_weight, collaborative.embedding
     content = content_objective(setup, initial.content, own, mutual_weight=weight, **batches)
     other = None if content is None else content.model.embedding
-    left_out = left_out_of_training(config.model, train, setup.lm.device)
+    candidates = Candidates.of(config.model, train, setup.lm.device)
     objectives = {
         "collaborative": LanguageObjective(
             collaborative,
             histories,
-            items_likelihood(collaborative, left_out),
+            items_likelihood(collaborative, candidates),
             Mutual.of(config.model, own, other, weight, is_collaborative=True),
             **batches,
         )

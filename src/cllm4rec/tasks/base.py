@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cllm4rec.config import Config, ModelConfig
+from cllm4rec.config import Config
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import Document
 from cllm4rec.documents.item_words import ItemWords
@@ -148,17 +148,3 @@ def standardise(model: CollaborativeLLM, documents: Sequence[Document], states: 
         blocks = [documents[at : at + BLOCK] for at in range(0, len(documents), BLOCK)]
         hidden = [states(collate(block).to(model.device)) for block in blocks]
         model.head.standardise(torch.cat(hidden))
-
-
-def left_out_of_training(
-    config: ModelConfig, histories: Interactions, device: torch.device
-) -> Tensor:
-    """Bias ``float32 [items]``: −inf for an item that is no candidate in training, else 0.
-
-    With ``candidates = "trained"`` these are the items without a training interaction: a user could
-    not have chosen one, and learning to score it down would only spoil what its texts say.
-    """
-    if config.candidates == "all":
-        return torch.zeros(histories.num_items, device=device)
-    counts = torch.from_numpy(np.asarray(histories.item_counts()))
-    return torch.where(counts > 0, 0.0, -torch.inf).to(device)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from cllm4rec import seeds
@@ -17,11 +17,11 @@ from cllm4rec.documents.recommendation import RecommendationCorpus
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.models.losses import Loss
-from cllm4rec.tasks.base import SAMPLE, States, Task, left_out_of_training
+from cllm4rec.tasks.base import SAMPLE, States, Task
+from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.regularised import Regularised
 from cllm4rec.tokens.batch import Batch, collate, length_buckets, moved
 from cllm4rec.tokens.space import ANONYMOUS
-from cllm4rec.training.divided import catalogue_likelihood
 from cllm4rec.training.loop import Pass
 from cllm4rec.training.stream import Drawn, groups, stream
 
@@ -74,8 +74,8 @@ class HeldOut(Task):
         self, model: CollaborativeLLM, histories: Interactions
     ) -> "Callable[[HeldOutBatch], Loss]":
         """The loss of a batch; another loss is another task that overrides this."""
-        left_out = left_out_of_training(self.config.model, histories, model.device)
-        return held_out_likelihood(model, left_out)
+        candidates = Candidates.of(self.config.model, histories, model.device)
+        return held_out_likelihood(model, candidates)
 
     def sample(self, histories: Interactions) -> list[Document]:
         """Prompts of the first users."""
@@ -101,19 +101,18 @@ class HeldOutBatch(NamedTuple):
 
 
 def held_out_likelihood(
-    model: CollaborativeLLM, left_out: Float[Tensor, " items"]
+    model: CollaborativeLLM, candidates: Candidates
 ) -> Callable[[HeldOutBatch], Loss]:
     """The held-out items of each row among the candidates (eq. 10).
 
     Args:
         model: asked at each prompt's end.
-        left_out: bias, −inf for items that are no candidates in training.
+        candidates: of training.
     """
 
     def likelihood(batch: HeldOutBatch) -> Loss:
-        queries, bias = model.last_queries(batch.prompts), model.head.bias + left_out
-        items = model.embedding.items
-        return catalogue_likelihood(items, queries, bias, batch.rows, batch.items)
+        queries = model.last_queries(batch.prompts)
+        return candidates.likelihood(model, queries, batch.rows, batch.items)
 
     return likelihood
 

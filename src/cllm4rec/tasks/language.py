@@ -6,17 +6,17 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor
 
 from cllm4rec import seeds
 from cllm4rec.models.llms import CollaborativeLLM, ContentLLM
 from cllm4rec.models.losses import Loss, next_token_likelihood
+from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.tasks.regularised import Regularised
 from cllm4rec.tokens.batch import Batch, collate, length_buckets
-from cllm4rec.training.divided import catalogue_likelihood
 from cllm4rec.training.loop import Pass
 from cllm4rec.training.stream import Corpus, Drawn, groups, stream
 
@@ -87,22 +87,18 @@ class LanguageObjective(Regularised[ContentLLM | CollaborativeLLM, Corpus, Batch
         return {"likelihood": likelihood, **self.mutual.losses(len(batch.lengths), batch.tokens)}
 
 
-def items_likelihood(
-    model: CollaborativeLLM, left_out: Float[Tensor, " items"]
-) -> Callable[[Batch], Loss]:
+def items_likelihood(model: CollaborativeLLM, candidates: Candidates) -> Callable[[Batch], Loss]:
     """Likelihood of every main-text item, the first included (eq. 4).
 
     Args:
         model: predicts every item from the tokens before it.
-        left_out: bias ``[items]``; −inf for items that are not training candidates.
+        candidates: of training.
     """
 
     def likelihood(batch: Batch) -> Loss:
         targets = model.space.item_number(model.scored(batch)[2])
-        queries, bias = model.queries(batch), model.head.bias + left_out
         rows = torch.arange(len(targets), device=targets.device)
-        items = model.embedding.items
-        return catalogue_likelihood(items, queries, bias, rows, targets, dtype=model.dtype)
+        return candidates.likelihood(model, model.queries(batch), rows, targets, dtype=model.dtype)
 
     return likelihood
 

@@ -6,7 +6,8 @@ from cllm4rec.documents.document import Document
 from cllm4rec.documents.prompts import Prompt
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.llms import CollaborativeLLM
-from cllm4rec.tasks.base import SAMPLE, States, Task, left_out_of_training
+from cllm4rec.tasks.base import SAMPLE, States, Task
+from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood
 from cllm4rec.tokens.space import NOBODY
 
@@ -42,11 +43,10 @@ class NextItem(Task):
     ) -> LanguageObjective:
         """Next-item likelihood at every position, with mutual regularisation."""
         config = self.config.finetune
-        left_out = left_out_of_training(self.config.model, histories, model.device)
         return LanguageObjective(
             model,
             self.corpus(histories),
-            items_likelihood(model, left_out),
+            items_likelihood(model, Candidates.of(self.config.model, histories, model.device)),
             self.mutual(model, content),
             batch_tokens=config.batch_tokens,
             seed=self.seed,

@@ -38,6 +38,21 @@ def test_operations_are_those_of_the_formula():
     assert steps_per_epoch(SMALL, SETS) == 1_000 / 64
 
 
+def test_a_softmax_over_a_sample_costs_its_part_and_divides_no_table():
+    model, fewer = Model.of(SETS.backbone), SETS.changed(model={"softmax_items": 500})
+    whole, sampled = (step(SMALL, model, config)[0].flops for config in (SETS, fewer))
+    of_all, of_some = (
+        head(64, 576, items, 2, maps=2, learning=True).flops for items in (2_000, 500)
+    )
+    assert whole - sampled == of_all - of_some > 0
+    assert step(SMALL, model, SETS.changed(model={"softmax_items": 9_000}))[0].flops == whole
+    settings = {"model": {"softmax_items": 50_000}}
+    for given, named in (({}, True), (settings, False)):
+        request = Request("sets", given)
+        rows = plan(LARGE, request, device="H100", devices=64, host_memory=512e9)["settings"]
+        assert any("divided" in str(row) for row in rows) == named
+
+
 def test_a_small_size_fits_and_a_large_one_says_what_breaks_first():
     assert planned(SMALL)["breaks"] == []
     result = planned(LARGE, devices=64)

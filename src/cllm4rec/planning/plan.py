@@ -10,7 +10,15 @@ from cllm4rec.planning import memory
 from cllm4rec.planning.devices import Device, device_named
 from cllm4rec.planning.flops import Shape
 from cllm4rec.planning.size import TRAINED_SHARE, Model, Size
-from cllm4rec.planning.work import epochs, one_list, placing, step, steps_per_epoch, validated
+from cllm4rec.planning.work import (
+    epochs,
+    one_list,
+    placing,
+    softmax_items,
+    step,
+    steps_per_epoch,
+    validated,
+)
 from cllm4rec.training.divided import DIVIDED_FROM
 
 RANK = "finetuning, each rank"
@@ -25,6 +33,7 @@ MANY_STEPS, MOST_USERS = 20_000, 4_096
 RANKS_A_MACHINE = 8
 MOST_DEPTH = 2
 """Layers of the model that is timed; operations carry over to more."""
+MANY_CANDIDATES = 100_000
 MILLION = 1_000_000
 
 
@@ -61,7 +70,8 @@ def plan(
     config = resolve(request, newest_held_out=False)
     model = Model.of(config.backbone)
     host = host_memory or _memory_here()
-    divided = devices > 1 and size.items * model.shape.size >= DIVIDED_FROM
+    large = size.items * model.shape.size >= DIVIDED_FROM
+    divided = devices > 1 and large and softmax_items(size, config) == size.items
     ranked = memory.finetuning(size, model, config, ranks=devices, divided=divided)
     stages = {
         "prepare": {"limit, process and ids": memory.prepare(size, PREPARE_LIMIT)},
@@ -170,6 +180,9 @@ def _settings(size: Size, config: Config, divided: bool) -> list[dict[str, Any]]
     rows = [{"setting": f"preset {trained_as(config)}", "why": "what is counted here"}]
     if divided:
         rows.append({"setting": "torchrun", "why": "the item table is divided by rows"})
+    elif softmax_items(size, config) > MANY_CANDIDATES:
+        why = f"a softmax over {size.items:,} items is most of a step"
+        rows.append({"setting": f"model.softmax_items={MANY_CANDIDATES // 2}", "why": why})
     if size.items > MAX_ITEMS_BY_NEIGHBOURS and config.model.linear:
         why = f"there is none above {MAX_ITEMS_BY_NEIGHBOURS:,} items"
         rows.append({"setting": "model.linear=false", "why": why})

@@ -24,6 +24,11 @@ def maps_of(config: Config) -> int:
     return int(config.model.projection) + int(config.model.history_skip)
 
 
+def softmax_items(size: Size, config: Config) -> int:
+    """Candidates in the training softmax of a micro-batch: all items, or about so many."""
+    return min(size.items, config.model.softmax_items or size.items)
+
+
 def step(size: Size, model: Model, config: Config) -> tuple[Cost, float]:
     """One optimiser step of finetuning: its products, and bytes of passes over what is trained.
 
@@ -48,7 +53,12 @@ def step(size: Size, model: Model, config: Config) -> tuple[Cost, float]:
         trained=trained,
         last_only=config.finetune.target == "holdout",
     ) + head(
-        round(scored), model.shape.size, size.items, ITEMSIZE, maps=maps_of(config), learning=True
+        round(scored),
+        model.shape.size,
+        softmax_items(size, config),
+        ITEMSIZE,
+        maps=maps_of(config),
+        learning=True,
     )
     numbers = trained_bytes(size, model, config) / NUMBER
     passes = TABLE_PASSES * tables(size, model, config)[0]

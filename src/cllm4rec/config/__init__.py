@@ -30,14 +30,13 @@ from cllm4rec.config.sections import (
     CorpusConfig,
     DataConfig,
     EvaluateConfig,
-    FinetuneConfig,
     Measure,
     ModelConfig,
-    PretrainConfig,
     Protocol,
     Settings,
 )
 from cllm4rec.config.toml import read_config, to_toml
+from cllm4rec.config.training import FinetuneConfig, PretrainConfig
 
 __all__ = [
     "BUILT_IN",

@@ -12,11 +12,10 @@ from cllm4rec.config.sections import (
     CorpusConfig,
     DataConfig,
     EvaluateConfig,
-    FinetuneConfig,
     ModelConfig,
-    PretrainConfig,
     Settings,
 )
+from cllm4rec.config.training import FinetuneConfig, PretrainConfig
 from cllm4rec.errors import ConfigError
 
 PresetName = Literal["sets", "sequences", "paper", "paper-small"]

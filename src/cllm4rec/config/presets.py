@@ -6,11 +6,10 @@ from cllm4rec.config.sections import (
     CorpusConfig,
     DataConfig,
     EvaluateConfig,
-    FinetuneConfig,
     Measure,
     ModelConfig,
-    PretrainConfig,
 )
+from cllm4rec.config.training import FinetuneConfig, PretrainConfig
 
 
 def reported_measures(*, newest_held_out: bool) -> list[Measure]:

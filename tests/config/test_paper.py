@@ -32,6 +32,7 @@ AUTHORS = {
     "model.candidates": "all",  # item_head: nn.Linear(n_embd, num_items)
     "model.regulariser": "sum",  # lambda_V * MSELoss(reduction="sum")
     "model.item_texts": "none",  # item embeddings are free
+    "model.softmax_items": 0,  # nn.CrossEntropy and log_softmax over all of them
     "model.prior_weight": 0.0,  # Adam without weight decay, no term of λ_l
     # training.py: num_pretrained_epochs, num_epochs, learning_rate; vocabulary: lm_head
     "pretrain.enabled": True,

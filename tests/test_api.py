@@ -297,7 +297,7 @@ def test_settings_of_another_version_are_refused(fitted, tmp_path):
     (run / "model" / "model.json").write_text(json.dumps(record))
     (run / "model" / "sha256.json").unlink()
     seal_model(run / "model")
-    with pytest.raises(IntegrityError, match="are not this version's; train again"):
+    with pytest.raises(IntegrityError, match=r"not this version's \(no setting finetune\.colour"):
         Recommender.load(run)
 
 

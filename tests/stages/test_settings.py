@@ -1,6 +1,8 @@
 """Settings are what runs: a configuration trains as its own file does, and a backbone stays."""
 
+import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,12 @@ from safetensors.torch import load_file
 
 from cllm4rec import progress
 from cllm4rec.config import Config, read_config, to_toml
-from cllm4rec.run import RunDir
+from cllm4rec.recommender.intact import seal_model
+from cllm4rec.recommender.saved import Recommender
+from cllm4rec.run import RunDir, read_json, write_json
 from cllm4rec.stages.prepare import configure, prepare
+from cllm4rec.stages.pretrain import SECTIONS
+from cllm4rec.stages.setup import Setup
 from cllm4rec.stages.train import train
 from support.input_folder import small_log, write_rows
 from support.toy_run import toy_config, toy_request
@@ -90,3 +96,31 @@ def test_on_top_of_a_run_a_backbone_that_is_named_keeps_its_weights(backbone, tm
     assert "pretrained weights, not the random ones of preset 'sets'" in line
     assert configure(run) == config
     assert "random weights: the preset 'sets' takes them" in capsys.readouterr().err
+
+
+def test_a_run_made_before_a_setting_came_is_opened(trained, tmp_path):
+    run = RunDir(tmp_path / "run")
+    for name in ("data", "model"):
+        shutil.copytree(trained.run.file(name), run.file(name))
+    record = read_json(run.file("model", "model.json"))
+    assert record["config"]["model"].pop("softmax_items") == 0
+    write_json(run.file("model", "model.json"), record)
+    run.file("model", "sha256.json").unlink()
+    seal_model(run.file("model"))
+    text = trained.run.file("config.toml").read_text()
+    run.file("config.toml").write_text(text.replace("softmax_items = 0\n", ""))
+    assert "softmax_items" not in run.file("config.toml").read_text()
+    assert read_config(run.file("config.toml")) == trained.config
+    assert Recommender.load(run.path).config == trained.config
+
+
+def test_a_setting_that_came_later_does_not_train_a_run_again(prepared, backbone):
+    config = toy_config(backbone)
+    setup = Setup.of(prepared("run"), config)
+    values = config.model_dump(include={*SECTIONS, "seed"})
+    del values["model"]["softmax_items"]  # what was hashed before there was one
+    inputs = [values, {"a": "1"}, setup.lm.sha256, {"users": 3}]
+    before = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    assert setup.identity(SECTIONS, {"a": "1"}, users=3) == before
+    other = Setup.of(setup.run, toy_config(backbone, "model.softmax_items=9"))
+    assert other.identity(SECTIONS, {"a": "1"}, users=3) != before

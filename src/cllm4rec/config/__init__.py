@@ -7,7 +7,7 @@ it in the run. A key that does not exist is refused.
 """
 
 from cllm4rec.config.baselines import BUILT_IN, baseline_entry, refuse_unknown_baselines
-from cllm4rec.config.complete import Config
+from cllm4rec.config.complete import Config, checked
 from cllm4rec.config.presets import (
     PAPER,
     PAPER_SMALL,
@@ -60,6 +60,7 @@ __all__ = [
     "Settings",
     "backbone_in_force",
     "baseline_entry",
+    "checked",
     "possible",
     "read_config",
     "refuse_unknown_baselines",

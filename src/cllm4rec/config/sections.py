@@ -1,6 +1,7 @@
 """Sections of the configuration, one frozen model per stage: type, meaning and unit.
 
-Training settings have no defaults here: `presets` gives all their values.
+Training settings have no defaults here: `presets` gives all their values. A setting that came after
+a run was made has one, what the run did without it.
 """
 
 import copy
@@ -204,7 +205,7 @@ class ModelConfig(Settings):
     candidates: Literal["trained", "all"]
     """Items in the training softmax: ``trained``, those with a training interaction, while the
     others stay at their content vectors; ``all``, the whole catalogue (the paper)."""
-    softmax_items: NonNegativeInt
+    softmax_items: NonNegativeInt = 0
     """Candidates in the training softmax: where there are more, each micro-batch draws about so
     many, by the root of their frequency and corrected for it (log-q); 0: always all."""
     regulariser: Literal["mean", "sum"]

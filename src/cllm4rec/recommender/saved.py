@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from cllm4rec import progress
-from cllm4rec.config import Config
+from cllm4rec.config import Config, checked
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.linear import load_linear, save_linear
-from cllm4rec.errors import IntegrityError
+from cllm4rec.errors import ConfigError, IntegrityError
 from cllm4rec.linear.properties import PropertyModel
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.device import device_here
@@ -88,11 +87,11 @@ class Recommender:
         """
         record = verified_record(folder)
         try:
-            config = Config.model_validate(record["config"])
-        except ValidationError:
+            config = checked(record["config"])
+        except ConfigError as error:
             raise IntegrityError(
-                f"the settings in {folder / 'model' / 'model.json'} are not this version's; "
-                f"train again"
+                f"the settings in {folder / 'model' / 'model.json'} are not this version's "
+                f"({error}); run `cllm4rec prepare` and `cllm4rec train` again"
             ) from None
         dataset = Dataset.open(folder / "data")
         if lm is None:

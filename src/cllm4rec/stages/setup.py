@@ -70,6 +70,7 @@ class Setup:
             files: name → sha256 of the files it reads.
             facts: anything else; JSON values.
         """
-        settings = self.config.model_dump(include=sections | {"seed"})
+        # A setting with a default came after runs were made that trained as if they had it.
+        settings = self.config.model_dump(include=sections | {"seed"}, exclude_defaults=True)
         inputs = [settings, dict(files), self.lm.sha256, facts]
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

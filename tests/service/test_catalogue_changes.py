@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
 from cllm4rec.service import ModelHolder, ServiceSettings, create_app
 from cllm4rec.service.served import model_version
-from support.server import Server, ask
+from support.server import PAUSE_S, Server, ask
 
 NEW = [
     {"item_id": "n 1", "title": "A Robot's Autumn", "attributes": {"genre": "genre 7", "year": 2}},
@@ -235,6 +236,7 @@ def test_no_request_is_dropped_and_none_is_a_mixture(own_run, tmp_path):
                 assert status == 200, answer
                 found = json.dumps([[i["item_id"] for i in r["items"]] for r in answer["results"]])
                 lists.setdefault(answer["model"]["version"], set()).add(found)
+                time.sleep(PAUSE_S)
             connection.close()
 
         def change() -> None:

@@ -20,7 +20,7 @@ from cllm4rec.recommender.intact import seal_model
 from cllm4rec.service.feedback import FILE
 from cllm4rec.service.served import model_version
 from cllm4rec.service.server import _listening_socket
-from support.server import Server, ask
+from support.server import PAUSE_S, Server, ask
 
 ASK = {"users": ["user_000001", "user_000002"], "k": 3}
 
@@ -43,9 +43,16 @@ def gone(process: int) -> bool:
 
 
 def repeatedly(
-    server: Server, until: threading.Event, work: Callable[[object, int], None], askers: int
+    server: Server,
+    until: threading.Event,
+    work: Callable[[object, int], None],
+    askers: int,
+    pause_s: float = 0.0,
 ) -> list[BaseException]:
-    """Connections that ask again and again until told to stop; what went wrong, if anything."""
+    """Connections that ask again and again until told to stop; what went wrong, if anything.
+
+    Each pauses after an answer: those who never do take the processor from what they wait for.
+    """
     failures: list[BaseException] = []
 
     def asker(number: int) -> None:
@@ -53,6 +60,7 @@ def repeatedly(
         try:
             while not until.is_set():
                 work(connection, number)
+                time.sleep(pause_s)
         except Exception as error:
             failures.append(error)
         finally:
@@ -187,7 +195,7 @@ def test_a_reload_under_load_drops_no_request(own_run, tmp_path):
 
         with ThreadPoolExecutor(1) as pool:
             reloading = pool.submit(reload)
-            assert repeatedly(server, done, listed, 6) == []
+            assert repeatedly(server, done, listed, 6, PAUSE_S) == []
             reloading.result()
         assert server.ask("/readyz")[0] == 200
     assert first in versions

@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,19 +13,8 @@ from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.run import RunDir
 from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.train import train
+from support.forked import forked
 from support.toy_run import toy_config
-
-
-def start(run: RunDir) -> subprocess.Popen:
-    command = [
-        sys.executable,
-        "-c",
-        "from cllm4rec.cli import main; main()",
-        "train",
-        "--run",
-        run.path,
-    ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def lines(run: RunDir) -> int:
@@ -50,27 +37,28 @@ def prepared(tmp_path, config):
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_training_gives_the_same_bytes(prepared, config):
+def test_killed_and_resumed_training_gives_the_same_bytes(prepared, config, tmp_path):
     whole, killed = prepared
+    training = tmp_path / "said", "train", "--run", killed.path
     with progress.quiet():
         train(whole, config)
     num_lines = lines(whole)
     kills = 0
     for share in (0.25, 0.75):
-        process = start(killed)
-        while lines(killed) < share * num_lines and process.poll() is None:
+        process = forked(*training)
+        while lines(killed) < share * num_lines and process.is_alive():
             time.sleep(0.005)
-        if process.poll() is None:
+        if process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
-        process.communicate()
+        process.join()
         assert not killed.is_done("finetune")
         # As if it had been killed while it wrote its next checkpoint.
         killed.file("checkpoints", f".finetune.tmp-{process.pid}").mkdir(parents=True)
     assert kills == 2
-    process = start(killed)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors.decode()
+    process = forked(*training)
+    process.join(120)
+    assert process.exitcode == 0, training[0].read_text()
     for name in ("pretrained/collaborative", "pretrained/content", "model/model"):
         first, second = (run.file(f"{name}.safetensors").read_bytes() for run in (whole, killed))
         assert first == second, name

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cllm4rec.run import RunDir
+from support.forked import forked
 
 SHARDS = 20
-MAIN = ["-c", "from cllm4rec.cli import main; main()"]
 
 
 def command(run: RunDir, out: Path) -> list[str]:
@@ -27,30 +27,30 @@ def files(out: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(trained, tmp_path_factory) -> dict[str, bytes]:
-    out = tmp_path_factory.mktemp("whole") / "out"
-    done = subprocess.run(
-        [sys.executable, *MAIN, *command(trained.run, out)], capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    assert b"yes" in done.stdout
-    return files(out)
+    folder = tmp_path_factory.mktemp("whole")
+    done = forked(folder / "said", *command(trained.run, folder / "out"))
+    done.join(120)
+    said = (folder / "said").read_text()
+    assert done.exitcode == 0, said
+    assert "yes" in said
+    return files(folder / "out")
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_scoring_gives_the_same_bytes(trained, uninterrupted, tmp_path):
-    out = tmp_path / "out"
-    start = [sys.executable, *MAIN, *command(trained.run, out)]
-    process = subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while len(list(out.glob("*.json"))) < SHARDS // 3 and process.poll() is None:
+    out, said = tmp_path / "out", tmp_path / "said"
+    process = forked(said, *command(trained.run, out))
+    while len(list(out.glob("*.json"))) < SHARDS // 3 and process.is_alive():
         time.sleep(0.0005)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     done_before = {path: path.stat().st_mtime_ns for path in out.glob("part-*.json")}
     assert 0 < len(done_before) < SHARDS
     assert not (out / "_SUCCESS").exists()
-    resumed = subprocess.run(start, capture_output=True, check=False)
-    assert resumed.returncode == 0, resumed.stderr.decode()
+    resumed = forked(said, *command(trained.run, out))
+    resumed.join(120)
+    assert resumed.exitcode == 0, said.read_text()
     assert files(out) == uninterrupted
     assert all(path.stat().st_mtime_ns == written for path, written in done_before.items())
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 STARTUP_S = 120
+PAUSE_S = 0.1
+"""Of each who asks while a model is loaded; several that do leave hardly a moment without one."""
 
 
 class Server:

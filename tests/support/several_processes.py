@@ -4,11 +4,10 @@ A job is ``RUN``, ``RUN:STEPS``, ``divided=RUN`` or ``checks``. A run with STEPS
 many finetuning steps, as if it had been killed there. The item table of ``divided=RUN`` is divided,
 however small. ``checks`` are of the sums of gradients and of the divided softmax by themselves.
 
-Loading what trains takes a process five seconds: these are forked from one that has loaded it. What
+The processes are forked from one that has loaded what they need (:mod:`support.forked`). What
 torchrun itself does is tested where one of its processes is killed.
 """
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -29,10 +28,8 @@ from cllm4rec.run import RunDir
 from cllm4rec.stages.train import train
 from cllm4rec.training import divided
 from cllm4rec.training.world import TABLE_ROWS, World, joined
+from support.forked import from_a_loaded_process, say_into
 from support.pages import free_port
-
-LOADED = ["cllm4rec.stages.train", "transformers.models.llama.modeling_llama", "torch._dynamo"]
-"""What the processes would load, each for itself."""
 
 
 class Stopped(Exception):
@@ -49,8 +46,7 @@ def start(number: int, *arguments: str | Path, **options: Any) -> subprocess.Pop
 
 def train_on(number: int, *jobs: str | Path) -> None:
     """Train the runs, stopped where their name is followed by a number of steps."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(LOADED)
+    context = from_a_loaded_process()
     with tempfile.NamedTemporaryFile("r") as said:
         given = number, free_port(), said.name, [str(job) for job in jobs]
         processes = [context.Process(target=_rank, args=(rank, *given)) for rank in range(number)]
@@ -63,9 +59,7 @@ def train_on(number: int, *jobs: str | Path) -> None:
 
 def _rank(rank: int, number: int, port: int, said: str, jobs: Sequence[str]) -> None:
     """One of the processes; what they say comes into one file."""
-    log = os.open(said, os.O_WRONLY | os.O_APPEND)
-    os.dup2(log, sys.stdout.fileno())
-    os.dup2(log, sys.stderr.fileno())
+    say_into(said)
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
     place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in place.items()}

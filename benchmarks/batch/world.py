@@ -6,14 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.backbones import backbone_here
 from cllm4rec.config import Request, resolve
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.downloads import cache_dir
 from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.language_model import LanguageModel
-from cllm4rec.models.pretrained import SMOLLM2
-from cllm4rec.planning.stand_in import stand_in, write_stand_in
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.seeds import derived_seed, generator
@@ -38,7 +36,8 @@ def synthetic_recommender(folder: Path, items: int, *, depth: int, linear: bool)
     number = np.arange(users * each)
     write_log(folder / "source" / "interactions.parquet", number // each, number % items)
     dataset = Dataset.load(folder / "source", folder=folder / "data")
-    given = Request("sets", {"backbone": {"name": _backbone(folder, depth), "depth": depth}})
+    backbone = {"name": backbone_here(folder / "backbone", depth), "depth": depth}
+    given = Request("sets", {"backbone": backbone})
     config = resolve(given, newest_held_out=False)
     lm = LanguageModel.load(config)
     task = task_for(config, lm, len(dataset.users), items)
@@ -73,10 +72,3 @@ def write_log(path: Path, users: np.ndarray, items: np.ndarray) -> None:
         "position": pa.array(np.arange(len(users))),
     }
     pq.write_table(pa.table(ids), path)
-
-
-def _backbone(folder: Path, depth: int) -> str:
-    """Name of the default backbone, or of one in its shape where it is not in the cache."""
-    if (cache_dir() / "backbones" / SMOLLM2).is_dir():
-        return SMOLLM2
-    return str(write_stand_in(folder / "backbone", stand_in(depth)))

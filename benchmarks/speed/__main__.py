@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 if not __package__:  # as `python benchmarks/speed`
     sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -16,10 +17,11 @@ from cllm4rec.cli.output import output_option
 
 
 def _show_speed(result: dict[str, Any]) -> None:
-    from benchmarks.speed.reading import readable
+    from benchmarks.speed import device_writing, reading
     from cllm4rec.cli import tables
 
-    tables.show(readable(result))
+    shown = device_writing if "device" in result else reading
+    tables.show(shown.readable(result))
 
 
 def _numbers(
@@ -29,7 +31,7 @@ def _numbers(
         return None
     numbers = [part.strip() for part in given.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in numbers):
-        raise click.BadParameter(f"{given!r} is not a list of numbers of layers, such as 2,4,8")
+        raise click.BadParameter(f"{given!r} is not a list of numbers, such as 2,4,8")
     return tuple(dict.fromkeys(map(int, numbers)))
 
 
@@ -39,13 +41,24 @@ def _names(
     return None if given is None else tuple(dict.fromkeys(n.strip() for n in given.split(",")))
 
 
+def _refuse(context: click.Context, *names: str, unless: str = "without --device") -> None:
+    """Refuse an option of the other kind of measuring.
+
+    Raises:
+        click.UsageError: it was given.
+    """
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is only {unless}")
+
+
 @click.command()
 @data_options
 @click.option(
     "--depths",
     metavar="N,N…",
     callback=_numbers,
-    help="Layers kept. [2,4,8, as many as fit into three minutes]",
+    help="Layers kept. [2,4,8, as many as fit into three minutes; with --device 2 and all]",
 )
 @click.option(
     "--stages", metavar="NAME,NAME…", callback=_names, help="Measure these only, e.g. evaluate."
@@ -53,20 +66,39 @@ def _names(
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
-    default=100.0,
     metavar="S",
-    help="Measure so long; three rounds at least. [100]",
+    help="Measure so long; three rounds at least. [100; with --device 200, --quick 20]",
 )
 @click.option("--plot", type=type_of_path, metavar="FILE", help="Draw the roofline (png, svg).")
+@click.option("--device", metavar="NAME", help="On a device and synthetic data: cuda, cpu, …")
+@click.option("--quick", is_flag=True, help="With --device: small data, steps of 512 tokens.")
+@click.option(
+    "--tokens",
+    metavar="N,N…",
+    callback=_numbers,
+    help="With --device: tokens of a training step. [the settings'; on a GPU 32768 too]",
+)
+@click.option(
+    "--folder",
+    type=type_of_path,
+    metavar="DIR",
+    help="With --device: for speed.json and speed.md. [speed-NAME]",
+)
 @set_option
 @partial(output_option, show=_show_speed)
+@click.pass_context
 def speed(
+    context: click.Context,
     data: str,
     split: Path | None,
     depths: tuple[int, ...] | None,
     stages: tuple[str, ...] | None,
-    seconds: float,
+    seconds: float | None,
     plot: Path | None,
+    device: str | None,
+    quick: bool,
+    tokens: tuple[int, ...] | None,
+    folder: Path | None,
     overrides: tuple[str, ...],
 ) -> dict[str, Any]:
     """Users, tokens and operations per second of every stage.
@@ -75,7 +107,27 @@ def speed(
     in which every one has a turn, beside the machine's best matrix product. Stages: content,
     collaborative, finetune-frozen, finetune-holdout, finetune-next, evaluate, recommend, request.
     Exits with 1 where a stage is not equal to the slow path.
+
+    With --device on that device, beside its best product, by many steps as training does them, on
+    synthetic data and without any download; --data, --split and --plot are not for it.
     """
+    if device is not None:
+        _refuse(context, "data", "split", "plot")
+        from benchmarks.speed.device import ON_A_DEVICE, measure_device
+        from benchmarks.speed.device_writing import write_folder
+
+        result = measure_device(
+            device,
+            quick=quick,
+            depths=depths,
+            stages=ON_A_DEVICE if stages is None else stages,
+            tokens=tokens,
+            overrides=overrides,
+            seconds=seconds,
+        )
+        write_folder(result, folder or Path(f"speed-{device.replace(':', '-')}"))
+        return result
+    _refuse(context, "quick", "tokens", "folder", unless="with --device NAME")
     from benchmarks.speed.running import measure_speed
     from benchmarks.speed.settings import STAGES
 
@@ -85,7 +137,7 @@ def speed(
         depths=depths,
         stages=STAGES if stages is None else stages,
         overrides=overrides,
-        seconds=seconds,
+        seconds=100.0 if seconds is None else seconds,
         plot=plot,
     )
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.speed.parts import Parts
-from benchmarks.speed.scoring_stages import ScoringStages
+from benchmarks.speed.scoring_stages import USERS, ScoringStages
 from benchmarks.speed.settings import SCORING
 from benchmarks.speed.training_stages import TrainingStages
 from benchmarks.speed.workloads import Workload
@@ -20,6 +20,7 @@ def build(
     overrides: Sequence[str],
     scratch: Path,
     linear: LinearModel | None,
+    users: int = USERS,
 ) -> Iterator[Workload]:
     """The stages' workloads at one depth, in order, each built when it is asked for.
 
@@ -30,9 +31,10 @@ def build(
         overrides: settings on top of the profiles'.
         scratch: where the content corpus is, or will be.
         linear: the linear model; None to leave it out.
+        users: that a scoring stage scores in one run.
     """
     parts = Parts(dataset, depth, overrides, scratch)
-    training, scoring = TrainingStages(parts), ScoringStages(parts, linear)
+    training, scoring = TrainingStages(parts), ScoringStages(parts, linear, users)
     makers: dict[str, Callable[[], Workload]] = {
         "content": partial(training.pretraining, "content"),
         "collaborative": partial(training.pretraining, "collaborative"),

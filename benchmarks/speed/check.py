@@ -7,6 +7,7 @@ there: so the gradient of the token tables, which every part of the model has to
 as well.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,9 +100,10 @@ class SlowPath:
         backbone.take(model.backbone.model.state_dict())
         self.backbone = backbone
         self.model = model
+        self.head: ItemHead | WordHead = copy.deepcopy(model.head).cpu()
         self.space = model.embedding.space
         self.cold = torch.as_tensor(np.asarray(cold, np.int64))
-        self.table = joint_table(model.embedding).detach().clone().requires_grad_(True)
+        self.table = joint_table(model.embedding).detach().cpu().clone().requires_grad_(True)
 
     def next_token(self, documents: Sequence[Document]) -> Tensor:
         """Mean negative log likelihood of all main-text tokens."""
@@ -134,11 +136,11 @@ class SlowPath:
 
     def mutual(self, tokens: Sequence[int], other: Tensor) -> Tensor:
         """Mean over entity tokens of half the squared distance to the other side's row."""
-        distances = []
+        distances, other = [], other.detach().cpu()
         for token in tokens:
             if token >= self.space.num_words:
                 row = token - self.space.num_words
-                distances.append(0.5 * (self.table[row] - other[row].detach()).square().sum())
+                distances.append(0.5 * (self.table[row] - other[row]).square().sum())
         return torch.stack(distances).mean() if distances else torch.zeros(())
 
     def _embedded(self, documents: Sequence[Document]) -> tuple[Tensor, list[int]]:
@@ -178,7 +180,7 @@ class SlowPath:
         return torch.stack(rows)
 
     def _logits(self, hidden: Tensor, means: Tensor | None, *, cold: bool = True) -> Tensor:
-        head: ItemHead | WordHead = self.model.head
+        head = self.head
         if isinstance(head, WordHead):
             query = hidden if head.projection is None else hidden @ head.projection.weight.T
             return query @ self.backbone.words[self._vocabulary].T + head.bias
@@ -198,7 +200,7 @@ class SlowPath:
 
     @cached_property
     def _vocabulary(self) -> Tensor:
-        head = self.model.head
+        head = self.head
         assert isinstance(head, WordHead)
         return (head.index >= 0).nonzero().flatten()
 

@@ -5,7 +5,6 @@ import os
 import platform
 import re
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,10 +13,16 @@ from typing import Any
 
 import torch
 
+from benchmarks.speed.clock import Clock
 from cllm4rec.experiments.process import peak_mb
+from cllm4rec.planning.flops import Shape
 
 SQUARE = 2048
 """Rows and columns of the square product that is tried beside the model's own."""
+ROWS = 4096
+"""Tokens of a batch, in the products that are tried for the peak."""
+SCORED = 128
+"""Users whose items are scored, in the same."""
 COPIED = 1 << 25
 """Numbers of the copy that measures memory: 128 MB, beyond any cache."""
 
@@ -32,10 +37,15 @@ class Peak:
     Args:
         shapes: name → rows, inner width, columns.
         dtypes: kinds of numbers that are tried.
+        clock: of the device that multiplies.
+        repeats: products of a turn, one behind the other; a device of its own would be waited for
+            longer than a single one takes.
     """
 
     shapes: dict[str, tuple[int, int, int]]
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.bfloat16)
+    clock: Clock = field(default_factory=Clock)
+    repeats: int = 1
     seconds: dict[tuple[str, torch.dtype], list[float]] = field(default_factory=dict)
     copies_s: list[float] = field(default_factory=list)
 
@@ -43,16 +53,27 @@ class Peak:
         self._operands: dict[tuple[str, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}
         for name, (rows, inner, columns) in self.shapes.items():
             for dtype in self.dtypes:
-                left, right = torch.randn(rows, inner), torch.randn(columns, inner)
+                left, right = self._random(rows, inner), self._random(columns, inner)
                 self._operands[name, dtype] = left.to(dtype), right.to(dtype).T
                 _ = left.to(dtype) @ right.to(dtype).T  # the first call sets kernels up
-        self._source, self._target = torch.ones(COPIED), torch.ones(COPIED)
+        self._source, self._target = (torch.ones(COPIED, device=self.clock.device) for _ in "12")
 
     def turn(self) -> None:
         """Time every product and the copy once more."""
         for key, (left, right) in self._operands.items():
-            self.seconds.setdefault(key, []).append(seconds_of(partial(torch.matmul, left, right)))
-        self.copies_s.append(seconds_of(lambda: self._target.copy_(self._source)))
+            seconds = self._seconds(partial(torch.matmul, left, right))
+            self.seconds.setdefault(key, []).append(seconds)
+        self.copies_s.append(self._seconds(lambda: self._target.copy_(self._source)))
+
+    def _random(self, rows: int, columns: int) -> torch.Tensor:
+        return torch.randn(rows, columns, device=self.clock.device)
+
+    def _seconds(self, call: Callable[[], Any]) -> float:
+        def repeated() -> None:
+            for _ in range(self.repeats):
+                call()
+
+        return self.clock.seconds_of(repeated) / self.repeats
 
     def gflops(self, name: str, dtype: torch.dtype) -> float:
         """10⁹ operations a second of one product, by its median time."""
@@ -62,7 +83,11 @@ class Peak:
     @property
     def best(self) -> float:
         """10⁹ operations a second of the best product of any kind."""
-        return max(self.gflops(name, dtype) for name, dtype in self.seconds)
+        return max(map(self.best_of, self.dtypes))
+
+    def best_of(self, dtype: torch.dtype) -> float:
+        """10⁹ operations a second of the best product of one kind of numbers."""
+        return max(self.gflops(name, dtype) for name in self.shapes)
 
     @property
     def bandwidth(self) -> float:
@@ -85,11 +110,24 @@ class Peak:
         }
 
 
-def seconds_of(call: Callable[[], Any]) -> float:
-    """Wall-clock seconds of one call."""
-    started_s = time.perf_counter()
-    call()
-    return time.perf_counter() - started_s
+def products(
+    shape: Shape, num_items: int, square: int = SQUARE, rows: int = ROWS
+) -> dict[str, tuple[int, int, int]]:
+    """Products to look for the peak with: a square one, and the model's own.
+
+    Args:
+        shape: of the backbone.
+        num_items: of the catalogue.
+        square: rows and columns of the square one.
+        rows: tokens of a batch.
+    """
+    return {
+        "square": (square, square, square),
+        "MLP in": (rows, shape.size, shape.inner),
+        "MLP out": (rows, shape.inner, shape.size),
+        "queries": (rows, shape.size, shape.queries),
+        "item scores": (SCORED, shape.size, num_items),
+    }
 
 
 def growth_mb(call: Callable[[], Any]) -> float:

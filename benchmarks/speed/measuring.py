@@ -2,16 +2,19 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from benchmarks.speed.machine import Peak, growth_mb, seconds_of
+from benchmarks.speed.clock import seconds_of
+from benchmarks.speed.machine import Peak, growth_mb
 from benchmarks.speed.stopwatch import Stopwatch
 from benchmarks.speed.workloads import Workload
 from cllm4rec import progress
+
+Errors = Mapping[str, float]
 
 LEAST_ROUNDS = 3
 """Timed rounds, however long they take."""
@@ -27,6 +30,18 @@ TOLERANCE = {
 
 A gradient's rounding grows with depth: the library's own bfloat16 layers are at 0.14 with eight.
 That alone would let an error pass, so half precision is checked in float32 too."""
+
+
+def within(errors: Errors, exact: Errors, dtype: torch.dtype) -> bool:
+    """Whether distances from the slow path are rounding alone; NaN is not.
+
+    Args:
+        errors: by name, in ``dtype``.
+        exact: the same in float32, where ``errors`` are not.
+        dtype: compute dtype.
+    """
+    both = [(errors, TOLERANCE[dtype]), (exact, TOLERANCE[torch.float32])]
+    return all(found[name] <= most[name] for found, most in both for name in found)
 
 
 @dataclass
@@ -54,8 +69,7 @@ class Measured:
 
     def wrong(self, dtype: torch.dtype) -> bool:
         """Whether it computes something else than the slow path; NaN is wrong too."""
-        both = [(self.errors, TOLERANCE[dtype]), (self.exact, TOLERANCE[torch.float32])]
-        return not all(found[name] <= most[name] for found, most in both for name in found)
+        return not within(self.errors, self.exact, dtype)
 
     def time(self) -> None:
         """Run it once more, by the clock."""
@@ -69,7 +83,7 @@ class Measured:
         """Its row of the table; rates are over real tokens, padding not counted."""
         amount, seconds = self.workload.amount, statistics.median(self.seconds)
         gflops = 1e-9 * amount.cost.flops
-        kept = {tensor.data_ptr(): tensor.nbytes for tensor in self.workload.tensors()}
+        kept = kept_mb(self.workload)
         return {
             "stage": self.workload.stage,
             "depth": self.workload.depth,
@@ -88,12 +102,18 @@ class Measured:
             "users": amount.users,
             "tokens": amount.tokens,
             "padding": 1 - amount.tokens / amount.padded,
-            "peak_mb": sum(kept.values()) / 1e6 + self.working_mb,
-            "kept_mb": sum(kept.values()) / 1e6,
+            "peak_mb": kept + self.working_mb,
+            "kept_mb": kept,
             "shares": self.stopwatch.shares(),
             "errors": {**self.errors, **{f"exact_{n}": e for n, e in self.exact.items()}},
             "check": "WRONG" if self.wrong(dtype) else "equal",
         }
+
+
+def kept_mb(workload: Workload) -> float:
+    """Memory of what is kept between two runs, in MB (10⁶ bytes)."""
+    kept = {tensor.data_ptr(): tensor.nbytes for tensor in workload.tensors()}
+    return sum(kept.values()) / 1e6
 
 
 def watch(measured: Sequence[Measured]) -> None:

@@ -12,10 +12,11 @@ import torch
 from benchmarks.entry import input_folder
 from benchmarks.speed.building import build
 from benchmarks.speed.check import SlowBackbone
-from benchmarks.speed.machine import SQUARE, Peak, describe, seconds_of
+from benchmarks.speed.clock import seconds_of
+from benchmarks.speed.machine import Peak, describe, products
 from benchmarks.speed.measuring import RUNS, Measured, measure, watch
 from benchmarks.speed.plot import check_ending, draw
-from benchmarks.speed.scoring_stages import USERS, fitted_linear
+from benchmarks.speed.scoring_stages import fitted_linear
 from benchmarks.speed.settings import STAGES, profile_config
 from benchmarks.speed.workloads import Workload
 from cllm4rec import progress
@@ -31,8 +32,6 @@ DEFAULT_DATA = "movielens-100k"
 DEFAULT_DEPTHS = (2, 4, 8)
 LIMIT_S = 170.0
 """Where no depths are asked for, those that take longer than this together are left out."""
-ROWS = 4096
-"""Tokens of a batch, in the products that are tried for the peak."""
 
 
 def measure_speed(
@@ -79,7 +78,7 @@ def measure_speed(
         dataset = Dataset.load(source, split=split, seed=config.seed, folder=scratch / "data")
         measured, left_out = _built(dataset, depths, stages, overrides, scratch, end_s)
         shape = Shape.read(find_backbone(config.backbone.name))
-        peak = Peak(_products(shape, len(dataset.items)))
+        peak = Peak(products(shape, len(dataset.items)))
         rounds = measure(measured, peak, min(seconds, end_s - time.monotonic()))
     rows = [one.row(peak.best, dtype) for one in measured]
     rows.sort(key=lambda row: (stages.index(row["stage"]), row["depth"]))
@@ -153,14 +152,3 @@ def _built(
             one_run_s, last_s = one_run_s + last_run_s, time.monotonic() - began_s
             measured += built
     return measured, []
-
-
-def _products(shape: Shape, num_items: int) -> dict[str, tuple[int, int, int]]:
-    """Products to look for the peak with: a square one, and the model's own."""
-    return {
-        "square": (SQUARE, SQUARE, SQUARE),
-        "MLP in": (ROWS, shape.size, shape.inner),
-        "MLP out": (ROWS, shape.inner, shape.size),
-        "queries": (ROWS, shape.size, shape.queries),
-        "item scores": (USERS, shape.size, num_items),
-    }

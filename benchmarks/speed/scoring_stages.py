@@ -36,10 +36,11 @@ class ScoringStages:
     Args:
         parts: at one depth.
         linear: the linear model; None to leave it out.
+        users: of one run, at most.
     """
 
-    def __init__(self, parts: Parts, linear: LinearModel | None) -> None:
-        self.parts, self.linear = parts, linear
+    def __init__(self, parts: Parts, linear: LinearModel | None, users: int = USERS) -> None:
+        self.parts, self.linear, self.users = parts, linear, users
         self._scorer: ModelScorer | None = None
 
     def workload(self, stage: str) -> Workload:
@@ -56,7 +57,7 @@ class ScoringStages:
         scorer, seed = self._scorer, setup.config.seed
         if stage == "evaluate":
             whole = Selection.of(dataset, setup.config.evaluate.selection, seed)
-            rows = _some(len(whole.users), seed)
+            rows = _some(len(whole.users), self.users, seed)
             some = replace(
                 whole,
                 users=whole.users[rows],
@@ -68,7 +69,7 @@ class ScoringStages:
         known = dataset.known("recommend")
         chosen = np.flatnonzero(known.counts())
         if stage == "recommend":
-            users = chosen[_some(len(chosen), seed)].astype(np.int32)
+            users = chosen[_some(len(chosen), self.users, seed)].astype(np.int32)
             histories = known.rows(users)
             call = partial(ranked, scorer, ListRequest.of(users, histories, DEPTH))
             return self._scored(stage, scorer, users, histories, call)
@@ -114,7 +115,7 @@ def fitted_linear(dataset: Dataset) -> LinearModel | None:
     return fit(dataset.part("train"), LINEAR_SETTINGS, context)
 
 
-def _some(size: int, seed: int) -> np.ndarray:
-    """At most `USERS` of so many rows, by chance, ascending."""
-    chosen = generator(seed, "speed").permutation(size)[:USERS]
+def _some(size: int, most: int, seed: int) -> np.ndarray:
+    """At most ``most`` of so many rows, by chance, ascending."""
+    chosen = generator(seed, "speed").permutation(size)[:most]
     return np.sort(chosen)

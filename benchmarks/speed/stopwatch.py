@@ -19,9 +19,14 @@ class Timed(NamedTuple):
 
 
 class Stopwatch:
-    """Seconds per part; within a timed function called by another, only the inner one's run."""
+    """Seconds per part; within a timed function called by another, only the inner one's run.
 
-    def __init__(self) -> None:
+    Args:
+        wait: until the device is done; called before the clock is read.
+    """
+
+    def __init__(self, wait: Callable[[], object] = lambda: None) -> None:
+        self.wait = wait
         self.seconds: dict[str, float] = {}
         self._parts: list[str] = []
         self._since_s = 0.0
@@ -63,6 +68,7 @@ class Stopwatch:
             self._parts.pop()
 
     def _count(self) -> None:
+        self.wait()
         now_s = time.perf_counter()
         if self._parts:
             part = self._parts[-1]

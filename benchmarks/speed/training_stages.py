@@ -1,6 +1,8 @@
 """Training stages as workloads, built by the stages' own builders."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from benchmarks.speed.settings import Profile
 from benchmarks.speed.workloads import Amount, Training, Workload
 from cllm4rec.errors import InputError
 from cllm4rec.models.llms import CollaborativeLLM
-from cllm4rec.planning.flops import Cost, adam, backbone
+from cllm4rec.planning.flops import adam, backbone
 from cllm4rec.stages.epochs import finetuning_optimizer
 from cllm4rec.stages.finetune import finetuning_objectives
 from cllm4rec.stages.pretrain import pretraining_objectives, pretraining_optimizer
@@ -65,27 +67,38 @@ class TrainingStages:
         optimizer: torch.optim.Optimizer,
     ) -> Workload:
         step, mean_tokens = _typical_step(objective, stage)
+        amount_of = partial(self._amount, setup, objective)
+        amount = amount_of(objective.batches(step))
+        if mean_tokens:
+            amount = replace(amount, users=amount.tokens / mean_tokens)
+        train = setup.dataset.part("train")
+        return Training(
+            stage, self.parts.depth, objective, optimizer, step, amount, train, amount_of
+        )
+
+    def _amount(
+        self,
+        setup: Setup,
+        objective: LanguageObjective | HeldOutObjective,
+        batches: Sequence[Any],
+    ) -> Amount:
+        """What an optimiser step of these micro-batches does; users are its documents."""
         shape, itemsize = self.parts.shape(setup)
         trained = objective.model.backbone.trained
-        parameters = sum(p.numel() for p in objective.parameters().values())
-        tokens = padded = 0
-        cost = Cost()
-        batches: Sequence[Any] = objective.batches(step)
+        documents = tokens = padded = 0
+        cost = adam(sum(p.numel() for p in objective.parameters().values()))
         for batch in batches:
             prompts: Batch = getattr(batch, "prompts", batch)
             lengths = prompts.lengths.tolist()
-            tokens, padded = tokens + sum(lengths), padded + prompts.tokens.numel()
+            documents, tokens = documents + len(lengths), tokens + sum(lengths)
+            padded += prompts.tokens.numel()
             is_asked_once = isinstance(objective, HeldOutObjective)
             cost += backbone(
                 shape, lengths, itemsize, learning=True, trained=trained, last_only=is_asked_once
             )
             scored = len(lengths) if is_asked_once else objective.counts(batch)["likelihood"]
             cost += self.parts.head(objective.model, scored, itemsize, learning=True)
-        cost += adam(parameters)
-        users = tokens / mean_tokens if mean_tokens else len(step)
-        amount = Amount(users, tokens, padded, cost)
-        train = setup.dataset.part("train")
-        return Training(stage, self.parts.depth, objective, optimizer, step, amount, train)
+        return Amount(documents, tokens, padded, cost)
 
 
 def _typical_step(

@@ -79,6 +79,7 @@ class Training:
         step: its documents.
         amount: of them.
         histories: training interactions, which say what is a candidate.
+        amount_of: the same as ``amount`` of any step's micro-batches.
     """
 
     def __init__(
@@ -90,9 +91,10 @@ class Training:
         step: Sequence[Drawn],
         amount: Amount,
         histories: Interactions,
+        amount_of: Callable[[Sequence[Any]], Amount],
     ) -> None:
         self.stage, self.depth, self.amount = stage, depth, amount
-        self.histories = histories
+        self.histories, self.amount_of = histories, amount_of
         self.objective, self.optimizer, self.step = objective, optimizer, step
 
     def run(self) -> None:
@@ -247,6 +249,7 @@ class Scoring:
 
 def distance(found: Tensor, expected: Tensor) -> float:
     """Length of the difference as a share of the expected length."""
+    found, expected = found.cpu(), expected.cpu()
     return float((found - expected).norm() / expected.norm().clamp_min(1e-12))
 
 

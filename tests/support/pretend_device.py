@@ -99,6 +99,8 @@ def _compute(operation: Any, *args: Any, **options: Any) -> Any:
     schema = operation._schema
     if schema.name in ("aten::_copy_from", "aten::_copy_from_and_resize"):
         _near(args[1]).copy_(_near(args[0]))
+        if _is_far(args[1]):
+            _go_on(args[1])
         return args[1]
     for given in tree_leaves((args, options)):
         if isinstance(given, Tensor) and not _is_far(given) and given.dim() > 0:
@@ -118,11 +120,17 @@ def _compute(operation: Any, *args: Any, **options: Any) -> Any:
         place = given.untyped_storage()._cdata
         if given.numel() == 0 < _NEAR[place].numel():
             given.data = _far(_NEAR[place])  # an empty ``out``, which torch resizes
-        if place in _VIEWS:
-            _VIEWS[place].copy_(_NEAR[place])
+        _go_on(given)
     if not written:
         return tree_map_only(Tensor, _far, result)
     return written[0] if isinstance(result, Tensor) else tuple(written) if schema.returns else None
+
+
+def _go_on(tensor: Tensor) -> None:
+    """What was written into the copy of a view goes on to what it is a view of."""
+    place = tensor.untyped_storage()._cdata
+    if place in _VIEWS:
+        _VIEWS[place].copy_(_NEAR[place])
 
 
 def _here(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A backbone of given widths with random weights, which stands in where only speed matters."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cllm4rec.documents.prompts import HISTORY, RECOMMENDATION
@@ -17,8 +18,8 @@ def stand_in(depth: int, heads: int = 9, words: int = 49_152) -> Model:
     return Model(Shape(depth, size, size, size // 3, size * 8 // 3, gated=True), words)
 
 
-def write_stand_in(folder: Path, model: Model) -> Path:
-    """Write a Llama of these widths, and a tokenizer of the prompts' words."""
+def write_stand_in(folder: Path, model: Model, words: Sequence[str] = ()) -> Path:
+    """Write a Llama of these widths, and a tokenizer of the prompts' words and of others."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -39,7 +40,10 @@ def write_stand_in(folder: Path, model: Model) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=1000, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator([HISTORY, RECOMMENDATION], trainer)
+    # A word of k letters needs at most k - 1 tokens on the way to its own.
+    size = min(model.words, 1000 + sum(map(len, words)))
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+    texts = (f" {word}" for word in words)
+    tokenizer.train_from_iterator([HISTORY, RECOMMENDATION, *texts], trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder

@@ -29,20 +29,26 @@ def softmax_items(size: Size, config: Config) -> int:
     return min(size.items, config.model.softmax_items or size.items)
 
 
+def document_tokens(size: Size, config: Config) -> float:
+    """Mean tokens of a document of finetuning."""
+    history, given = size.history(config, TRAINED_SHARE), config.finetune
+    if given.target == "next":
+        return history + PROMPT_TOKENS // 2
+    kept = 1 - given.holdout / (2 if given.holdout_draw == "uniform" else 1)
+    return history * kept + PROMPT_TOKENS
+
+
 def step(size: Size, model: Model, config: Config) -> tuple[Cost, float]:
     """One optimiser step of finetuning: its products, and bytes of passes over what is trained.
 
     Every history has the mean length.
     """
-    history = size.history(config, TRAINED_SHARE)
+    length = document_tokens(size, config)
     trained = config.backbone.mode == "full"
     if config.finetune.target == "next":
-        length = history + PROMPT_TOKENS // 2
         documents = max(1.0, config.finetune.batch_tokens / length)
-        scored = documents * history
+        scored = documents * size.history(config, TRAINED_SHARE)
     else:
-        kept = 1 - config.finetune.holdout / (2 if config.finetune.holdout_draw == "uniform" else 1)
-        length = history * kept + PROMPT_TOKENS
         documents = scored = float(config.finetune.batch_users)
     whole = max(1, round(length))
     products = backbone(
@@ -68,7 +74,7 @@ def step(size: Size, model: Model, config: Config) -> tuple[Cost, float]:
 def steps_per_epoch(size: Size, config: Config) -> float:
     """Optimiser steps of a pass over the users."""
     if config.finetune.target == "next":
-        length = size.history(config, TRAINED_SHARE) + PROMPT_TOKENS // 2
+        length = document_tokens(size, config)
         return max(1.0, size.users * length / config.finetune.batch_tokens)
     return max(1.0, size.users / config.finetune.batch_users)
 

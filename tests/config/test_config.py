@@ -135,6 +135,16 @@ def test_a_missing_file_is_named(tmp_path):
         assert preset in str(caught.value).split("preset: ")[1].split(", ")
 
 
+@pytest.mark.parametrize("text", ["1" * 5_000, "[" * 5_000], ids=["digits", "brackets"])
+def test_a_value_beyond_what_the_reader_takes_is_one_line(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"setting seed = '[1\[]+…: ") as caught:
+        load(None, f"seed={text}")
+    assert len(str(caught.value)) < 300
+    (tmp_path / "c.toml").write_text(f"seed = {text}")
+    with pytest.raises(ConfigError, match=r"c\.toml is not TOML: "):
+        load(tmp_path / "c.toml")
+
+
 @pytest.mark.parametrize("text", [b"epochs = ", b"\xff"])
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text):
     (tmp_path / "c.toml").write_bytes(text)

@@ -131,6 +131,11 @@ def test_a_nameless_csv_column_gets_a_name(tmp_path):
     ("line", "expected"),
     [
         (b'{"user_id": "secret", "item_id":', "line 2 is not JSON"),
+        pytest.param(
+            b'{"user_id": ' + b"[" * 3000 + b"]" * 3000 + b"}",
+            "line 2 has brackets in brackets",
+            id="brackets",
+        ),
         (b'{"user_id": "secret\xff"}', "line 2 is not UTF-8"),
         (b'["secret"]', "line 2 is not a JSON object"),
         (b'{"user_id": "secret", "user_id": "secret"}', "line 2 has a key twice"),

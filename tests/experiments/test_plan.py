@@ -56,6 +56,7 @@ def test_a_models_settings_lie_over_the_data_sets_and_the_seed_over_all(folder):
     ("text", "message"),
     [
         ("x", "plan.toml is not TOML"),
+        ("seeds = [" + 5_000 * "1" + "]", "plan.toml is not TOML: Exceeds the limit"),
         (POP, "datasets: Field required"),
         (DATA, "neither a model nor a baseline"),
         (POP + "baseline_settings.ease.l2 = 3\n" + DATA, "keyword argument 'l2'; its settings: n"),

@@ -120,7 +120,11 @@ def test_a_list_is_no_longer_than_the_catalogue(k, length):
     assert list_length(k, 3) == length
 
 
-@pytest.mark.parametrize("k", [0, -1])
-def test_a_list_of_nothing_is_refused(k):
-    with pytest.raises(InputError, match=f"k = {k} asks for no item; give a k of at least 1"):
+@pytest.mark.parametrize(
+    ("k", "said"),
+    [(0, "0"), (-1, "-1"), (-(10**5_000), "an int too long to print")],
+    ids=["none", "negative", "long"],
+)
+def test_a_list_of_nothing_is_refused(k, said):
+    with pytest.raises(InputError, match=f"k = {said} asks for no item; give a k of at least 1"):
         list_length(k, 3)

@@ -69,6 +69,7 @@ def test_a_query_is_added_and_filters_filter(model, scores):
         ({"age": [3]}, "age is a list; give a text or a number"),
         ({"age": True}, "profile holds"),
         ({7: "x"}, "profile holds 7"),
+        ({"age": 10**5_000}, "age is an int too long to print; give a text or a usual number"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_a_line(model, profile, message):

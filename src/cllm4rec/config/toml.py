@@ -12,6 +12,10 @@ from cllm4rec.config.complete import Config, checked
 from cllm4rec.config.presets import PRESETS
 from cllm4rec.errors import ConfigError, InputError
 
+NOT_TOML = (ValueError, RecursionError)
+"""What Python's reader raises: a number of 5,000 digits or 1,000 open brackets have no error of
+their own."""
+
 
 def to_toml(config: Config) -> str:
     """The whole configuration as TOML; read again it is an equal one, whatever the data."""
@@ -50,7 +54,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except NOT_TOML as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
@@ -92,6 +96,6 @@ def _apply(values: dict[str, Any], override: str, below: Mapping[str, Any]) -> N
 def _value(text: str) -> Any:
     try:
         document = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except NOT_TOML:
         return text
     return document["value"] if len(document) == 1 else text

@@ -48,5 +48,8 @@ def kind_of(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """A value for an error, at most 40 characters long."""
-    short = repr(value)
+    try:
+        short = repr(value)
+    except (ValueError, RecursionError):  # a number of 5,000 digits
+        return f"{kind_of(value)} too long to print"
     return short if len(short) <= 40 else short[:39] + "…"

@@ -196,6 +196,8 @@ def _bad_json_line(path: Path) -> str | None:
                 return f"line {number} is not UTF-8"
             except _RepeatedKey:
                 return f"line {number} has a key twice"
+            except RecursionError:
+                return f"line {number} has brackets in brackets, too many to read"
             except ValueError:
                 return f"line {number} is not JSON"
             if not isinstance(value, dict):

@@ -30,6 +30,7 @@ from cllm4rec.config import (
     request_of,
 )
 from cllm4rec.config.naming import LINEAR, is_half
+from cllm4rec.config.toml import NOT_TOML
 from cllm4rec.data.sources import SOURCES
 from cllm4rec.errors import ConfigError, InputError
 
@@ -181,7 +182,7 @@ def load_plan(path: Path) -> Plan:
         raise InputError(f"no plan at {path}; give a TOML file such as benchmarks/quality.toml")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except NOT_TOML as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     try:
         plan = Plan.model_validate(values)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cllm4rec.data.arguments import shown
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, RunError
 
@@ -23,9 +24,9 @@ def list_length(k: int, num_items: int) -> int:
         InputError: ``k`` is not a positive whole number.
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise InputError(f"k = {k!r} is no whole number; give a k of at least 1")
+        raise InputError(f"k = {shown(k)} is no whole number; give a k of at least 1")
     if k < 1:
-        raise InputError(f"k = {k} asks for no item; give a k of at least 1")
+        raise InputError(f"k = {shown(k)} asks for no item; give a k of at least 1")
     return min(int(k), num_items)
 
 

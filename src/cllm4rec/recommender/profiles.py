@@ -45,7 +45,16 @@ def profile_of(given: Any) -> dict[str, str]:
             raise InputError(f"profile holds {shown(name)}; names are text, values text or numbers")
         if not isinstance(value, str | int | float | np.number):
             raise InputError(f"profile: {name[:80]} is {kind_of(value)}; give a text or a number")
-    return {name: str(value) for name, value in given.items()}
+    return {name: _text(name, value) for name, value in given.items()}
+
+
+def _text(name: str, value: Any) -> str:
+    try:
+        return str(value)
+    except ValueError:
+        raise InputError(
+            f"profile: {name[:80]} is {shown(value)}; give a text or a usual number"
+        ) from None
 
 
 def profile_scores(model: PropertyModel, given: Any) -> NDArray[np.float32]:

@@ -57,14 +57,23 @@ def test_settings_that_make_no_sense_are_refused(settings):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"depth": -1}, {"depth": ""}, {"depth": False}, {"weights": "none"}, {"reader": 3}]
+    "settings",
+    [
+        {"depth": -1},
+        {"depth": ""},
+        {"depth": False},
+        {"weights": "none"},
+        {"reader": 3},
+        {"per_user": 1},
+    ],
 )
 def test_so_are_those_of_ease_new_items(settings):
     with pytest.raises(ConfigError, match=r"baseline_settings\.ease-new-items"):
         baseline_named("ease-new-items", settings)
 
 
-def test_scores_are_those_of_the_definition(log):
+@pytest.mark.parametrize("per_user", [False, True])
+def test_scores_are_those_of_the_definition(log, per_user):
     _, context = log
     rng = np.random.default_rng(3)
     weights = rng.normal(size=(40, 40)).astype(np.float32)
@@ -72,20 +81,21 @@ def test_scores_are_those_of_the_definition(log):
     weights[new] = weights[:, new] = 0
     vectors = context.text_vectors
     near = neighbour_weights(vectors, new, np.arange(36), k=5, power=2.0)
-    scorer = NewItemsScorer(weights, vectors, new, near, 0.7, 2.0, -0.3)
+    scorer = NewItemsScorer(weights, vectors, new, near, 0.7, 2.0, -0.3, per_user)
     histories = [[1, 5, 37], [], [38, 39], [2]]
     found = scorer.score(np.arange(4), Interactions.from_lists(histories, 40))
     for row, history in zip(found, histories, strict=True):
         wanted = reference.new_items.new_items_scores(
             weights.tolist(), vectors.tolist(), new.tolist(), near.toarray().tolist(),
-            history, 0.7, 2.0, -0.3,
+            history, 0.7, 2.0, -0.3, per_user,
         )  # fmt: skip
         np.testing.assert_allclose(row, wanted, atol=1e-4)
 
 
-def test_new_items_of_the_users_kind_come_first_and_take_their_share(log):
+@pytest.mark.parametrize("per_user", [False, True])
+def test_new_items_of_the_users_kind_come_first_and_take_their_share(log, per_user):
     train, context = log
-    baseline = baseline_named("ease-new-items", {"depth": 0})
+    baseline = baseline_named("ease-new-items", {"depth": 0, "per_user": per_user})
     points = list(baseline.candidates(train, context))
     assert [settings for settings, _ in points] == baseline.grid(40)
     ease = next(iter(baseline_named("ease").candidates(train, context)))[1]
@@ -100,9 +110,10 @@ def test_new_items_of_the_users_kind_come_first_and_take_their_share(log):
     assert ease.weights.shape == points[0][1].weights.shape
 
 
-def test_items_taken_for_new_get_the_share_that_they_have_of_the_interactions(log):
+@pytest.mark.parametrize("per_user", [False, True])
+def test_items_taken_for_new_get_the_share_that_they_have_of_the_interactions(log, per_user):
     train, context = log
-    baseline = baseline_named("ease-new-items", {"depth": 0})
+    baseline = baseline_named("ease-new-items", {"depth": 0, "per_user": per_user})
     scorer = next(iter(baseline.candidates(train, context)))[1]
     taken = np.arange(0, 8)
     near = neighbour_weights(context.text_vectors, taken, np.arange(8, 36), k=5, power=3.0)
@@ -119,6 +130,17 @@ def test_items_taken_for_new_get_the_share_that_they_have_of_the_interactions(lo
     length = 8  # as many as are taken: shorter than the lists of twenty
     share = np.isin(np.argsort(-scores, axis=1)[:, :length], taken).mean()
     assert share == pytest.approx(is_taken.mean(), abs=0.02)
+
+
+def test_a_user_of_many_scores_needs_no_other_offset_than_one_of_few(log):
+    """Per user, a history asked twice as loud lists new items at the same places."""
+    train, context = log
+    baseline = baseline_named("ease-new-items", {"depth": 0, "per_user": True})
+    scorer = next(iter(baseline.candidates(train, context)))[1]
+    scorer = replace(scorer, text_weight=scorer.text_weight or 0.5)
+    quiet = scorer.score(np.arange(4), train.rows(np.arange(4)))
+    loud = replace(scorer, weights=2 * scorer.weights).score(np.arange(4), train.rows(np.arange(4)))
+    np.testing.assert_allclose(loud, 2 * quiet, rtol=1e-5)
 
 
 def test_another_seed_takes_other_items_for_new(log):

@@ -1,5 +1,7 @@
 """The linear half where items without interactions are asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,20 @@ def test_as_arrays_it_scores_to_the_byte_as_before(found, train, kept):
     assert again.sums(known).numpy().tobytes() == small.sums(known).numpy().tobytes()
     if kept == 100:
         assert small.sums(known).numpy().tobytes() == found.sums(known).numpy().tobytes()
+
+
+def test_units_per_user_are_kept_and_older_files_have_one_for_all(found, train):
+    assert found.new is not None
+    known = train.rows(range(20))
+    per_user = replace(found, new=replace(found.new, per_user=True))
+    scores = per_user.sums(known).numpy()
+    assert np.abs(scores - found.sums(known).numpy())[:, NEW].max() > 1e-3
+    again = LinearModel.from_arrays(per_user.arrays(), found.settings)
+    np.testing.assert_array_equal(again.sums(known).numpy(), scores)
+    arrays = found.arrays()
+    arrays["new.numbers"] = arrays["new.numbers"][:3]
+    older = LinearModel.from_arrays(arrays, found.settings)
+    np.testing.assert_array_equal(older.sums(known).numpy(), found.sums(known).numpy())
 
 
 def test_nothing_is_read_where_nothing_new_is_asked_for(train, context, monkeypatch):

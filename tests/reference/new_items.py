@@ -17,7 +17,9 @@ def neighbour_weights(vectors, items, among, k: int, power: float) -> list[list[
     return found
 
 
-def new_items_scores(weights, vectors, new, neighbours, history, text_weight, scale, offset):
+def new_items_scores(
+    weights, vectors, new, neighbours, history, text_weight, scale, offset, per_user=False
+):
     """Scores of one user from the definition, one item at a time."""
     items = range(len(weights))
     asked = [0.0] * len(weights)
@@ -27,6 +29,10 @@ def new_items_scores(weights, vectors, new, neighbours, history, text_weight, sc
             for near in items:
                 asked[near] += neighbours[new.index(item)][near]
     ease = [sum(asked[i] * weights[i][j] for i in items) for j in items]
+    unit = 1.0
+    if per_user:
+        mean = sum(ease) / len(ease)
+        unit = math.sqrt(sum((score - mean) ** 2 for score in ease) / len(ease)) or 1.0
     scores = list(ease)
     for place, item in enumerate(new):
         mean = sum(neighbours[place][n] * ease[n] for n in items)
@@ -34,7 +40,7 @@ def new_items_scores(weights, vectors, new, neighbours, history, text_weight, sc
             sum(a * b for a, b in zip(vectors[i], vectors[item], strict=True)) for i in history
         ]
         own = math.fsum(cosines) / max(len(cosines), 1)
-        scores[item] = scale * (mean + text_weight * own) + offset
+        scores[item] = scale * (mean + text_weight * own * unit) + offset * unit
     return scores
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, product
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class NewItemsScorer:
         text_weight: of the mean cosine with the history.
         scale: of both.
         offset: added to both.
+        per_user: the text's own score and the offset are in units of the std of the user's scores
+            of all items, so that long histories do not need others than short ones.
     """
 
     weights: NDArray[np.float32]
@@ -55,6 +57,7 @@ class NewItemsScorer:
     text_weight: float = 0.0
     scale: float = 1.0
     offset: float = 0.0
+    per_user: bool = False
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``; user numbers are ignored."""
@@ -67,17 +70,30 @@ class NewItemsScorer:
 
     def filled(self, scores: NDArray[np.float32], histories: csr_matrix) -> NDArray[np.float32]:
         """Put the new items' scores, in place, among those of `asked`."""
+        unit = self._unit(scores)
         means, own = self._of_new(scores, histories)
-        scores[:, self.new] = self.scale * (means + self.text_weight * own) + self.offset
+        scores[:, self.new] = self.scale * (means + self.text_weight * own * unit)
+        scores[:, self.new] += self.offset * unit
         return scores
 
     def parts(
         self, history: Interactions
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """EASE's scores of all; of the new items the neighbours' mean and the text's own."""
+        """EASE's scores of all; of the new items the neighbours' mean and the text's own.
+
+        The first two are divided by the user's unit.
+        """
         matrix = history.matrix()
         scores = np.asarray(self.asked(matrix) @ self.weights)
+        scores /= self._unit(scores)
         return scores, *self._of_new(scores, matrix)
+
+    def _unit(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What one is in, by user: ``float32 [batch, 1]``; 1 where all scores are alike."""
+        if not self.per_user:
+            return np.ones((len(scores), 1), np.float32)
+        std = scores.std(axis=1, keepdims=True)
+        return np.where(std > 0, std, np.float32(1))
 
     def _of_new(
         self, scores: NDArray[np.float32], histories: csr_matrix
@@ -96,10 +112,23 @@ class EaseNewItems(Reads):
     everywhere.
 
     Without a reader its texts are TF-IDF alone.
+
+    Args:
+        per_user: see `NewItemsScorer`.
+        reading: settings of `Reads`.
+
+    Raises:
+        ValueError: a value of another kind or out of range.
     """
 
     draws_at_random: ClassVar[bool] = True
     least_depth: ClassVar[int] = 0
+
+    def __init__(self, per_user: bool = False, **reading: Any) -> None:
+        super().__init__(**reading)
+        if type(per_user) is not bool:
+            raise ValueError(f"per_user = {per_user!r} is no true or false")
+        self.per_user = per_user
 
     def grid(self, num_items: int) -> list[Settings]:
         """``k`` and ``power`` of the neighbours, the text's own weight, the scale."""
@@ -126,7 +155,7 @@ class EaseNewItems(Reads):
         sample = sampled(train, context.seed)
         for (k, power), points in groupby(self.grid(context.num_items), key=_neighbourhood):
             near = neighbour_weights(vectors, new, known, k=k, power=power)
-            plain = NewItemsScorer(weights, vectors, new, near)
+            plain = NewItemsScorer(weights, vectors, new, near, per_user=self.per_user)
             near = neighbour_weights(vectors, taken, rest, k=k, power=power)
             calibration = Calibration.of(replace(plain, new=taken, neighbours=near), sample)
             for settings in points:

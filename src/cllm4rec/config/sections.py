@@ -245,9 +245,10 @@ class EvaluateConfig(Settings):
     dropouts, layers, learning_rates, losses``), as does ``lightgcn`` (``dims, layers,
     learning_rates, losses``); ``ease-lm``, ``lm-knn`` and ``ease-new-items`` how they read
     (``backbone, depth, max_words, echo, weights, permuted``) and whether they train that (``train,
-    train_layers, epochs``), ``sasrec-hybrid`` how its linear model does (``reader``, a table of
-    these); ``ease``, ``ease-text`` and ``ease-text-order`` how
-    many nearest items are in each item's regression (``neighbours``)."""
+    train_layers, epochs``), ``ease-new-items`` whether each user's scores have a unit of their own
+    (``per_user``), ``sasrec-hybrid`` how its linear model does (``reader``, a table of these);
+    ``ease``, ``ease-text`` and ``ease-text-order`` how many nearest items are in each item's
+    regression (``neighbours``)."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each 95 % interval."""
 

@@ -177,7 +177,7 @@ def _of_baseline(tuned: Tuned) -> LinearModel:
 
 
 def _arrays_of_new(new: NewItemsScorer) -> dict[str, NDArray[Any]]:
-    numbers = np.array([new.text_weight, new.scale, new.offset])
+    numbers = np.array([new.text_weight, new.scale, new.offset, new.per_user])
     neighbours = {f"new.{name}": getattr(new.neighbours, name) for name in _CSR}
     return {"new.items": new.new, "new.vectors": new.vectors, "new.numbers": numbers, **neighbours}
 
@@ -187,7 +187,9 @@ def _new_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> NewItemsScorer:
     csr = tuple(arrays[f"new.{name}"] for name in _CSR)
     neighbours = csr_matrix(csr, shape=(len(items), len(vectors)))
     none = np.empty((0, 0), np.float32)
-    return NewItemsScorer(none, vectors, items, neighbours, *map(float, arrays["new.numbers"]))
+    text_weight, scale, offset, *later = map(float, arrays["new.numbers"])
+    numbers = text_weight, scale, offset, any(later)  # older runs have three
+    return NewItemsScorer(none, vectors, items, neighbours, *numbers)
 
 
 def fit(

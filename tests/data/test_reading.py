@@ -138,6 +138,7 @@ def test_a_nameless_csv_column_gets_a_name(tmp_path):
         ),
         (b'{"user_id": "secret\xff"}', "line 2 is not UTF-8"),
         (b'["secret"]', "line 2 is not a JSON object"),
+        (b'{"user_id": "secret", "": 1}', "line 2 has a key without a name"),
         (b'{"user_id": "secret", "user_id": "secret"}', "line 2 has a key twice"),
     ],
 )

@@ -141,7 +141,9 @@ def reading(path: Path) -> Iterator[None]:
         reason = _bad_json_line(path) if path.suffix == ".jsonl" else None
         reason = reason or _reason(str(error))
         if "Invalid unicode" in reason:
-            reason += "; name the encoding with --set data.csv_encoding=NAME, such as cp1252"
+            reason += (
+                "; make it UTF-8, or prepare with --set data.csv_encoding=NAME, such as cp1252"
+            )
         raise InputError(f"{path} cannot be read: {reason}") from None
 
 
@@ -202,6 +204,8 @@ def _bad_json_line(path: Path) -> str | None:
                 return f"line {number} is not JSON"
             if not isinstance(value, dict):
                 return f"line {number} is not a JSON object"
+            if "" in value:
+                return f"line {number} has a key without a name; name it or leave it out"
     return "it is empty" if blank else None
 
 

@@ -53,6 +53,20 @@ def test_a_softmax_over_a_sample_costs_its_part_and_divides_no_table():
         assert any("divided" in str(row) for row in rows) == named
 
 
+def advised_batch(users, batch):
+    request = Request("sets", {"finetune": {"batch_users": batch}})
+    rows = plan(Size(users, 2_000, users), request, device="H100", host_memory=512e9)["settings"]
+    return [row["setting"] for row in rows if row["setting"].startswith("finetune.batch")]
+
+
+def test_larger_steps_are_advised_for_many_users_and_never_smaller_ones():
+    assert advised_batch(1_000_000, 64) == []
+    assert advised_batch(2_000_000, 64) == ["finetune.batch_users=128"]
+    assert advised_batch(2_000_000, 128) == []
+    assert advised_batch(100_000_000, 512) == ["finetune.batch_users=4096"]
+    assert advised_batch(100_000_000, 4096) == []
+
+
 def test_a_small_size_fits_and_a_large_one_says_what_breaks_first():
     assert planned(SMALL)["breaks"] == []
     result = planned(LARGE, devices=64)

@@ -186,10 +186,11 @@ def _settings(size: Size, config: Config, divided: bool) -> list[dict[str, Any]]
     if size.items > MAX_ITEMS_BY_NEIGHBOURS and config.model.linear:
         why = f"there is none above {MAX_ITEMS_BY_NEIGHBOURS:,} items"
         rows.append({"setting": "model.linear=false", "why": why})
-    passes = size.users / config.finetune.batch_users
-    if config.finetune.target == "holdout" and passes > MANY_STEPS:
-        wanted = min(4096, 64 * 2 ** int(passes / MANY_STEPS).bit_length())
-        why = f"{passes:,.0f} steps an epoch each pass over the whole table"
+    batch = config.finetune.batch_users
+    steps = size.users / batch
+    wanted = min(MOST_USERS, batch * 2 ** int(steps / MANY_STEPS).bit_length())
+    if config.finetune.target == "holdout" and wanted > batch:
+        why = f"an epoch has {steps:,.0f} steps, each a pass over the whole item table"
         rows.append({"setting": f"finetune.batch_users={wanted}", "why": why})
     if size.users > MILLION and config.finetune.epochs > 1:
         why = "an epoch of so many users is thousands of steps"

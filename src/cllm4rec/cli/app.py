@@ -158,6 +158,23 @@ def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[s
 
 @cllm4rec.command()
 @run_option
+@click.option("--to", type=type_of_path, required=True, metavar="DIR", help="The new run's folder.")
+@click.option("--keep-test", is_flag=True, help="Leave the test part out, for `evaluate`.")
+@output_option
+@together
+def refit(run: RunDir, to: Path, keep_test: bool) -> dict[str, Any]:
+    """Train once more, on what was held out too, before a model goes to work.
+
+    Nothing is chosen again: settings, epochs and blend weight are those that validation chose in
+    RUN, which stays and says how good the model is. Resumes an interrupted call.
+    """
+    from cllm4rec.stages.refit import refit as stage
+
+    return stage(run, RunDir(to), keep_test=keep_test)
+
+
+@cllm4rec.command()
+@run_option
 @click.option(
     "--topk",
     type=type_of_path,

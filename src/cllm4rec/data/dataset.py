@@ -239,10 +239,14 @@ class Dataset:
         """Whether what is held out of the histories are their newest interactions.
 
         True if for nine in ten of the users who have both, nothing held out is older than anything
-        in training; a random split does that by chance for a few short histories only.
+        in training; a random split does that by chance for a few short histories only. Data of
+        `refit` were asked before their parts were merged.
         """
-        if not self.ordered:
+        report = self.report()
+        if not report.get("ordered", False):
             return False
+        if "newest_held_out" in report:
+            return bool(report["newest_held_out"])
         held = np.isin(self.part_codes, [PARTS.index("valid"), PARTS.index("test")])
         trained = self.part_codes == PARTS.index("train")
         users, place = self.interactions.users(), np.arange(len(self.interactions))

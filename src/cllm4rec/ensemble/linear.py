@@ -192,6 +192,20 @@ def _new_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> NewItemsScorer:
     return NewItemsScorer(none, vectors, items, neighbours, *numbers)
 
 
+def as_chosen(
+    train: Interactions, settings: Settings, context: Context, reader: Mapping[str, Any]
+) -> LinearModel:
+    """Fit what `search` chose on other parts of the data; arguments as there."""
+    name = settings.get("baseline")
+    if name is None:
+        return fit(train, settings, context, reader)
+    baseline = baseline_named(name, reader)
+    for point, scorer in baseline.candidates(train, context):
+        if point.items() <= settings.items():
+            return _of_baseline(Tuned(name, point, scorer, 0.0))
+    raise ValueError(f"{name} has no settings {settings}")
+
+
 def fit(
     train: Interactions,
     settings: Settings,

@@ -17,6 +17,7 @@ from cllm4rec.recommender.saved import load_tensors
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir
 from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.chosen import Chosen
 from cllm4rec.training.average import Average
 from cllm4rec.training.checkpoint import Checkpoint, under
 from cllm4rec.training.divided import DividedItems, undivided, whole
@@ -88,6 +89,36 @@ class Best:
         self.scorer.weight = self.notes["blend"]
 
 
+class AsChosen(Best):
+    """The epoch and the blend weight that another run chose; nothing is validated.
+
+    Args:
+        scorer: of the model being trained.
+        dataset: not asked.
+        run: not written to.
+        world: processes that train together.
+        chosen: by the other run.
+    """
+
+    def __init__(
+        self,
+        scorer: ModelScorer,
+        dataset: Dataset,
+        run: RunDir,
+        world: World = ALONE,
+        *,
+        chosen: Chosen,
+    ) -> None:
+        super().__init__(scorer, dataset, run, world)
+        self.chosen = chosen
+
+    def _validate(self, epoch: int) -> bool:
+        if epoch <= self.chosen.epoch:  # a schedule of fewer epochs ends before it
+            self.notes.update(epochs=epoch, epoch=epoch, blend=self.chosen.blend, valid={})
+            self.tensors = saved_tensors(self.scorer.model)
+        return epoch >= self.chosen.epoch
+
+
 def finetuning_optimizer(
     config: FinetuneConfig, parameters: Mapping[str, nn.Parameter]
 ) -> torch.optim.Optimizer:
@@ -148,7 +179,8 @@ def train_epochs(
         run.cut_log(best.notes.pop("logged"))
     else:
         run.forget("finetune", "evaluate")
-        best.validate(0)
+        if best.validate(0):  # another run chose the start
+            plan = []
 
     def validate(number: int) -> bool:
         if plan[number].objective != "finetune":

@@ -152,6 +152,9 @@ def _baseline_rows(
     seed = derived_seed(config.seed, "baselines")
     selection = Selection.of(dataset, config.evaluate.selection, seed)
     context = Context.of(dataset, seed, selection)
+    if not len(selection.users):
+        nothing = "nothing is held out for validation, so its settings cannot be chosen"
+        return [], {baseline.name: nothing for baseline in baselines}
     for baseline in baselines:
         started_at_s = time.perf_counter()
         if reason := baseline.unavailable(context):

@@ -21,8 +21,9 @@ from cllm4rec.recommender.saved import load_tensors, save_model
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir, exclusive
 from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.chosen import Chosen
 from cllm4rec.stages.content import content_objective
-from cllm4rec.stages.epochs import Best, train_epochs
+from cllm4rec.stages.epochs import AsChosen, Best, train_epochs
 from cllm4rec.stages.initialise import Initial, reading_settings
 from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.setup import Setup
@@ -75,7 +76,9 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     scorer = ModelScorer(
         model=model, task=setup.task, trained_users=train.counts() > 0, linear=initial.linear
     )
-    best = Best(scorer, setup.dataset, run, world)
+    chosen = Chosen.before(run)
+    given = scorer, setup.dataset, run, world
+    best = Best(*given) if chosen is None else AsChosen(*given, chosen=chosen)
     checkpoint = train_epochs(run, identity, objectives, best)
     best.restore()
     return world.of_main(lambda: _finish(setup, best, initial, identity, checkpoint, started_at_s))

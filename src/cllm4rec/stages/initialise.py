@@ -12,7 +12,7 @@ from torch import Tensor
 from cllm4rec import progress
 from cllm4rec.baselines import Context
 from cllm4rec.config import Config
-from cllm4rec.ensemble.linear import LinearModel, load_linear, save_linear, search
+from cllm4rec.ensemble.linear import LinearModel, as_chosen, load_linear, save_linear, search
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.models.backbone import num_layers
@@ -21,6 +21,7 @@ from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.run import RunDir, atomic_write, exclusive, read_json, write_json
 from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.chosen import Chosen
 from cllm4rec.stages.setup import Setup
 from cllm4rec.start.initial import initial_values
 
@@ -54,7 +55,14 @@ class Initial:
             texts: whether to keep the space of the items' words, which the linear model uses too.
         """
         dataset, config = setup.dataset, setup.config
-        start = initial_values(dataset, config, setup.lm, setup.task.space.num_users)
+        chosen = Chosen.before(setup.run)
+        start = initial_values(
+            dataset,
+            config,
+            setup.lm,
+            setup.task.space.num_users,
+            None if chosen is None else chosen.start,
+        )
         tensors = {
             "collaborative": start.collaborative,
             "collaborative_users": start.collaborative_users,
@@ -68,7 +76,10 @@ class Initial:
         context = Context.of(dataset, seed)
         if not config.model.content:
             context = context.without_texts()
-        if linear:
+        if linear and chosen is not None and chosen.linear is not None:
+            reader = reading_settings(config)
+            found = as_chosen(dataset.part("train"), chosen.linear, context, reader)
+        elif linear and chosen is None:
             selection = Selection.of(dataset, config.evaluate.selection, seed)
             reader = reading_settings(config)
             found = search(dataset.part("train"), selection, context, reader=reader)

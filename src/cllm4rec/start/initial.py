@@ -1,7 +1,7 @@
 """Initial token vectors and item head (``model.warm_start``)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from cllm4rec.linear.factors import TEXT_SHARE, item_factors
 from cllm4rec.linear.text_vectors import item_text_vectors
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.seeds import derived_seed
-from cllm4rec.start.search import FactorStart, search
+from cllm4rec.start.search import FactorStart, as_chosen, search
 from cllm4rec.start.vectors import history_means, noise, random_rotation, word_means
 
 SELECTING_USERS = 4_000
@@ -45,7 +45,13 @@ class Start:
     settings: dict[str, float]
 
 
-def initial_values(dataset: Dataset, config: Config, lm: LanguageModel, num_users: int) -> Start:
+def initial_values(
+    dataset: Dataset,
+    config: Config,
+    lm: LanguageModel,
+    num_users: int,
+    chosen: Mapping[str, float] | None = None,
+) -> Start:
     """Initial values for training.
 
     Args:
@@ -53,6 +59,7 @@ def initial_values(dataset: Dataset, config: Config, lm: LanguageModel, num_user
         config: of the run.
         lm: its word embeddings give scale and width.
         num_users: number of users with vectors: all or 0.
+        chosen: settings of the factors; None to search them on validation.
     """
     num_items, seed = len(dataset.items), config.seed
     no_bias = torch.zeros(num_items)
@@ -68,7 +75,7 @@ def initial_values(dataset: Dataset, config: Config, lm: LanguageModel, num_user
         encoded = lm.tokenizer.encode(texts)
         items = word_means(encoded, lm.words, derived_seed(seed, "warm start"))
         return _same_on_both_sides(dataset, items, num_users, no_bias, 0.0, {})
-    start = _factors(dataset, config, lm.size, texts)
+    start = _factors(dataset, config, lm.size, texts, chosen)
     items = random_rotation(start.vectors, lm.words, derived_seed(seed, "rotation"))
     temperature = start.inverse_temperature
     # Scaling the vectors scales their products by the square; the head's scale compensates.
@@ -101,11 +108,19 @@ def _texts(dataset: Dataset, config: Config) -> Sequence[str]:
     return Context.of(dataset).words if config.model.content else [""] * len(dataset.items)
 
 
-def _factors(dataset: Dataset, config: Config, size: int, texts: Sequence[str]) -> FactorStart:
+def _factors(
+    dataset: Dataset,
+    config: Config,
+    size: int,
+    texts: Sequence[str],
+    chosen: Mapping[str, float] | None,
+) -> FactorStart:
     seed = derived_seed(config.seed, "factors")
     text_size = int(size * TEXT_SHARE)
     content = item_text_vectors(list(texts), dimensions=text_size, seed=seed)
     train = dataset.part("train")
     collaborative = item_factors(train, dimensions=size - content.shape[1], seed=seed)
+    if chosen is not None:
+        return as_chosen(dataset, collaborative, content, chosen)
     selected_by = Selection.of(dataset, config.evaluate.selection, seed, SELECTING_USERS)
     return search(dataset, collaborative, content, selected_by)

@@ -6,6 +6,7 @@ weight and softmax temperature depend on the data set. No gradients and no langu
 involved, so the result is also a baseline for the trained model.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -24,6 +25,9 @@ TEXT_WEIGHTS = (0.0, 0.5, 1.0)
 """Mean norm of the text factors; that of the interaction factors is 1."""
 POPULARITY_WEIGHTS = (0.0, 0.03, 0.1)
 """Score per log count of training interactions; products of vectors are of order 1."""
+
+NAMES = ("power", "text_weight", "popularity_weight")
+"""What the grid is over."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +55,31 @@ class FactorStart:
         return np.asarray(means @ self.vectors.T + self.bias, dtype=np.float32)
 
 
+def as_chosen(
+    dataset: Dataset,
+    collaborative: NDArray[np.float32],
+    content: NDArray[np.float32],
+    settings: Mapping[str, float],
+) -> FactorStart:
+    """The start that `search` chose on other parts of the data.
+
+    Args:
+        dataset: its training part gives popularity.
+        collaborative: as of `search`.
+        content: as of `search`.
+        settings: of a start, with its ``selection`` and ``inverse_temperature``.
+    """
+    log_counts = np.log1p(dataset.part("train").item_counts()).astype(np.float32)
+    power, text_weight, popularity_weight = (settings[name] for name in NAMES)
+    return FactorStart(
+        side_by_side(collaborative, content, power, text_weight),
+        popularity_weight * log_counts,
+        settings["inverse_temperature"],
+        {name: settings[name] for name in NAMES},
+        settings["selection"],
+    )
+
+
 def search(
     dataset: Dataset,
     collaborative: NDArray[np.float32],
@@ -75,11 +104,7 @@ def search(
                 side_by_side(collaborative, content, power, text_weight),
                 popularity_weight * log_counts,
                 1.0,
-                {
-                    "power": power,
-                    "text_weight": text_weight,
-                    "popularity_weight": popularity_weight,
-                },
+                dict(zip(NAMES, (power, text_weight, popularity_weight), strict=True)),
                 0.0,
             )
             selection = selected_by.value(selected_by.report(start))

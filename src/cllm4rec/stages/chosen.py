@@ -1,0 +1,57 @@
+"""What validation chose in one run, for another that is trained on more and chooses nothing."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cllm4rec.errors import IntegrityError
+from cllm4rec.run import RunDir, read_json, write_json
+
+FILE = "chosen.json"
+"""Beside the prepared data: stages depend on it as they do on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The choices of a finished training.
+
+    Attributes:
+        start: settings of the initial vectors.
+        linear: settings of the linear model; None without one.
+        epoch: the best one; 0 is before finetuning.
+        blend: weight of the linear model.
+    """
+
+    start: dict[str, float]
+    linear: dict[str, Any] | None
+    epoch: int
+    blend: float
+
+    @classmethod
+    def by(cls, run: RunDir) -> "Chosen":
+        """Those of a run.
+
+        Raises:
+            RunError: it is not trained.
+        """
+        initial, trained = run.info("initialise"), run.info("finetune")
+        return cls(initial["start"], initial["linear"], trained["best_epoch"], trained["blend"])
+
+    @classmethod
+    def before(cls, run: RunDir) -> "Chosen | None":
+        """Those that a run was given by `refit`; None if it chooses itself.
+
+        Raises:
+            IntegrityError: the file does not hold them.
+        """
+        path = run.file("data", FILE)
+        if not path.is_file():
+            return None
+        try:
+            return cls(**read_json(path))
+        except TypeError:
+            raise IntegrityError(f"{path} does not hold what was chosen; run refit again") from None
+
+    def write(self, folder: Path) -> None:
+        """Write them beside prepared data."""
+        write_json(folder / FILE, asdict(self))

@@ -1,0 +1,92 @@
+"""refit: train once more on what was held out, with everything as validation chose it."""
+
+import shutil
+import time
+from typing import Any
+
+import numpy as np
+
+from cllm4rec import progress
+from cllm4rec.config import read_config
+from cllm4rec.data.checks import PARTS
+from cllm4rec.data.dataset import Dataset, Part
+from cllm4rec.data.split_file import write_split
+from cllm4rec.errors import InputError
+from cllm4rec.run import RunDir, atomic_folder, exclusive, read_json, write_json
+from cllm4rec.run.added import FOLDER, POINTER
+from cllm4rec.stages.chosen import Chosen
+from cllm4rec.stages.prepare import keep_settings
+from cllm4rec.stages.train import train
+from cllm4rec.training.world import here
+
+
+def refit(run: RunDir, to: RunDir, *, keep_test: bool = False) -> dict[str, Any]:
+    """Train a new run on a trained one's held-out interactions too.
+
+    Nothing is chosen there: the initial vectors, the linear model, the number of epochs and the
+    blend weight have the settings that validation chose in ``run``. Without ``keep_test`` nothing
+    is held out, and so nothing can be measured: `run` says how good it is. An interrupted call goes
+    on where it stopped.
+
+    Args:
+        run: trained; unchanged.
+        to: the new run.
+        keep_test: train on training and validation part, and keep the test part for `evaluate`.
+
+    Returns:
+        The result of `cllm4rec.stages.train.train`.
+
+    Raises:
+        RunError: ``run`` is not trained.
+        InputError: ``run`` was made by `refit`, or ``to`` is another run.
+    """
+    here().of_main(lambda: _prepare(run, to, keep_test))
+    return train(to, read_config(to.file("config.toml")))
+
+
+@exclusive
+def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
+    """Copy the data, with what was held out among the training interactions."""
+    started_at_s = time.perf_counter()
+    if Chosen.before(run) is not None:
+        raise InputError(
+            f"--run {run.path} was itself made by refit; give the run that it was made from"
+        )
+    chosen = Chosen.by(run)
+    for stage in ("prepare", "initialise", "finetune"):
+        run.require(stage)
+    source = {"files": run.info("prepare")["files"], "identity": run.info("finetune")["identity"]}
+    made_from = {**source, "keep_test": keep_test}
+    to.create()
+    if to.is_done("prepare"):
+        if to.info("prepare").get("refit") != made_from:
+            raise InputError(
+                f"--to {to.path} is another run, or of another training; choose another folder"
+            )
+        return
+    _write(run, to, chosen, merged_parts(keep_test))
+    keep_settings(to, read_config(run.file("config.toml")))
+    if run.file(FOLDER, POINTER).is_file():
+        progress.note(f"items that were added to {run.path} are not in {to.path}; add them again")
+    to.finish("prepare", [to.file("data")], time.perf_counter() - started_at_s, refit=made_from)
+
+
+def merged_parts(keep_test: bool) -> list[Part]:
+    """Parts that become training interactions."""
+    return ["valid"] if keep_test else ["valid", "test"]
+
+
+def _write(run: RunDir, to: RunDir, chosen: Chosen, merged: list[Part]) -> None:
+    dataset = Dataset.open(run.file("data"))
+    codes = np.array(dataset.part_codes)
+    codes[np.isin(codes, [PARTS.index(part) for part in merged])] = PARTS.index("train")
+    newest = dataset.newest_held_out  # cannot be seen any more where nothing is held out
+    with atomic_folder(to.file("data")) as folder:
+        shutil.copytree(run.file("data"), folder, dirs_exist_ok=True)
+        np.save(folder / "parts.npy", codes)
+        report = read_json(folder / "report.json")
+        counts = np.bincount(codes, minlength=len(PARTS)).tolist()
+        report["kept"] |= dict(zip(PARTS, counts, strict=True))
+        write_json(folder / "report.json", {**report, "newest_held_out": newest})
+        chosen.write(folder)
+    write_split(Dataset.open(to.file("data")), to.file("split.parquet"))

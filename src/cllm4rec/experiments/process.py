@@ -148,6 +148,7 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
             "best_epoch": trained["finetune"]["best_epoch"],
             "blend": trained["finetune"]["blend"],
             "linear": trained["finetune"]["linear"] is not None,
+            "linear_model": trained["finetune"]["linear"],
             "start": trained["initialise"]["start"],
         },
         "lists": lists,

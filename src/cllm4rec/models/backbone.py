@@ -19,6 +19,7 @@ from cllm4rec.models.cpu_layers import LONGEST, KVCache, accelerate
 from cllm4rec.models.device import PROCESSOR, compute_dtype
 from cllm4rec.models.families import check, set_dropout, text_config, truncate
 from cllm4rec.models.library_cache import LibraryCache
+from cllm4rec.models.zero_states import stop_their_gradient
 
 _TEXT_MODEL = {r"^(model\.language_model|language_model\.model|language_model)\.": ""}
 """Prefixes of the text model's weights in a multimodal checkpoint, mapped to a text model's own."""
@@ -51,6 +52,7 @@ class Backbone(nn.Module):
         self.dropout = dropout
         dtype = torch.bfloat16 if autocast else self.dtype
         self.layers = accelerate(model, dtype)
+        stop_their_gradient(model, text_config(model.config).num_hidden_layers)
         self.eval()
 
     @property

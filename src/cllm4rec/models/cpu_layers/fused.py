@@ -83,7 +83,9 @@ class _RMSNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
         wide = torch.promote_types(x.dtype, torch.float32)
         scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
-        scale = scale.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        # A row of zeros gets no gradient (`cllm4rec.models.zero_states`); it stays as it is.
+        is_zero = scale == 0
+        scale = scale.square_().div_(x.shape[-1]).add_(eps).rsqrt_().masked_fill_(is_zero, 0)
         normed = _times(x, scale)
         ctx.save_for_backward(normed, scale)
         return normed

@@ -114,7 +114,7 @@ def measure_device(
     return {
         **facts(clock.device, dtype),
         "backbone": "random weights, SmolLM2-135M's widths" if random else named,
-        "settings": "presets sets and sequences; next-item with user tokens",
+        "settings": "presets sets and sequences",
         "data": "synthetic: " + ", ".join(f"{n:,} {kind}" for kind, n in sizes.report().items()),
         "peak": peak.report(),
         "checks": checks,

@@ -29,11 +29,6 @@ MOST_STEPS = 32
 """Of a window."""
 
 
-WITH_USERS = "finetune.user_token_dropout=0.0"
-"""Sequences are read behind their users: the zeros of nobody have a gradient that grows in each
-layer's norm; with SmolLM2's 30 layers it is not finite, with 12 it is."""
-
-
 @dataclass(frozen=True)
 class Bench:
     """What all rows share.
@@ -134,8 +129,6 @@ class Bench:
     ) -> tuple[Training | Scoring, Config]:
         """The workload, and the settings that it was built with."""
         profile = TRAINING.get(stage, "holdout")
-        if profile == "next":
-            overrides = [WITH_USERS, *overrides]
         if tokens:
             each = document_tokens(self._size, profile_config(profile, depth, overrides))
             step = [f"{part}.batch_tokens={tokens}" for part in ("pretrain", "finetune")]

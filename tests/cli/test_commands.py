@@ -322,7 +322,8 @@ class TestUsage:
 
     def test_the_commands_are_these(self):
         items = ["similar", "add-items", "remove-items"]
-        wanted = ["data", *STAGES[:-1], *items, "export", "demo", "bench", "plan", "serve"]
+        stages = ["prepare", *TRAINING, "refit", "evaluate", "recommend"]
+        wanted = ["data", *stages, *items, "export", "demo", "bench", "plan", "serve"]
         assert list(cllm4rec.commands) == wanted
         assert isinstance(bench := cllm4rec.commands["bench"], click.Group)
         assert list(bench.commands) == ["quality"]

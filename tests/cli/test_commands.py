@@ -346,5 +346,5 @@ class TestUsage:
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--histories", "--onnx", "--int8", "--shard-users", "--query", "--by"),
             *("--where", "--include", "--exclude", "--seen", "--items", "--skip", "--ray"),
-            *("--interactions", "--device", "--devices", "--memory"),
+            *("--interactions", "--device", "--devices", "--memory", "--keep-test"),
         }

@@ -40,12 +40,25 @@ def baseline_named(name: str, settings: Mapping[str, Any] | None = None) -> Base
         takes.bind(**given)
         baseline = kind(**given)
     except (TypeError, ValueError) as error:
-        known = ", ".join(takes.parameters) or "none"
+        known = ", ".join(_settings_of(kind)) or "none"
         raise ConfigError(
             f"setting evaluate.baseline_settings.{name}: {_one_line(error)}; its settings: {known}"
         ) from None
     baseline.name = name
     return baseline
+
+
+def _settings_of(kind: type[Baseline]) -> list[str]:
+    """Names of a class's settings; ``**others`` are those of the class above it."""
+    names: list[str] = []
+    for each in kind.__mro__:
+        if "__init__" not in vars(each):
+            continue
+        given = list(inspect.signature(each).parameters.values())
+        names += [value.name for value in given if value.kind is not value.VAR_KEYWORD]
+        if all(value.kind is not value.VAR_KEYWORD for value in given):
+            break
+    return names
 
 
 def _one_line(error: Exception) -> str:

@@ -94,6 +94,7 @@ def test_a_stage_without_memory_is_a_row_and_the_others_are_measured(
         right(window)
 
     monkeypatch.setattr(TrainingWindow, "run", run_out)
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal breaks the row's name into lines
     given = ["--stages", "content,finetune-next", "--depths", "1"]
     assert run([*arguments, *given]) == 0
     shown = capsys.readouterr().out

@@ -95,6 +95,9 @@ def choose(page: Page, field: str, text: str) -> None:
     page.focus(field)
     page.keyboard.type(text)
     expect(page.locator(field)).to_have_attribute("aria-expanded", "true")
+    # Until they are those of the whole text, not of its beginning.
+    options = page.locator(f"#{page.locator(field).get_attribute('aria-controls')} [role=option]")
+    expect(options.first).to_contain_text(text, ignore_case=True)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
 

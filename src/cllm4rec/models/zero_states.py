@@ -3,7 +3,8 @@
 A document may begin with nobody (`cllm4rec.tokens.space.NOBODY`), which is embedded as zeros. Where
 nothing is added to it, its state stays zero through all layers, and so does its part in every
 parameter's gradient. But each RMS norm multiplies the gradient of a zero row by ``1 / √eps``, some
-300: after 15 layers it is no float32 any more, and infinity times zero is no number.
+300: with 12 layers of SmolLM2 it is finite, with 30 no float32 holds it, and infinity times zero is
+no number.
 """
 
 from typing import Any

@@ -34,6 +34,7 @@ RANKS_A_MACHINE = 8
 MOST_DEPTH = 2
 """Layers of the model that is timed; operations carry over to more."""
 MANY_CANDIDATES = 100_000
+"""Of a training softmax, from which on a sample of half as many is advised."""
 MILLION = 1_000_000
 
 

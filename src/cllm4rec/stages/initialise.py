@@ -76,13 +76,12 @@ class Initial:
         context = Context.of(dataset, seed)
         if not config.model.content:
             context = context.without_texts()
-        if linear and chosen is not None and chosen.linear is not None:
-            reader = reading_settings(config)
-            found = as_chosen(dataset.part("train"), chosen.linear, context, reader)
-        elif linear and chosen is None:
+        train, reader = dataset.part("train"), reading_settings(config)
+        if linear and chosen is None:
             selection = Selection.of(dataset, config.evaluate.selection, seed)
-            reader = reading_settings(config)
-            found = search(dataset.part("train"), selection, context, reader=reader)
+            found = search(train, selection, context, reader=reader)
+        elif linear and chosen is not None and chosen.linear is not None:
+            found = as_chosen(train, chosen.linear, context, reader)
         if texts and any(context.words):
             with progress.task("Space of the items' words"):
                 space = context.text_space

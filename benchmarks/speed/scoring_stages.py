@@ -13,7 +13,7 @@ from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import NO_TOKENS, Document
-from cllm4rec.ensemble.linear import LinearModel, fit
+from cllm4rec.ensemble.linear import LinearModel, as_chosen
 from cllm4rec.ensemble.weight import reports_by_weight
 from cllm4rec.evaluation.protocol import DEPTH
 from cllm4rec.evaluation.selection import Selection
@@ -112,7 +112,7 @@ def fitted_linear(dataset: Dataset) -> LinearModel | None:
     context = Context.of(dataset, 0)
     if baseline_named("ease").unavailable(context):
         return None
-    return fit(dataset.part("train"), LINEAR_SETTINGS, context)
+    return as_chosen(dataset.part("train"), LINEAR_SETTINGS, context)
 
 
 def _some(size: int, most: int, seed: int) -> np.ndarray:

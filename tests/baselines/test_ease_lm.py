@@ -10,7 +10,7 @@ from cllm4rec.baselines.ease_lm import ALPHAS, TEXTS, EaseLm
 from cllm4rec.baselines.ease_text_order import DECAYS
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble.linear import fit, search
+from cllm4rec.ensemble.linear import as_chosen, search
 from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.ordered import WINDOWS
@@ -148,5 +148,5 @@ def test_fitting_with_the_settings_gives_the_very_weights(reader):
     for texts in ("words", *TEXTS):
         settings = {**BEST, "texts": texts}
         [(_, scorer)] = baseline.fitted([settings], train, given)
-        again = fit(train, settings, given, reader)
+        again = as_chosen(train, settings, given, reader)
         assert again.weights.tobytes() == scorer.weights.tobytes()

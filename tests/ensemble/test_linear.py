@@ -13,7 +13,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.linear import (
     PLAIN,
     LinearModel,
-    fit,
+    as_chosen,
     largest,
     load_linear,
     save_linear,
@@ -97,7 +97,7 @@ def test_with_decay_the_newest_item_of_an_unsorted_history_counts_most():
 def test_averaged_weights_equal_the_dense_computation(sequences, alpha):
     settings = {"l2": 20.0, "alpha": alpha, "windows": True, "decay": 0.8}
     with progress.quiet():
-        fitted = fit(sequences.part("train"), settings, Context.of(sequences, 3))
+        fitted = as_chosen(sequences.part("train"), settings, Context.of(sequences, 3))
     texts = Context.of(sequences, 3).text_vectors.astype(float)
     assert texts.shape[1] > 1
     train = lists(sequences.part("train"))
@@ -112,7 +112,7 @@ def test_plain_weights_equal_the_dense_computation(sequences):
     train = [(1.0, history) for history in lists(sequences.part("train"))]
     wanted = reference.ease(train, len(sequences.items), 20.0, texts, 5.0)
     np.testing.assert_allclose(
-        fit(sequences.part("train"), settings, Context.of(sequences, 3)).weights,
+        as_chosen(sequences.part("train"), settings, Context.of(sequences, 3)).weights,
         wanted,
         rtol=1e-3,
         atol=1e-5,
@@ -121,7 +121,7 @@ def test_plain_weights_equal_the_dense_computation(sequences):
 
 def test_the_search_gives_the_very_weights_of_the_settings_it_chose(sequences, found):
     dataset = Dataset.open(sequences.folder)
-    again = fit(dataset.part("train"), found.settings, Context.of(dataset, 3))
+    again = as_chosen(dataset.part("train"), found.settings, Context.of(dataset, 3))
     assert again.weights.tobytes() == found.weights.tobytes()
     assert found.weights.flags.c_contiguous
 
@@ -182,7 +182,7 @@ def test_a_catalogue_too_large_for_a_square_matrix_is_fitted_by_neighbours(
         found = search(train, selection_of(sequences), context)
     assert found.settings["neighbours"] == 12
     assert np.bincount(found.weights.indices, minlength=25).max() <= 12
-    again = fit(train, found.settings, context)
+    again = as_chosen(train, found.settings, context)
     np.testing.assert_array_equal(again.weights.toarray(), found.weights.toarray())
     known = sequences.known("test")
     users = np.arange(known.num_users, dtype=np.int32)
@@ -203,7 +203,7 @@ def test_without_texts_the_linear_model_is_plain_ease(tmp_path):
     with progress.quiet():
         model = search(dataset.part("train"), selection_of(dataset), Context.of(dataset, 0))
     assert model.settings["alpha"] == 0
-    again = fit(dataset.part("train"), model.settings, Context.of(dataset, 0))
+    again = as_chosen(dataset.part("train"), model.settings, Context.of(dataset, 0))
     assert again.weights.tobytes() == model.weights.tobytes()
 
 

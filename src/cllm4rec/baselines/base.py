@@ -21,10 +21,10 @@ ours cannot be replaced.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.item_rows import joined
 from cllm4rec.data.texts import Texts
+from cllm4rec.errors import InputError
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.text_space import TextSpace
@@ -138,6 +139,33 @@ class Baseline(ABC):
                 (`MANY_USERS`).
         """
         return ()
+
+    def chosen(self, settings: Settings, scorer: Scorer) -> dict[str, Any]:
+        """What `refitted` needs of the best point: its settings, and of a part that was tuned too.
+
+        Args:
+            settings: of the best point.
+            scorer: that of these settings.
+        """
+        return dict(settings)
+
+    def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
+        """A scorer of what was `chosen` on other parts of the data; nothing is chosen again.
+
+        Here every candidate before it is fitted too.
+
+        Args:
+            chosen: of `chosen`.
+            train: to fit on.
+            context: as in `candidates`; its selection plays no part.
+
+        Raises:
+            InputError: no candidate has these settings.
+        """
+        for settings, scorer in self.candidates(train, context):
+            if settings.items() <= chosen.items():
+                return scorer
+        raise InputError(f"{self.name} has no candidate of the settings {dict(chosen)}")
 
     def unavailable(self, context: Context) -> str | None:
         """Why this baseline cannot be fitted here, with the mend; None if it can."""

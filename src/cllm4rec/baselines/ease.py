@@ -1,7 +1,8 @@
 """EASE: the closed-form linear autoencoder (Steck, WWW 2019)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,10 @@ class Ease(Baseline):
             for (_, same), weights in zip(by_pair, fits, strict=True):
                 for point in same:
                     yield point, self.scorer(point, weights)
+
+    def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
+        """One fit."""
+        return next(self.fitted([dict(chosen)], train, context))[1]
 
     def solver(self, train: Interactions, context: Context, point: Settings) -> Solver:
         """That of these data, of the point's texts and of its ``neighbours``, found once."""

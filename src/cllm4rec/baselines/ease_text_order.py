@@ -1,7 +1,8 @@
 """EASE + text with order: the strongest closed form where histories have an order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +72,8 @@ class EaseTextOrder(EaseText):
             return self.fitted(aged, train, context)
 
         def windows(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
-            fitted = self.solver(train, context, best)
-            weights = fitted.windowed(float(best["l2"]), float(best["alpha"]))
             point: Settings = {**best, "windows": True}
-            yield point, self.scorer(point, weights)
+            yield point, self.refitted(point, train, context)
 
         rounds = self.other_alphas(train, context)
         if users >= MANY_USERS:
@@ -82,6 +81,14 @@ class EaseTextOrder(EaseText):
         if context.ordered:
             rounds.append(strengths if context.newest_held_out else windows)
         return rounds
+
+    def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
+        """One fit, within windows if these were chosen."""
+        if not chosen["windows"]:
+            return super().refitted(chosen, train, context)
+        point = dict(chosen)
+        fitted = self.solver(train, context, point)
+        return self.scorer(point, fitted.windowed(float(point["l2"]), float(point["alpha"])))
 
     def scorer(self, point: Settings, weights: Weights) -> Scorer:
         """The weights with the point's decay."""

@@ -1,12 +1,13 @@
 """Neural baselines: one training gives a scorer after each of several numbers of epochs."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cllm4rec.baselines.base import Baseline, Context, Settings
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import InputError
 from cllm4rec.evaluation.scorer import Scorer
 
 
@@ -48,6 +49,15 @@ class NeuralBaseline(Baseline):
     ) -> Iterator[tuple[Settings, Scorer]]:
         """The points of all trainings, none of them stopped early."""
         return chain.from_iterable(self.trainings(train, context))
+
+    def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
+        """One training, to the chosen number of epochs."""
+        for settings in self.networks(context.num_items):
+            if settings.items() <= chosen.items():
+                for epochs, scorer in self.trained(settings, train, context):
+                    if epochs == chosen["epochs"]:
+                        return scorer
+        raise InputError(f"{self.name} has no network of the settings {dict(chosen)}")
 
     def _points(
         self, settings: Settings, train: Interactions, context: Context

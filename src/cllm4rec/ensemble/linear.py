@@ -20,7 +20,6 @@ from torch.nn import functional
 
 from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
-from cllm4rec.baselines.ease_lm import EaseLm
 from cllm4rec.baselines.ease_new_items import NewItemsScorer
 from cllm4rec.baselines.ease_text_order import OrderedScorer
 from cllm4rec.baselines.tuning import Tuned, tune
@@ -193,35 +192,16 @@ def _new_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> NewItemsScorer:
 
 
 def as_chosen(
-    train: Interactions, settings: Settings, context: Context, reader: Mapping[str, Any]
-) -> LinearModel:
-    """Fit what `search` chose on other parts of the data; arguments as there."""
-    name = settings.get("baseline")
-    if name is None:
-        return fit(train, settings, context, reader)
-    baseline = baseline_named(name, reader)
-    for point, scorer in baseline.candidates(train, context):
-        if point.items() <= settings.items():
-            return _of_baseline(Tuned(name, point, scorer, 0.0))
-    raise ValueError(f"{name} has no settings {settings}")
-
-
-def fit(
     train: Interactions,
     settings: Settings,
     context: Context,
     reader: Mapping[str, Any] | None = None,
 ) -> LinearModel:
-    """Fit with given settings of ``ease-lm``: what `search` gives where it chooses them."""
-    baseline = EaseLm(**(NO_READER if reader is None else reader))
-    point = {**PLAIN, **settings}
-    fitted = baseline.solver(train, context, point)
-    l2, alpha = float(point["l2"]), float(point["alpha"])
-    if point["windows"]:
-        weights = fitted.windowed(l2, alpha)
-    else:
-        weights = next(iter(fitted.fits([(l2, alpha)], float(point["transitions"]))))
-    return LinearModel(largest(weights), settings)
+    """Fit with settings that `search` chose on other parts of the data; arguments as there."""
+    name = str(settings.get("baseline", "ease-lm"))
+    baseline = baseline_named(name, NO_READER if reader is None else reader)
+    scorer = baseline.refitted({**PLAIN, **settings}, train, context)
+    return _of_baseline(Tuned(name, settings, scorer, 0.0))
 
 
 def largest(weights: Weights, kept: int = KEPT_WEIGHTS) -> Weights:

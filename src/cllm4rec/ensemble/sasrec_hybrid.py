@@ -14,7 +14,7 @@ from cllm4rec.baselines.ease_text_order import EaseTextOrder
 from cllm4rec.baselines.sasrec import SasRec
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_
-from cllm4rec.ensemble.linear import LinearModel, search
+from cllm4rec.ensemble.linear import LinearModel, as_chosen, search
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.factors import TEXT_SHARE, item_factors, side_by_side
 from cllm4rec.linear.text_vectors import item_text_vectors
@@ -94,6 +94,18 @@ class SasRecHybrid(SasRec):
         assert linear is not None, "checked by `unavailable`"
         for points in super().trainings(train, context):
             yield _blended(points, linear)
+
+    def chosen(self, settings: Settings, scorer: Scorer) -> dict[str, Any]:
+        """The point, and the settings of the linear model."""
+        assert isinstance(scorer, BlendedScorer)
+        return {**settings, "linear_model": scorer.linear.settings}
+
+    def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
+        """One training and one fit, blended with the chosen weight."""
+        linear = as_chosen(train, chosen["linear_model"], context, self.reader)
+        return BlendedScorer(
+            super().refitted(chosen, train, context), linear, float(chosen["blend"])
+        )
 
     def network(self, settings: Settings, train: Interactions, context: Context) -> "SasRecNetwork":
         """The network with factors as its item table."""

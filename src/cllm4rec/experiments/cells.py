@@ -6,12 +6,13 @@ DIR/cells/<data set>/<model>/<seed>/
   topk.parquet       lists of the test part, and one more file for each half of a blend
   config.toml  metrics.jsonl   a model's settings and log
   cell.json          last: the cell is done, and what it depended on
+  refit/             the same files of a training on the validation part too, nothing chosen again
 """
 
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ from cllm4rec.config import Config, Measure, reported_measures, resolve
 from cllm4rec.config.naming import is_papers_method, model_name
 from cllm4rec.errors import ConfigError, IntegrityError
 from cllm4rec.experiments.data import PreparedData, identity_of
-from cllm4rec.experiments.plan import Plan
+from cllm4rec.experiments.plan import REFIT, Plan
 from cllm4rec.run import make_folder, read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 """Format number of cells; cells of another format are recomputed."""
 PATIENCE_S = 10.0
 """Seconds to wait for another process that computes the same cell."""
@@ -49,6 +50,8 @@ class Cell:
         selection: measures that choose everything on validation.
         keep_run: whether to keep a model's run directory.
         given: a baseline's settings.
+        chosen: what validation chose in the cell that this one fits again on training and
+            validation part; None for a cell that chooses.
     """
 
     dataset: str
@@ -61,6 +64,7 @@ class Cell:
     selection: tuple[Measure, ...]
     keep_run: bool = False
     given: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Mapping[str, Any] | None = None
 
     @property
     def baseline(self) -> Baseline:
@@ -68,9 +72,18 @@ class Cell:
         return baseline_named(self.model, self.given)
 
     @property
+    def row(self) -> str:
+        """Name in the table: the model's, and whether it was fitted again."""
+        return self.model if self.chosen is None else f"{self.model}{REFIT}"
+
+    @property
     def label(self) -> str:
         """For messages: ``data set · model · seed 0``."""
-        return f"{self.dataset} · {self.model} · seed {self.seed}"
+        return f"{self.dataset} · {self.row} · seed {self.seed}"
+
+    def refit(self, record: Mapping[str, Any]) -> "Cell":
+        """The cell that is fitted again as this one, finished with that record, chose."""
+        return replace(self, folder=self.folder / "refit", chosen=record["chosen"])
 
     def settings(self, num_items: int) -> dict[str, Any]:
         """Everything that the lists depend on besides the data, as JSON.
@@ -78,11 +91,15 @@ class Cell:
         Args:
             num_items: size of the catalogue; a baseline's grid depends on it.
         """
-        selection = {"selection": list(self.selection)}
+        found: dict[str, Any] = {"selection": list(self.selection)}
+        if self.chosen is not None:
+            found["chosen"] = dict(self.chosen)
         if self.config is not None:
-            return self.config.model_dump(mode="json", exclude=NOT_A_MODELS) | selection
+            # Defaults left out: a setting that a later version adds leaves finished cells valid.
+            given = self.config.model_dump(mode="json", exclude=NOT_A_MODELS, exclude_defaults=True)
+            return given | found
         given = {"given": dict(self.given)} if self.given else {}
-        return {"seed": self.seed, "grid": self.baseline.grid(num_items), **given, **selection}
+        return {"seed": self.seed, "grid": self.baseline.grid(num_items), **given, **found}
 
     def identity(self, num_items: int) -> str:
         """sha256 of everything the lists depend on."""

@@ -40,6 +40,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+=-]*$", max_length=10
 Column = Literal["recall@20", "recall@40", "ndcg@100", "recall@10", "ndcg@10"]
 """A measure of the table."""
 
+REFIT = ", refit"
+"""End of the name of a row that was fitted again on training and validation part."""
+
 _ELSEWHERE = {
     "seed": "`seeds` of the plan",
     "data": "`set` of [datasets.NAME]",
@@ -94,7 +97,8 @@ class Hypothesis(Settings):
     """What is expected of two rows, written before a test part is read; tested as it is written."""
 
     better: str
-    """A model, a baseline, or a half such as ``hybrid · linear model``."""
+    """A model, a baseline, or a half such as ``hybrid · linear model``; with ``refit`` of the plan
+    also ``hybrid, refit · linear model``."""
     than: str
     metrics: Annotated[list[Column], Field(min_length=1)] | None = None
     """By default those that choose on validation, of each data set."""
@@ -118,6 +122,9 @@ class Plan(Settings):
     that are reported of each data set."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each interval and p-value."""
+    refit: bool = False
+    """Fit every model and baseline once more on training and validation part, as validation chose
+    it, and add these rows: ``hybrid, refit``."""
     keep_runs: bool = False
     """Keep each model's run directory too: its data, tables and heads, many megabytes."""
     datasets: Annotated[dict[Name, DatasetPlan], Field(min_length=1)]
@@ -144,6 +151,8 @@ class Plan(Settings):
         for hypothesis in self.hypotheses:
             for row in (hypothesis.better, hypothesis.than):
                 name, _, half = row.partition(" · ")
+                if self.refit:
+                    name = name.removesuffix(REFIT)
                 there = self.models if half else [*self.models, *self.baselines]
                 if name not in there or not is_half(half or LINEAR):
                     raise ValueError(f"a hypothesis names {row!r}, which is no row of the plan")

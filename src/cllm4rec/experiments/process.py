@@ -27,7 +27,7 @@ from cllm4rec.evaluation.protocol import DEPTH, evaluated_users
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.experiments.cells import Cell, begin, claimed
 from cllm4rec.ranking import rank_all
-from cllm4rec.run import RunDir, write_json
+from cllm4rec.run import RunDir, make_folder, write_json
 from cllm4rec.seeds import derived_seed
 
 
@@ -88,6 +88,7 @@ def compute(cell: Cell) -> Outcome:
             "peak_mb": round(peak_mb(), 1),
         },
     )
+    shutil.rmtree(cell.folder / "data", ignore_errors=True)
     if not cell.keep_run:
         shutil.rmtree(cell.folder / "run", ignore_errors=True)
     return Outcome("done")
@@ -112,14 +113,19 @@ def _baseline(
     cell: Cell, dataset: Dataset, selection: Selection, context: Context
 ) -> dict[str, Any]:
     started_at_s = time.perf_counter()
-    tuned = tune(cell.baseline, dataset.part("train"), selection, context)
+    if cell.chosen is None:
+        tuned = tune(cell.baseline, dataset.part("train"), selection, context)
+        scorer, chosen = tuned.scorer, cell.baseline.chosen(tuned.settings, tuned.scorer)
+    else:
+        scorer = cell.baseline.refitted(cell.chosen, dataset.known("test"), context)
+        chosen = dict(cell.chosen)
     seconds = time.perf_counter() - started_at_s
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
-    ranked = rank_all(tuned.scorer, users, known, DEPTH)
+    ranked = rank_all(scorer, users, known, DEPTH)
     ranked.write(cell.folder / "topk.parquet", dataset.users, dataset.items)
     return {
         "seconds": round(seconds, 3),
-        "chosen": tuned.settings,
+        "chosen": chosen,
         "lists": {"": "topk.parquet"},
     }
 
@@ -132,6 +138,13 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
     from cllm4rec.stages.prepare import import_dataset
     from cllm4rec.stages.train import train
 
+    if cell.chosen is not None:
+        from cllm4rec.stages.chosen import Chosen
+        from cllm4rec.stages.refit import merge
+
+        make_folder(cell.folder / "data")
+        chosen = Chosen.of_record(cell.chosen)
+        dataset = merge(dataset.folder, cell.folder / "data", chosen, keep_test=True)
     run = RunDir(cell.folder / "run").create()
     complete = import_dataset(run, dataset, config)
     lm = LanguageModel.load(complete)
@@ -141,7 +154,8 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
         lists[name] = f"topk{name and '-'}{name.replace(' ', '-')}.parquet"
         ranked.write(cell.folder / lists[name], dataset.users, dataset.items)
     for name in ("config.toml", "metrics.jsonl"):
-        shutil.copy(run.file(name), cell.folder / name)
+        if run.file(name).is_file():  # no epoch, no log
+            shutil.copy(run.file(name), cell.folder / name)
     return {
         "seconds": round(sum(stage["seconds"] for stage in trained.values()), 3),
         "chosen": {

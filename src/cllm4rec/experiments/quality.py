@@ -1,7 +1,7 @@
 """The quality bench: computes what is missing, then writes the table of all that is there."""
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,23 +57,24 @@ def quality(
     }
     prepared = _prepare(plan, out, only_datasets, table)
     cells = {data.name: cells_of(plan, data, out) for data in prepared}
-    ended = _compute([
-        (data, cell)
+    wanted = [
+        (cell, len(data.dataset.items))
         for data in prepared
         for cell in cells[data.name]
         if (not only_datasets or data.name in only_datasets)
         and (not only_models or cell.model in only_models)
-    ])
+    ]
+    ended = _compute(wanted, refit=plan.refit)
     order = [*plan.models, *plan.baselines]
     for data in prepared:
         done = []
         for cell in sorted(cells[data.name], key=lambda cell: order.index(cell.model)):
-            record = finished(cell, len(data.dataset.items))
-            if record is not None:
-                done.append((cell, record))
-                continue
-            state, reason = ended.get(cell.folder, ("missing", ""))
-            table[state].append(_entry(cell.dataset, cell.model, cell.seed, reason))
+            for each, record in _records(cell, len(data.dataset.items), refit=plan.refit):
+                if record is not None:
+                    done.append((each, record))
+                    continue
+                state, reason = ended.get(each.folder, ("missing", ""))
+                table[state].append(_entry(each.dataset, each.row, each.seed, reason))
         measured = measure(data, done)
         table["rows"] += rows_of(data, measured, plan.bootstrap)
         table["hypotheses"] += outcomes_of(plan.hypotheses, data.name, measured, plan.bootstrap)
@@ -101,20 +102,40 @@ def _prepare(
     return prepared
 
 
-def _compute(cells: list[tuple[PreparedData, Cell]]) -> dict[Path, tuple[str, str]]:
-    """Compute what is not finished; folder of each cell that did not → how it ended, and why."""
+def _compute(cells: list[tuple[Cell, int]], *, refit: bool) -> dict[Path, tuple[str, str]]:
+    """Compute what is not finished; folder of each cell that did not → how it ended, and why.
+
+    Args:
+        cells: each with the size of its catalogue.
+        refit: fit each once more.
+    """
     ended: dict[Path, tuple[str, str]] = {}
-    for number, (data, cell) in enumerate(cells, start=1):
-        if finished(cell, len(data.dataset.items), say=True) is not None:
-            if not cell.keep_run:
-                shutil.rmtree(cell.folder / "run", ignore_errors=True)
-            continue
-        progress.note(f"cell {number} of {len(cells)}: {cell.label}")
-        state, reason = compute_in_subprocess(cell)
-        if state != "done":
-            progress.note(f"{cell.label}: {state}: {reason}")
-            ended[cell.folder] = (state.replace(" ", "_"), reason)
+    for number, (given, num_items) in enumerate(cells, start=1):
+        for cell, record in _records(given, num_items, refit=refit, say=True):
+            if record is not None:
+                if not cell.keep_run:
+                    shutil.rmtree(cell.folder / "run", ignore_errors=True)
+                continue
+            progress.note(f"cell {number} of {len(cells)}: {cell.label}")
+            state, reason = compute_in_subprocess(cell)
+            if state != "done":
+                progress.note(f"{cell.label}: {state}: {reason}")
+                ended[cell.folder] = (state.replace(" ", "_"), reason)
     return ended
+
+
+def _records(
+    cell: Cell, num_items: int, *, refit: bool, say: bool = False
+) -> Iterator[tuple[Cell, dict[str, Any] | None]]:
+    """A cell and its result, None if there is none; then that which is fitted as it chose.
+
+    The second is looked for when the first has been dealt with, and there only is one then.
+    """
+    yield cell, finished(cell, num_items, say=say)
+    record = finished(cell, num_items) if refit else None
+    if record is not None:
+        again = cell.refit(record)
+        yield again, finished(again, num_items, say=say)
 
 
 def _entry(dataset: str, model: str | None, seed: int | None, reason: str = "") -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Measured:
     Attributes:
         name: of the model or baseline; with ``· …`` for half of a blend.
         kind: ``half`` for one of the two scores that a model blends.
+        refit: fitted again on training and validation part.
         made_by: preset, backbone and layers of a model; empty for a baseline.
         selection: measures that chose everything on validation.
         cells: what the row was measured from, one per seed.
@@ -43,6 +44,7 @@ class Measured:
 
     name: str
     kind: Kind
+    refit: bool = False
     made_by: str = ""
     selection: Sequence[str] = ()
     cells: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
@@ -87,9 +89,14 @@ def rows_of(
     Returns:
         One per model, half of a blend, and baseline: ``seconds`` (mean over seeds), ``peak_mb``
         (the largest), ``metrics`` (mean, interval, seed standard deviation; relative difference
-        and p against the best baseline by that metric, which is named) and ``slices``.
+        and p against the best baseline by that metric that was fitted on the same parts, which is
+        named) and ``slices``.
     """
-    best = {metric: _best_baseline(measured, metric) for metric in METRICS}
+    best = {
+        (refit, metric): _best_baseline([row for row in measured if row.refit == refit], metric)
+        for refit in (False, True)
+        for metric in METRICS
+    }
     rows = []
     with progress.task(f"Resampling users of {data.name}", len(measured), "row") as task:
         for row in measured:
@@ -104,7 +111,7 @@ def rows_of(
                 "seeds": [seed for seed, _record in row.cells],
                 "users": len(row.values(METRICS[0])),
                 **_cost(row),
-                "metrics": {m: _compared(row, best[m], m, bootstrap) for m in METRICS},
+                "metrics": {m: _compared(row, best[row.refit, m], m, bootstrap) for m in METRICS},
                 "slices": _slices(row, bootstrap),
             })
             task.advance()
@@ -144,10 +151,12 @@ def measure(data: PreparedData, done: Sequence[tuple[Cell, Mapping[str, Any]]]) 
     lists = [(cell, record, half) for cell, record in done for half in record["lists"]]
     with progress.task(f"Measuring {data.name}", len(lists), "list") as task:
         for cell, record, half in lists:
-            name = f"{cell.model} · {half}" if half else cell.model
+            name = f"{cell.row} · {half}" if half else cell.row
             kind: Kind = "half" if half else "baseline" if cell.config is None else "model"
             made = "" if cell.config is None else made_by(cell.config)
-            row = rows.setdefault(name, Measured(name, kind, made, cell.selection))
+            row = rows.setdefault(
+                name, Measured(name, kind, cell.chosen is not None, made, cell.selection)
+            )
             path = cell.folder / record["lists"][half]
             ranked = RankedItems.read(path, dataset.users, dataset.items, DEPTH)
             row.cells.append((cell.seed, record))

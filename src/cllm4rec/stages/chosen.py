@@ -1,5 +1,6 @@
 """What validation chose in one run, for another that is trained on more and chooses nothing."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class Chosen:
         """
         initial, trained = run.info("initialise"), run.info("finetune")
         return cls(initial["start"], initial["linear"], trained["best_epoch"], trained["blend"])
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Chosen":
+        """Those that a bench noted of a model."""
+        return cls(record["start"], record["linear_model"], record["best_epoch"], record["blend"])
 
     @classmethod
     def before(cls, run: RunDir) -> "Chosen | None":

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,29 +65,35 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
                 f"--to {to.path} is another run, or of another training; choose another folder"
             )
         return
-    _write(run, to, chosen, merged_parts(keep_test))
+    with atomic_folder(to.file("data")) as folder:
+        merge(run.file("data"), folder, chosen, keep_test=keep_test)
+    write_split(Dataset.open(to.file("data")), to.file("split.parquet"))
     keep_settings(to, read_config(run.file("config.toml")))
     if run.file(FOLDER, POINTER).is_file():
         progress.note(f"items that were added to {run.path} are not in {to.path}; add them again")
     to.finish("prepare", [to.file("data")], time.perf_counter() - started_at_s, refit=made_from)
 
 
-def merged_parts(keep_test: bool) -> list[Part]:
-    """Parts that become training interactions."""
-    return ["valid"] if keep_test else ["valid", "test"]
+def merge(data: Path, folder: Path, chosen: Chosen, *, keep_test: bool) -> Dataset:
+    """Prepared data once more, with what was held out among the training interactions.
 
-
-def _write(run: RunDir, to: RunDir, chosen: Chosen, merged: list[Part]) -> None:
-    dataset = Dataset.open(run.file("data"))
+    Args:
+        data: prepared files.
+        folder: receives theirs; must exist.
+        chosen: what a training on ``data`` chose, for one on ``folder``.
+        keep_test: leave the test part as it is.
+    """
+    merged: list[Part] = ["valid"] if keep_test else ["valid", "test"]
+    dataset = Dataset.open(data)
     codes = np.array(dataset.part_codes)
     codes[np.isin(codes, [PARTS.index(part) for part in merged])] = PARTS.index("train")
-    newest = dataset.newest_held_out  # cannot be seen any more where nothing is held out
-    with atomic_folder(to.file("data")) as folder:
-        shutil.copytree(run.file("data"), folder, dirs_exist_ok=True)
-        np.save(folder / "parts.npy", codes)
-        report = read_json(folder / "report.json")
-        counts = np.bincount(codes, minlength=len(PARTS)).tolist()
-        report["kept"] |= dict(zip(PARTS, counts, strict=True))
-        write_json(folder / "report.json", {**report, "newest_held_out": newest})
-        chosen.write(folder)
-    write_split(Dataset.open(to.file("data")), to.file("split.parquet"))
+    shutil.copytree(data, folder, dirs_exist_ok=True)
+    np.save(folder / "parts.npy", codes)
+    report = read_json(folder / "report.json")
+    counts = np.bincount(codes, minlength=len(PARTS)).tolist()
+    report["kept"] |= dict(zip(PARTS, counts, strict=True))
+    # Whether the newest were asked for cannot be seen any more where nothing is held out.
+    report["newest_held_out"] = dataset.newest_held_out
+    write_json(folder / "report.json", report)
+    chosen.write(folder)
+    return Dataset.open(folder)

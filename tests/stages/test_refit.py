@@ -75,7 +75,7 @@ def test_its_linear_half_is_fitted_on_both_parts(source, again):
     dataset, config = Dataset.open(again.file("data")), read_config(again.file("config.toml"))
     context = Context.of(dataset, derived_seed(config.seed, "linear prior"))
     settings = again.info("initialise")["linear"]
-    wanted = linear.fit(dataset.known("test"), settings, context).arrays()
+    wanted = linear.as_chosen(dataset.known("test"), settings, context).arrays()
     found = load_file(again.file("initial", "linear.safetensors"))
     for name, array in wanted.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-6)
@@ -161,10 +161,9 @@ def prepared_only(tmp_path) -> RunDir:
 
 
 def test_that_the_newest_were_held_out_is_still_known(prepared_only, tmp_path):
-    to = RunDir(tmp_path / "to").create()
-    chosen = stage.Chosen({}, None, 0, 0.0)
-    stage._write(prepared_only, to, chosen, ["valid", "test"])
-    found = Dataset.open(to.file("data"))
+    to, chosen = RunDir(tmp_path / "to").create(), stage.Chosen({}, None, 0, 0.0)
+    to.file("data").mkdir()
+    found = stage.merge(prepared_only.file("data"), to.file("data"), chosen, ["valid", "test"])
     assert found.newest_held_out
     assert not len(found.part("test"))
     assert stage.Chosen.before(to) == chosen

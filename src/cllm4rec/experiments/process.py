@@ -144,7 +144,7 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
 
         make_folder(cell.folder / "data")
         chosen = Chosen.of_record(cell.chosen)
-        dataset = merge(dataset.folder, cell.folder / "data", chosen, keep_test=True)
+        dataset = merge(dataset.folder, cell.folder / "data", chosen, ["valid"])
     run = RunDir(cell.folder / "run").create()
     complete = import_dataset(run, dataset, config)
     lm = LanguageModel.load(complete)

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
             )
         return
     with atomic_folder(to.file("data")) as folder:
-        merge(run.file("data"), folder, chosen, keep_test=keep_test)
+        merge(run.file("data"), folder, chosen, merged_parts(keep_test))
     write_split(Dataset.open(to.file("data")), to.file("split.parquet"))
     keep_settings(to, read_config(run.file("config.toml")))
     if run.file(FOLDER, POINTER).is_file():
@@ -74,16 +75,20 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
     to.finish("prepare", [to.file("data")], time.perf_counter() - started_at_s, refit=made_from)
 
 
-def merge(data: Path, folder: Path, chosen: Chosen, *, keep_test: bool) -> Dataset:
+def merged_parts(keep_test: bool) -> list[Part]:
+    """Parts that become training interactions."""
+    return ["valid"] if keep_test else ["valid", "test"]
+
+
+def merge(data: Path, folder: Path, chosen: Chosen, merged: Sequence[Part]) -> Dataset:
     """Prepared data once more, with what was held out among the training interactions.
 
     Args:
         data: prepared files.
         folder: receives theirs; must exist.
         chosen: what a training on ``data`` chose, for one on ``folder``.
-        keep_test: leave the test part as it is.
+        merged: parts that become training interactions.
     """
-    merged: list[Part] = ["valid"] if keep_test else ["valid", "test"]
     dataset = Dataset.open(data)
     codes = np.array(dataset.part_codes)
     codes[np.isin(codes, [PARTS.index(part) for part in merged])] = PARTS.index("train")

@@ -34,10 +34,9 @@ def test_listed_names_are_listed_once_and_exist(package):
 def test_public_classes_explain_themselves_and_their_methods(name):
     public = getattr(cllm4rec, name)
     assert inspect.getdoc(public)
-    for method, value in vars(public).items():
-        if not method.startswith("_") and (
-            inspect.isfunction(value) or isinstance(value, classmethod | staticmethod)
-        ):
+    for method, value in inspect.getmembers(public):
+        of_class = inspect.isfunction(value) or inspect.ismethod(value)
+        if not method.startswith("_") and of_class and value.__module__.startswith("cllm4rec."):
             assert inspect.getdoc(getattr(public, method)), f"{name}.{method} has no docstring"
 
 

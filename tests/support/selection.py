@@ -18,7 +18,7 @@ TESTS = Path(__file__).parents[1]
 
 SLOW_MODULES = frozenset({"subprocess", "multiprocessing"})
 SLOW = frozenset({
-    "cllm4rec.api.CLLM4Rec",
+    "cllm4rec.api.model.CLLM4Rec",
     "cllm4rec.baselines.tuning.tune",
     "cllm4rec.downloads.fetch_wheel",
     "cllm4rec.experiments.process.compute",

@@ -1,4 +1,4 @@
-"""The Python interface: whatever the command line does is one call here."""
+"""The public class: how a model is trained, kept, measured and asked."""
 
 import shutil
 import tempfile
@@ -7,31 +7,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from cllm4rec.config import Config, Given, request_of
+from cllm4rec.api.answers import Answers
+from cllm4rec.config import Given, request_of
 from cllm4rec.data.arguments import one_of, path_of
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.frames import input_file
-from cllm4rec.errors import RunError
 from cllm4rec.models.language_model import LanguageModel
-from cllm4rec.ranking import list_length, list_table
-from cllm4rec.recommender.arguments import filters_of, id_list, none_of
-from cllm4rec.recommender.incremental import IncrementalHistory
+from cllm4rec.recommender.arguments import filters_of
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.recommender.similar import By
 from cllm4rec.run import RunDir, is_sealed, verify_seal
 from cllm4rec.stages.add_items import add_items, remove_items, share_of_lists
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import import_dataset
 from cllm4rec.stages.recommend_all import recommend_all
+from cllm4rec.stages.refit import refit
 from cllm4rec.stages.save import save_folder
 from cllm4rec.stages.train import train
 
-__all__ = ["CLLM4Rec", "Config", "Dataset"]
 
-
-class CLLM4Rec:
+class CLLM4Rec(Answers):
     """Collaborative large language model for recommendation (Zhu et al., WWW 2024).
 
     Examples:
@@ -62,8 +56,7 @@ class CLLM4Rec:
         """
         one_of("dataset", dataset, Dataset, "Dataset.load(folder) reads one")
         if self.run is None:
-            self.run = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
-            weakref.finalize(self, shutil.rmtree, self.run, ignore_errors=True)
+            self.run = self._temporary()
         run = RunDir(self.run).create()
         self.config_ = import_dataset(run, dataset, self.request)
         lm = LanguageModel.load(self.config_)
@@ -72,151 +65,30 @@ class CLLM4Rec:
         self.recommender_ = Recommender.load(self.run, lm=lm)
         return self
 
-    def recommend(
-        self,
-        users: Sequence[str] | None = None,
-        k: int = 10,
-        *,
-        query: str | None = None,
-        profile: Mapping[str, str | float] | None = None,
-        include: Sequence[str] | None = None,
-        exclude: Sequence[str] | None = None,
-        where: Mapping[str, str] | None = None,
-        seen: bool = False,
-    ) -> dict[str, list[tuple[str, float]]]:
-        """The best ``k`` items of known users, as ``{user_id: [(item_id, score), …]}``, best first.
+    def refit(self, folder: str | Path | None = None, *, keep_test: bool = False) -> "CLLM4Rec":
+        """Train once more on what was held out too, with everything as validation chose it.
+
+        This model stays as it is, and says how good the other is.
 
         Args:
-            users: ids of users; None for a query alone, whose list then stands under the query,
-                or for a profile, whose list stands under ``"profile"``.
-            k: length of each list; at most the catalogue's size.
-            query: what is asked for, in words, such as ``"quiet films about families"``.
-            profile: properties of somebody without a history, by columns of ``users.*``.
-            include: only these items may be listed; None for all.
-            exclude: these items may not be listed.
-            where: only items whose attributes (columns of ``items.*``) have these values, as a
-                whole or as one of several: ``{"genres": "Comedy"}`` finds ``Action|Comedy``.
-            seen: whether items of the user's history may be listed.
+            folder: run of the new model; resumes an interrupted call. A temporary one if not given.
+            keep_test: train on training and validation part, and leave the test part for
+                `evaluate`.
+
+        Returns:
+            The new model.
 
         Raises:
-            UnknownId: a user or an item that is not in the data.
-            InputError: ``k`` is no positive whole number, ``users`` no list, a filter names a
-                column that is not there, no item has words like the query's, or no user a property.
+            RunError: the model is a saved one: only its run has what validation chose.
+            InputError: the model was itself made by `refit`, or ``folder`` is another run.
         """
-        filters = filters_of(include, exclude, where, seen)
-        if profile is not None:
-            none_of("profile", "users", users)
-            ranked = self._fitted().recommend_for_profile(profile, self._length(k), filters, query)
-            return {"profile": self._fitted().named(ranked)[0]}
-        if users is None and query is not None:
-            ranked = self._fitted().recommend_for_history([], self._length(k), filters, query)
-            return {query: self._fitted().named(ranked)[0]}
-        users = id_list("users", users)
-        ranked = self._fitted().recommend(users, self._length(k), filters, query)
-        return dict(zip(users, self._fitted().named(ranked), strict=True))
-
-    def recommend_for_history(
-        self,
-        items: Sequence[str],
-        k: int = 10,
-        *,
-        query: str | None = None,
-        include: Sequence[str] | None = None,
-        exclude: Sequence[str] | None = None,
-        where: Mapping[str, str] | None = None,
-        seen: bool = False,
-    ) -> list[tuple[str, float]]:
-        """The best ``k`` items after a history, oldest first, as ``[(item_id, score), …]``.
-
-        A repeated item counts at its newest place. Query and filters as in `recommend`.
-
-        Raises:
-            UnknownId: an item that is not in the data.
-            InputError: the history is empty or no list, ``k`` is no positive whole number, or a
-                filter names a column that is not there.
-        """
-        items = id_list("items", items)
-        filters = filters_of(include, exclude, where, seen)
-        k = self._length(k)
-        recommender = self._fitted()
-        return recommender.named(recommender.recommend_for_history(items, k, filters, query))[0]
-
-    def similar(self, item: str, k: int = 10, *, by: By = "model") -> list[tuple[str, float]]:
-        """The ``k`` items nearest to an item, as ``[(item_id, cosine), …]``.
-
-        Args:
-            item: its id.
-            k: length of the list.
-            by: ``model`` (embeddings), ``content``, ``collaboration`` or ``both``; see `By`.
-
-        Raises:
-            UnknownId: an item that is not in the data.
-            InputError: ``k`` is no positive whole number, or there are no texts to compare.
-        """
-        ids, k = self._fitted().dataset.items, self._length(k)
-        items, cosines = self._fitted().similar_by(by).to(ids.number(item), k)
-        return list(zip(ids.ids(items), cosines, strict=True))
-
-    def follow(self, items: Sequence[str] = ()) -> IncrementalHistory:
-        """Incremental inference with a KV cache: appending an item costs one token.
-
-        Examples:
-            >>> visit = model.follow(["50"])                  # doctest: +SKIP
-            >>> visit.append(["181"])                         # doctest: +SKIP
-            >>> visit.recommend(k=10)                         # doctest: +SKIP
-
-        Raises:
-            InputError: the model was not trained in time order.
-            UnknownId: an item that is not in the data.
-        """
-        return IncrementalHistory(self._fitted(), id_list("items", items))
-
-    def explain(self, user: str, item: str) -> list[tuple[str, float]]:
-        """The history items that most raise the score of ``item``: ``[(item_id, effect), …]``.
-
-        The effect is how far the score falls without that history item. At most three items with
-        positive effect, strongest first.
-
-        Raises:
-            UnknownId: an item that is not in the data, or a user without a history in them.
-        """
-        items = self._fitted().dataset.items
-        found = self._fitted().explain(user, item)
-        return [(items.id(reason.item), reason.effect) for reason in found]
-
-    def recommend_table(
-        self,
-        users: Sequence[str] | None = None,
-        k: int = 10,
-        *,
-        include: Sequence[str] | None = None,
-        exclude: Sequence[str] | None = None,
-        where: Mapping[str, str] | None = None,
-        seen: bool = False,
-    ) -> pa.Table:
-        """Like `recommend`, as an Arrow table ``user_id, item_id, rank, score``.
-
-        pandas, polars and DuckDB read it: ``table.to_pandas()``, ``polars.from_arrow(table)``.
-
-        Args:
-            users: whom to recommend for; None for every user of the data.
-            k: length of each list.
-            include: as of `recommend`, and so are the other filters.
-            exclude: items that may not be listed.
-            where: values that attributes must have.
-            seen: whether items of the user's history may be listed.
-
-        Raises:
-            UnknownId: a user or an item that is not in the data.
-            InputError: as of `recommend`.
-        """
-        recommender = self._fitted()
-        dataset = recommender.dataset
-        wanted = None if users is None else id_list("users", users)
-        filters = filters_of(include, exclude, where, seen)
-        ranked = recommender.recommend(wanted, k, filters)
-        ids = dataset.users.external if wanted is None else wanted
-        return list_table(ids, ranked.items, ranked.scores, dataset.items)
+        place, again = self._place(), CLLM4Rec(self.config_)
+        again.run = again._temporary() if folder is None else path_of("folder", folder)
+        refit(place, RunDir(again.run), keep_test=keep_test)
+        again._folder = again.run
+        again.recommender_ = Recommender.load(again.run)
+        again.config_ = again.recommender_.config
+        return again
 
     def recommend_all(
         self,
@@ -287,6 +159,12 @@ class CLLM4Rec:
         self._reload()
         return report
 
+    def _temporary(self) -> Path:
+        """A folder that goes with this object."""
+        folder = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
     def _place(self) -> RunDir:
         self._fitted()
         assert self._folder is not None
@@ -337,14 +215,3 @@ class CLLM4Rec:
         model.config_ = recommender.config
         model.recommender_ = recommender
         return model
-
-    def _fitted(self) -> Recommender:
-        recommender: Recommender | None = getattr(self, "recommender_", None)
-        if recommender is None:
-            raise RunError(
-                "this CLLM4Rec is not fitted; call fit(dataset) or CLLM4Rec.load(folder)"
-            )
-        return recommender
-
-    def _length(self, k: int) -> int:
-        return list_length(k, len(self._fitted().dataset.items))

@@ -1,6 +1,5 @@
 """The Python interface: fit, recommend, save, load."""
 
-import gc
 import json
 import shutil
 
@@ -349,34 +348,3 @@ def test_whatever_holds_ids_is_a_list_of_them(fitted):
     wanted = model.recommend(users, k=np.int64(3))
     for given in (tuple(users), np.array(users), iter(users), pa.array(users).to_pylist()):
         assert model.recommend(given, k=3) == wanted
-
-
-def test_a_model_is_trained_once_more_on_what_was_held_out(fitted, tmp_path):
-    model, dataset = fitted
-    users = dataset.users.ids(range(5))
-    before = model.recommend(users)
-    again = model.refit(tmp_path / "again", keep_test=True)
-    assert model.recommend(users) == before
-    trained = Dataset.open(tmp_path / "again" / "data").part("train")
-    assert len(trained) == len(dataset.part("train")) + len(dataset.part("valid"))
-    assert again.evaluate()["rows"][0]["users"] == model.evaluate()["rows"][0]["users"]
-    loaded = CLLM4Rec.load(tmp_path / "again")
-    assert loaded.recommend(users) == again.recommend(users)
-    with pytest.raises(InputError, match="was itself made by refit"):
-        again.refit(tmp_path / "third")
-
-
-def test_a_folder_of_nobody_goes_with_the_model(fitted):
-    again = fitted[0].refit()
-    folder = again.run
-    assert (folder / "manifest.json").is_file()
-    del again
-    gc.collect()
-    assert not folder.exists()
-
-
-def test_a_saved_model_is_not_trained_once_more(fitted, tmp_path):
-    fitted[0].save(tmp_path / "saved")
-    with pytest.raises(RunError, match=r"is a saved model.*the run that it came from"):
-        CLLM4Rec.load(tmp_path / "saved").refit(tmp_path / "again")
-    assert not (tmp_path / "again").exists()

@@ -1,0 +1,45 @@
+"""A model trained once more, in Python."""
+
+import gc
+
+import pytest
+
+from cllm4rec import CLLM4Rec, Dataset
+from cllm4rec.errors import InputError, RunError
+from support.trained import served_run
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, backbone) -> CLLM4Rec:
+    return CLLM4Rec.load(served_run(tmp_path_factory, backbone).path)
+
+
+def test_a_model_is_trained_once_more_on_what_was_held_out(model, tmp_path):
+    dataset = model.recommender_.dataset
+    users = dataset.users.ids(range(5))
+    before = model.recommend(users)
+    again = model.refit(tmp_path / "again", keep_test=True)
+    assert model.recommend(users) == before
+    trained = Dataset.open(tmp_path / "again" / "data").part("train")
+    assert len(trained) == len(dataset.part("train")) + len(dataset.part("valid"))
+    assert again.evaluate()["rows"][0]["users"] == model.evaluate()["rows"][0]["users"]
+    loaded = CLLM4Rec.load(tmp_path / "again")
+    assert loaded.recommend(users) == again.recommend(users)
+    with pytest.raises(InputError, match="was itself made by refit"):
+        again.refit(tmp_path / "third")
+
+
+def test_a_folder_of_nobody_goes_with_the_model(model):
+    again = model.refit()
+    folder = again.run
+    assert (folder / "manifest.json").is_file()
+    del again
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_a_saved_model_is_not_trained_once_more(model, tmp_path):
+    model.save(tmp_path / "saved")
+    with pytest.raises(RunError, match=r"is a saved model.*the run that it came from"):
+        CLLM4Rec.load(tmp_path / "saved").refit(tmp_path / "again")
+    assert not (tmp_path / "again").exists()

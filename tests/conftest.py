@@ -19,8 +19,10 @@ from jaxtyping import install_import_hook
 
 from support.examples import QUICK
 from support.once import made_once
-from support.selection import ProcessGuard, is_quick, longest_first
+from support.selection import ProcessGuard, is_quick, longest_first, never_quick
 
+# As in the program (`cllm4rec.cli`): what is loaded stays, so nobody looks through it so often.
+gc.set_threshold(50_000, 20, 100)
 # A power cut is nothing a test can make, so none waits for the disk; kill -9 loses no page that
 # is written. Tests of what is flushed, and when, put their own in its place; processes flush.
 os.fsync = os.fstat  # an error for what is no open file, as there
@@ -63,6 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr == "quick":
         settings.load_profile("quick")
         config.pluginmanager.register(ProcessGuard())
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files of which no test can be quick are not even loaded for quick ones."""
+    return (config.option.markexpr == "quick" and never_quick(collection_path)) or None
 
 
 def pytest_collection_finish() -> None:

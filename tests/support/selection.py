@@ -24,6 +24,7 @@ SLOW = frozenset({
     "cllm4rec.experiments.process.compute",
     "cllm4rec.experiments.process.compute_in_subprocess",
     "cllm4rec.experiments.quality.quality",
+    "cllm4rec.service.preloaded.Preloaded",
     "cllm4rec.stages.demo.demo",
     "cllm4rec.stages.finetune.finetune",
     "cllm4rec.stages.pretrain.pretrain",
@@ -68,13 +69,18 @@ def is_quick(item: pytest.Item) -> bool:
         return False
     if item.get_closest_marker("slow") or "shared_data" in item.fixturenames:
         return False
-    if TESTS / "benchmarks" in item.path.parents:  # programs that train and measure
+    if never_quick(item.path):
         return False
     fixtures = item._fixtureinfo.name2fixturedefs.values()
     functions = [item.function, *(each.func for found in fixtures for each in found)]
     own = [function for function in functions if _is_of_the_tests(function)]
     seen: set[Any] = set()
     return not any(reaches_slow(function, seen) for function in own)
+
+
+def never_quick(path: Path) -> bool:
+    """Whether a file, or folder, has no quick test, whatever they call: programs that measure."""
+    return TESTS / "benchmarks" in (path, *path.parents)
 
 
 def reaches_slow(function: Any, seen: set[Any]) -> bool:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,12 @@ class Server:
         return self.process.wait(timeout=60)
 
     def scoring_process(self) -> int:
-        """The process number of the model that answers: the youngest child."""
-        found = []
+        """The process number of the model that answers: the youngest of the preloaded one's."""
+        parents = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
-            fields = stat.read_text().rpartition(")")[2].split()
-            found += [stat.parent.name] if fields[1] == str(self.process.pid) else []
-        return max(map(int, found))
+            with suppress(OSError):  # of one that has just ended
+                parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        return max(pid for pid, up in parents.items() if parents.get(up) == self.process.pid)
 
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8")

@@ -13,7 +13,6 @@ import os
 import select
 import signal
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -26,15 +25,16 @@ from numpy.typing import NDArray
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
+from cllm4rec.service.preloaded import Preloaded, Started
 
 _LENGTH = struct.Struct("<Q")
-_PROGRAM = "from cllm4rec.service.subprocess_scorer import main; main()"
 _END_S = 10.0
-_PREPARED = "128"
-"""oneDNN primitives kept in its cache: more than in training (``cli``), since requests come in all
-lengths. A pass of up to sixteen histories took 21 ms with 64, and takes 17 ms with 128."""
 _IDLE_S, _BUSY_S = 1.0, 60.0
 """Free memory is returned to the system after so long without a request, or so long at work."""
+
+
+_PRELOADED = Preloaded()
+"""Scoring processes of this one are forked from it."""
 
 
 class ScorerGone(Exception):
@@ -54,19 +54,8 @@ class ScoringProcess:
     def __init__(self, run: Path) -> None:
         self._lock = threading.Lock()
         self._gone = False
-        # A session of its own: Ctrl-C is for the service, which then ends this in good order.
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", _PROGRAM, str(run)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, "ONEDNN_PRIMITIVE_CACHE_CAPACITY": _PREPARED},
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._to, self._from = self._process.stdin, self._process.stdout
-        # Whenever it ends, somebody waits for it: none stays as a zombie.
-        threading.Thread(target=self._process.wait, name="scorer's end", daemon=True).start()
+        self._process = _PRELOADED.start(run)
+        self._to, self._from = self._process.to, self._process.answers
         try:
             hello = json.loads(_read(self._from))
         except ScorerGone:
@@ -81,7 +70,7 @@ class ScoringProcess:
     @property
     def alive(self) -> bool:
         """Whether the process is running."""
-        return not self._gone and self._process.poll() is None
+        return not self._gone and not self._process.ended()
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``, as the model's own scorer gives them.
@@ -125,20 +114,16 @@ class ScoringProcess:
             threading.Thread(target=_end, args=(process,), daemon=True).start()
 
 
-def _close(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(OSError):  # unsent data, if it ended by itself
-                pipe.close()
+def _close(process: Started) -> None:
+    for pipe in (process.to, process.answers):
+        with suppress(OSError):  # unsent data, if it ended by itself
+            pipe.close()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Started) -> None:
     _close(process)
-    try:
-        process.wait(_END_S)
-    except subprocess.TimeoutExpired:
+    if not process.ended(_END_S):
         process.kill()
-        process.wait()
 
 
 def main() -> None:
@@ -157,6 +142,7 @@ def main() -> None:
 
 def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
     import torch
+    from threadpoolctl import threadpool_limits
 
     from cllm4rec.models.device import serving_threads
     from cllm4rec.recommender.queries import Queries
@@ -176,6 +162,7 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
         return
     space = recommender.scorer.task.space
     torch.set_num_threads(serving_threads())
+    threadpool_limits(serving_threads(), user_api="blas")
     # A full garbage collection visits every object of torch: 0.1 s in the middle of some request.
     gc.collect()
     gc.freeze()

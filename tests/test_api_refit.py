@@ -4,8 +4,8 @@ import gc
 
 import pytest
 
-from cllm4rec import CLLM4Rec, Dataset
-from cllm4rec.errors import InputError, RunError
+from cllm4rec import CLLM4Rec, Dataset, progress
+from cllm4rec.errors import ConfigError, InputError, RunError
 from support.trained import served_run
 
 
@@ -43,3 +43,13 @@ def test_a_saved_model_is_not_trained_once_more(model, tmp_path):
     with pytest.raises(RunError, match=r"is a saved model.*the run that it came from"):
         CLLM4Rec.load(tmp_path / "saved").refit(tmp_path / "again")
     assert not (tmp_path / "again").exists()
+
+
+def test_other_baselines_are_evaluated_without_training(model):
+    with progress.quiet():
+        rows = model.evaluate(["popularity"])["rows"]
+    assert [row["model"] for row in rows if not row["model"].startswith("·")][1:] == ["popularity"]
+    with pytest.raises(ConfigError, match="no baseline 'pop'"):
+        model.evaluate(["pop"])
+    with pytest.raises(InputError, match="baselines is one text, 'ease'"):
+        model.evaluate("ease")

@@ -103,11 +103,17 @@ class TestTranslation:
         assert the_call(stages)[2]["config"] == wanted
 
     @pytest.mark.parametrize(
-        ("given", "topk"), [([], None), (["--topk", "theirs.parquet"], Path("theirs.parquet"))]
+        ("given", "expected"),
+        [
+            ([], {}),
+            (["--topk", "theirs.parquet"], {"topk": Path("theirs.parquet")}),
+            (["--set", "evaluate.bootstrap=9"], {"overrides": ("evaluate.bootstrap=9",)}),
+        ],
     )
-    def test_evaluate(self, stages, tmp_path, given, topk):
+    def test_evaluate(self, stages, tmp_path, given, expected):
         assert code_of("evaluate", "--run", tmp_path, *given) == 0
-        assert the_call(stages) == ("evaluate", (tmp_path,), {"topk": topk})
+        wanted = {"topk": None, "overrides": (), **expected}
+        assert the_call(stages) == ("evaluate", (tmp_path,), wanted)
 
     @pytest.mark.parametrize(
         ("given", "expected"),

@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 
 from cllm4rec import progress
 from cllm4rec.config import Config, read_config, to_toml
+from cllm4rec.errors import ConfigError
 from cllm4rec.recommender.intact import seal_model
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, read_json, write_json
+from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import configure, prepare
 from cllm4rec.stages.pretrain import SECTIONS
 from cllm4rec.stages.setup import Setup
@@ -124,3 +126,34 @@ def test_a_setting_that_came_later_does_not_train_a_run_again(prepared, backbone
     assert setup.identity(SECTIONS, {"a": "1"}, users=3) == before
     other = Setup.of(setup.run, toy_config(backbone, "model.softmax_items=9"))
     assert other.identity(SECTIONS, {"a": "1"}, users=3) != before
+
+
+def test_other_baselines_are_measured_on_a_trained_run(trained, tmp_path):
+    run = RunDir(tmp_path / "run")
+    shutil.copytree(trained.run.path, run.path)
+    model = run.file("model", "model.safetensors").read_bytes()
+    given = ['evaluate.baselines=["popularity", "text-knn"]', "evaluate.bootstrap=20"]
+    with progress.quiet():
+        results = evaluate(run, overrides=given)
+        train(run, configure(run))
+    assert [row["model"] for row in results["rows"][-2:]] == ["popularity", "text-knn"]
+    kept = read_config(run.file("config.toml"))
+    assert (kept.evaluate.baselines, kept.evaluate.bootstrap) == (["popularity", "text-knn"], 20)
+    assert kept.finetune == trained.config.finetune
+    assert run.file("model", "model.safetensors").read_bytes() == model
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("finetune.epochs=3", "setting finetune.epochs cannot be changed for evaluate"),
+        ('evaluate.selection=["recall@10"]', "setting evaluate.selection cannot be changed"),
+        ("seed=3", "setting seed cannot be changed for evaluate"),
+        ("evaluate.baselines=['pop']", "no baseline 'pop'"),
+    ],
+)
+def test_what_a_trained_run_depends_on_is_not_changed_by_evaluate(trained, given, message):
+    before = trained.run.file("config.toml").read_text()
+    with pytest.raises(ConfigError, match=message):
+        evaluate(trained.run, overrides=[given])
+    assert trained.run.file("config.toml").read_text() == before

@@ -1,5 +1,6 @@
 """The public class: how a model is trained, kept, measured and asked."""
 
+import json
 import shutil
 import tempfile
 import weakref
@@ -13,7 +14,7 @@ from cllm4rec.data.arguments import one_of, path_of
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.frames import input_file
 from cllm4rec.models.language_model import LanguageModel
-from cllm4rec.recommender.arguments import filters_of
+from cllm4rec.recommender.arguments import filters_of, id_list
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, is_sealed, verify_seal
 from cllm4rec.stages.add_items import add_items, remove_items, share_of_lists
@@ -174,13 +175,20 @@ class CLLM4Rec(Answers):
         folder = self._place().path
         self.recommender_ = Recommender.load(folder, lm=self.recommender_.lm)
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self, baselines: Sequence[str] | None = None) -> dict[str, Any]:
         """The results table on the test part, baselines included.
+
+        Args:
+            baselines: names, as of ``evaluate.baselines``; None for those of the run.
 
         Raises:
             RunError: the model is a saved one: its run has the table, and so has its card.
+            ConfigError: a baseline that does not exist.
         """
-        return evaluate(self._place())
+        if baselines is None:
+            return evaluate(self._place())
+        names = json.dumps(id_list("baselines", baselines))
+        return evaluate(self._place(), overrides=[f"evaluate.baselines={names}"])
 
     def save(self, folder: str | Path) -> None:
         """Write model, data tables and a model card to a folder, as a whole.

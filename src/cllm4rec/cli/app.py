@@ -181,15 +181,23 @@ def refit(run: RunDir, to: Path, keep_test: bool) -> dict[str, Any]:
     metavar="PATH",
     help="Score this top-k file, or folder of shards, instead.",
 )
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="evaluate.KEY=VALUE",
+    help="Other baselines, their settings, or bootstrap; may be repeated.",
+)
 @output_option
-def evaluate(run: RunDir, topk: Path | None) -> dict[str, Any]:
+def evaluate(run: RunDir, topk: Path | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Evaluate on the test part, next to baselines.
 
-    Ranks the whole catalogue; the baselines are tuned on the validation part.
+    Ranks the whole catalogue; the baselines are tuned on the validation part. Others than those of
+    the run: --set 'evaluate.baselines=["ease", "sasrec"]'.
     """
     from cllm4rec.stages.evaluate import evaluate as stage
 
-    return stage(run, topk=topk)
+    return stage(run, topk=topk, overrides=overrides)
 
 
 cllm4rec.add_command(recommend)

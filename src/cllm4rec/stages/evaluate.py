@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 
 from cllm4rec.baselines import Baseline, Context, baseline_named
 from cllm4rec.baselines.tuning import tune
-from cllm4rec.config import Config, naming, read_config
+from cllm4rec.config import Config, naming, possible, read_config, request_of
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.weight import ranked_by_weight
+from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.protocol import (
     DEPTH,
     Report,
@@ -25,13 +26,22 @@ from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, atomic_write, exclusive, write_json
 from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.prepare import keep_settings
 
 TRAINING = ("initialise", "pretrain", "finetune")
 """Stages whose seconds count as training time."""
 
 
+CHANGEABLE = ("baselines", "baseline_settings", "bootstrap")
+"""Settings of ``[evaluate]`` that a trained model does not depend on."""
+
+
 def evaluate(
-    run: RunDir, *, topk: Path | None = None, recommender: Recommender | None = None
+    run: RunDir,
+    *,
+    topk: Path | None = None,
+    recommender: Recommender | None = None,
+    overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score the run's model and the baselines on the test part, or anyone's top-k file.
 
@@ -39,6 +49,7 @@ def evaluate(
         run: finetuned; for ``topk``, prepared is enough.
         topk: Parquet ``user_id, item_id, rank, score`` to score instead.
         recommender: the run's model, if it is loaded.
+        overrides: ``evaluate.key=value`` of `CHANGEABLE`; the run keeps them.
 
     Returns:
         ``part`` and ``rows`` (a model each, means and 95 % intervals); without ``topk`` also
@@ -48,15 +59,29 @@ def evaluate(
     Raises:
         RunError: a required stage is not done.
         InputError: the top-k file violates the format.
+        ConfigError: an override that does not exist, or of what was trained.
     """
     run.require("prepare")
-    config = read_config(run.file("config.toml"))
+    config = _changed(read_config(run.file("config.toml")), overrides)
     dataset = Dataset.open(run.file("data"))
     if topk is not None:
         ranked = RankedItems.read(topk, dataset.users, dataset.items, DEPTH)
         report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
         return {"part": "test", "rows": [_row(topk.name, {}, report, 0.0)]}
     return _table(run, dataset, config, recommender)
+
+
+def _changed(config: Config, overrides: Sequence[str]) -> Config:
+    request = request_of(config, overrides)
+    for section, values in request.changes.items():
+        for key in values if isinstance(values, dict) else [""]:
+            if section != "evaluate" or key not in CHANGEABLE:
+                name = f"{section}.{key}".rstrip(".")
+                raise ConfigError(
+                    f"setting {name} cannot be changed for evaluate, which trains and chooses "
+                    f"nothing: give it to train; here there are evaluate.{', '.join(CHANGEABLE)}"
+                )
+    return possible(request)
 
 
 @exclusive
@@ -69,6 +94,8 @@ def _table(
     settings = config.evaluate.baseline_settings
     # Check all settings before the first fit, so that errors appear at once.
     baselines = [baseline_named(name, settings.get(name)) for name in config.evaluate.baselines]
+    if config != read_config(run.file("config.toml")):
+        keep_settings(run, config)
     rows, left_out = _baseline_rows(baselines, dataset, config)
     # The test part knows nothing of items that were added later.
     if recommender is None or recommender.scorer.added is not None:

@@ -11,6 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+LATE = (
+    "torch._dynamo",
+    "transformers.models.llama.modeling_llama",
+    "sklearn.feature_extraction.text",
+)
+"""What a stage loads late: for a model, its optimiser and an index of words."""
+
 
 def main() -> None:
     """Leave processor seconds (all threads) and peak memory; without the time of the imports."""
@@ -18,8 +25,8 @@ def main() -> None:
     stage = "recommend_all" if arguments[0] == "recommend" else arguments[0]
     importlib.import_module(f"cllm4rec.stages.{stage}")
     cli = importlib.import_module("cllm4rec.cli")
-    if stage != "prepare":  # what torch and transformers load late, for a model and its optimiser
-        for name in ("torch._dynamo", "transformers.models.llama.modeling_llama"):
+    if stage != "prepare":
+        for name in LATE:
             importlib.import_module(name)
     started_s = time.process_time()
     try:

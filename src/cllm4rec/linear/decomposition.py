@@ -34,7 +34,8 @@ def row_factors(matrix: csr_matrix, dimensions: int, seed: int) -> NDArray[np.fl
 
 def _exact(matrix: csr_matrix, d: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     rows = matrix.shape[0]
-    gram = (matrix @ matrix.T).toarray().astype(np.float64)
+    # In the order of LAPACK, which then works in place: no second matrix of this size.
+    gram = (matrix @ matrix.T).astype(np.float64, copy=False).toarray(order="F")
     squares, left = eigh(gram, subset_by_index=[rows - d, rows - 1], overwrite_a=True)
     return left[:, ::-1], np.sqrt(np.maximum(squares[::-1], 0))
 

@@ -17,6 +17,7 @@ process needs before it reads anything, which is measured.
 from cllm4rec.baselines.ease import MAX_ITEMS_BY_NEIGHBOURS, NEIGHBOURS
 from cllm4rec.config import Config
 from cllm4rec.ensemble.linear import KEPT_WEIGHTS
+from cllm4rec.linear.decomposition import EXACT_ROWS
 from cllm4rec.linear.ease import FLOAT64_ITEMS, MAX_ITEMS
 from cllm4rec.planning.size import Model, Size
 from cllm4rec.ranking.scoring import BLOCK_USERS
@@ -41,6 +42,9 @@ LISTED_ROW = 200
 SHARD_ROWS = 10_000 * 100
 TEXT_DIMENSIONS, TEXT_BYTES = 400, 15
 """Of the space of the items' words; bytes per item and dimension at once, by measurement."""
+TEXT_PAIR_BYTES = 10
+"""Bytes per pair of texts where few are decomposed exactly: their products in float64, first
+sparse, by measurement."""
 PREPARE_PROCESS, PREPARE_ENTITY = 0.2e9, 220
 """Of ``prepare`` beside its limit: the process, and bytes per user and item, by measurement."""
 SPILLED_ROW = 80
@@ -128,7 +132,7 @@ def start(size: Size, model: Model, config: Config) -> dict[str, float]:
         # The randomised decomposition's two sides in float64 (Halko et al. 2011), twice.
         "factors": 2 * 8.0 * factors * (size.users + size.items),
         "words": float(NUMBER * model.words * model.shape.size),
-        "texts": float(TEXT_BYTES * TEXT_DIMENSIONS * size.items * config.model.content),
+        "texts": float(_texts(size.items) * config.model.content),
     }
     if config.model.linear and size.items <= MAX_ITEMS:
         bytes_of = EXACT_BYTES[size.items <= FLOAT64_ITEMS]
@@ -136,6 +140,12 @@ def start(size: Size, model: Model, config: Config) -> dict[str, float]:
     else:
         parts["linear model"] = 4 * linear_model(size, config)
     return parts
+
+
+def _texts(items: int) -> int:
+    if items <= EXACT_ROWS:
+        return TEXT_PAIR_BYTES * items**2
+    return TEXT_BYTES * TEXT_DIMENSIONS * items
 
 
 def lists(size: Size, model: Model, config: Config) -> dict[str, float]:

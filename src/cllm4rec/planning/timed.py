@@ -1,6 +1,7 @@
 """Seconds of the program's own steps, lists, validations and last works on synthetic histories."""
 
 from collections.abc import Callable
+from itertools import chain, count
 from typing import NamedTuple
 
 import numpy as np
@@ -92,11 +93,16 @@ def seconds_of(
         task.standardise(model, train)
         objective = task.objective(model, train, None)
         optimizer = finetuning_optimizer(config.finetune, objective.parameters())
-        steps = objective.steps(Pass("finetune", 0, len(objective.corpus)))
-        average = Average(objective.parameters(), config.finetune.average * len(steps))
+        # Pass after pass: each draws anew, and the first batch of a shape takes longer.
+        passes = (
+            objective.steps(Pass("finetune", number, len(objective.corpus))) for number in count()
+        )
+        first = next(passes)
+        steps = chain(first, chain.from_iterable(passes))
+        average = Average(objective.parameters(), config.finetune.average * len(first))
 
-        def train_on(number: int) -> None:
-            optimiser_step(objective, optimizer, steps[number % len(steps)])
+        def train_on(_: int) -> None:
+            optimiser_step(objective, optimizer, next(steps))
             average.step()
 
         train_on(0)

@@ -49,6 +49,7 @@ def test_lm_knn_is_cosine_of_words_and_readings_side_by_side(log, backbone):
         *({"depth": 0}, {"max_words": 0}, {"weights": "none"}, {"layer": 3}, {"echo": "no"}),
         *({"backbone": 5}, {"depth": 1.5}, {"depth": True}, {"depth": "3"}, {"max_words": 2.5}),
         *({"train": 1}, {"train_layers": 9}, {"train_layers": -1}, {"epochs": 0}, {"epochs": True}),
+        *({"epochs": 3}, {"train_layers": 1}),  # of a training that is not asked for
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings):
@@ -179,7 +180,7 @@ def test_a_trained_reading_stands_beside_the_rest(log, backbone, name):
     settings = {"backbone": str(backbone), "depth": 2, "train": True, "epochs": 1}
     frozen, trained, permuted, random = (
         next(iter(baseline_named(name, {**settings, **change}).candidates(train, context)))[1]
-        for change in ({"train": False}, {}, {"permuted": True}, {"weights": "random"})
+        for change in ({"train": False, "epochs": 6}, {}, {"permuted": True}, {"weights": "random"})
     )
     assert trained.vectors.shape[1] > frozen.vectors.shape[1]
     np.testing.assert_allclose(np.linalg.norm(trained.vectors, axis=1), 1, atol=1e-5)

@@ -145,6 +145,16 @@ def test_a_value_beyond_what_the_reader_takes_is_one_line(tmp_path, text):
         load(tmp_path / "c.toml")
 
 
+@pytest.mark.parametrize(
+    "number", [10**5000, -(10**5000), 2**63], ids=["huge", "least", "a bit too much"]
+)
+def test_a_number_that_no_file_could_hold_is_one_line(number):
+    with pytest.raises(
+        ConfigError, match=r"setting finetune\.epochs = (a number of tho|9).*end at"
+    ):
+        request_of({"finetune": {"epochs": number}})
+
+
 @pytest.mark.parametrize("text", [b"epochs = ", b"\xff"])
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text):
     (tmp_path / "c.toml").write_bytes(text)

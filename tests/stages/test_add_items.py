@@ -210,6 +210,16 @@ def test_what_cannot_be_added_is_refused_and_nothing_is_written(run, rows, why):
     assert sum(report["skipped"].values()) == len(rows) - (why.startswith("repeated"))
 
 
+def test_a_file_without_ids_names_what_it_has_and_no_setting_that_there_is_not(run, tmp_path):
+    path = tmp_path / "more.csv"
+    path.write_text("sku,title\n7,robot\n")
+    with pytest.raises(InputError) as refused:
+        add_items(run, path)
+    assert str(refused.value) == (
+        f"{path} has no column 'item_id' (it has sku, title); rename the one with the items' ids"
+    )
+
+
 def test_an_id_that_was_added_is_refused_too(run):
     add(run, ROWS)
     was = bytes_of(run.path)

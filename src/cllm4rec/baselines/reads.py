@@ -14,6 +14,7 @@ from cllm4rec.seeds import generator
 
 TRAINED_WEIGHT = 0.35
 """Of what is read with training, relative to TF-IDF and what is read without."""
+EPOCHS = 6
 NO_ITEMS = np.zeros(0, np.int64)
 
 _KINDS = {str: "text", int: "whole number", bool: "true or false"}
@@ -50,7 +51,7 @@ class Reads(Baseline):
         permuted: bool = False,
         train: bool = False,
         train_layers: int = 0,
-        epochs: int = 6,
+        epochs: int = EPOCHS,
     ) -> None:
         super().__init__()  # of the class that stands beside this one, if any
         for name, value, kind in (
@@ -71,6 +72,8 @@ class Reads(Baseline):
             raise ValueError(f"depth must be at least {self.least_depth}, max_words at least 1")
         if not 0 <= train_layers <= depth or epochs < 1:
             raise ValueError("train_layers must be from 0 to depth, epochs at least 1")
+        if not train and (train_layers or epochs != EPOCHS):
+            raise ValueError("train_layers and epochs are of a training; give train = true too")
         self.reader: dict[str, Any] = {
             "backbone": backbone,
             "depth": depth,

@@ -86,6 +86,9 @@ def _in_one_line(error: ErrorDetails) -> str:
         return f"no setting {key}: {mend} (docs/configuration.md lists all)"
     if error["type"] == "missing":
         return f"setting {key} is missing"
-    given = repr(error["input"])
+    try:
+        given = repr(error["input"])
+    except ValueError:  # Python prints no number of more than 4,300 digits
+        given = "a number of thousands of digits"
     short = given if len(given) <= 80 else given[:79] + "…"
     return f"setting {key} = {short}: {message} (docs/configuration.md lists all)"

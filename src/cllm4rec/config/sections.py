@@ -37,6 +37,10 @@ COLUMNS = ("user_id", "item_id", "timestamp", "position", "rating", "title", "te
 """Standard column names, which ``data.columns`` can map."""
 
 
+MOST = 2**63 - 1
+"""Largest whole number of TOML."""
+
+
 class Settings(BaseModel):
     """Base of every section: immutable, unknown keys refused, docstrings become descriptions."""
 
@@ -56,6 +60,8 @@ class Settings(BaseModel):
             and cls.model_fields[str(info.field_name)].annotation is not bool
         ):
             raise ValueError("neither true nor false can stand here")
+        if isinstance(value, int) and abs(value) > MOST:
+            raise ValueError(f"whole numbers end at {MOST}")
         return value
 
     def changed(self, **changes: Any) -> Self:

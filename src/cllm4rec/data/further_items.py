@@ -40,6 +40,11 @@ def read_further_items(
         file = open_file(
             connection, path, config.columns, csv_separator=separator, csv_encoding=encoding
         )
+        if not file.has("item_id"):  # no setting maps it here, as `prepare` can
+            raise InputError(
+                f"{path} has no column {file.column('item_id')!r} (it has "
+                f"{', '.join(file.types) or 'none'}); rename the one with the items' ids"
+            )
         said = " || ".join(["''", *(words(file.text(text)) for text in ("title", "text"))])
         own = {name for name in file.types if not file.is_nested(name)}
         found = {"title": file.text("title"), "text": file.text("text")}

@@ -46,13 +46,9 @@ class Stages:
 @pytest.fixture
 def stages(monkeypatch) -> Stages:
     stages = Stages()
-    for module, name in {
-        **{name: name for name in (*STAGES, "similar")},
-        "recommend_all": "recommend_all",
-    }.items():
-        stand_in = SimpleNamespace(**{name: stages.named(name)})
-        stand_in.configure = stages.configure
-        monkeypatch.setitem(sys.modules, f"cllm4rec.stages.{module}", stand_in)
+    for name in (*STAGES, "similar", "recommend_all"):
+        stand_in = SimpleNamespace(**{name: stages.named(name), "configure": stages.configure})
+        monkeypatch.setitem(sys.modules, f"cllm4rec.stages.{name}", stand_in)
     return stages
 
 
@@ -105,15 +101,14 @@ class TestTranslation:
     @pytest.mark.parametrize(
         ("given", "expected"),
         [
-            ([], {}),
             (["--topk", "theirs.parquet"], {"topk": Path("theirs.parquet")}),
             (["--set", "evaluate.bootstrap=9"], {"overrides": ("evaluate.bootstrap=9",)}),
         ],
     )
     def test_evaluate(self, stages, tmp_path, given, expected):
         assert code_of("evaluate", "--run", tmp_path, *given) == 0
-        wanted = {"topk": None, "overrides": (), **expected}
-        assert the_call(stages) == ("evaluate", (tmp_path,), wanted)
+        given = {"topk": None, "overrides": (), **expected}
+        assert the_call(stages) == ("evaluate", (tmp_path,), given)
 
     @pytest.mark.parametrize(
         ("given", "expected"),

@@ -18,7 +18,7 @@ from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.run import RunDir
 
 TRAINING = ("initialise", "pretrain", "finetune", "train")
-STAGES = ("prepare", *TRAINING, "evaluate", "recommend", "demo")
+OTHERS = ("prepare", "evaluate", "recommend", "recommend_all", "similar", "demo")
 NOBODY = {"query": None, "profile": None}
 
 
@@ -46,7 +46,7 @@ class Stages:
 @pytest.fixture
 def stages(monkeypatch) -> Stages:
     stages = Stages()
-    for name in (*STAGES, "similar", "recommend_all"):
+    for name in (*TRAINING, *OTHERS):
         stand_in = SimpleNamespace(**{name: stages.named(name), "configure": stages.configure})
         monkeypatch.setitem(sys.modules, f"cllm4rec.stages.{name}", stand_in)
     return stages
@@ -322,30 +322,29 @@ class TestUsage:
         assert "Commands:" in err
 
     def test_the_commands_are_these(self):
-        items = ["similar", "add-items", "remove-items"]
         stages = ["prepare", *TRAINING, "refit", "evaluate", "recommend"]
-        wanted = ["data", *stages, *items, "export", "demo", "bench", "plan", "serve"]
-        assert list(cllm4rec.commands) == wanted
+        items = ["similar", "add-items", "remove-items"]
+        last = ["export", "demo", "bench", "plan", "serve"]
+        assert list(cllm4rec.commands) == ["data", *stages, *items, *last]
         assert isinstance(bench := cllm4rec.commands["bench"], click.Group)
         assert list(bench.commands) == ["quality"]
 
     def test_options_are_few_and_no_setting_has_its_own(self):
-        below = [
-            getattr(command, "commands", {}).values() for command in cllm4rec.commands.values()
-        ]
+        commands = cllm4rec.commands.values()
+        below = [getattr(command, "commands", {}).values() for command in commands]
         options = {
             name
-            for command in chain(cllm4rec.commands.values(), *below)
+            for command in chain(commands, *below)
             for parameter in command.params
             for name in parameter.opts
             if name.startswith("-")
         }
         assert options == {
             *("--all", "--config", "--data", "--history", "--json", "--k", "--out", "--protocol"),
-            *("--run", "--set", "--split", "--to", "--topk", "--users", "--profile"),
-            *("--only-datasets", "--only-models"),
+            *("--run", "--set", "--split", "--to", "--topk", "--users", "--profile", "--ray"),
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--histories", "--onnx", "--int8", "--shard-users", "--query", "--by"),
-            *("--where", "--include", "--exclude", "--seen", "--items", "--skip", "--ray"),
+            *("--where", "--include", "--exclude", "--seen", "--items", "--skip"),
             *("--interactions", "--device", "--devices", "--memory", "--keep-test"),
+            *("--only-datasets", "--only-models"),
         }

@@ -193,7 +193,7 @@ def evaluate(run: RunDir, topk: Path | None, overrides: tuple[str, ...]) -> dict
     """Evaluate on the test part, next to baselines.
 
     Ranks the whole catalogue; the baselines are tuned on the validation part. Others than those of
-    the run: --set 'evaluate.baselines=["ease", "sasrec"]'.
+    the run: --set 'evaluate.baselines=["sasrec"]'.
     """
     from cllm4rec.stages.evaluate import evaluate as stage
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.speed.parts import Parts
-from benchmarks.speed.workloads import Amount, Scoring, Workload
+from benchmarks.speed.workloads import Amount, Scoring, Workload, tokens_read
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
@@ -92,7 +92,7 @@ class ScoringStages:
         documents: dict[int, Document] = {}
         padded, cost = 0, Cost()
         for rows, batch in scorer.batches(users, history):
-            padded += batch.tokens.numel()
+            padded += tokens_read(scorer.model.backbone, batch)
             lengths = batch.lengths.tolist()
             cost += backbone(shape, lengths, itemsize, learning=False, last_only=True)
             cost += self.parts.head(scorer.model, len(rows), itemsize, learning=False)

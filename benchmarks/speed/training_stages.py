@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.speed.parts import Parts, wake
 from benchmarks.speed.settings import Profile
-from benchmarks.speed.workloads import Amount, Training, Workload
+from benchmarks.speed.workloads import Amount, Training, Workload, tokens_read
 from cllm4rec.errors import InputError
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.planning.flops import adam, backbone
@@ -91,7 +91,7 @@ class TrainingStages:
             prompts: Batch = getattr(batch, "prompts", batch)
             lengths = prompts.lengths.tolist()
             documents, tokens = documents + len(lengths), tokens + sum(lengths)
-            padded += prompts.tokens.numel()
+            padded += tokens_read(objective.model.backbone, prompts)
             is_asked_once = isinstance(objective, HeldOutObjective)
             cost += backbone(
                 shape, lengths, itemsize, learning=True, trained=trained, last_only=is_asked_once

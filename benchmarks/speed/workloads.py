@@ -14,11 +14,13 @@ from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.documents.document import Document
 from cllm4rec.ensemble.linear import LinearModel
+from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.randomness import seeded
 from cllm4rec.planning.flops import Cost
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.tasks.held_out import HeldOutObjective
 from cllm4rec.tasks.language import LanguageObjective
+from cllm4rec.tokens.batch import Batch
 from cllm4rec.training.loop import optimiser_step
 from cllm4rec.training.stream import Drawn
 
@@ -34,7 +36,7 @@ class Amount:
         users: users trained on or scored; documents, where texts are the documents. Of a step whose
             documents are of one length, as many as its tokens are at the mean length of all.
         tokens: without padding.
-        padded: with it.
+        padded: with it, as `tokens_read` counts.
         cost: arithmetic and traffic of the real tokens.
     """
 
@@ -42,6 +44,16 @@ class Amount:
     tokens: int
     padded: int
     cost: Cost
+
+
+def tokens_read(backbone: Backbone, batch: Batch) -> int:
+    """Tokens of a batch with padding, packed where the library's layers read it so.
+
+    Our own layers read none; counted is the batch's.
+    """
+    own = backbone.layers is not None and next(backbone.parameters()).device.type == "cpu"
+    packing = None if own else backbone.packing(batch.near.lengths, batch.tokens.shape[1])
+    return batch.tokens.numel() if packing is None else packing.positions.numel()
 
 
 class Workload(Protocol):

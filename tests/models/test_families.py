@@ -105,16 +105,20 @@ def test_the_word_head_of_a_tied_family_is_the_librarys(folder):
     )
 
 
-def test_a_padded_batch_is_each_document_by_itself(folder):
-    backbone, words = loaded(folder, depth="all")
-    lengths = torch.tensor(LENGTHS)
-    embedded = words[TOKENS]
-    with torch.no_grad():
-        together, ends = backbone(embedded, lengths), backbone.last(embedded, lengths)
-        for row, length in enumerate(LENGTHS):
-            alone = backbone(embedded[row : row + 1, :length])[0]
-            torch.testing.assert_close(together[row, :length], alone, **CLOSE)
-            torch.testing.assert_close(ends[row], alone[-1], **CLOSE)
+@pytest.mark.parametrize("mode", ["frozen", "lora"])
+def test_a_batch_is_each_document_by_itself(folder, name, mode, monkeypatch):
+    """By our own layers, and packed by the library's, beyond the sliding window too."""
+    backbone, words = loaded(folder, depth="all", mode=mode, lora_rank=2)
+    lengths, embedded = torch.tensor(LENGTHS), words[TOKENS]
+    assert (backbone.packing(lengths, 12) is None) == (name == "opt")
+    for layers in {backbone.layers, None}:
+        monkeypatch.setattr(backbone, "layers", layers)
+        with torch.no_grad():
+            together, ends = backbone(embedded, lengths), backbone.last(embedded, lengths)
+            for row, length in enumerate(LENGTHS):
+                alone = backbone(embedded[row : row + 1, :length])[0]
+                torch.testing.assert_close(together[row, :length], alone, **CLOSE)
+                torch.testing.assert_close(ends[row], alone[-1], **CLOSE)
 
 
 @pytest.mark.parametrize("mode", ["full", "lora"])

@@ -55,12 +55,28 @@ def test_gradients_are_those_of_double_precision(folder, own_layers, monkeypatch
     if not own_layers:
         backbone.layers = None
     found = gradients(backbone.model, backbone(embedded))
+    assert_close(found, wanted)
+
+
+def assert_close(found, wanted):
     assert len(found) == len(wanted) == 9 * DEEP + 1
     for name, gradient in found.items():
         scale = float(wanted[name].abs().max())
         torch.testing.assert_close(
             gradient.double(), wanted[name], rtol=0, atol=1e-4 * scale, msg=name
         )
+
+
+def test_so_are_those_of_nobody_in_the_middle_of_a_row(folder, monkeypatch):
+    embedded = torch.randn(3, 5, SIZE, generator=torch.Generator().manual_seed(0))
+    embedded[2, 0] = 0
+    backbone, _ = load_backbone(folder, FULL, seed=0)
+    backbone.layers = None
+    lengths = torch.tensor([5, 3, 2])
+    assert backbone.packing(lengths, 5).positions.tolist()[1] == [0, 1, 2, 0, 1]
+    states = backbone(embedded, lengths)[2:, :2]
+    wanted = exact_gradients(folder, embedded[2:, :2], monkeypatch)
+    assert_close(gradients(backbone.model, states), wanted)
 
 
 def test_only_the_first_state_of_a_document_stops_and_none_changes():

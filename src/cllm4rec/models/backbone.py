@@ -17,9 +17,11 @@ from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.models.cpu_layers import LONGEST, KVCache, accelerate
 from cllm4rec.models.device import PROCESSOR, compute_dtype
-from cllm4rec.models.families import check, set_dropout, text_config, truncate
+from cllm4rec.models.families import PACKED, check, set_dropout, text_config, truncate
 from cllm4rec.models.library_cache import LibraryCache
+from cllm4rec.models.packing import Packing
 from cllm4rec.models.zero_states import stop_their_gradient
+from cllm4rec.tokens.batch import moved
 
 _TEXT_MODEL = {r"^(model\.language_model|language_model\.model|language_model)\.": ""}
 """Prefixes of the text model's weights in a multimodal checkpoint, mapped to a text model's own."""
@@ -82,14 +84,29 @@ class Backbone(nn.Module):
 
         Args:
             embedded: padded on the right.
-            lengths: of the documents; states beyond them are undefined. None: no padding.
+            lengths: of the documents, best on the CPU; states beyond them are undefined. None: no
+                padding.
         """
         if self.layers is not None and _own_layers_pay(embedded):
             if lengths is None:
                 lengths = torch.full(embedded.shape[:1], embedded.shape[1])
             return self.layers.forward(embedded, lengths)
+        packing = None if lengths is None else self.packing(lengths, embedded.shape[1])
+        if packing is None:
+            return self._states(embedded)
+        states = self._states(packing.packed(embedded), packing.positions)
+        return packing.unpacked(states).view(embedded.shape)
+
+    def packing(self, lengths: Int[Tensor, " batch"], length: int) -> Packing | None:
+        """How the library's layers read documents padded to a length; None: as they are."""
+        config: Any = self.model.config
+        return Packing.of(lengths, length) if config.model_type in PACKED else None
+
+    def _states(self, embedded: Tensor, positions: Tensor | None = None) -> Tensor:
+        """The library's hidden states, float32."""
+        given = {} if positions is None else {"position_ids": moved(positions, embedded.device)}
         with self._compute_dtype(embedded):
-            output = self.model(inputs_embeds=embedded.to(self.dtype), use_cache=False)
+            output = self.model(inputs_embeds=embedded.to(self.dtype), use_cache=False, **given)
         hidden: Tensor = output.last_hidden_state.float()
         return hidden
 
@@ -102,8 +119,13 @@ class Backbone(nn.Module):
         """
         if self.layers is not None and _own_layers_pay(embedded):
             return self.layers.last(embedded, lengths)
-        rows = torch.arange(len(lengths), device=embedded.device)
-        return self.forward(embedded, lengths)[rows, lengths - 1]
+        ends = torch.arange(len(lengths), device=lengths.device) * embedded.shape[1] + lengths - 1
+        packing = self.packing(lengths, embedded.shape[1])
+        if packing is None:
+            ends = moved(ends, embedded.device)
+            return self._states(embedded).flatten(0, 1).index_select(0, ends)
+        states = self._states(packing.packed(embedded), packing.positions)
+        return packing.unpacked(states, ends.cpu())
 
     def new_cache(self) -> KVCache | LibraryCache:
         """An empty KV cache."""

@@ -25,6 +25,8 @@ class Family:
     own_layers: str = "no"
     """Whether `cpu_layers` has layers for it, and their limits."""
     notes: str = ""
+    packed: bool = True
+    """Whether the library tells documents in one row apart by their positions."""
 
 
 FAMILIES = (
@@ -52,10 +54,16 @@ FAMILIES = (
     Family("OLMo 2", ("olmo2",)),
     Family("GPT-NeoX, Pythia", ("gpt_neox",)),
     Family("SmolLM3", ("smollm3",), notes="every fourth layer without positions"),
-    Family("OPT", ("opt",), notes="learned positions: the longest document is limited"),
+    Family(
+        "OPT",
+        ("opt",),
+        packed=False,
+        notes="learned positions: the longest document is limited; batches are padded, not packed",
+    ),
 )
 
 TESTED = {model_type for family in FAMILIES for model_type in family.model_types}
+PACKED = {model_type for family in FAMILIES if family.packed for model_type in family.model_types}
 
 _NOT_SUITED = "set backbone.name to a decoder-only causal language model (docs/backbones.md)"
 _PROBE = 8

@@ -56,7 +56,7 @@ class ContentLLM(TokenLLM):
 
     def queries(self, batch: Batch) -> Float[Tensor, "scored size"]:
         """The head's query at every position that predicts a word of a main text."""
-        hidden = self.backbone(self.embedding(batch.near.tokens), batch.lengths)
+        hidden = self.backbone(self.embedding(batch.near.tokens), batch.near.lengths)
         rows, positions, _ = self.scored(batch)
         query: Tensor = self.head(hidden[rows, positions])
         return query
@@ -113,17 +113,17 @@ class CollaborativeLLM(TokenLLM):
     def states(self, batch: Batch) -> Float[Tensor, "scored size"]:
         """Hidden states before every main-text item: the head's input."""
         rows, positions, _ = self.scored(batch)
-        hidden: Tensor = self.backbone(self.embedded(batch), batch.lengths)
+        hidden: Tensor = self.backbone(self.embedded(batch), batch.near.lengths)
         return hidden[rows, positions]
 
     def last_states(self, batch: Batch) -> Float[Tensor, "batch size"]:
         """Hidden states at each document's last position."""
-        return self.backbone.last(self.embedded(batch), batch.lengths)
+        return self.backbone.last(self.embedded(batch), batch.near.lengths)
 
     def queries(self, batch: Batch) -> Float[Tensor, "scored size"]:
         """One query before every main-text item, the first included."""
         embedded = self.embedded(batch)
-        hidden = self.backbone(embedded, batch.lengths)
+        hidden = self.backbone(embedded, batch.near.lengths)
         rows, positions, _ = self.scored(batch)
         is_item = self.space.is_item(batch.tokens)
         mean = running_mean(embedded, is_item, self.skip_decay)[rows, positions]
@@ -132,7 +132,7 @@ class CollaborativeLLM(TokenLLM):
     def last_queries(self, batch: Batch) -> Float[Tensor, "batch size"]:
         """One query at each document's end, enough to score the whole catalogue."""
         embedded = self.embedded(batch)
-        hidden = self.backbone.last(embedded, batch.lengths)
+        hidden = self.backbone.last(embedded, batch.near.lengths)
         mean = recent_mean(embedded, self.space.is_item(batch.tokens), self.skip_decay)
         return self._dropped(self.head(hidden, mean))
 

@@ -13,14 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def without_gradient(states: Tensor) -> Tensor:
-    """The same states; where a row's first is zero, its gradient stops here.
+def without_gradient(states: Tensor, positions: Tensor | None = None) -> Tensor:
+    """The same states; where a document's first is zero, its gradient stops here.
 
     Args:
         states: ``[batch, length, size]``.
+        positions: in their documents, ``[batch, length]``; if not given, rows are documents.
     """
-    first_is_zero = (states[:, :1] == 0).all(dim=-1, keepdim=True)
-    return states.masked_fill(functional.pad(first_is_zero, (0, 0, 0, states.shape[1] - 1)), 0.0)
+    if positions is None:
+        is_zero = (states[:, :1] == 0).all(dim=-1, keepdim=True)
+        is_zero = functional.pad(is_zero, (0, 0, 0, states.shape[1] - 1))
+    else:
+        is_zero = (positions == 0).unsqueeze(-1) & (states == 0).all(dim=-1, keepdim=True)
+    return states.masked_fill(is_zero, 0.0)
 
 
 def stop_their_gradient(model: nn.Module, depth: int) -> None:
@@ -28,13 +33,18 @@ def stop_their_gradient(model: nn.Module, depth: int) -> None:
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth:
             for layer in module:
-                layer.register_forward_hook(_after)
+                layer.register_forward_hook(_after, with_kwargs=True)
 
 
-def _after(layer: nn.Module, inputs: Any, output: Any) -> Any:
-    """Torch's forward hook; a layer returns its states, or they come first among others."""
+def _after(layer: nn.Module, inputs: Any, named: dict[str, Any], output: Any) -> Any:
+    """Torch's forward hook; a layer returns its states, or they come first among others.
+
+    The library tells every layer the positions: one row of them where rows are documents.
+    """
     states = output[0] if isinstance(output, tuple) else output
     if not states.requires_grad:
         return output
-    stopped = without_gradient(states)
+    positions = named.get("position_ids")
+    is_packed = positions is not None and len(positions) == len(states) > 1
+    stopped = without_gradient(states, positions if is_packed else None)
     return (stopped, *output[1:]) if isinstance(output, tuple) else stopped

@@ -35,7 +35,7 @@ PLACED_COPIES = 6
 EXACT_BYTES = {True: 8 * 4, False: 4 * 6}
 """Bytes per entry of the dense linear model while it is fitted: four matrices in float64 up to
 `FLOAT64_ITEMS` items, six in float32 above, by measurement (20,000 items: 10.4 GB)."""
-KERNEL_CACHES, KERNELS_OF_A_STEP = 300e6, 2e6
+KERNEL_CACHES, KERNELS_OF_A_STEP, KERNELS_OF_LISTS = 300e6, 6e6, 60e6
 """Kernels and freed blocks that a process keeps while shapes change, by measurement."""
 LISTED_ROW = 200
 """Bytes per row of a shard's lists while they are written, by measurement."""
@@ -157,6 +157,7 @@ def lists(size: Size, model: Model, config: Config) -> dict[str, float]:
         "tables": items + users,
         "ids and histories": 24.0 * (size.users + size.items) + 5.0 * size.interactions,
         "linear model": 2 * linear_model(size, config),
+        "kernels": KERNELS_OF_LISTS,
         "lists of a shard": LISTED_ROW * min(SHARD_ROWS, 100.0 * size.users),
     }
 

@@ -18,6 +18,7 @@ AUTHORS = {
     "backbone.weights": "pretrained",
     "backbone.dtype": "float32",
     "backbone.dropout": 0.1,  # attn_pdrop, embd_pdrop, resid_pdrop
+    "backbone.activation_checkpointing": False,
     # data.py: max_length=1024, prompts included; GPT-2's prompts have 9 and 8 tokens
     "corpus.max_items": 1024 - 9,
     "corpus.max_words": 1024 - 8,

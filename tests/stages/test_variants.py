@@ -36,6 +36,7 @@ VARIANTS = {
     "one layer": ["backbone.depth=1"],
     "a softmax over a sample": ["model.softmax_items=5"],
     "lora": ["backbone.mode=lora"],
+    "layers computed again": ["backbone.mode=lora", "backbone.activation_checkpointing=true"],
     "full": ["backbone.mode=full"],
     "time order": ["corpus.order=time"],
     "next item": ["corpus.order=time", "finetune.target=next", "finetune.dropout=0.3"],

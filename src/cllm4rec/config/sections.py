@@ -160,6 +160,10 @@ class BackboneConfig(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Dropout inside the backbone during training, wherever its family has some: GPT-2 on
     embeddings, attention weights and both halves of a layer, Llama on attention weights."""
+    activation_checkpointing: bool = False
+    """In training, keep of each layer its input alone and compute the layer again for its gradient:
+    the memory of one layer instead of all, for a third more work. For a deep backbone on a GPU; on
+    a processor the library's layers are trained then, not our faster ones."""
 
 
 class CorpusConfig(Settings):

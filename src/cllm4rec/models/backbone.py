@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from cllm4rec.config import BackboneConfig
 from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
+from cllm4rec.models import recomputing
 from cllm4rec.models.cpu_layers import LONGEST, KVCache, accelerate
 from cllm4rec.models.device import PROCESSOR, compute_dtype
 from cllm4rec.models.families import PACKED, check, set_dropout, text_config, truncate
@@ -39,13 +40,20 @@ class Backbone(nn.Module):
         trained: whether any of its parameters is trained.
         autocast: compute in bfloat16 with float32 weights.
         dropout: whether training mode has the dropout of the model's configuration.
+        recompute: whether layers are computed again for their gradients.
     """
 
     word_scale = 1.0
     """Word vectors as a multiple of the table that the family's output head is tied to."""
 
     def __init__(
-        self, model: nn.Module, *, trained: bool, autocast: bool, dropout: bool = False
+        self,
+        model: nn.Module,
+        *,
+        trained: bool,
+        autocast: bool,
+        dropout: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
@@ -54,7 +62,11 @@ class Backbone(nn.Module):
         self.dropout = dropout
         dtype = torch.bfloat16 if autocast else self.dtype
         self.layers = accelerate(model, dtype)
-        stop_their_gradient(model, text_config(model.config).num_hidden_layers)
+        self.recompute = recompute
+        depth = text_config(model.config).num_hidden_layers
+        stop_their_gradient(model, depth)
+        if recompute:
+            recomputing.recompute(model, depth)
         self.eval()
 
     @property
@@ -87,7 +99,7 @@ class Backbone(nn.Module):
             lengths: of the documents, best on the CPU; states beyond them are undefined. None: no
                 padding.
         """
-        if self.layers is not None and _own_layers_pay(embedded):
+        if self.layers is not None and self._own_layers_pay(embedded):
             if lengths is None:
                 lengths = torch.full(embedded.shape[:1], embedded.shape[1])
             return self.layers.forward(embedded, lengths)
@@ -117,7 +129,7 @@ class Backbone(nn.Module):
 
         Equal to those of `forward`, but the last layer skips the other positions.
         """
-        if self.layers is not None and _own_layers_pay(embedded):
+        if self.layers is not None and self._own_layers_pay(embedded):
             return self.layers.last(embedded, lengths)
         ends = torch.arange(len(lengths), device=lengths.device) * embedded.shape[1] + lengths - 1
         packing = self.packing(lengths, embedded.shape[1])
@@ -154,10 +166,11 @@ class Backbone(nn.Module):
     def _compute_dtype(self, embedded: Tensor) -> torch.autocast:
         return torch.autocast(embedded.device.type, torch.bfloat16, enabled=self.autocast)
 
-
-def _own_layers_pay(embedded: Tensor) -> bool:
-    """Whether our own layers are faster: on a CPU, for short documents."""
-    return embedded.device.type == "cpu" and embedded.shape[1] <= LONGEST
+    def _own_layers_pay(self, embedded: Tensor) -> bool:
+        """Whether our own layers are faster: on a CPU, for short documents; they keep all."""
+        if self.recompute and torch.is_grad_enabled():
+            return False
+        return embedded.device.type == "cpu" and embedded.shape[1] <= LONGEST
 
 
 def load_backbone(
@@ -204,7 +217,13 @@ def load_backbone(
         model = _with_adapters(model, config.lora_rank, seed)
     fast = config.mode == "full" and compute_dtype(config.dtype, device) == torch.bfloat16
     trained, dropout = config.mode != "frozen", config.dropout > 0
-    backbone = Backbone(model, trained=trained, autocast=fast, dropout=dropout)
+    backbone = Backbone(
+        model,
+        trained=trained,
+        autocast=fast,
+        dropout=dropout,
+        recompute=config.activation_checkpointing,
+    )
     backbone.word_scale = word_scale
     return backbone, words
 
@@ -230,7 +249,9 @@ def frozen_copy(backbone: Backbone) -> Backbone:
     if not backbone.trained:
         return backbone
     model = copy.deepcopy(backbone.model).requires_grad_(False)
-    return Backbone(model, trained=False, autocast=backbone.autocast, dropout=backbone.dropout)
+    dropout, recompute = backbone.dropout, backbone.recompute
+    trained, autocast = False, backbone.autocast
+    return Backbone(model, trained=trained, autocast=autocast, dropout=dropout, recompute=recompute)
 
 
 @contextmanager

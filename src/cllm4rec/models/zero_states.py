@@ -12,6 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cllm4rec.models.recomputing import layers_of
+
 
 def without_gradient(states: Tensor, positions: Tensor | None = None) -> Tensor:
     """The same states; where a document's first is zero, its gradient stops here.
@@ -30,10 +32,8 @@ def without_gradient(states: Tensor, positions: Tensor | None = None) -> Tensor:
 
 def stop_their_gradient(model: nn.Module, depth: int) -> None:
     """After each of the library's ``depth`` layers."""
-    for module in model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == depth:
-            for layer in module:
-                layer.register_forward_hook(_after, with_kwargs=True)
+    for layer in layers_of(model, depth):
+        layer.register_forward_hook(_after, with_kwargs=True)
 
 
 def _after(layer: nn.Module, inputs: Any, named: dict[str, Any], output: Any) -> Any:

@@ -90,6 +90,9 @@ def finetuning(
     part = items / ranks if divided else items
     trained = trained_bytes(size, model, config) - items + part
     texts, width, depth = config.model.content, model.shape.size, model.shape.depth
+    # With checkpointing every layer's input, and all of the layer that is computed again.
+    recomputed = config.backbone.activation_checkpointing
+    kept = ACTIVATIONS + depth if recomputed else ACTIVATIONS * depth
     copies = 1 + (config.finetune.average > 0)
     scores = 3.0 * NUMBER * min(size.users, BLOCK_USERS) * size.items
     phases = {
@@ -105,7 +108,7 @@ def finetuning(
     return {
         "process": PROCESS,
         "backbone and words": NUMBER * (model.words * width + 2 * model.shape.weights),
-        "activations": NUMBER * ACTIVATIONS * config.finetune.batch_tokens * width * depth,
+        "activations": NUMBER * kept * config.finetune.batch_tokens * width,
         "parameters": trained,
         "gradients": trained,
         "optimiser state": 2 * trained,

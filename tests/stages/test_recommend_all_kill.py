@@ -1,10 +1,7 @@
-"""Real processes: a kill -9 in the middle of batch scoring, and torchrun on two of them."""
+"""Real processes: a kill -9 in the middle of batch scoring, and two of them."""
 
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -56,17 +53,16 @@ def test_killed_and_resumed_scoring_gives_the_same_bytes(trained, uninterrupted,
 
 
 @pytest.mark.slow
-def test_two_processes_of_torchrun_leave_what_one_leaves(trained, uninterrupted, tmp_path):
-    # A script, since torchrun takes no -c; after `--`, since it would take our --run for its own.
-    script = tmp_path / "main.py"
-    script.write_text("from cllm4rec.cli import main\n\nmain()\n")
+def test_two_processes_leave_what_one_leaves(trained, uninterrupted, tmp_path):
+    """As torchrun tells them; it starts them itself where the page on batch scoring is run."""
     out = tmp_path / "out"
-    torchrun = [shutil.which("torchrun", path=str(Path(sys.executable).parent)) or "torchrun"]
-    torchrun += ["--standalone", "--nproc-per-node", "2", "--"]
-    done = subprocess.run(
-        [*torchrun, script, *command(trained.run, out)], capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    assert b"0 of 2" in done.stdout
-    assert b"1 of 2" in done.stdout
+    processes = [
+        forked(tmp_path / rank, *command(trained.run, out), RANK=rank, WORLD_SIZE="2")
+        for rank in ("0", "1")
+    ]
+    for rank, process in enumerate(processes):
+        process.join(120)
+        said = (tmp_path / str(rank)).read_text()
+        assert process.exitcode == 0, said
+        assert f"{rank} of 2" in said
     assert files(out) == uninterrupted

@@ -8,7 +8,7 @@ tested by the pages, the services and torchrun.
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
@@ -28,9 +28,9 @@ def from_a_loaded_process() -> ForkServerContext:
     return context
 
 
-def forked(said: Path, *arguments: object) -> ForkServerProcess:
+def forked(said: Path, *arguments: object, **environment: str) -> ForkServerProcess:
     """``cllm4rec ARGUMENTS`` in a process that has just started; what it says goes to a file."""
-    given = str(said), [str(each) for each in arguments]
+    given = str(said), [str(each) for each in arguments], environment
     process = from_a_loaded_process().Process(target=_program, args=given)
     process.start()
     return process
@@ -43,8 +43,9 @@ def say_into(path: str) -> None:
     os.dup2(log, sys.stderr.fileno())
 
 
-def _program(said: str, arguments: Sequence[str]) -> None:
+def _program(said: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     say_into(said)
+    os.environ |= environment
     from cllm4rec.cli import main
 
     main(arguments)

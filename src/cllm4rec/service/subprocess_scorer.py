@@ -6,6 +6,7 @@ processes exchange length-prefixed plain arrays through pipes. The scoring proce
 pipe closes, even if the service was killed.
 """
 
+import atexit
 import ctypes
 import gc
 import json
@@ -35,6 +36,7 @@ _IDLE_S, _BUSY_S = 1.0, 60.0
 
 _PRELOADED = Preloaded()
 """Scoring processes of this one are forked from it."""
+atexit.register(_PRELOADED.close)
 
 
 class ScorerGone(Exception):

@@ -29,6 +29,7 @@ _count = click.IntRange(min=1)
 @click.option(
     "--divided", is_flag=True, help="Also with the item table divided among the processes."
 )
+@click.option("--sharded", is_flag=True, help="Also with the trained backbone sharded.")
 @click.option("--turns", type=_count, default=3, metavar="N", help="Times that both run. [3]")
 @set_option
 @output_option

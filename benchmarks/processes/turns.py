@@ -27,10 +27,12 @@ def measure_processes(
     steps: int,
     processes: int,
     divided: bool,
+    sharded: bool,
     turns: int,
 ) -> dict[str, Any]:
     """Medians of the turns, and their ratios to one process."""
-    several = [f"{processes}", f"{processes} divided"] if divided else [f"{processes}"]
+    hows = [""] + [" divided"] * divided + [" sharded"] * sharded
+    several = [f"{processes}{how}" for how in hows]
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ("1", *several)}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)

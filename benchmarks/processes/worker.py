@@ -13,8 +13,9 @@ import torch
 from benchmarks.speed.parts import Parts, wake
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.stages.epochs import finetuning_optimizer
-from cllm4rec.stages.finetune import divide_items, finetuning_objectives
-from cllm4rec.training import divided
+from cllm4rec.stages.finetune import finetuning_objectives
+from cllm4rec.stages.sharing import share
+from cllm4rec.training import divided, sharded
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.world import World, joined
 
@@ -31,7 +32,7 @@ def measure(
         setup = parts.setup(profile)
         model, objectives = finetuning_objectives(setup, parts.initial(profile))
     wake(model)
-    objective = divide_items(setup, model, objectives)["finetune"]
+    objective = share(setup, model, objectives, "finetune")["finetune"]
     optimizer = finetuning_optimizer(setup.config.finetune, objective.parameters())
     planned = objective.steps(Pass("finetune", 0, len(objective.corpus)))
     for step in planned[:WARM_UP]:
@@ -67,7 +68,8 @@ def main(
     result: str, how: str, prepared: str, depth: str, profile: str, steps: str, *given: str
 ) -> None:
     """Measure; the main process writes the result."""
-    divided.DIVIDED_FROM = 1 if how == "divided" else 2**60
+    divided.DIVIDED_FROM = 1 if "divided" in how else 2**60
+    sharded.SHARDED_FROM = 1 if "sharded" in how else 2**60
     with joined() as world:
         found = measure(world, Path(prepared), int(depth), profile, int(steps), list(given))
         if world.is_main:

@@ -51,3 +51,12 @@ def test_ranks_hold_their_part_of_a_divided_table():
     items, _ = memory.tables(size, model, SETS)
     assert whole["optimiser state"] - part["optimiser state"] == pytest.approx(2 * 0.75 * items)
     assert whole["initial vectors"] == part["initial vectors"], "each process reads them whole"
+
+
+def test_ranks_hold_their_part_of_a_sharded_backbone():
+    size = Size(1_000, 1_000, 20_000)
+    whole = memory.finetuning(size, MODEL, SETS)
+    part = memory.finetuning(size, MODEL, SETS, ranks=4, sharded=True)
+    backbone = memory.NUMBER * MODEL.shape.weights
+    assert whole["optimiser state"] - part["optimiser state"] == pytest.approx(1.5 * backbone)
+    assert whole["backbone and words"] == part["backbone and words"], "a validation has it whole"

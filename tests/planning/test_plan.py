@@ -53,6 +53,14 @@ def test_a_softmax_over_a_sample_costs_its_part_and_divides_no_table():
         assert any("divided" in str(row) for row in rows) == named
 
 
+@pytest.mark.parametrize(("mode", "devices", "is_sharded"), [("full", 2, True), ("lora", 2, False)])
+def test_a_large_trained_backbone_is_sharded(monkeypatch, mode, devices, is_sharded):
+    monkeypatch.setattr(sys.modules["cllm4rec.planning.plan"], "SHARDED_FROM", 1)
+    request = Request("sets", {"backbone": {"mode": mode}})
+    found = plan(SMALL, request, device="H100", devices=devices, host_memory=512e9)
+    assert is_sharded == any("sharded" in str(row) for row in found["settings"])
+
+
 def advised_batch(users, batch):
     request = Request("sets", {"finetune": {"batch_users": batch}})
     rows = plan(Size(users, 2_000, users), request, device="H100", host_memory=512e9)["settings"]

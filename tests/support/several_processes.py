@@ -1,18 +1,21 @@
 """Trains runs on several processes, in the environment that torchrun gives them.
 
-A job is ``RUN``, ``RUN:STEPS``, ``divided=RUN`` or ``checks``. A run with STEPS is stopped after so
-many finetuning steps, as if it had been killed there. The item table of ``divided=RUN`` is divided,
-however small. ``checks`` are of the sums of gradients and of the divided softmax by themselves.
+A job is ``RUN``, ``RUN:STEPS``, ``HOW=RUN`` or ``checks``. A run with STEPS is stopped after so
+many finetuning steps, as if it had been killed there. The item table of ``divided=RUN`` is
+divided, the backbone of ``sharded=RUN`` sharded, however small; ``divided+sharded=RUN`` is both.
+``checks`` are of the sums of gradients, of the divided softmax and of a sharded backbone.
 
 The processes are forked from one that has loaded what they need (:mod:`support.forked`). What
 torchrun itself does is tested where one of its processes is killed.
 """
 
+import copy
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,12 +25,14 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from cllm4rec.cli import main
 from cllm4rec.config import read_config
+from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.losses import LinearCrossEntropy
 from cllm4rec.run import RunDir
 from cllm4rec.stages.train import train
-from cllm4rec.training import divided
-from cllm4rec.training.world import TABLE_ROWS, World, joined
+from cllm4rec.training import divided, sharded
+from cllm4rec.training.world import TABLE_ROWS, World, joined, own
 from support.forked import from_a_loaded_process, say_into
 from support.pages import free_port
 
@@ -46,40 +51,80 @@ def start(number: int, *arguments: str | Path, **options: Any) -> subprocess.Pop
 
 def train_on(number: int, *jobs: str | Path) -> None:
     """Train the runs, stopped where their name is followed by a number of steps."""
-    context = from_a_loaded_process()
     with tempfile.NamedTemporaryFile("r") as said:
-        given = number, free_port(), said.name, [str(job) for job in jobs]
-        processes = [context.Process(target=_rank, args=(rank, *given)) for rank in range(number)]
-        for process in processes:
-            process.start()
+        processes = _started(number, said.name, _main, [str(job) for job in jobs])
         for process in processes:
             process.join(300)
         assert [process.exitcode for process in processes] == [0] * number, said.read()
 
 
-def _rank(rank: int, number: int, port: int, said: str, jobs: Sequence[str]) -> None:
+def kill_one(number: int, run: Path) -> tuple[int, float, str]:
+    """Kill the second of some processes that train a run with a sharded backbone, after an epoch.
+
+    Returns:
+        Its number, seconds until all had ended, and what they said.
+    """
+    with tempfile.NamedTemporaryFile("r") as said:
+        processes = _started(number, said.name, _command, [str(run)])
+        while not (run / "checkpoints" / "finetune" / "state.json").exists():
+            assert all(process.exitcode is None for process in processes), said.read()
+            time.sleep(0.01)
+        processes[1].kill()
+        killed_at_s = time.monotonic()
+        for process in processes:
+            process.join(60)
+        assert all(process.exitcode for process in processes)
+        return processes[1].pid, time.monotonic() - killed_at_s, said.read()
+
+
+def _started(number: int, said: str, target: Callable[[Sequence[str]], None], given: list[str]):
+    context, port = from_a_loaded_process(), free_port()
+    arguments = number, port, said, target, given
+    processes = [context.Process(target=_rank, args=(rank, *arguments)) for rank in range(number)]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def _command(given: Sequence[str]) -> None:
+    """The command by which a user trains."""
+    sys.argv = ["cllm4rec", "train", "--run", *given]
+    with mock.patch.object(sharded, "SHARDED_FROM", 1):
+        main(sys.argv[1:])
+
+
+def _rank(
+    rank: int,
+    number: int,
+    port: int,
+    said: str,
+    target: Callable[[Sequence[str]], None],
+    given: list[str],
+) -> None:
     """One of the processes; what they say comes into one file."""
     say_into(said)
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
     place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in place.items()}
-    _main(jobs)
+    target(given)
 
 
 def train_here(job: str | Path) -> None:
     """Train one run in this process, or among those that it has joined."""
-    is_divided = str(job).startswith("divided=")
-    path, _, steps = str(job).removeprefix("divided=").partition(":")
+    how, _, which = str(job).rpartition("=")
+    path, _, steps = which.partition(":")
     run = RunDir(path) if not steps else _Stopping(path, int(steps))
-    least = 1 if is_divided else divided.DIVIDED_FROM
     fetch = mock.Mock(side_effect=divided.DividedItems.fetch)
+    gather = mock.Mock(side_effect=sharded.ShardedBackbone.whole)
     with (
         suppress(Stopped),
-        mock.patch.object(divided, "DIVIDED_FROM", least),
+        mock.patch.object(divided, "DIVIDED_FROM", 1 if "divided" in how else divided.DIVIDED_FROM),
+        mock.patch.object(sharded, "SHARDED_FROM", 1 if "sharded" in how else sharded.SHARDED_FROM),
         mock.patch.object(divided.DividedItems, "fetch", lambda *given: fetch(*given)),
+        mock.patch.object(sharded.ShardedBackbone, "whole", lambda *given: gather(*given)),
     ):
         train(run, read_config(run.file("config.toml")))
-    assert fetch.called == is_divided
+    assert (fetch.called, gather.called) == ("divided" in how, "sharded" in how)
 
 
 class _Stopping(RunDir):
@@ -196,6 +241,43 @@ def check_fetching(world: World, items: divided.DividedItems, table: torch.Tenso
     world.divided.discard(items.weight)
 
 
+def check_backbone(world: World) -> None:
+    """Beside the whole backbone, which every process has too."""
+    from transformers import LlamaConfig, LlamaModel  # seconds: only where it is needed
+
+    torch.manual_seed(3)
+    sizes = {"hidden_size": 24, "intermediate_size": 37, "vocab_size": 1}  # no multiples of 2 and 4
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 2}
+    model = LlamaModel(LlamaConfig(**sizes, **heads, bos_token_id=0, eos_token_id=0))
+    model.set_input_embeddings(nn.Embedding(1, 24).requires_grad_(False))
+    plain = Backbone(model, trained=True, autocast=False)
+    given, beside = copy.deepcopy(plain), [torch.randn(2, 5, 24) for _ in range(world.size)]
+    with mock.patch.object(sharded, "SHARDED_FROM", 1):
+        assert sharded.sharded(plain, World()) is None
+        backbone = sharded.sharded(plain, world)
+    assert isinstance(backbone, sharded.ShardedBackbone)
+    idle = world.rank == world.size - 1
+    # As in a training, the gradient goes on to token vectors.
+    states = backbone.idle() if idle else backbone(beside[world.rank].clone().requires_grad_())
+    (0 * states if idle else states.square()).sum().backward()
+    torch.stack([given(each).square().sum() for each in beside[:-1]]).sum().backward()
+    named, held, all_of_it = dict(given.named_parameters()), 0, 0
+    for name, parameter in backbone.named_parameters():
+        if parameter.requires_grad:
+            gradient, wanted = parameter.grad.full_tensor(), named[name].grad
+            torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-5, msg=name)
+            held, all_of_it = held + own(parameter.grad).numel(), all_of_it + wanted.numel()
+    assert held / all_of_it < 1 / world.size + 0.05
+    lengths = torch.tensor([5, 3])
+    with torch.no_grad(), backbone.whole():
+        assert torch.equal(backbone.last(beside[0], lengths), given.last(beside[0], lengths))
+    undone = backbone.undone()
+    assert undone is plain
+    assert not world.divided
+    for name, parameter in undone.named_parameters():
+        assert torch.equal(parameter, named[name]), name
+
+
 def _main(jobs: Sequence[str]) -> None:
     with joined() as world:
         for job in jobs:
@@ -203,5 +285,6 @@ def _main(jobs: Sequence[str]) -> None:
                 check_sums(world)
                 for block in (4_000_000, 70):  # one, and of a few rows each
                     check_softmax(world, block)
+                check_backbone(world)
             else:
                 train_here(job)

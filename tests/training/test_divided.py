@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from cllm4rec.config import Request, resolve
 from cllm4rec.models.items import FreeItems
-from cllm4rec.stages.finetune import divide_items
+from cllm4rec.stages.sharing import share
 from cllm4rec.tasks import HeldOut
 from cllm4rec.training import divided
 from cllm4rec.training.divided import DividedItems
@@ -30,7 +31,8 @@ def however_small(monkeypatch):
 
 
 def setup(task: type[HeldOut] = HeldOut, world: World | None = None) -> SimpleNamespace:
-    return SimpleNamespace(world=world or World(0, 2), task=task.__new__(task))
+    config = resolve(Request("sets", {}), newest_held_out=False)
+    return SimpleNamespace(world=world or World(0, 2), task=task.__new__(task), config=config)
 
 
 def whole_after(given: SimpleNamespace, others: tuple[str, ...] = (), encoder=FreeItems) -> bool:
@@ -38,7 +40,7 @@ def whole_after(given: SimpleNamespace, others: tuple[str, ...] = (), encoder=Fr
     model = objective.model
     model.embedding.items = encoder(model.embedding.items.all().detach())
     before = {"finetune": objective, **dict.fromkeys(others, objective)}
-    return divide_items(given, model, before) is before
+    return share(given, model, before, "finetune") == before
 
 
 def test_what_needs_the_table_whole_keeps_it(monkeypatch):

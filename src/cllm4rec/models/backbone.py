@@ -60,14 +60,17 @@ class Backbone(nn.Module):
         self.trained = trained
         self.autocast = autocast
         self.dropout = dropout
-        dtype = torch.bfloat16 if autocast else self.dtype
-        self.layers = accelerate(model, dtype)
+        self.reset_layers()
         self.recompute = recompute
         depth = text_config(model.config).num_hidden_layers
         stop_their_gradient(model, depth)
         if recompute:
             recomputing.recompute(model, depth)
         self.eval()
+
+    def reset_layers(self) -> None:
+        """Our own layers for the model that is there now, without casts of earlier weights."""
+        self.layers = accelerate(self.model, torch.bfloat16 if self.autocast else self.dtype)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -75,7 +75,13 @@ def linear_model(size: Size, config: Config) -> float:
 
 
 def finetuning(
-    size: Size, model: Model, config: Config, *, ranks: int = 1, divided: bool = False
+    size: Size,
+    model: Model,
+    config: Config,
+    *,
+    ranks: int = 1,
+    divided: bool = False,
+    sharded: bool = False,
 ) -> dict[str, float]:
     """Bytes on each of ``ranks`` processes, by part; the parts are held at once.
 
@@ -85,10 +91,13 @@ def finetuning(
         config: complete settings.
         ranks: processes.
         divided: whether the item table is divided among them (`training.divided`).
+        sharded: whether the trained backbone is (`training.sharded`); a validation holds it whole.
     """
     items, users = tables(size, model, config)
     part = items / ranks if divided else items
     trained = trained_bytes(size, model, config) - items + part
+    if sharded:
+        trained -= NUMBER * model.shape.weights * (1 - 1 / ranks)
     texts, width, depth = config.model.content, model.shape.size, model.shape.depth
     # With checkpointing every layer's input, and all of the layer that is computed again.
     recomputed = config.backbone.activation_checkpointing

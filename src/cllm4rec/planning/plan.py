@@ -20,6 +20,7 @@ from cllm4rec.planning.work import (
     validated,
 )
 from cllm4rec.training.divided import DIVIDED_FROM
+from cllm4rec.training.world import SHARDED_FROM
 
 RANK = "finetuning, each rank"
 PREPARE_LIMIT = 1e9
@@ -73,7 +74,10 @@ def plan(
     host = host_memory or _memory_here()
     large = size.items * model.shape.size >= DIVIDED_FROM
     divided = devices > 1 and large and softmax_items(size, config) == size.items
-    ranked = memory.finetuning(size, model, config, ranks=devices, divided=divided)
+    is_full = config.backbone.mode == "full"
+    sharded = devices > 1 and is_full and model.shape.weights >= SHARDED_FROM
+    shared = {"divided": divided, "sharded": sharded}
+    ranked = memory.finetuning(size, model, config, ranks=devices, **shared)
     stages = {
         "prepare": {"limit, process and ids": memory.prepare(size, PREPARE_LIMIT)},
         "start": memory.start(size, model, config),
@@ -91,7 +95,7 @@ def plan(
         "device": "this machine's processor" if known is None else f"{devices} x {known.name}",
         "memory": [_stage(name, parts, available[name]) for name, parts in stages.items()],
         "time": _times(size, model, config, known, devices, divided),
-        "settings": _settings(size, config, divided),
+        "settings": _settings(size, config, **shared),
         "breaks": _breaks(size, stages, available),
     }
 
@@ -176,9 +180,11 @@ def _cut(shape: Shape) -> Shape:
     return Shape(depth, shape.size, shape.queries, shape.keys, shape.inner, gated=True)
 
 
-def _settings(size: Size, config: Config, divided: bool) -> list[dict[str, Any]]:
+def _settings(size: Size, config: Config, *, divided: bool, sharded: bool) -> list[dict[str, Any]]:
     """What to set, and why; nothing where the preset's own are right."""
     rows = [{"setting": f"preset {trained_as(config)}", "why": "what is counted here"}]
+    if sharded:
+        rows.append({"setting": "torchrun", "why": "the trained backbone is sharded"})
     if divided:
         rows.append({"setting": "torchrun", "why": "the item table is divided by rows"})
     elif softmax_items(size, config) > MANY_CANDIDATES:

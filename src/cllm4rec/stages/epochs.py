@@ -20,8 +20,9 @@ from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.chosen import Chosen
 from cllm4rec.training.average import Average
 from cllm4rec.training.checkpoint import Checkpoint, under
-from cllm4rec.training.divided import DividedItems, undivided, whole
+from cllm4rec.training.divided import DividedItems
 from cllm4rec.training.loop import Objective, Pass, Position, fit
+from cllm4rec.training.meeting import MeetingObjective, end_sharing, whole
 from cllm4rec.training.optim import adam
 from cllm4rec.training.world import ALONE, World
 
@@ -54,7 +55,7 @@ class Best:
 
     def validate(self, epoch: int) -> bool:
         """Validate, keep the parameters if they are the best; true when out of patience."""
-        with whole(self.items):
+        with whole(self.scorer.model):
             return self._validate(epoch)
 
     @property
@@ -80,9 +81,8 @@ class Best:
     def restore(self) -> None:
         """Restore the best epoch's parameters, the items as a whole table, and its blend weight."""
         load_tensors(self.scorer.model, self.tensors)
+        end_sharing(self.scorer.model)
         embedding = self.scorer.model.embedding
-        if self.items is not None:
-            embedding.items = undivided(self.items)
         if isinstance(embedding.items, ReadItems):
             embedding.items = embedding.items.as_table()
         self.tensors = {}
@@ -211,7 +211,8 @@ def train_epochs(
         schedule=config.schedule,
         world=best.world,
         most_tokens=task.config.device_tokens,
-        # Batches of a divided table are made together with the other processes.
-        ahead=best.scorer.model.device.type != "cpu" and best.items is None,
+        # Batches of what is shared are made together with the other processes.
+        ahead=best.scorer.model.device.type != "cpu"
+        and not any(isinstance(each, MeetingObjective) for each in objectives.values()),
     )
     return checkpoint

@@ -11,7 +11,7 @@ from cllm4rec.config import Config
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.linear.text_vectors import with_reading
 from cllm4rec.models.embedding import TokenEmbedding
-from cllm4rec.models.items import FreeItems, ReadItems
+from cllm4rec.models.items import ReadItems
 from cllm4rec.models.llms import CollaborativeLLM, own_tensors
 from cllm4rec.models.reading import Reader
 from cllm4rec.recommender.calibration import calibrated
@@ -27,11 +27,7 @@ from cllm4rec.stages.epochs import AsChosen, Best, train_epochs
 from cllm4rec.stages.initialise import Initial, reading_settings
 from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.setup import Setup
-from cllm4rec.tasks.candidates import Candidates
-from cllm4rec.tasks.held_out import HeldOut, HeldOutObjective
-from cllm4rec.tasks.language import LanguageObjective
-from cllm4rec.tasks.next_item import NextItem
-from cllm4rec.training import divided
+from cllm4rec.stages.sharing import share
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Objective
 
@@ -71,7 +67,7 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     pretrained = Pretrained.read(run) if config.pretrain.enabled else None
     model, objectives = finetuning_objectives(setup, initial, pretrained)
     world.same_(own_tensors(model).values())
-    objectives = divide_items(setup, model, objectives)
+    objectives = share(setup, model, objectives, "finetune")
     train = setup.dataset.part("train")
     scorer = ModelScorer(
         model=model, task=setup.task, trained_users=train.counts() > 0, linear=initial.linear
@@ -82,37 +78,6 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     checkpoint = train_epochs(run, identity, objectives, best)
     best.restore()
     return world.of_main(lambda: _finish(setup, best, initial, identity, checkpoint, started_at_s))
-
-
-def divide_items(
-    setup: Setup, model: CollaborativeLLM, objectives: dict[str, Objective]
-) -> dict[str, Objective]:
-    """Divide a large table of free vectors among the processes; content steps need it whole.
-
-    A task with a loss of its own keeps it whole too: processes without documents take part in the
-    softmax, and would wait there for others that have none. So does a softmax over a sample of the
-    items, which each process draws for itself.
-    """
-    is_plain = type(model.embedding.items) is FreeItems and type(setup.task) in (HeldOut, NextItem)
-    if setup.world.size == 1 or not is_plain or len(objectives) > 1:
-        return objectives
-    table, objective = model.embedding.items.all().detach(), objectives["finetune"]
-    if table.numel() < divided.DIVIDED_FROM:
-        return objectives
-    candidates = Candidates.of(setup.config.model, setup.dataset.part("train"), model.device)
-    if candidates.probability is not None:
-        return objectives
-    assert isinstance(objective, HeldOutObjective | LanguageObjective)
-    model.embedding.items = items = divided.DividedItems(table, setup.world)
-    return {
-        "finetune": divided.DividedObjective(
-            objective,
-            items,
-            items_of=objective.items_of,
-            bias=lambda: model.head.bias + candidates.bias,
-            dtype=objective.products,
-        )
-    }
 
 
 def _finish(

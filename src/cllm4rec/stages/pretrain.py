@@ -12,18 +12,20 @@ from torch import Tensor, nn
 
 from cllm4rec.config import Config, PretrainConfig
 from cllm4rec.documents.collaborative import CollaborativeCorpus
-from cllm4rec.models.llms import own_tensors, saved_tensors
+from cllm4rec.models.llms import CollaborativeLLM, own_tensors, saved_tensors
 from cllm4rec.run import RunDir, atomic_write, exclusive
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.content import content_objective
 from cllm4rec.stages.initialise import Initial
 from cllm4rec.stages.setup import Setup
+from cllm4rec.stages.sharing import share
 from cllm4rec.tasks.base import SAMPLE, standardise
 from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.training.checkpoint import Checkpoint
-from cllm4rec.training.loop import Objective, Pass, Position, fit
+from cllm4rec.training.loop import Pass, Position, fit
+from cllm4rec.training.meeting import end_sharing
 from cllm4rec.training.optim import adam
 
 SECTIONS = {"backbone", "corpus", "model", "pretrain"}
@@ -171,7 +173,10 @@ def _train(
     setup: Setup, identity: str, objectives: dict[str, LanguageObjective], plan: list[Pass]
 ) -> Checkpoint:
     run, config = setup.run, setup.config.pretrain
-    parameters = {name: objective.parameters() for name, objective in objectives.items()}
+    model = objectives["collaborative"].model
+    assert isinstance(model, CollaborativeLLM)
+    steps = share(setup, model, objectives, "collaborative")
+    parameters = {name: steps[name].parameters() for name in objectives}
     optimizers = {name: pretraining_optimizer(config, named) for name, named in parameters.items()}
     checkpoint = Checkpoint(
         run.file("checkpoints", "pretrain"), identity, parameters, dict(optimizers)
@@ -184,7 +189,6 @@ def _train(
         run.forget("finetune", "evaluate")  # made without it, meanwhile
     else:
         run.forget("pretrain", "finetune", "evaluate")
-    steps: dict[str, Objective] = dict(objectives)
     if "content" in objectives:  # the same parameters and moments, without regularisation
         steps["warmup"] = objectives["content"].likelihood_alone()
         optimizers["warmup"] = optimizers["content"]
@@ -201,8 +205,10 @@ def _train(
         schedule=config.schedule,
         world=setup.world,
         most_tokens=setup.config.device_tokens,
-        ahead=setup.lm.device.type != "cpu",
+        ahead=setup.lm.device.type != "cpu"
+        and steps["collaborative"] is objectives["collaborative"],
     )
+    end_sharing(model)
     return checkpoint
 
 

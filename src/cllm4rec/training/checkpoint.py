@@ -1,20 +1,26 @@
-"""Training checkpoints: safetensors and JSON, verified by sha256, replaced atomically."""
+"""Training checkpoints: safetensors and JSON, verified by sha256, replaced atomically.
+
+Of a sharded backbone each process writes its rows, by torch's distributed checkpoint (DCP) in its
+safetensors format; any number of processes reads them again, each the rows that it has then.
+"""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cllm4rec.errors import IntegrityError
-from cllm4rec.run import atomic_folder, is_main, read_json, sha256_file, write_json
+from cllm4rec.run import atomic_folder, is_main, read_json, sha256_file, sha256_files, write_json
 from cllm4rec.training.divided import DividedItems
 from cllm4rec.training.loop import Position
 from cllm4rec.training.optim import optimizer_tensors, restore_optimizer
+from cllm4rec.training.sharded_files import load_sharded, save_sharded
+from cllm4rec.training.world import is_sharded
 
 
 class Checkpoint:
@@ -49,7 +55,7 @@ class Checkpoint:
     ) -> None:
         """Write position, parameters, moments, ``notes`` (JSON values) and ``kept`` tensors.
 
-        Only the main process writes. Every process calls it, for its rows of divided items.
+        Only the main process writes, but for rows of a sharded backbone. Every process calls it.
         """
         tensors = {f"kept/{name}": tensor for name, tensor in kept.items()}
         for objective, named in self.parameters.items():
@@ -59,21 +65,23 @@ class Checkpoint:
             for name, tensor in optimizer_tensors(optimizer).items():
                 tensors[f"optimizer/{objective}/{name}"] = tensor
         if self.items is not None:
-            parts = {n: self.items.gathered(tensors[n]) for n in self._divided(tensors)}
+            weight = self.items.weight
+            divided = self._named(lambda parameter: parameter is weight)
+            parts = {n: self.items.gathered(tensors[n]) for n in tensors if n in divided}
             tensors |= parts if is_main() else {}
+        sharded = {name: tensor for name, tensor in tensors.items() if is_sharded(tensor)}
         if not is_main():
+            save_sharded(sharded)
             return
+        whole = _apart({name: tensors[name] for name in tensors.keys() - sharded.keys()})
         with atomic_folder(self.folder) as folder:
-            save_file(_apart(tensors), folder / "state.safetensors")
-            write_json(
-                folder / "state.json",
-                {
-                    "identity": self.identity,
-                    "position": asdict(position),
-                    "notes": dict(notes),
-                    "sha256": sha256_file(folder / "state.safetensors"),
-                },
-            )
+            if sharded:
+                save_sharded({**whole, **sharded}, folder)
+            else:
+                save_file(whole, folder / "state.safetensors")
+            state = {"identity": self.identity, "position": asdict(position), "notes": dict(notes)}
+            files = sha256_files(folder, ".")
+            write_json(folder / "state.json", {**state, "files": files})
 
     def resume(self) -> tuple[Position, dict[str, Any], dict[str, Tensor]] | None:
         """Restore parameters and moments in place; None if there is nothing to resume.
@@ -89,13 +97,17 @@ class Checkpoint:
         record = read_json(self.folder / "state.json")
         if record["identity"] != self.identity:
             return None
-        path = self.folder / "state.safetensors"
-        if not path.is_file() or sha256_file(path) != record["sha256"]:
-            raise IntegrityError(f"{path} is damaged; remove {self.folder} to train anew")
-        tensors = load_file(path)
+        # Of an earlier version of the program there is one file.
+        files = record.get("files", {"state.safetensors": record.get("sha256")})
+        for name, sha256 in files.items():
+            path = self.folder / name
+            if not path.is_file() or sha256_file(path) != sha256:
+                raise IntegrityError(f"{path} is damaged; remove {self.folder} to train anew")
+        tensors = load_sharded(self.folder, self._named(is_sharded))
         if self.items is not None:
-            own = self.items.rows.own
-            tensors |= {name: tensors[name][own] for name in self._divided(tensors)}
+            own, weight = self.items.rows.own, self.items.weight
+            divided = self._named(lambda parameter: parameter is weight)
+            tensors |= {name: tensors[name][own] for name in divided.keys() & tensors.keys()}
         with torch.no_grad():
             for objective, named in self.parameters.items():
                 for name, parameter in named.items():
@@ -104,20 +116,19 @@ class Checkpoint:
             restore_optimizer(optimizer, under(tensors, f"optimizer/{objective}/"))
         return Position(**record["position"]), record["notes"], under(tensors, "kept/")
 
-    def _divided(self, names: Iterable[str]) -> list[str]:
-        """Names of tensors of which each process has its rows: vectors, moments and averages."""
-        assert self.items is not None
-        divided = set()
+    def _named(self, is_of: Callable[[nn.Parameter], bool]) -> dict[str, nn.Parameter]:
+        """Some parameters, by the names of all tensors like them: values, moments and averages."""
+        found: dict[str, nn.Parameter] = {}
         for objective, named in self.parameters.items():
             groups = self.optimizers[objective].param_groups
-            order = [p for group in groups for p in group["params"]]
+            order = [id(p) for group in groups for p in group["params"]]
             for name, parameter in named.items():
-                if parameter is self.items.weight:
-                    index = next(i for i, each in enumerate(order) if each is parameter)
-                    moments = f"optimizer/{objective}/{index}.exp_avg"
-                    kept = {f"kept/best/{name}", f"kept/average/{name}"}
-                    divided |= {f"parameters/{objective}/{name}", moments, f"{moments}_sq", *kept}
-        return sorted(divided.intersection(names))
+                if is_of(parameter):
+                    moments = f"optimizer/{objective}/{order.index(id(parameter))}.exp_avg"
+                    kept = (f"kept/best/{name}", f"kept/average/{name}")
+                    like = (f"parameters/{objective}/{name}", moments, f"{moments}_sq", *kept)
+                    found |= dict.fromkeys(like, parameter)
+        return found
 
     def remove(self) -> None:
         """Remove the checkpoint once its stage is done; in the main process."""

@@ -5,8 +5,9 @@ step's documents name; the softmax over all is `divided_softmax`. Neither the ta
 is sent.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,7 +18,6 @@ from torch.nn import functional
 from cllm4rec.models.items import FreeItems, ItemEncoder
 from cllm4rec.models.losses import Loss, item_likelihood
 from cllm4rec.training.divided_softmax import Rows, divided_likelihood
-from cllm4rec.training.loop import Objective, Pass
 from cllm4rec.training.world import World
 
 DIVIDED_FROM = 2**24
@@ -89,6 +89,11 @@ class DividedItems(ItemEncoder):
         self.rows.world.sum_([whole])
         return whole
 
+    @property
+    def fetched(self) -> Float[Tensor, "fetched size"]:
+        """The vectors of the step, whose gradient goes to those who have the rows."""
+        return self._fetched
+
     @torch.no_grad()
     def fetch(self, numbers: Int[Tensor, " n"]) -> None:
         """Fetch the vectors that any process needs; their gradients return to whom they belong.
@@ -139,78 +144,31 @@ def catalogue_likelihood(
     return item_likelihood(queries, items.all(), bias, rows, targets, dtype=dtype)
 
 
-class DividedObjective:
-    """An objective over divided items: processes have equally many micro-batches, some idle.
+@dataclass(frozen=True, eq=False)
+class ItemsOfSteps:
+    """What processes do together with divided items, step by step.
 
-    Args:
-        objective: of one process's documents.
-        items: that its model has.
+    Attributes:
+        items: of the model.
         items_of: numbers of the items in a micro-batch.
         bias: of the items in the softmax.
         dtype: compute dtype of the products there.
     """
 
-    def __init__(
-        self,
-        objective: Objective,
-        items: DividedItems,
-        *,
-        items_of: Callable[[Any], Tensor],
-        bias: Callable[[], Tensor],
-        dtype: torch.dtype,
-    ) -> None:
-        self.objective, self.items, self.items_of = objective, items, items_of
-        self.bias, self.dtype = bias, dtype
+    items: DividedItems
+    items_of: Callable[[Any], Tensor]
+    bias: Callable[[], Tensor]
+    dtype: torch.dtype
 
-    @property
-    def corpus(self) -> Sized:
-        """Its documents."""
-        return self.objective.corpus
-
-    @property
-    def weights(self) -> Mapping[str, float]:
-        """Weight of each loss, by name."""
-        return self.objective.weights
-
-    def parameters(self) -> Mapping[str, nn.Parameter]:
-        """Parameters to train; of the items this process's rows."""
-        return self.objective.parameters()
-
-    def steps(self, part: Pass) -> Sequence[Sequence[Any]]:
-        """The documents of each optimiser step."""
-        return self.objective.steps(part)
-
-    def lengths(self, step: Sequence[Any]) -> Sequence[int]:
-        """About how many tokens each document has."""
-        return self.objective.lengths(step)
-
-    def batches(self, step: Sequence[Any]) -> list[Any]:
-        """Micro-batches, None for an idle one; fetches the vectors of their items."""
-        own = list(self.objective.batches(step))
+    def fetch(self, batches: Sequence[Any]) -> None:
+        """Fetch the vectors of the items in a step's micro-batches."""
         device = self.items.weight.device
-        named = [self.items_of(batch).to(device) for batch in own]
+        named = [self.items_of(batch).to(device) for batch in batches]
         self.items.fetch(torch.cat([torch.empty(0, dtype=torch.int64, device=device), *named]))
-        counts = torch.zeros(self.items.rows.world.size)
-        counts[self.items.rows.world.rank] = len(own)
-        self.items.rows.world.sum_([counts])
-        return [*own, *[None] * (int(counts.max()) - len(own))]
 
-    def counts(self, batch: Any) -> Mapping[str, int]:
-        """Number of terms of each loss."""
-        return {} if batch is None else self.objective.counts(batch)
-
-    def losses(self, batch: Any) -> Mapping[str, Loss]:
-        """The summed losses of one micro-batch."""
-        if batch is None:
-            return {"likelihood": self.items.idle(self.bias(), self.dtype)}
-        return self.objective.losses(batch)
-
-
-@contextmanager
-def whole(items: DividedItems | None) -> Iterator[None]:
-    """Inside, the table is whole on every process; nothing is done where it always is."""
-    with nullcontext() if items is None else items.whole():
-        yield
+    def idle(self) -> Loss:
+        """The part of a process without documents in a micro-batch."""
+        return self.items.idle(self.bias(), self.dtype)
 
 
 def undivided(items: DividedItems) -> FreeItems:

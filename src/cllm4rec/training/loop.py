@@ -23,7 +23,7 @@ from cllm4rec.models.losses import Loss
 from cllm4rec.models.randomness import seeded
 from cllm4rec.training.ahead import made
 from cllm4rec.training.memory import NoMemory, memory_for, micro_batches, out_of_memory
-from cllm4rec.training.world import ALONE, World
+from cllm4rec.training.world import ALONE, World, own
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,15 @@ class Objective(Protocol):
 
     def losses(self, batch: Any) -> Mapping[str, Loss]:
         """The summed losses of one micro-batch."""
+        ...
+
+
+@runtime_checkable
+class Meeting(Objective, Protocol):
+    """An objective whose processes meet within a micro-batch: all must have equally many."""
+
+    def met(self, batches: Sequence[Any]) -> list[Any]:
+        """A step's micro-batches of this process and idle ones; called on every process."""
         ...
 
 
@@ -201,7 +210,8 @@ def step_batches(
     """
     if world.size > 1:
         step = [step[index] for index in world.share(objective.lengths(step))]
-    return micro_batches(objective.batches, objective.lengths, step, most_tokens)
+    own = micro_batches(objective.batches, objective.lengths, step, most_tokens)
+    return objective.met(own) if isinstance(objective, Meeting) else own
 
 
 def update(
@@ -229,7 +239,7 @@ def update(
     counts = world.total(counts, [name for name, weight in objective.weights.items() if weight])
     totals: dict[str, list[Tensor]] = {name: [] for name in counts}
     optimizer.zero_grad(set_to_none=True)
-    with memory_for(batches):
+    with memory_for(batches), world.together():
         for batch in batches:
             losses = objective.losses(batch)
             weighted = [
@@ -252,8 +262,9 @@ def _read(
     totals: Mapping[str, list[Tensor]], optimizer: torch.optim.Optimizer
 ) -> tuple[dict[str, float], bool]:
     """Sums of the losses, and whether all gradients are finite: the step waits here, once."""
-    gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
-    is_finite = torch.stack([gradient.norm() for gradient in gradients]).isfinite().all()
+    trained = (p for group in optimizer.param_groups for p in group["params"])
+    norms = [own(p.grad).norm() for p in trained if p.grad is not None]
+    is_finite = torch.stack(norms).isfinite().all()
     of_batches = [total for of in totals.values() for total in of]
     finite, *read = torch.stack([is_finite.float(), *of_batches]).tolist()
     numbers = iter(read)

@@ -29,6 +29,9 @@ WAITING = timedelta(days=30)
 """Longest wait for another process's work. One that ends is noticed at once, by `Watch`."""
 LARGE = 2**18
 """Elements from which a tensor is summed by itself; smaller ones travel together."""
+SHARDED_FROM = 2**28
+"""Weights from which a backbone that is trained in full is sharded: 1 GB in float32, and 6 GB with
+gradients, moments, average and best epoch, which a process would hold otherwise."""
 TABLE_ROWS = 2**14
 """Rows from which a gradient is taken for a table's, of which a step reaches few rows."""
 
@@ -94,7 +97,7 @@ class World:
         """
         if self.size == 1 or not tensors:
             return
-        with self._together():
+        with self.together():
             large = [t for t in tensors if t.numel() >= LARGE and t.is_contiguous()]
             whole = {id(t) for t in large}
             small: dict[Any, list[Tensor]] = {}
@@ -189,7 +192,7 @@ class World:
             RunError: another process has ended.
         """
         if self.size > 1:
-            with self._together(), torch.no_grad():
+            with self.together(), torch.no_grad():
                 for tensor in tensors:
                     value = tensor.detach().contiguous()
                     dist.broadcast(value, 0, group=self.groups[tensor.device.type])
@@ -210,7 +213,7 @@ class World:
         if self.size == 1:
             return action()
         text = json.dumps(action()).encode() if self.is_main else b""
-        with self._together():
+        with self.together():
             size = torch.tensor([len(text)])
             dist.broadcast(size, 0, group=self.groups["cpu"])
             data = torch.empty(int(size), dtype=torch.uint8)
@@ -237,7 +240,7 @@ class World:
         self.sum_([torch.zeros(1)])
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
+    def together(self) -> Iterator[None]:
         """Another process's end, which torch reports as a broken connection, in one line."""
         try:
             yield
@@ -293,6 +296,18 @@ def joined() -> Iterator[World]:
 @contextmanager
 def _loud() -> Iterator[None]:
     yield
+
+
+def own(tensor: Tensor) -> Tensor:
+    """This process's part of a sharded tensor; any other tensor itself."""
+    sharded: Any = tensor
+    part: Tensor = sharded.to_local() if is_sharded(tensor) else tensor
+    return part
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether it is a DTensor, of which each process has a part."""
+    return hasattr(tensor, "to_local")
 
 
 def _is_lost(error: RuntimeError) -> bool:

@@ -14,7 +14,7 @@ from benchmarks.entry import input_folder
 from cllm4rec.data.dataset import Dataset
 
 SPEEDS = ("users_per_s", "users_per_cpu_s")
-MEASURES = (*SPEEDS, "peak_mb")
+MEASURES = (*SPEEDS, "peak_mb", "state_mb")
 
 
 def measure_processes(

@@ -17,7 +17,7 @@ from cllm4rec.stages.finetune import finetuning_objectives
 from cllm4rec.stages.sharing import share
 from cllm4rec.training import divided, sharded
 from cllm4rec.training.loop import Pass, optimiser_step
-from cllm4rec.training.world import World, joined
+from cllm4rec.training.world import World, joined, own
 
 WARM_UP = 2
 """Steps before those that are timed."""
@@ -44,8 +44,8 @@ def measure(
     for step in timed:
         optimiser_step(objective, optimizer, step, world)
     seconds, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
-    everyones = torch.zeros(2, world.size)
-    everyones[:, world.rank] = torch.tensor([cpu_s, _peak_mb()])
+    everyones = torch.zeros(3, world.size)
+    everyones[:, world.rank] = torch.tensor([cpu_s, _peak_mb(), _state_mb(optimizer)])
     world.sum_([everyones])
     most = everyones.max(dim=1).values.tolist()
     users = sum(map(len, timed))
@@ -53,8 +53,16 @@ def measure(
         "users_per_s": users / seconds,
         "users_per_cpu_s": users / most[0],
         "peak_mb": most[1],
+        "state_mb": most[2],
         "load": os.getloadavg()[0],
     }
+
+
+def _state_mb(optimizer: torch.optim.Optimizer) -> float:
+    """Parameters and moments that this process holds."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    moments = [each for p in parameters for each in optimizer.state[p].values()]
+    return sum(own(each).nbytes for each in (*parameters, *moments)) / 1e6
 
 
 def _peak_mb() -> float:

@@ -94,6 +94,16 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
         checkpoint.resume()
 
 
+def test_a_checkpoint_of_an_earlier_version_is_resumed(tmp_path):
+    checkpoint, _ = trained(tmp_path / "state")
+    checkpoint.save(Position(1, 0), {}, {})
+    path = tmp_path / "state" / "state.json"
+    record = json.loads(path.read_text())
+    record["sha256"] = record.pop("files")["state.safetensors"]
+    path.write_text(json.dumps(record))
+    assert checkpoint.resume()[0] == Position(1, 0)
+
+
 def test_no_pickle_is_written(tmp_path):
     checkpoint, _ = trained(tmp_path / "state")
     checkpoint.save(Position(), {}, {})

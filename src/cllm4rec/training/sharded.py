@@ -52,7 +52,9 @@ class ShardedBackbone(Backbone):
 
         What is embedded must need a gradient: the backward passes meet in the same order then.
         """
-        return self._outside[0](embedded, lengths) if self._is_whole else super().forward(embedded)
+        if self._is_whole:
+            return self._outside[0](embedded, lengths)
+        return super().forward(embedded, lengths)
 
     def last(
         self, embedded: Float[Tensor, "batch length size"], lengths: Int[Tensor, " batch"]

@@ -241,7 +241,7 @@ def check_fetching(world: World, items: divided.DividedItems, table: torch.Tenso
     world.divided.discard(items.weight)
 
 
-def check_backbone(world: World) -> None:
+def check_backbone(world: World, *, recompute: bool) -> None:
     """Beside the whole backbone, which every process has too."""
     from transformers import LlamaConfig, LlamaModel  # seconds: only where it is needed
 
@@ -250,7 +250,7 @@ def check_backbone(world: World) -> None:
     heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 2}
     model = LlamaModel(LlamaConfig(**sizes, **heads, bos_token_id=0, eos_token_id=0))
     model.set_input_embeddings(nn.Embedding(1, 24).requires_grad_(False))
-    plain = Backbone(model, trained=True, autocast=False)
+    plain = Backbone(model, trained=True, autocast=False, recompute=recompute)
     given, beside = copy.deepcopy(plain), [torch.randn(2, 5, 24) for _ in range(world.size)]
     with mock.patch.object(sharded, "SHARDED_FROM", 1):
         assert sharded.sharded(plain, World()) is None
@@ -285,6 +285,7 @@ def _main(jobs: Sequence[str]) -> None:
                 check_sums(world)
                 for block in (4_000_000, 70):  # one, and of a few rows each
                     check_softmax(world, block)
-                check_backbone(world)
+                for recompute in (False, True):
+                    check_backbone(world, recompute=recompute)
             else:
                 train_here(job)

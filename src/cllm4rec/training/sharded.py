@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.families import text_config
+from cllm4rec.models.recomputing import layers_of
 from cllm4rec.training.world import SHARDED_FROM as SHARDED_FROM
 from cllm4rec.training.world import World
 
@@ -35,7 +36,7 @@ class ShardedBackbone(Backbone):
         nn.Module.__init__(self)  # the layers of `Backbone` would read weights that are not there
         self.model, self.layers, self.trained = model, None, True
         self.autocast, self.dropout = whole.autocast, whole.dropout
-        self.word_scale = whole.word_scale
+        self.recompute, self.word_scale = whole.recompute, whole.word_scale
         self.world = world
         self._size: int = text_config(model.config).hidden_size
         self._outside = [whole]  # no submodule: its weights are nobody's parameters
@@ -141,10 +142,8 @@ def _shard(model: nn.Module, world: World) -> None:
         torch.cuda.set_device(device)  # the mesh asks for it
     mesh = DeviceMesh.from_group(world.groups[device.type], device.type)
     depth = text_config(model.config).num_hidden_layers
-    for module in list(model.modules()):
-        if isinstance(module, nn.ModuleList) and len(module) == depth:
-            for layer in module:
-                fully_shard(layer, mesh=mesh)
+    for layer in list(layers_of(model, depth)):
+        fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
     for module in model.modules():
         if isinstance(module, FSDPModule):

@@ -54,7 +54,7 @@ class ShardedBackbone(Backbone):
         What is embedded must need a gradient: the backward passes meet in the same order then.
         """
         if self._is_whole:
-            return self._outside[0](embedded, lengths)
+            return self._outside[0].forward(embedded, lengths)
         return super().forward(embedded, lengths)
 
     def last(

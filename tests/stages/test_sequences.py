@@ -172,11 +172,11 @@ def test_an_interrupted_run_goes_on_to_the_same_model(alone, prepared, backbone,
 
 
 @pytest.mark.parametrize(
-    ("steps", "epochs"), [(100, 4), (63, 4), (62, 5), (13, 20), (1, 20), (0, 20)]
+    ("steps", "epochs"), [(100, 8), (32, 8), (31, 9), (13, 20), (1, 40), (0, 40)]
 )
 def test_small_data_get_more_epochs_up_to_five_times_as_many(steps, epochs):
     assert epochs_of(SEQUENCES.finetune, steps) == epochs
-    assert epochs_of(SEQUENCES.finetune.changed(least_steps=0), steps) == 4
+    assert epochs_of(SEQUENCES.finetune.changed(least_steps=0), steps) == 8
 
 
 def test_a_schedule_of_few_steps_has_more_epochs(run, prepared, tmp_path, backbone):

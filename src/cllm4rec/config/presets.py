@@ -106,10 +106,11 @@ SEQUENCES = SETS.changed(
     model={"skip_decay": 0.8},
     finetune={
         "target": "next",
-        "epochs": 4,
+        "epochs": 8,
         "least_steps": 250,
         "patience": 20,
         "learning_rate": 3e-3,
+        "dropout": 0.5,
         "backbone_learning_rate_scale": 0.03,
         "holdout": 0.5,
         "mutual_weight": 0.0,
@@ -117,7 +118,7 @@ SEQUENCES = SETS.changed(
     },
     evaluate={"selection": reported_measures(newest_held_out=True)},
 )
-"""For each user's newest interactions held out (docs/decisions/0004, 0025)."""
+"""For each user's newest interactions held out (docs/decisions/0004, 0025, 0036)."""
 
 PAPER = SETS.changed(
     preset="paper",

@@ -109,6 +109,10 @@ def test_the_input_is_never_what_is_replaced(source, run):
         again(run.file("data"), run)
     with pytest.raises(InputError, match="would replace the input"):
         Dataset.load(source, folder=source)
+    before = sorted(source.iterdir())
+    with pytest.raises(InputError, match="is the input folder; choose another"):
+        again(source, RunDir(source))
+    assert sorted(source.iterdir()) == before
     notes = source.parent / "notes"
     notes.mkdir()
     (notes / "mine.txt").write_text("mine")

@@ -48,7 +48,9 @@ def find_file(folder: Path, stem: str, *, required: bool = False) -> Path | None
         InputError: there are several, or none though one is required.
     """
     if not folder.is_dir():
-        raise InputError(f"no folder at {folder}; --data needs one with {stem}.parquet in it")
+        raise InputError(
+            f"no folder at {folder}; --data needs one with {stem}.parquet, .csv or .jsonl in it"
+        )
     found = [path for end in ENDINGS if (path := folder / f"{stem}.{end}").is_file()]
     found += [path for end in FOLDERS if (path := folder / f"{stem}{end}").is_dir()]
     if len(found) > 1:

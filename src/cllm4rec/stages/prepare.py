@@ -26,7 +26,7 @@ from cllm4rec.data import ingest
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.recipe import recipe
 from cllm4rec.data.split_file import write_split
-from cllm4rec.errors import ConfigError, IntegrityError
+from cllm4rec.errors import ConfigError, InputError, IntegrityError
 from cllm4rec.run import RunDir, atomic_folder, atomic_write, exclusive, sha256_files
 
 
@@ -147,8 +147,11 @@ def prepare(
         The report: rows kept, rows refused by reason, sizes of the parts.
 
     Raises:
-        InputError: a file or column is missing or unreadable, or no row is left.
+        InputError: a file or column is missing or unreadable, no row is left, or ``run`` is
+            ``data``.
     """
+    if run.path.resolve() == data.resolve():
+        raise InputError(f"--run {run.path} is the input folder; choose another, or a new one")
     run.create()
     return _prepare(data, run, split=split, protocol=protocol, config=config)
 

@@ -15,7 +15,7 @@ from support.tiny_backbone import SIZE
 @pytest.fixture
 def all_is_multiplied(monkeypatch):
     """The library's eager layers, which multiply every pair of places; counted as they do it."""
-    monkeypatch.setattr(backbone, "_own_layers_pay", lambda _embedded: False)
+    monkeypatch.setattr(backbone.Backbone, "_own_layers_pay", lambda _self, _embedded: False)
     monkeypatch.setattr(backbone, "_attention", lambda _config: {"attn_implementation": "eager"})
 
     def all_pairs(shape, lengths, itemsize, *, last_only, **given):

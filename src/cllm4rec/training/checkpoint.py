@@ -73,7 +73,7 @@ class Checkpoint:
         if not is_main():
             save_sharded(sharded)
             return
-        whole = _apart({name: tensors[name] for name in tensors.keys() - sharded.keys()})
+        whole = _apart({name: each for name, each in tensors.items() if name not in sharded})
         with atomic_folder(self.folder) as folder:
             if sharded:
                 save_sharded({**whole, **sharded}, folder)

@@ -15,6 +15,7 @@ from cllm4rec.seeds import generator
 TRAINED_WEIGHT = 0.35
 """Of what is read with training, relative to TF-IDF and what is read without."""
 EPOCHS = 6
+"""Of a trained reading, unless given."""
 NO_ITEMS = np.zeros(0, np.int64)
 
 _KINDS = {str: "text", int: "whole number", bool: "true or false"}

@@ -9,6 +9,8 @@ from safetensors.torch import load_file
 from cllm4rec import progress
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
+from cllm4rec.stages.finetune import finetune
+from cllm4rec.stages.initialise import initialise
 from cllm4rec.stages.pretrain import pretrain
 from cllm4rec.stages.train import train
 from support.tiny_backbone import write_tiny_gpt2
@@ -57,12 +59,25 @@ def test_variant(trained, backbone, tmp_path, variant):
     check(trained, tmp_path, config)
 
 
+def test_stages_apart_make_what_they_make_together(trained, backbone, tmp_path):
+    """What one stage trains in place, the next one finds as a process of its own would."""
+    given = "backbone.mode=full", "finetune.content_steps=true", "finetune.epochs=1"
+    config, made = toy_config(backbone, *given), []
+    for name, stages in (("together", [train]), ("apart", [initialise, pretrain, finetune])):
+        run = prepared(trained, tmp_path / name)
+        with progress.quiet():
+            for stage in stages:
+                stage(run, config)
+        losses = [row for row in run.metrics() if "loss" in row]
+        made.append((losses, run.file("model", "model.safetensors").read_bytes()))
+    assert {"content", "finetune"} <= {row["part"] for row in made[0][0]}
+    assert made[0] == made[1]
+
+
 def test_without_pretraining_no_text_is_tokenised_and_z_c_is_where_it_starts(
     trained, backbone, tmp_path
 ):
-    run = RunDir(tmp_path / "run").create()
-    shutil.copytree(trained.run.file("data"), run.file("data"))
-    run.finish("prepare", [run.file("data")], 0.0)
+    run = prepared(trained, tmp_path / "run")
     off = toy_config(backbone, "pretrain.enabled=false", "finetune.epochs=1")
     with progress.quiet():
         assert train(run, off).keys() == {"initialise", "finetune"}
@@ -77,9 +92,7 @@ def test_without_pretraining_no_text_is_tokenised_and_z_c_is_where_it_starts(
 
 
 def test_no_user_table_where_no_user_token_is_read(trained, backbone, tmp_path):
-    run = RunDir(tmp_path / "run").create()
-    shutil.copytree(trained.run.file("data"), run.file("data"))
-    run.finish("prepare", [run.file("data")], 0.0)
+    run = prepared(trained, tmp_path / "run")
     given = "pretrain.enabled=false", "finetune.user_token_dropout=1.0", "finetune.epochs=1"
     with progress.quiet():
         train(run, toy_config(backbone, *given))
@@ -94,10 +107,16 @@ def test_gpt2(trained, tmp_path):
     check(trained, tmp_path, toy_config(folder, "finetune.epochs=1"))
 
 
-def check(trained, tmp_path, config) -> None:
-    run = RunDir(tmp_path / "run").create()
+def prepared(trained, folder) -> RunDir:
+    """A run of the toy data, not trained."""
+    run = RunDir(folder).create()
     shutil.copytree(trained.run.file("data"), run.file("data"))
     run.finish("prepare", [run.file("data")], 0.0)
+    return run
+
+
+def check(trained, tmp_path, config) -> None:
+    run = prepared(trained, tmp_path / "run")
     with progress.quiet():
         train(run, config)
         lists = Recommender.load(run.path).recommend(None, 5)

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cllm4rec.config import Config
-from cllm4rec.models.backbone import frozen_copy
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
 from cllm4rec.models.language_model import LanguageModel
@@ -53,7 +52,7 @@ def content_llm(
     """The model for C-steps; its backbone is never trained.
 
     Args:
-        lm: its backbone is shared if frozen, copied if trained.
+        lm: its backbone as it was before training.
         config: settings of the head, and whether all words are candidates.
         users: initial z^c of the users, ``[users, size]``.
         items: initial z^c of the items, ``[items, size]``.
@@ -63,7 +62,7 @@ def content_llm(
         vocabulary = np.arange(lm.words.shape[0])
     words = torch.from_numpy(np.asarray(vocabulary, dtype=np.int64))
     return ContentLLM(
-        frozen_copy(lm.backbone),
+        lm.frozen,
         TokenEmbedding.of_tables(lm.words, users, items),
         WordHead(
             lm.words,

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cllm4rec.config import Config
-from cllm4rec.models.backbone import Backbone, load_backbone
+from cllm4rec.models.backbone import Backbone, frozen_copy, load_backbone
 from cllm4rec.models.device import compute_dtype, device_of
 from cllm4rec.models.pretrained import find_backbone, fingerprint
 from cllm4rec.seeds import derived_seed
@@ -62,6 +62,14 @@ class LanguageModel:
     def sha256(self) -> str:
         """sha256 of configuration, weights and tokenizer."""
         return fingerprint(self.folder)
+
+    @cached_property
+    def frozen(self) -> Backbone:
+        """The backbone as it was before training, frozen; itself where it is never trained.
+
+        It must be asked for before a stage trains the backbone; later stages get the same one.
+        """
+        return frozen_copy(self.backbone)
 
     @property
     def size(self) -> int:

@@ -3,7 +3,8 @@
 import pytest
 
 from cllm4rec.errors import UnknownId
-from cllm4rec.recommender.catalogue import Catalogue
+from cllm4rec.ranking import RankedItems
+from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.requests import ListRequest
 from support.input_folder import small_log, write_rows
 from support.prepared import prepare_folder
@@ -18,11 +19,11 @@ def catalogue(tmp_path):
     return Catalogue(prepare_folder(tmp_path / "in", minimum_interactions=5)[0])
 
 
-def asked(catalogue, users, newcomers=None):
+def asked(catalogue, users, since=None):
     dataset = catalogue.dataset
     known = dataset.known("recommend")
-    request = ListRequest.for_users(catalogue, known, users, 5, newcomers=newcomers)
-    histories = [dataset.items.ids(request.histories.of(row)) for row in range(len(users))]
+    request = ListRequest.for_users(catalogue, known, users, 5, since=since)
+    histories = [dataset.items.ids(request.histories.of(row)) for row in range(len(request))]
     return request.users.tolist(), histories
 
 
@@ -34,17 +35,61 @@ def test_a_user_below_the_minimum_is_asked_for_by_history(catalogue):
 
 
 def test_what_is_new_of_such_a_user_comes_after_what_the_log_says(catalogue):
-    found = asked(catalogue, ["few", "u0"], {"few": ["i7", "i2"], "u0": ["i7"]})
+    found = asked(catalogue, ["few", "new"], {"few": ["i7", "i2"], "new": ["i7"]})
     assert found == ([-1, -1], [["i1", "i0", "i7", "i2"], ["i7"]])
+
+
+def test_what_is_new_of_a_known_user_is_appended_but_an_old_row_moves_nothing(catalogue):
+    before = [f"i{n}" for n in range(6)]
+    since = {"u0": ["i7", "i2", "nowhere", "i6", "i7"]}
+    assert asked(catalogue, ["u0", "u1"], since)[1][0] == [*before, "i6", "i7"]
+    assert asked(catalogue, ["u1"], since) == asked(catalogue, ["u1"])
 
 
 def test_a_user_without_a_usable_history_gets_the_reason(catalogue):
     with pytest.raises(UnknownId, match="unknown user 'outside': the data have no positive inter"):
-        asked(catalogue, ["u0", "outside"])
+        asked(catalogue, ["outside"])
     assert asked(catalogue, ["outside"], {"outside": ["i1"]}) == ([-1], [["i1"]])
 
 
 @pytest.mark.parametrize("user", ["stranger", "", "\ud800"])
 def test_others_are_unknown_as_ever(catalogue, user):
     with pytest.raises(UnknownId, match=r"unknown user .*; this run knows 6 users"):
-        asked(catalogue, ["u0", user])
+        asked(catalogue, [user])
+
+
+def test_who_is_not_known_has_no_row_and_the_others_do(catalogue):
+    known = catalogue.dataset.known("recommend")
+    request = ListRequest.for_users(catalogue, known, ["x", "u1", "outside", "u0"], 5)
+    assert request.users.tolist() == [1, 0]
+    assert request.places() == [None, 0, None, 1]
+    assert request.note == "2 of 4 users are not known and have no list"
+    lists = RankedItems.empty(request.users, 5)
+    lists.items[:] = [[7], [8]]
+    assert request.for_all(lists).items[:, 0].tolist() == [-1, 7, -1, 8]
+    assert ListRequest.for_users(catalogue, known, ["u1", "u0"], 5).note is None
+
+
+def test_unknown_items_of_a_history_are_left_aside(catalogue):
+    request = ListRequest.for_histories(catalogue, [["i1", "x", "i0", "i1"], ["x"], ["i2"]], 5)
+    assert [request.histories.of(row).tolist() for row in range(2)] == [[0, 1], [2]]
+    assert request.places() == [0, None, 1]
+    assert request.note == (
+        "2 of 6 items of the history are not known and left aside; "
+        "1 of 3 histories have no known item and no list"
+    )
+    with pytest.raises(UnknownId, match="unknown item 'x'"):
+        ListRequest.for_histories(catalogue, [["x"], ["y"]], 5)
+
+
+def test_unknown_items_of_filters_are_left_aside(catalogue):
+    filters = Filters(include=["i1", "x"], exclude=["i1", "y", "z"])
+    request = ListRequest.for_histories(catalogue, [["i0"]], 5, filters)
+    assert request.note == (
+        "1 of 2 items of include is not known and left aside; "
+        "2 of 3 items of exclude are not known and left aside; "
+        "no item passes the filters: none meets all of them"
+    )
+    with pytest.raises(UnknownId, match="unknown item 'x'"):
+        ListRequest.for_histories(catalogue, [["i0"]], 5, Filters(include=["x"]))
+    assert ListRequest.for_histories(catalogue, [["i0"]], 5, Filters(exclude=["x"])).allowed.all()

@@ -1,4 +1,4 @@
-"""Users known from feedback alone are answered from that history."""
+"""Feedback counts at once: of users known from it alone, and of users of the run."""
 
 import json
 
@@ -7,9 +7,6 @@ from fastapi.testclient import TestClient
 
 from cllm4rec.service import ServiceSettings, create_app, newcomers
 from cllm4rec.service.newcomers import Newcomers
-from support.ids import id_map
-
-USERS, ITEMS = id_map(["known"], "user"), id_map("abcdef", "item")
 
 
 def row(user, item, timestamp=1):
@@ -56,12 +53,43 @@ def test_a_user_of_feedback_alone_is_answered_from_it_now_and_after_a_restart(ke
         assert ids_of(again) == ids_of(wanted)
 
 
-def test_whom_the_model_knows_is_no_newcomer_and_foreign_items_are_left_out():
+def test_what_a_known_user_just_had_is_not_recommended_again(keep, holder):
+    user = holder.current.dataset.users.id(3)
+    before = holder.current.known.of(3).tolist()
+    with keep() as client:
+        (first,) = recommended(client, users=[user], k=3).json()["results"]
+        rows = [row(user, ids_of(first)[0]), row(user, "not in the catalogue")]
+        answer = client.post("/v1/feedback", json={"interactions": rows}).json()
+        assert answer == {
+            "accepted": 2,
+            "note": "1 of 2 are of items that the model does not know yet",
+        }
+        (then,) = recommended(client, users=[user], k=30).json()["results"]
+        assert ids_of(first)[0] not in ids_of(then)
+        items = client.get(f"/v1/users/{user}/history").json()["items"]
+        history = holder.current.catalogue.item_numbers([item["item_id"] for item in items])
+        assert history[:-1] == before
+        assert items[-1]["item_id"] == ids_of(first)[0]
+
+
+def test_one_unknown_user_or_item_does_not_refuse_the_rest(keep, holder):
+    users, ids = holder.current.dataset.users.ids([3, 5]), holder.current.catalogue.ids
+    with keep() as client:
+        body = {"k": 4, "explain": True}
+        two = recommended(client, users=users, **body).json()["results"]
+        answer = recommended(client, users=[users[0], "nobody", users[1]], **body).json()
+        assert answer["note"] == "1 of 3 users are not known and have no list"
+        assert answer["results"] == [two[0], {"user_id": "nobody", "items": []}, two[1]]
+        histories = [["gone"], [ids[4], "gone"]]
+        answer = recommended(client, histories=histories, **body).json()
+        (wanted,) = recommended(client, histories=[[ids[4]]], **body).json()["results"]
+        assert answer["results"] == [{"user_id": None, "items": []}, wanted]
+
+
+def test_histories_are_in_order_of_time():
     held = Newcomers()
     held.add([row("known", "a"), row("x", "b", 5), row("x", "a", 3), row("x", "z", 4)])
-    assert held.histories(["known", "x", "y"], USERS, ITEMS) == {"x": ["a", "b"]}
-    held.add([row("only", "z")])
-    assert held.histories(["only"], USERS, ITEMS) == {}
+    assert held.histories(["known", "x", "y"]) == {"known": ["a"], "x": ["a", "z", "b"]}
 
 
 def test_memory_is_bounded(monkeypatch):
@@ -70,7 +98,7 @@ def test_memory_is_bounded(monkeypatch):
     held = Newcomers()
     held.add(row("x", item, at) for at, item in enumerate("abc"))
     held.add([row("y", "a"), row("z", "b"), row("x", "a", 0), row("w", "c")])
-    found = held.histories("wxyz", USERS, ITEMS)
+    found = held.histories("wxyz")
     assert found == {"w": ["c"], "x": ["a", "c"], "z": ["b"]}
 
 
@@ -79,4 +107,4 @@ def test_lines_that_are_no_feedback_are_passed_over(tmp_path):
     log.write_bytes(json.dumps(row("x", "a")).encode() + b'\n{"user_id": 1}\n[]\nnull\n\xff\n')
     held = Newcomers()
     held.read(log)
-    assert held.histories(["x"], USERS, ITEMS) == {"x": ["a"]}
+    assert held.histories(["x"]) == {"x": ["a"]}

@@ -213,11 +213,12 @@ def test_feedback_is_on_the_disk_when_it_is_accepted(client, served):
     assert second == {"user_id": "é", "item_id": item, "timestamp": 9}
 
 
-def test_feedback_on_an_unknown_item_is_refused_as_a_whole(client, served):
+def test_feedback_that_is_none_is_refused_as_a_whole(client, served):
     size = client.app.state.components.feedback.path.stat().st_size
     known = {"user_id": "u", "item_id": served.catalogue.ids[0]}
-    rows = [known, {"user_id": "u", "item_id": "??"}]
-    assert client.post("/v1/feedback", json={"interactions": rows}).status_code == 422
+    for item in ("", " "):
+        rows = [known, {"user_id": "u", "item_id": item}]
+        assert client.post("/v1/feedback", json={"interactions": rows}).status_code == 422
     assert client.post("/v1/feedback", json={"interactions": []}).status_code == 422
     assert client.post("/v1/feedback", json={"interactions": [known] * 1001}).status_code == 422
     assert client.app.state.components.feedback.path.stat().st_size == size
@@ -268,6 +269,7 @@ def test_scores_of_a_history_do_not_depend_on_its_company(client, served):
 def test_an_id_with_a_line_feed_is_found(client, served, monkeypatch, item_id):
     find = IdMap._find
     monkeypatch.setattr(IdMap, "_find", lambda ids, x: 3 if x == item_id else find(ids, x))
+    monkeypatch.setattr(IdMap, "numbers", lambda ids, each: np.array([ids.number(x) for x in each]))
     found = client.get(f"/v1/items/{quote(item_id, safe='')}").json()
     assert found["item_id"] == served.catalogue.ids[3]
     history = client.get(f"/v1/users/{quote(item_id, safe='')}/history").json()

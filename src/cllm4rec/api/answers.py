@@ -35,6 +35,9 @@ class Answers:
     ) -> dict[str, list[tuple[str, float]]]:
         """The best ``k`` items of known users, as ``{user_id: [(item_id, score), …]}``, best first.
 
+        A user of whom nothing is known gets an empty list; unknown items of filters are left aside.
+        A note on standard error says so.
+
         Args:
             users: ids of users; None for a query alone, whose list then stands under the query,
                 or for a profile, whose list stands under ``"profile"``.
@@ -48,7 +51,7 @@ class Answers:
             seen: whether items of the user's history may be listed.
 
         Raises:
-            UnknownId: a user or an item that is not in the data.
+            UnknownId: none of the users is known, or no item of ``include``.
             InputError: ``k`` is no positive whole number, ``users`` no list, a filter names a
                 column that is not there, no item has words like the query's, or no user a property.
         """
@@ -77,10 +80,11 @@ class Answers:
     ) -> list[tuple[str, float]]:
         """The best ``k`` items after a history, oldest first, as ``[(item_id, score), …]``.
 
-        A repeated item counts at its newest place. Query and filters as in `recommend`.
+        A repeated item counts at its newest place, an unknown one not at all. Query and filters as
+        in `recommend`.
 
         Raises:
-            UnknownId: an item that is not in the data.
+            UnknownId: no item of the history is known, or none of ``include``.
             InputError: the history is empty or no list, ``k`` is no positive whole number, or a
                 filter names a column that is not there.
         """
@@ -156,7 +160,7 @@ class Answers:
             seen: whether items of the user's history may be listed.
 
         Raises:
-            UnknownId: a user or an item that is not in the data.
+            UnknownId: as of `recommend`.
             InputError: as of `recommend`.
         """
         recommender = self._fitted()

@@ -115,7 +115,7 @@ class CLLM4Rec(Answers):
             seen: whether items of the user's history may be listed.
 
         Raises:
-            UnknownId: an item of the filters that is not in the data.
+            UnknownId: no item of ``include`` is known.
             InputError: the folder holds lists of another model or k or with other filters, the
                 histories cannot be used, or a filter names a column that is not there.
         """

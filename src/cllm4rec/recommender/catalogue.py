@@ -168,11 +168,25 @@ class Catalogue:
         except (KeyError, TypeError):
             return [self.items.number(item_id) for item_id in ids]  # raises UnknownId
 
+    def known_numbers(self, ids: Sequence[str]) -> list[int]:
+        """The numbers of those item ids that there are, in their order."""
+        return [self._numbers[item_id] for item_id in ids if item_id in self._numbers]
+
+    def unknown_note(self, ids: Sequence[str], of: str) -> str | None:
+        """How many item ids are not known, in one line that repeats none; None if all are."""
+        missing = len(ids) - len(self.known_numbers(ids))
+        if not missing:
+            return None
+        verb = "is" if missing == 1 else "are"
+        return f"{missing:,} of {len(ids):,} items of {of} {verb} not known and left aside"
+
     def allowed(self, filters: Filters) -> NDArray[np.bool_] | None:
         """Items that pass the filters, ``bool [items]``; None without filters.
 
+        Unknown items are left aside: a shop's list of what is sold out is longer than a run's.
+
         Raises:
-            UnknownId: an unknown item.
+            UnknownId: no item of ``include`` is known.
             InputError: an unknown column.
         """
         include, exclude, where = filters.include, filters.exclude, filters.where
@@ -180,9 +194,9 @@ class Catalogue:
             return None
         allowed = np.full(len(self.items), include is None)
         if include:
-            allowed[self.item_numbers(include)] = True
+            allowed[self.known_numbers(include) or self.item_numbers(include)] = True
         if exclude:
-            allowed[self.item_numbers(exclude)] = False
+            allowed[self.known_numbers(exclude)] = False
         for name, value in (where or {}).items():
             if name not in self.attributes:
                 known = ", ".join(self.attributes) or "none"

@@ -1,21 +1,19 @@
 """Requests for lists, with ids resolved to numbers; shared by Python, CLI and HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec.data.interactions import Interactions, newest_once
+from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length, top_k
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.queries import standardised
+from cllm4rec.recommender.resolving import Resolved, Since, filter_notes, of_histories, of_users
 
 NO_FILTERS = Filters()
-_NOTHING_KNOWN = (
-    "the data have no positive interaction of it with an item of the catalogue; give a history"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +28,8 @@ class ListRequest:
         k: length of the lists, at most the catalogue's size.
         wanted: what a query in words asks for, ``float32 [items]``, to be added to standardised
             scores; None without a query.
-        note: why all lists are empty, in one line; None if they are not.
+        note: what is not known, and why lists are empty, in one line; None if there is nothing.
+        answered: ``bool [asked]``, of what was asked for, true where it has a row; None for all.
         cold: scores of taste for somebody without a history, ``float32 [items]``; None for
             popularity.
     """
@@ -43,6 +42,7 @@ class ListRequest:
     wanted: NDArray[np.float32] | None = None
     note: str | None = None
     cold: NDArray[np.float32] | None = None
+    answered: NDArray[np.bool_] | None = None
 
     @classmethod
     def for_users(
@@ -52,13 +52,13 @@ class ListRequest:
         user_ids: Sequence[str] | None,
         k: int,
         filters: Filters = NO_FILTERS,
-        newcomers: Mapping[str, Sequence[str]] | None = None,
+        since: Since | None = None,
         wanted: NDArray[np.float32] | None = None,
     ) -> "ListRequest":
         """Lists for users of the run or of the log.
 
         Users left out by the split (with too few positives, say) are scored from their history,
-        as newcomers are.
+        as those are whom only ``since`` knows.
 
         Args:
             catalogue: of the run.
@@ -66,32 +66,19 @@ class ListRequest:
             user_ids: to recommend for; None for everyone.
             k: length of the lists.
             filters: on the items listed.
-            newcomers: histories of users not in the run, as item ids, oldest first.
+            since: what users had since the data were prepared.
             wanted: from a query in words.
 
         Raises:
-            UnknownId: an unknown user or item, or a user without a history.
+            UnknownId: nothing is known of any of the users, or of the items of ``include``.
             InputError: ``k`` is not positive, or a filter names an unknown column.
         """
-        numbers = catalogue.dataset.users
         if user_ids is None:
-            everyone = np.arange(len(numbers), dtype=np.int32)
-            return cls._of(catalogue, everyone, known, k, filters, wanted)
-        newcomers = newcomers or {}
-        strangers = [each for each in user_ids if each in newcomers or each not in numbers]
-        if not strangers:
-            users = numbers.numbers(user_ids)
-            return cls._of(catalogue, users, known.rows(users), k, filters, wanted)
-        given = _histories_of_strangers(catalogue, strangers, newcomers)
-        rows, users = [], np.full(len(user_ids), -1, np.int32)
-        for place, user_id in enumerate(user_ids):
-            if user_id in given:
-                rows.append(given[user_id])
-            else:
-                users[place] = numbers.number(user_id)
-                rows.append(known.of(int(users[place])).tolist())
-        histories = Interactions.from_lists(rows, len(catalogue.items))
-        return cls._of(catalogue, users, histories, k, filters, wanted)
+            everyone = np.arange(len(catalogue.dataset.users), dtype=np.int32)
+            resolved = Resolved(everyone, known, np.ones(len(everyone), np.bool_), [])
+        else:
+            resolved = of_users(catalogue, known, user_ids, since or {})
+        return cls._of(catalogue, resolved, k, filters, wanted)
 
     @classmethod
     def for_histories(
@@ -112,16 +99,13 @@ class ListRequest:
             wanted: from a query in words.
 
         Raises:
-            UnknownId: an unknown item.
+            UnknownId: no item of the histories is known, or none of ``include``.
             InputError: a history is empty, ``k`` is not positive, or a filter names an unknown
                 column.
         """
         if wanted is None and not all(histories):
             raise InputError("the history is empty; give at least one item id, or a query")
-        rows = [newest_once(catalogue.item_numbers(history)) for history in histories]
-        users = np.full(len(rows), -1, np.int32)
-        found = Interactions.from_lists(rows, len(catalogue.items))
-        return cls._of(catalogue, users, found, k, filters, wanted)
+        return cls._of(catalogue, of_histories(catalogue, histories), k, filters, wanted)
 
     @classmethod
     def for_nobody(
@@ -143,11 +127,10 @@ class ListRequest:
             cold: from properties; None for popularity.
 
         Raises:
-            UnknownId: an unknown item.
+            UnknownId: no item of ``include`` is known.
             InputError: ``k`` is not positive, or a filter names an unknown column.
         """
-        nothing = Interactions.from_lists([[]], len(catalogue.items))
-        request = cls._of(catalogue, np.full(1, -1, np.int32), nothing, k, filters, wanted)
+        request = cls._of(catalogue, of_histories(catalogue, [[]]), k, filters, wanted)
         return replace(request, cold=cold)
 
     @classmethod
@@ -182,16 +165,17 @@ class ListRequest:
     def _of(
         cls,
         catalogue: Catalogue,
-        users: NDArray[np.int32],
-        histories: Interactions,
+        resolved: Resolved,
         k: int,
         filters: Filters,
         wanted: NDArray[np.float32] | None = None,
     ) -> "ListRequest":
         allowed = catalogue.allowed(filters)
+        users, histories, answered, notes = resolved
         request = cls.of(users, histories, k, allowed=allowed, seen=filters.seen)
-        note = catalogue.nothing_passes(filters, allowed)
-        return replace(request, wanted=wanted, note=note)
+        note = "; ".join([*notes, *filter_notes(catalogue, filters, allowed)]) or None
+        whole = None if answered.all() else answered
+        return replace(request, wanted=wanted, note=note, answered=whole)
 
     def part(self, start: int, end: int) -> "ListRequest":
         """The rows from ``start`` to ``end``."""
@@ -209,6 +193,22 @@ class ListRequest:
         """Whether a query or properties are all there is: no user of the run, no history."""
         nobody = len(self.histories.items) == 0 and bool((self.users < 0).all())
         return nobody and (self.wanted is not None or self.cold is not None)
+
+    def places(self) -> list[int | None]:
+        """The row of each user or history that was asked for; None where nothing is known."""
+        if self.answered is None:
+            return list(range(len(self)))
+        rows = iter(range(len(self)))
+        return [next(rows) if whether else None for whether in self.answered]
+
+    def for_all(self, found: RankedItems) -> RankedItems:
+        """Lists of what was asked for from those of the rows; empty where nothing is known."""
+        if self.answered is None:
+            return found
+        whole = RankedItems.empty(np.full(len(self.answered), -1, np.int32), self.k)
+        for of in ("users", "items", "scores"):
+            getattr(whole, of)[self.answered] = getattr(found, of)
+        return whole
 
     def cold_list(self, popularity: NDArray[np.float32]) -> RankedItems:
         """The one list of a request that is `of_nobody`.
@@ -237,19 +237,3 @@ class ListRequest:
         left_out = self.left_out.rows(range(rows.start, rows.stop))
         scores = self.final(scores)
         return top_k(scores, left_out, self.k, allowed=self.allowed)
-
-
-def _histories_of_strangers(
-    catalogue: Catalogue, user_ids: Sequence[str], newcomers: Mapping[str, Sequence[str]]
-) -> dict[str, list[int]]:
-    """Histories of users without a number: from the log, followed by ``newcomers``."""
-    before = catalogue.dataset.left_out.find(user_ids)
-    found = {}
-    for user_id in user_ids:
-        new = catalogue.item_numbers(newcomers.get(user_id, ()))
-        history = newest_once([*before.get(user_id, ()), *new])
-        if not history:
-            why = _NOTHING_KNOWN if user_id in before else ""
-            raise catalogue.dataset.users.unknown(user_id, why)
-        found[user_id] = history
-    return found

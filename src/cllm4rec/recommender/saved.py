@@ -189,14 +189,17 @@ class Recommender:
             filters: on the items listed.
             query: what is asked for, in words.
 
+        A user of whom nothing is known gets an empty list, and a note says so; an unknown item of
+        the filters is left aside.
+
         Raises:
-            UnknownId: a user or an item that is not in the run.
+            UnknownId: none of the users is known, or no item of ``include``.
             InputError: a filter names an unknown column, ``k`` is not positive, or the query
                 cannot be answered.
         """
         known, wanted = self.dataset.known("recommend"), self._wanted(query)
         request = ListRequest.for_users(self.catalogue, known, user_ids, k, filters, wanted=wanted)
-        return ranked(self.scorer, noted(request))
+        return request.for_all(ranked(self.scorer, noted(request)))
 
     def recommend_for_history(
         self,
@@ -207,10 +210,11 @@ class Recommender:
     ) -> RankedItems:
         """The best ``k`` items after a history, oldest first, without a user token.
 
-        A repeated item counts at its newest place. With a query the history may be empty.
+        A repeated item counts at its newest place, an unknown one not at all, and a note says so.
+        With a query the history may be empty.
 
         Raises:
-            UnknownId: an item that is not in the run.
+            UnknownId: no item of the history is known, or none of ``include``.
             InputError: the history is empty and there is no query, a filter names an unknown
                 column, ``k`` is not positive, or the query cannot be answered.
         """
@@ -237,7 +241,7 @@ class Recommender:
             query: what is asked for, in words.
 
         Raises:
-            UnknownId: an item of the filters that is not in the run.
+            UnknownId: no item of ``include`` is known.
             InputError: a property or a value that the run does not know, or as of `recommend`.
         """
         cold, wanted = profile_scores(self.properties, profile), self._wanted(query)
@@ -271,7 +275,7 @@ class Recommender:
 
 
 def noted(request: ListRequest) -> ListRequest:
-    """The request; if its lists will all be empty, a note says why."""
+    """The request; what is not known of it, and why lists will be empty, is said in a line."""
     if request.note is not None:
         progress.note(request.note)
     return request

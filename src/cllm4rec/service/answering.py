@@ -36,10 +36,10 @@ async def asked(body: RecommendRequest, served: Served, newcomers: Newcomers) ->
 
 
 def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> ListRequest:
-    """Resolve the ids of a request; users known only from feedback are scored by that history.
+    """Resolve the ids of a request; what users had since the training, as feedback says, counts.
 
     Raises:
-        UnknownId: a user or an item that the run does not know.
+        UnknownId: nothing that was asked for is known.
         InputError: a filter on a column that does not exist, a query that cannot be answered, or a
             property that the run does not know.
     """
@@ -57,7 +57,7 @@ def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> 
         body.users,
         body.k,
         filters,
-        newcomers.histories(body.users, served.dataset.users, served.catalogue.items),
+        newcomers.histories(body.users),
         wanted,
     )
 
@@ -150,14 +150,17 @@ def compared(
 
 def results(
     request: RecommendRequest,
+    query: ListRequest,
     rows: list[Row],
     reasons: Explanations | None,
     served: Served,
 ) -> list[dict[str, Any]]:
-    """Lists as JSON."""
+    """Lists as JSON, one for each user or history of the request."""
     catalogue = served.catalogue
+    nothing = np.empty(0, np.int32), np.empty(0, np.float32)
     found = []
-    for place, (items, scores) in enumerate(rows):
+    for place, row in enumerate(query.places()):
+        items, scores = nothing if row is None else rows[row]
         found.append({
             "user_id": None if request.users is None else request.users[place],
             "items": [
@@ -166,7 +169,7 @@ def results(
                     "title": catalogue.titles[item],
                     "score": score,
                     "rank": at + 1,
-                    "reasons": None if reasons is None else reasons[place][at],
+                    "reasons": None if reasons is None or row is None else reasons[row][at],
                 }
                 for at, (item, score) in enumerate(
                     zip(items.tolist(), scores.tolist(), strict=True)

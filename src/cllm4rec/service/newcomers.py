@@ -1,12 +1,10 @@
-"""Histories of users known only from feedback, until the next training."""
+"""What users had since the training, from feedback, until the next one."""
 
 import json
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-from cllm4rec.data.ids import IdMap
 
 MOST_ROWS = 1_000_000
 """Most rows in memory; users without recent feedback are dropped first."""
@@ -49,24 +47,14 @@ class Newcomers:
                 dropped = self._rows.pop(next(iter(self._rows)))
                 self._count -= len(dropped)
 
-    def histories(
-        self, user_ids: Iterable[str], users: IdMap, items: IdMap
-    ) -> dict[str, list[str]]:
-        """Item ids, oldest first, of those ``user_ids`` that are unknown to the model.
-
-        Args:
-            user_ids: any users.
-            users: of the model; their histories come from its own data.
-            items: the model's catalogue; other items are left out.
-        """
+    def histories(self, user_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Item ids, oldest first, of those ``user_ids`` that have feedback."""
         found = {}
         for user_id in user_ids:
-            if user_id in self._rows and user_id not in users:
+            if user_id in self._rows:
                 with self._lock:
                     history = sorted(self._rows.get(user_id, ()), key=_time)
-                known = [item_id for _, item_id in history if item_id in items]
-                if known:
-                    found[user_id] = known
+                found[user_id] = [item_id for _, item_id in history]
         return found
 
 

@@ -7,9 +7,9 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
 from cllm4rec.data.ids import IdMap
-from cllm4rec.data.interactions import newest_once
 from cllm4rec.errors import CLLM4RecError, UnknownId
 from cllm4rec.recommender.requests import ListRequest
+from cllm4rec.recommender.resolving import history_of
 from cllm4rec.service import answering, schemas
 from cllm4rec.service.answering import asked, off_loop
 from cllm4rec.service.answers import encoded
@@ -132,26 +132,31 @@ def routes(components: Components) -> APIRouter:
         responses=NOT_FOUND,
     )
     def history(user_id: AnyId) -> dict[str, Any]:
-        """A user's history, oldest first: from the data, or from feedback for unknown users."""
+        """A user's history, oldest first: from the data, then from feedback."""
         served = components.holder.current
-        users, catalogue = served.dataset.users, served.catalogue
-        given = components.newcomers.histories([user_id], users, catalogue.items).get(user_id)
-        if given is not None:
-            numbers = newest_once(catalogue.item_numbers(given))
-        else:
-            numbers = served.known.of(_found(users, user_id)).tolist()
-        return {"items": [served.catalogue.named(number) for number in numbers]}
+        catalogue, since = served.catalogue, components.newcomers.histories([user_id])
+        try:
+            numbers = history_of(catalogue, served.known, user_id, since).tolist()
+        except UnknownId as error:
+            raise HTTPException(404, str(error)) from None
+        return {"items": [catalogue.named(number) for number in numbers]}
 
-    @router.post("/feedback", status_code=202, response_model=schemas.AcceptedResponse)
-    async def feedback(body: schemas.FeedbackRequest) -> dict[str, int]:
+    @router.post(
+        "/feedback",
+        status_code=202,
+        response_model=schemas.AcceptedResponse,
+        response_model_exclude_none=True,
+    )
+    async def feedback(body: schemas.FeedbackRequest) -> dict[str, Any]:
         """Keep interactions for the next training; answered when they are on the disk."""
         catalogue = components.holder.current.catalogue
-        catalogue.item_numbers([interaction.item_id for interaction in body.interactions])
         rows = rows_of(body.interactions)
         await components.feedback.append(rows)
         components.newcomers.add(rows)
-        components.metrics.feedback.inc(len(body.interactions))
-        return {"accepted": len(body.interactions)}
+        components.metrics.feedback.inc(len(rows))
+        unknown = len(rows) - len(catalogue.known_numbers([row["item_id"] for row in rows]))
+        note = f"{unknown:,} of {len(rows):,} are of items that the model does not know yet"
+        return {"accepted": len(rows), "note": note if unknown else None}
 
     @router.post(
         "/reload",
@@ -207,7 +212,7 @@ async def _lists(
     version: str,
 ) -> Response:
     def written() -> bytes:
-        results = answering.results(body, rows, reasons, served)
+        results = answering.results(body, query, rows, reasons, served)
         note = {} if query.note is None else {"note": query.note}
         return encoded({"model": {"version": version}, "results": results, **note})
 

@@ -130,8 +130,8 @@ class Interaction(_Strict):
 
     user_id: Annotated[Id, AfterValidator(_said)]
     """Need not be known; blanks alone are no id."""
-    item_id: Id
-    """An item of the catalogue."""
+    item_id: Annotated[Id, AfterValidator(_said)]
+    """Need not be known either: it counts from the first training that knows it."""
     timestamp: Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)] | None = None
     """Unix seconds, as ``prepare`` takes them; the time of arrival if not given."""
 
@@ -212,7 +212,7 @@ class RecommendResponse(BaseModel):
     model: Model
     results: list[Result]
     note: str | None = None
-    """Why all lists are empty: no item passes the filters."""
+    """What of the request is not known, and why lists are empty; not there if there is nothing."""
 
 
 class SimilarItem(BaseModel):
@@ -264,6 +264,8 @@ class AcceptedResponse(BaseModel):
     """Feedback that is on the disk."""
 
     accepted: int
+    note: str | None = None
+    """How many are of items that the model does not know; not there if it knows all."""
 
 
 class CatalogueResponse(BaseModel):

@@ -45,8 +45,8 @@ def recommend(
 
     Raises:
         RunError: the run is not trained.
-        UnknownId: an unknown user or item, or a user without any positive interaction. Users left
-            out by the split get lists from their history.
+        UnknownId: nothing is known of any user, or of the history. Users left out by the split get
+            lists from their history; what else is not known is left aside, with a note.
         InputError: ``out`` is a folder, inside a run or a file that is not a top-k file, ``k`` is
             not positive, a filter names an unknown column, the query cannot be answered, or a
             property or its value is not known.

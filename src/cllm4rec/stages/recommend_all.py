@@ -17,6 +17,7 @@ from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.lists import Counts, fill_lists
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
+from cllm4rec.recommender.resolving import filter_notes
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, usable
 from cllm4rec.run import RunDir, place_among_processes, refuse_inside_run
@@ -58,7 +59,7 @@ def recommend_all(
 
     Raises:
         RunError: the run is not trained.
-        UnknownId: an item of the filters that is not in the run.
+        UnknownId: no item of ``include`` is known.
         InputError: the folder is inside a run or has lists of another model, k, filters or shard
             size, the histories are unusable, or a filter names an unknown column.
     """
@@ -71,8 +72,8 @@ def recommend_all(
         recommender = Recommender.load(run.path)
         k = list_length(k, len(recommender.dataset.items))
         allowed = recommender.catalogue.allowed(filters)
-        if (why := recommender.catalogue.nothing_passes(filters, allowed)) is not None:
-            progress.note(why)
+        for note in filter_notes(recommender.catalogue, filters, allowed):
+            progress.note(note)
         with audience_of(recommender, histories, out) as audience:
             folder = ShardFolder(
                 out,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from cllm4rec import progress
 from cllm4rec.ranking import list_length
 from cllm4rec.recommender.added import open_catalogue
 from cllm4rec.recommender.arguments import id_list
@@ -28,7 +29,7 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10, by: By = "model")
     Raises:
         RunError: the run is not trained.
         IntegrityError: a file of the model or its data has changed.
-        UnknownId: an unknown item.
+        UnknownId: none of the items is known; some unknown ones are left aside with a note.
         InputError: ``k`` is not positive, ``items`` is no list, or there are no texts to compare.
     """
     items = id_list("items", items)
@@ -37,7 +38,10 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10, by: By = "model")
     dataset, added = open_catalogue(run.path)
     catalogue = Catalogue(dataset)
     k = list_length(k, len(dataset.items))
-    wanted = dict(zip(items, catalogue.item_numbers(items), strict=True))
+    known = [item_id for item_id in items if item_id in dataset.items]
+    wanted = dict(zip(known, catalogue.item_numbers(known or items), strict=True))
+    if (note := catalogue.unknown_note(items, "the items asked for")) is not None:
+        progress.note(note)
     neighbours = similar_by(by, run.path, dataset, added)
     found = {}
     for item_id, number in wanted.items():

@@ -164,7 +164,7 @@ async def _listed(
         return [], str(error)
     except (DeadlinePassed, Overloaded):
         return [], "the service is busy just now; try again in a moment"
-    found = answering.results(body, rows, None, served)[0]["items"]
+    found = answering.results(body, query, rows, None, served)[0]["items"]
     numbers = rows[0][0].tolist()
     for item, number in zip(found, numbers, strict=True):
         item["title"] = item["title"] or item["item_id"]

@@ -8,13 +8,18 @@ import numpy as np
 
 from benchmarks.queries.rivals import rows
 from benchmarks.queries.tags import K, compared, measured, per_tag, recall, world
+from benchmarks.queries.titles import first_by_title
 
 
 def table(data: Path, minilm: Path | None, backbone: str) -> dict[str, Any]:
     """Recall of held-out tags by kind of question and row."""
     at = world(data)
     tags = list(at.tags)
-    found = {name: measured(per_tag(at, score), tags) for name, score in rows(at, minilm, backbone)}
+    found, titles = {}, {}
+    for name, score in rows(at, minilm, backbone):
+        found[name] = measured(per_tag(at, score), tags)
+        if name == "ours":
+            titles = first_by_title(at, score)
     by_taste = {
         tag: float(
             np.mean([recall(at.taste[row].copy(), of) for t, row, of in at.pairs if t == tag])
@@ -31,7 +36,7 @@ def table(data: Path, minilm: Path | None, backbone: str) -> dict[str, Any]:
             for name, of in found.items()
             if kind in of
         }
-    return {"tags": len(tags), "pairs": len(at.pairs), "kinds": kinds}
+    return {"tags": len(tags), "pairs": len(at.pairs), "kinds": kinds, "titles": titles}
 
 
 def show(result: dict[str, Any]) -> None:
@@ -41,3 +46,7 @@ def show(result: dict[str, Any]) -> None:
         for name, row in of.items():
             gap = f"{row['low']:+.3f} to {row['high']:+.3f}"
             click.echo(f"  {name:20s} {row['other']:.4f}  weights {row['weights']}  {gap}")
+    click.echo(f"\ntitles as queries, with popularity: share first listed; Recall@{K} of tags")
+    for name, row in result["titles"].items():
+        figures = "  ".join(f"{form} {value:.3f}" for form, value in row.items())
+        click.echo(f"  {name:20s} {figures}")

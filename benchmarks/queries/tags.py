@@ -35,6 +35,7 @@ class World:
 
     Attributes:
         words: one text per item.
+        titles: one, or None, per item.
         tags: tag → item numbers; two items or more.
         popular: standardised log of interactions, ``[1, items]``.
         pairs: tag, row of ``taste``, the user's test items with the tag.
@@ -42,6 +43,7 @@ class World:
     """
 
     words: Sequence[str]
+    titles: Sequence[str | None]
     tags: dict[str, NDArray[np.int64]]
     popular: Scores
     pairs: list[tuple[str, int, NDArray[np.int64]]]
@@ -54,7 +56,7 @@ def world(data: Path) -> World:
         for name in ("interactions", "items"):
             (Path(scratch) / f"{name}.parquet").symlink_to(data.resolve() / f"{name}.parquet")
         dataset = Dataset.load(scratch)
-        words = Context.of(dataset).words
+        words, titles = Context.of(dataset).words, dataset.texts.item_titles
     number = {item: at for at, item in enumerate(dataset.items.external.to_pylist())}
     found: dict[str, set[int]] = defaultdict(set)
     for row in pq.read_table(data / "reviews.parquet").to_pylist():
@@ -77,7 +79,7 @@ def world(data: Path) -> World:
     for row, user in enumerate(users):
         taste[row, history[user].indices] = -np.inf
     place = {user: row for row, user in enumerate(users)}
-    return World(words, tags, popular, [(t, place[u], i) for t, u, i in pairs], taste)
+    return World(words, titles, tags, popular, [(t, place[u], i) for t, u, i in pairs], taste)
 
 
 def recall(scores: Scores, relevant: NDArray[np.int64]) -> float:

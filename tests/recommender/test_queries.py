@@ -96,6 +96,7 @@ def test_a_query_is_added_to_standardised_taste(model):
     recommender: Recommender = model.recommender_
     items = recommender.dataset.items
     history, query = items.ids([1, 2, 3]), word(model)
+    assert not recommender.queries.wanted(query).titles.any()
     wanted = WEIGHT * standardised(recommender.queries.scores(query))
     users = recommender.dataset.users.ids([4, 9])
     for name, given in ((users[0], {"users": users}), ("history", {"items": history})):

@@ -27,6 +27,7 @@ class Answers:
         k: int = 10,
         *,
         query: str | None = None,
+        query_weight: float | None = None,
         profile: Mapping[str, str | float] | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
@@ -42,7 +43,10 @@ class Answers:
             users: ids of users; None for a query alone, whose list then stands under the query,
                 or for a profile, whose list stands under ``"profile"``.
             k: length of each list; at most the catalogue's size.
-            query: what is asked for, in words, such as ``"quiet films about families"``.
+            query: what is asked for, in words, such as ``"quiet films about families"``. Titles
+                that are the query, or nearly, come first.
+            query_weight: of the words beside taste or, for a query alone, popularity; None for
+                0.25. With 100 the words alone decide.
             profile: properties of somebody without a history, by columns of ``users.*``.
             include: only these items may be listed; None for all.
             exclude: these items may not be listed.
@@ -56,15 +60,16 @@ class Answers:
                 column that is not there, no item has words like the query's, or no user a property.
         """
         filters = filters_of(include, exclude, where, seen)
+        words = query, query_weight
         if profile is not None:
             none_of("profile", "users", users)
-            ranked = self._fitted().recommend_for_profile(profile, self._length(k), filters, query)
+            ranked = self._fitted().recommend_for_profile(profile, self._length(k), filters, *words)
             return {"profile": self._fitted().named(ranked)[0]}
         if users is None and query is not None:
-            ranked = self._fitted().recommend_for_history([], self._length(k), filters, query)
+            ranked = self._fitted().recommend_for_history([], self._length(k), filters, *words)
             return {query: self._fitted().named(ranked)[0]}
         users = id_list("users", users)
-        ranked = self._fitted().recommend(users, self._length(k), filters, query)
+        ranked = self._fitted().recommend(users, self._length(k), filters, *words)
         return dict(zip(users, self._fitted().named(ranked), strict=True))
 
     def recommend_for_history(
@@ -73,6 +78,7 @@ class Answers:
         k: int = 10,
         *,
         query: str | None = None,
+        query_weight: float | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
         where: Mapping[str, str] | None = None,
@@ -92,7 +98,8 @@ class Answers:
         filters = filters_of(include, exclude, where, seen)
         k = self._length(k)
         recommender = self._fitted()
-        return recommender.named(recommender.recommend_for_history(items, k, filters, query))[0]
+        ranked = recommender.recommend_for_history(items, k, filters, query, query_weight)
+        return recommender.named(ranked)[0]
 
     def similar(self, item: str, k: int = 10, *, by: By = "model") -> list[tuple[str, float]]:
         """The ``k`` items nearest to an item, as ``[(item_id, cosine), …]``.

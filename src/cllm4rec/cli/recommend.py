@@ -99,6 +99,12 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
     help="What is asked for, in words; alone, or with --users or --history.",
 )
 @click.option(
+    "--query-weight",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="W",
+    help="Of the words beside taste or popularity; 100: the words alone. [0.25]",
+)
+@click.option(
     "--profile",
     multiple=True,
     metavar="KEY=VALUE,…",
@@ -136,6 +142,7 @@ def recommend(
     history: bool,
     histories: Path | None,
     query: str | None,
+    query_weight: float | None,
     profile: tuple[str, ...],
     ids: tuple[str, ...],
     k: int,
@@ -177,6 +184,8 @@ def recommend(
             f"{'--all' if everyone else '--histories'} takes no --query; "
             f"give --query alone, with --users IDS, --history IDS or --profile"
         )
+    if query_weight is not None and query is None:
+        raise click.UsageError("--query-weight is of --query, which is not given")
     if (users or history) != bool(ids):
         raise click.UsageError(
             "--users and --history need IDS; --all, --histories and --profile take none, "
@@ -213,6 +222,7 @@ def recommend(
         users=given if users else None,
         history=given if history else None,
         query=query,
+        query_weight=query_weight,
         profile=profile_given(profile),
         k=k,
         out=out,

@@ -3,7 +3,7 @@
 A language model reads each word of the catalogue once, when the first query asks for it. A query's
 word stands for itself and for the words read most like it, by the square of their cosines; items
 are then found by BM25. So "robots" also finds a text that says "android", and only words are read,
-not texts.
+not texts. An item whose title is the query, or nearly, comes first.
 """
 
 import threading
@@ -11,15 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from cllm4rec.data.arguments import shown
 from cllm4rec.data.item_rows import NO_ROWS, ItemRows
 from cllm4rec.errors import InputError
 from cllm4rec.linear.word_index import WordIndex
+from cllm4rec.recommender.titles import LIFT, Titles
 from cllm4rec.recommender.word_readings import WordReadings
 from cllm4rec.run import read_json, write_json
 
@@ -36,8 +38,33 @@ MAX_CHARACTERS, MAX_WORDS = 1000, 64
 """Of a query; further words are not read."""
 WEIGHT = 0.25
 """Of a query's standardised scores, beside standardised scores of taste."""
+MOST_WEIGHT = 1000.0
 
 Scores = NDArray[np.float32]
+
+
+class Wanted(NamedTuple):
+    """What a query asks for.
+
+    Attributes:
+        words: to add to standardised scores of taste, ``float32 [items]``.
+        titles: nearness of the items' titles to the query, ``float32 [items]``.
+    """
+
+    words: Scores
+    titles: Scores
+
+    def beside(self, taste: Scores) -> Scores:
+        """Scores of lists ``[rows, items]`` from those of taste, or of popularity.
+
+        Near titles are lifted by a multiple of a row's width, so that no taste is above them.
+        """
+        scores = standardised(taste) + self.words
+        near = np.flatnonzero(self.titles)
+        if len(near):
+            width = scores.max(axis=1, keepdims=True) - scores.min(axis=1, keepdims=True)
+            scores[:, near] += np.float32(LIFT) * self.titles[near] * width
+        return scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +77,7 @@ class Queries:
         features: further columns of ``items.*`` that count among the words.
         folder: of the run, where readings of the words are kept; None to keep none.
         backbone_sha256: of the language model that reads.
+        titles: of the items, one or None each; none where only words are asked for.
     """
 
     index: WordIndex
@@ -57,6 +85,7 @@ class Queries:
     features: tuple[str, ...] = ()
     folder: Path | None = None
     backbone_sha256: str = ""
+    titles: Sequence[str | None] = ()
     _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
     @classmethod
@@ -87,11 +116,12 @@ class Queries:
             return self._readings
 
     def prepare(self) -> None:
-        """Read the words now, so that the first query need not.
+        """Read words and titles now, so that the first query need not.
 
         Raises:
             InputError: the backbone cannot be found.
         """
+        _ = self._by_title
         if self.reader is not None:
             _ = self.readings
 
@@ -119,14 +149,34 @@ class Queries:
             )
         return found
 
-    def wanted(self, query: str) -> Scores:
-        """Scores to add to standardised scores of taste, ``float32 [items]``.
+    def wanted(self, query: str, weight: float | None = None) -> Wanted:
+        """What a query asks for, to be weighed against taste or popularity.
+
+        Args:
+            query: in words.
+            weight: of the words; None for `WEIGHT`.
 
         Raises:
-            InputError: as of `scores`.
+            InputError: the weight is no number above 0 and up to `MOST_WEIGHT`, or as of `scores`
+                where no title is near the query either.
         """
-        asked: Scores = standardised(self.scores(query)[None])[0]
-        return np.float32(WEIGHT) * asked
+        weight = WEIGHT if weight is None else weight
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not 0 < weight <= MOST_WEIGHT:
+            raise InputError(
+                f"the query's weight is {shown(weight)}; give a number above 0, such as {WEIGHT} "
+                f"(the default), or 100 for the words almost alone"
+            )
+        near = np.zeros(self.index.weights.shape[1], np.float32)
+        if self.titles and isinstance(query, str) and len(query) <= MAX_CHARACTERS:
+            near = self._by_title.nearness(query)
+        try:
+            found = self.scores(query)
+        except InputError:
+            if not near.any():  # "It" and "9" are titles, and no words that say anything
+                raise
+            found = np.zeros_like(near)
+        return Wanted(np.float32(weight) * standardised(found[None])[0], near)
 
     def write(self, model: Path) -> None:
         """Write into a ``model`` folder that is being made."""
@@ -142,11 +192,14 @@ class Queries:
         return (folder / "model" / WORDS).is_file()
 
     @classmethod
-    def read(cls, folder: Path, added: ItemRows = NO_ROWS) -> "Queries":
+    def read(
+        cls, folder: Path, titles: Sequence[str | None] = (), added: ItemRows = NO_ROWS
+    ) -> "Queries":
         """Read what a run, or a saved folder, keeps; its seal must have been verified.
 
         Args:
             folder: of either.
+            titles: of all items; none to find items by their words alone.
             added: items that were added after the training.
 
         Raises:
@@ -164,7 +217,7 @@ class Queries:
         if len(added):
             index = index.with_items(added.words(features))
         backbone = read_json(model / "model.json")["backbone_sha256"]
-        return cls(index, record["reader"], features, folder, backbone)
+        return cls(index, record["reader"], features, folder, backbone, titles)
 
     def alike(self, word: str) -> dict[str, float]:
         """Catalogue words that a word stands for, with their weights, greatest first."""
@@ -192,6 +245,10 @@ class Queries:
         whitening = self.readings.whitening
         read: NDArray[np.float32] = whitening.applied(self._loaded.read([word]))[0]
         return read
+
+    @cached_property
+    def _by_title(self) -> Titles:
+        return Titles(self.titles)
 
     @cached_property
     def _readings(self) -> WordReadings:

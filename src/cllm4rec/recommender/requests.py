@@ -10,7 +10,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length, top_k
 from cllm4rec.recommender.catalogue import Catalogue, Filters
-from cllm4rec.recommender.queries import standardised
+from cllm4rec.recommender.queries import Wanted
 from cllm4rec.recommender.resolving import Resolved, Since, filter_notes, of_histories, of_users
 
 NO_FILTERS = Filters()
@@ -26,8 +26,7 @@ class ListRequest:
         left_out: items to exclude, per row.
         allowed: ``bool [items]``; None to allow all.
         k: length of the lists, at most the catalogue's size.
-        wanted: what a query in words asks for, ``float32 [items]``, to be added to standardised
-            scores; None without a query.
+        wanted: what a query in words asks for; None without one.
         note: what is not known, and why lists are empty, in one line; None if there is nothing.
         answered: ``bool [asked]``, of what was asked for, true where it has a row; None for all.
         cold: scores of taste for somebody without a history, ``float32 [items]``; None for
@@ -39,7 +38,7 @@ class ListRequest:
     left_out: Interactions
     allowed: NDArray[np.bool_] | None
     k: int
-    wanted: NDArray[np.float32] | None = None
+    wanted: Wanted | None = None
     note: str | None = None
     cold: NDArray[np.float32] | None = None
     answered: NDArray[np.bool_] | None = None
@@ -53,7 +52,7 @@ class ListRequest:
         k: int,
         filters: Filters = NO_FILTERS,
         since: Since | None = None,
-        wanted: NDArray[np.float32] | None = None,
+        wanted: Wanted | None = None,
     ) -> "ListRequest":
         """Lists for users of the run or of the log.
 
@@ -87,7 +86,7 @@ class ListRequest:
         histories: Sequence[Sequence[str]],
         k: int,
         filters: Filters = NO_FILTERS,
-        wanted: NDArray[np.float32] | None = None,
+        wanted: Wanted | None = None,
     ) -> "ListRequest":
         """Lists for histories given as item ids; a repeated item counts at its newest place.
 
@@ -114,7 +113,7 @@ class ListRequest:
         k: int,
         filters: Filters = NO_FILTERS,
         *,
-        wanted: NDArray[np.float32] | None = None,
+        wanted: Wanted | None = None,
         cold: NDArray[np.float32] | None = None,
     ) -> "ListRequest":
         """One list without user and history: by a query in words, by properties, or by both.
@@ -168,7 +167,7 @@ class ListRequest:
         resolved: Resolved,
         k: int,
         filters: Filters,
-        wanted: NDArray[np.float32] | None = None,
+        wanted: Wanted | None = None,
     ) -> "ListRequest":
         allowed = catalogue.allowed(filters)
         users, histories, answered, notes = resolved
@@ -228,7 +227,7 @@ class ListRequest:
         Args:
             taste: the model's scores ``[rows, items]``; without user and history, popularity.
         """
-        return taste if self.wanted is None else standardised(taste) + self.wanted
+        return taste if self.wanted is None else self.wanted.beside(taste)
 
     def best(
         self, scores: NDArray[np.float32], rows: slice

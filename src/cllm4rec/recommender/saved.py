@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from cllm4rec import progress
@@ -28,7 +27,7 @@ from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verifie
 from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.placing import Placing
 from cllm4rec.recommender.profiles import profile_scores, property_model
-from cllm4rec.recommender.queries import Queries
+from cllm4rec.recommender.queries import Queries, Wanted
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by
@@ -145,8 +144,8 @@ class Recommender:
         Raises:
             InputError: the run keeps nothing to answer them by.
         """
-        added = self.dataset.texts.added
-        return Queries.read(self.dataset.folder.parent, added)
+        texts = self.dataset.texts
+        return Queries.read(self.dataset.folder.parent, texts.item_titles, texts.added)
 
     @cached_property
     def properties(self) -> PropertyModel:
@@ -180,6 +179,7 @@ class Recommender:
         k: int,
         filters: Filters = NO_FILTERS,
         query: str | None = None,
+        query_weight: float | None = None,
     ) -> RankedItems:
         """The best ``k`` items for known users.
 
@@ -188,6 +188,7 @@ class Recommender:
             k: length of the lists; at most the catalogue's size.
             filters: on the items listed.
             query: what is asked for, in words.
+            query_weight: of the words; see `Queries.wanted`.
 
         A user of whom nothing is known gets an empty list, and a note says so; an unknown item of
         the filters is left aside.
@@ -197,7 +198,7 @@ class Recommender:
             InputError: a filter names an unknown column, ``k`` is not positive, or the query
                 cannot be answered.
         """
-        known, wanted = self.dataset.known("recommend"), self._wanted(query)
+        known, wanted = self.dataset.known("recommend"), self._wanted(query, query_weight)
         request = ListRequest.for_users(self.catalogue, known, user_ids, k, filters, wanted=wanted)
         return request.for_all(ranked(self.scorer, noted(request)))
 
@@ -207,6 +208,7 @@ class Recommender:
         k: int,
         filters: Filters = NO_FILTERS,
         query: str | None = None,
+        query_weight: float | None = None,
     ) -> RankedItems:
         """The best ``k`` items after a history, oldest first, without a user token.
 
@@ -218,7 +220,7 @@ class Recommender:
             InputError: the history is empty and there is no query, a filter names an unknown
                 column, ``k`` is not positive, or the query cannot be answered.
         """
-        wanted = self._wanted(query)
+        wanted = self._wanted(query, query_weight)
         request = ListRequest.for_histories(self.catalogue, [item_ids], k, filters, wanted)
         noted(request)
         if request.of_nobody:
@@ -231,6 +233,7 @@ class Recommender:
         k: int,
         filters: Filters = NO_FILTERS,
         query: str | None = None,
+        query_weight: float | None = None,
     ) -> RankedItems:
         """The best ``k`` items for somebody of whom only properties are known.
 
@@ -239,12 +242,13 @@ class Recommender:
             k: length of the list; at most the catalogue's size.
             filters: on the items listed.
             query: what is asked for, in words.
+            query_weight: of the words; see `Queries.wanted`.
 
         Raises:
             UnknownId: no item of ``include`` is known.
             InputError: a property or a value that the run does not know, or as of `recommend`.
         """
-        cold, wanted = profile_scores(self.properties, profile), self._wanted(query)
+        cold, wanted = profile_scores(self.properties, profile), self._wanted(query, query_weight)
         request = ListRequest.for_nobody(self.catalogue, k, filters, wanted=wanted, cold=cold)
         return noted(request).cold_list(self.catalogue.popularity)
 
@@ -256,8 +260,8 @@ class Recommender:
             for row, scores in zip(ranked.items, ranked.scores, strict=True)
         ]
 
-    def _wanted(self, query: str | None) -> NDArray[np.float32] | None:
-        return None if query is None else self.queries.wanted(query)
+    def _wanted(self, query: str | None, weight: float | None) -> Wanted | None:
+        return None if query is None else self.queries.wanted(query, weight)
 
     def explain(self, user_id: str, item_id: str) -> list[Reason]:
         """What of a user's history speaks for an item; of a user whom the split left out, too.

@@ -43,7 +43,7 @@ def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> 
         InputError: a filter on a column that does not exist, a query that cannot be answered, or a
             property that the run does not know.
     """
-    wanted = None if body.query is None else served.queries.wanted(body.query)
+    wanted = None if body.query is None else served.queries.wanted(body.query, body.query_weight)
     filters = Filters(body.include, body.exclude, body.where, body.seen)
     if body.profile is not None:
         taste = profile_scores(served.properties(), body.profile)

@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from cllm4rec.data.timestamps import MAX_TIMESTAMP
-from cllm4rec.recommender.queries import MAX_CHARACTERS
+from cllm4rec.recommender.queries import MAX_CHARACTERS, MOST_WEIGHT
 from cllm4rec.recommender.similar import By
 from cllm4rec.service.settings import MAX_ADDED, MAX_ASKED, MAX_HISTORY, MAX_K, MAX_TEXT
 
@@ -58,6 +58,8 @@ class RecommendRequest(_Strict):
     """Properties of somebody without a history, as columns of ``users.*``: ``{"age": 34}``."""
     query: Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)] | None = None
     """What is asked for, in words; with users or histories it is weighed against their taste."""
+    query_weight: Annotated[float, Field(gt=0, le=MOST_WEIGHT)] | None = None
+    """Of the words beside taste or, for a query alone, popularity: 0.25 if not given."""
     k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
     """Length of each list."""
     include: Filter | None = None

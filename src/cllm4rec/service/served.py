@@ -111,7 +111,7 @@ class Served:
             version,
             run,
             added,
-            _queries(run, added),
+            _queries(run, catalogue, added),
         )
 
     @property
@@ -135,7 +135,7 @@ class Served:
         Raises:
             InputError: the run keeps nothing to answer them by.
         """
-        return Queries.read(self.run) if self.words is None else self.words
+        return Queries.read(self.run) if self.words is None else self.words  # the former says why
 
     @cached_property
     def _comparisons(self) -> dict[By, Similar]:
@@ -204,10 +204,11 @@ class Served:
         return tune(ease, self.dataset.part("train"), selection, context).scorer
 
 
-def _queries(run: Path, added: AddedItems | None) -> Queries | None:
+def _queries(run: Path, catalogue: Catalogue, added: AddedItems | None) -> Queries | None:
     if not Queries.kept(run):
         return None
-    queries = Queries.read(run, NO_ROWS if added is None else added.rows)
+    rows = NO_ROWS if added is None else added.rows
+    queries = Queries.read(run, catalogue.titles, rows)
     queries.prepare()  # not ready before the words are: no query is to wait a minute
     return queries
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from cllm4rec.data.ids import IdMap
 from cllm4rec.recommender.catalogue import Catalogue
+from cllm4rec.recommender.titles import folded
 
 MOST_MATCHES = 10_000
 """Most titles examined per query."""
@@ -20,31 +21,31 @@ class TypeAhead:
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
-        folded = [" ".join((title or "").casefold().split()) for title in catalogue.titles]
-        lengths = np.fromiter((len(title) + 1 for title in folded), np.int64, len(folded))
+        titles = [" ".join(folded(title or "").split()) for title in catalogue.titles]
+        lengths = np.fromiter((len(title) + 1 for title in titles), np.int64, len(titles))
         self._titles = catalogue.titles
         self._counts = catalogue.counts
         # One string, searched at the speed of str.find; titles are separated by line feeds.
-        self._folded = "\n" + "\n".join(folded)
+        self._folded = "\n" + "\n".join(titles)
         self._starts = np.concatenate([[1], 1 + np.cumsum(lengths)])
 
     def search(self, query: str, limit: int) -> list[int]:
-        """Items whose titles contain every word of ``query``, ignoring case.
+        """Items whose titles contain every word of ``query``, ignoring case and diacritics.
 
         Titles that begin with the query come first, then those with a word that does, then the
         rest; within each, items with more interactions first. Where more than ``MOST_MATCHES``
         titles match, the first of the catalogue are looked at.
         """
-        folded = " ".join(query.casefold().split())
-        words = sorted(folded.split(" "), key=len, reverse=True)
+        asked = " ".join(folded(query).split())
+        words = sorted(asked.split(" "), key=len, reverse=True)
         found: dict[int, int] = {}
-        for item in self._titles_with("\n" + folded):
+        for item in self._titles_with("\n" + asked):
             found[item] = 0
         for item in self._titles_with(words[0]):
             if item not in found and self._titles[item]:
                 title = self._folded[self._starts[item] - 1 : self._starts[item + 1] - 1]
                 if all(word in title for word in words):
-                    found[item] = 1 if " " + folded in title else 2
+                    found[item] = 1 if " " + asked in title else 2
         best = sorted(found, key=lambda item: (found[item], -self._counts[item], item))
         return best[:limit]
 

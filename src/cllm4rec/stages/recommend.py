@@ -20,6 +20,7 @@ def recommend(
     users: list[str] | None = None,
     history: list[str] | None = None,
     query: str | None = None,
+    query_weight: float | None = None,
     profile: Mapping[str, str] | None = None,
     k: int = 10,
     out: Path | None = None,
@@ -34,6 +35,7 @@ def recommend(
             given.
         history: item ids, oldest first, of a user who is not in the run.
         query: what is asked for, in words; alone, for users or after a history.
+        query_weight: of the words beside taste or popularity; None for the default.
         profile: properties of somebody without a history, as columns of ``users.*``.
         k: length of each list; at most the catalogue's size.
         out: top-k file to write (Parquet); not for a history.
@@ -64,10 +66,10 @@ def recommend(
     recommender = Recommender.load(run.path) if recommender is None else recommender
     k = list_length(k, len(recommender.dataset.items))
     if profile is not None:
-        ranked = recommender.recommend_for_profile(profile, k, filters, query)
+        ranked = recommender.recommend_for_profile(profile, k, filters, query, query_weight)
         return {"k": k, "recommendations": _lists(recommender, ranked, ["profile"])}
     if history is not None or (users is None and query is not None):
-        ranked = recommender.recommend_for_history(history or [], k, filters, query)
+        ranked = recommender.recommend_for_history(history or [], k, filters, query, query_weight)
         name = "query" if history is None else "history"
         return {"k": k, "recommendations": _lists(recommender, ranked, [name])}
     dataset = recommender.dataset
@@ -77,7 +79,7 @@ def recommend(
         ranked = recommender.recommend(None, k, filters)
     else:
         users = list(dict.fromkeys(users))
-        ranked = recommender.recommend(users, k, filters, query)
+        ranked = recommender.recommend(users, k, filters, query, query_weight)
         if out is None:
             return {
                 "users": len(users),

@@ -56,6 +56,9 @@ def test_the_table_of_a_planted_shop(tmp_path, backbone):
     with progress.quiet():
         found = table(tmp_path, None, str(backbone))
     assert found["tags"] == len(KINDS)
+    first, words = found["titles"]["near titles first"], found["titles"]["words alone"]
+    assert first["written"] == pytest.approx(len(KINDS) / 60)  # ten things have each title
+    assert words["written"] <= first["written"]
     alone = found["kinds"]["alone"]
     assert list(alone)[:2] == ["BM25", "BM25, stemmed"]
     assert alone["BM25"]["other"] == 1  # the tag stands in the title

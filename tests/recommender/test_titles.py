@@ -1,0 +1,89 @@
+"""Titles that are a query come first, whatever is popular; the words' weight is a setting."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cllm4rec.errors import InputError
+from cllm4rec.recommender.queries import WEIGHT, Queries, Wanted
+from cllm4rec.recommender.titles import NEAR, Titles, folded
+from reference.queries import standardised
+
+TITLES = [
+    "Heat (1995)",
+    "Toy Story",
+    "Toy Story 2",
+    "It",
+    None,
+    "Łódź: a story of toys",
+    "9",
+    "Heat",
+]
+TASTE = np.array([[9, 1, 5, 3, 8, 2, 0, 4], [0, 0, 1, 0, 9, 9, 0, 9]], np.float32)
+
+words = st.sampled_from(["Toy", "STORY", "heat", "łódź", "2", "straße", "it"])
+texts = st.lists(words, max_size=4).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def queries() -> Queries:
+    found = Queries.of([title or "toy story heat" for title in TITLES], None)
+    assert found is not None
+    return Queries(found.index, None, titles=TITLES)
+
+
+def slow_nearness(title, query):
+    has, asked = set(folded(title or "").split()), set(folded(query).split())
+    share = len(has & asked) / max(1, len(has | asked))
+    return share if share >= NEAR else 0
+
+
+@given(st.lists(st.none() | texts, min_size=1, max_size=6), texts)
+def test_nearness_is_the_share_of_common_words(titles, query):
+    slow = [slow_nearness(title, query) for title in titles]
+    np.testing.assert_allclose(Titles(titles).nearness(query), slow, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("toy story", [1, 2]),
+        ("2 toy STORY", [2, 1]),
+        ("heat", [7, 0]),
+        ("heat 1995", [0, 7]),
+        ("lodz a story of toys", [5]),
+        ("it", [3]),
+        ("9", [6]),
+    ],
+)
+def test_the_nearest_title_is_first_for_any_taste(queries, query, first):
+    for weight in (None, 0.01, 50):
+        scores = queries.wanted(query, weight).beside(TASTE)
+        for row in scores:
+            assert np.argsort(-row)[: len(first)].tolist() == first
+
+
+def test_other_items_keep_their_scores(queries):
+    wanted = queries.wanted("toy story")
+    plain = Wanted(wanted.words, np.zeros_like(wanted.titles)).beside(TASTE)
+    far = wanted.titles == 0
+    np.testing.assert_array_equal(wanted.beside(TASTE)[:, far], plain[:, far])
+
+
+@pytest.mark.parametrize("weight", [None, 1, 40.0])
+def test_the_weight_is_of_standardised_words(queries, weight):
+    slow = standardised(queries.scores("toy")) * (WEIGHT if weight is None else weight)
+    np.testing.assert_allclose(queries.wanted("toy", weight).words, slow, rtol=1e-4)
+
+
+@pytest.mark.parametrize("weight", [0, -1, 1001, float("nan"), float("inf"), "1", True])
+def test_a_weight_that_is_none_is_refused(queries, weight):
+    with pytest.raises(InputError, match=r"the query's weight is .*; give a number above 0"):
+        queries.wanted("toy", weight)
+
+
+def test_a_query_without_words_or_title_is_refused(queries):
+    for query in ("", "?!", "xqzzt", 7):
+        with pytest.raises(InputError):
+            queries.wanted(query)

@@ -7,13 +7,14 @@ import sys
 import pytest
 
 from cllm4rec.config import Request
-from cllm4rec.config.presets import SETS
+from cllm4rec.config.presets import SEQUENCES, SETS
 from cllm4rec.errors import InputError
+from cllm4rec.models.device import room_for
 from cllm4rec.planning import Size, plan
 from cllm4rec.planning.calibration import Speed, _solved
 from cllm4rec.planning.flops import backbone, head
 from cllm4rec.planning.size import Model
-from cllm4rec.planning.work import one_list, step, steps_per_epoch
+from cllm4rec.planning.work import document_tokens, one_list, step, steps_per_epoch, tokens_at_once
 
 SMALL = Size(1_000, 2_000, 20_000)
 LARGE = Size(100_000_000, 10_000_000, 5_000_000_000)
@@ -59,6 +60,16 @@ def test_a_large_trained_backbone_is_sharded(monkeypatch, mode, devices, is_shar
     request = Request("sets", {"backbone": {"mode": mode}})
     found = plan(SMALL, request, device="H100", devices=devices, host_memory=512e9)
     assert is_sharded == any("sharded" in str(row) for row in found["settings"])
+
+
+def test_a_gpu_reads_a_step_at_once_where_it_has_room():
+    many = SETS.changed(finetune={"batch_users": 2_000})
+    whole = 2_000 * document_tokens(SMALL, many)
+    assert tokens_at_once(SMALL, many, None) == 4096 < whole
+    assert tokens_at_once(SMALL, many, 80e9) == room_for(4096, 80e9) < whole
+    assert tokens_at_once(SMALL, many, 800e9) == whole
+    assert tokens_at_once(SMALL, SETS, 80e9) == 4096 > 64 * document_tokens(SMALL, SETS)
+    assert tokens_at_once(SMALL, SEQUENCES, 800e9) == SEQUENCES.finetune.batch_tokens
 
 
 def advised_batch(users, batch):

@@ -79,15 +79,20 @@ lengths_of_documents = st.lists(st.integers(0, 40), max_size=60).map(np.array)
     st.integers(1, 200),
     st.one_of(st.none(), st.integers(1, 5)),
     st.one_of(st.none(), st.integers(0, 3)),
+    st.booleans(),
 )
-def test_every_document_is_in_one_bucket_within_the_budget(lengths, max_tokens, max_rows, seed):
+def test_every_document_is_in_one_bucket_within_the_budget(
+    lengths, max_tokens, max_rows, seed, padding
+):
     rng = None if seed is None else np.random.default_rng(seed)
-    buckets = length_buckets(lengths, max_tokens=max_tokens, max_rows=max_rows, rng=rng)
+    given = {"max_tokens": max_tokens, "max_rows": max_rows, "padding": padding}
+    buckets = length_buckets(lengths, rng=rng, **given)
     indices = np.concatenate([np.empty(0, np.int64), *buckets])
     assert sorted(indices.tolist()) == list(range(len(lengths)))
     for bucket in buckets:
         assert len(bucket) >= 1
-        assert len(bucket) == 1 or len(bucket) * lengths[bucket].max() <= max_tokens
+        read = len(bucket) * lengths[bucket].max() if padding else lengths[bucket].sum()
+        assert len(bucket) == 1 or read <= max_tokens
         assert max_rows is None or len(bucket) <= max_rows
 
 
@@ -103,6 +108,14 @@ def test_buckets_are_filled():
     lengths = np.full(1000, 10)
     buckets = length_buckets(lengths, max_tokens=100, max_rows=None, rng=None)
     assert [len(bucket) for bucket in buckets] == [10] * 100
+
+
+def test_without_padding_buckets_are_filled_with_documents_of_all_lengths():
+    lengths = np.array([7, 1, 2, 5, 3, 2, 4])
+    given = {"max_rows": None, "rng": None, "padding": False}
+    buckets = length_buckets(lengths, max_tokens=12, **given)
+    assert [bucket.tolist() for bucket in buckets] == [[0, 3], [6, 4, 2, 5, 1]]
+    assert [len(bucket) for bucket in length_buckets(lengths, max_tokens=1, **given)] == [1] * 7
 
 
 def test_without_a_generator_the_longest_come_first_in_the_order_given():

@@ -12,6 +12,7 @@ from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.models.backbone import Backbone
 from cllm4rec.run import RunDir
 from cllm4rec.stages.prepare import prepare
+from cllm4rec.tasks import regularised
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.memory import NoMemory, memory_for, pieces
 from cllm4rec.training.optim import adam
@@ -44,6 +45,23 @@ def test_a_step_in_parts_is_the_step(name):
         assert other == pytest.approx(one, rel=1e-4)
     for parameter, vector in vectors.items():
         torch.testing.assert_close(others[parameter], vector, atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["content", "held-out"])
+def test_where_there_is_room_a_step_is_read_at_once(monkeypatch, name):
+    objective = tiny_objectives.every()[name]
+    objective.batch_tokens = 16
+    objective.batch_documents = 8  # of texts; users have a number of their own
+    step = objective.steps(Pass(name, 0, len(objective.corpus)))[0]
+    parts = objective.batches(step)
+    monkeypatch.setattr(regularised, "tokens_at_once", lambda tokens, device: 100 * tokens)
+    [whole] = objective.batches(step)
+    assert len(parts) > 1
+    assert sum(map(documents, parts)) == documents(whole) == len(step)
+
+
+def documents(batch) -> int:
+    return len(getattr(batch, "prompts", batch).lengths)
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,9 @@ class FinetuneConfig(Settings):
     batch_users: PositiveInt
     """Users, or texts, per optimiser step; unused with ``target = "next"``."""
     batch_tokens: PositiveInt
-    """Tokens per micro-batch, with padding: affects memory, and the result only through dropout
-    masks. With ``target = "next"``, tokens per optimiser step."""
+    """Tokens per micro-batch, with padding; a GPU reads as many of a step as it has room for, at
+    most ``device_tokens``. Affects memory, and the result only through dropout masks. With
+    ``target = "next"``, tokens per optimiser step."""
     head_learning_rate_scale: PositiveFloat
     """Learning rate of the heads as a multiple of ``learning_rate``, which is for the token
     tables."""

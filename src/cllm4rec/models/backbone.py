@@ -18,7 +18,7 @@ from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
 from cllm4rec.models import recomputing
 from cllm4rec.models.cpu_layers import LONGEST, KVCache, accelerate
 from cllm4rec.models.device import PROCESSOR, compute_dtype
-from cllm4rec.models.families import PACKED, check, set_dropout, text_config, truncate
+from cllm4rec.models.families import check, is_packed, set_dropout, text_config, truncate
 from cllm4rec.models.library_cache import LibraryCache
 from cllm4rec.models.packing import Packing
 from cllm4rec.models.zero_states import stop_their_gradient
@@ -114,8 +114,7 @@ class Backbone(nn.Module):
 
     def packing(self, lengths: Int[Tensor, " batch"], length: int) -> Packing | None:
         """How the library's layers read documents padded to a length; None: as they are."""
-        config: Any = self.model.config
-        return Packing.of(lengths, length) if config.model_type in PACKED else None
+        return Packing.of(lengths, length) if is_packed(self.model.config) else None
 
     def _states(self, embedded: Tensor, positions: Tensor | None = None) -> Tensor:
         """The library's hidden states, float32."""

@@ -11,6 +11,9 @@ from cllm4rec.run.processes import is_alone, place_on_machine
 
 AUTO = "auto"
 PROCESSOR = torch.device("cpu")
+BYTES_A_TOKEN = 2**22
+"""Of a GPU's memory for each token that it reads at once; thirty layers of SmolLM2-135M, trained in
+full, keep half of that by the planner's count, in float32."""
 
 
 def device_of(name: str) -> torch.device:
@@ -62,6 +65,25 @@ def compute_dtype(name: str, device: torch.device = PROCESSOR) -> torch.dtype:
             fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if fast else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def tokens_at_once(batch_tokens: int, device: torch.device) -> int:
+    """Tokens of a micro-batch, of a step that has its size otherwise.
+
+    Where a GPU waits for kernels to be launched, few tokens take as long as many.
+
+    Args:
+        batch_tokens: the setting; a processor reads no more.
+        device: that computes.
+    """
+    if device.type != "cuda":
+        return batch_tokens
+    return room_for(batch_tokens, float(torch.cuda.get_device_properties(device).total_memory))
+
+
+def room_for(batch_tokens: int, memory: float) -> int:
+    """Tokens that a GPU of so many bytes of memory reads at once, the setting's at least."""
+    return max(batch_tokens, int(memory // BYTES_A_TOKEN))
 
 
 def serving_threads() -> int:

@@ -63,7 +63,7 @@ FAMILIES = (
 )
 
 TESTED = {model_type for family in FAMILIES for model_type in family.model_types}
-PACKED = {model_type for family in FAMILIES if family.packed for model_type in family.model_types}
+_PACKED = {model_type for family in FAMILIES if family.packed for model_type in family.model_types}
 
 _NOT_SUITED = "set backbone.name to a decoder-only causal language model (docs/backbones.md)"
 _PROBE = 8
@@ -94,6 +94,11 @@ def text_config(config: Any) -> Any:
     if kind not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in TESTED:
         raise InputError(f"backbone family {kind!r} is no causal language model; {_NOT_SUITED}")
     return text
+
+
+def is_packed(config: Any) -> bool:
+    """Whether the library's layers of this configuration read several documents in one row."""
+    return config.model_type in _PACKED
 
 
 def truncate(config: Any, depth: int) -> None:

@@ -82,6 +82,7 @@ def finetuning(
     ranks: int = 1,
     divided: bool = False,
     sharded: bool = False,
+    at_once: float | None = None,
 ) -> dict[str, float]:
     """Bytes on each of ``ranks`` processes, by part; the parts are held at once.
 
@@ -92,6 +93,7 @@ def finetuning(
         ranks: processes.
         divided: whether the item table is divided among them (`training.divided`).
         sharded: whether the trained backbone is (`training.sharded`); a validation holds it whole.
+        at_once: tokens of a micro-batch; None for ``finetune.batch_tokens``.
     """
     items, users = tables(size, model, config)
     part = items / ranks if divided else items
@@ -117,7 +119,7 @@ def finetuning(
     return {
         "process": PROCESS,
         "backbone and words": NUMBER * (model.words * width + 2 * model.shape.weights),
-        "activations": NUMBER * kept * config.finetune.batch_tokens * width,
+        "activations": NUMBER * kept * (at_once or config.finetune.batch_tokens) * width,
         "parameters": trained,
         "gradients": trained,
         "optimiser state": 2 * trained,

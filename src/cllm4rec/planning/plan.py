@@ -17,6 +17,7 @@ from cllm4rec.planning.work import (
     softmax_items,
     step,
     steps_per_epoch,
+    tokens_at_once,
     validated,
 )
 from cllm4rec.training.divided import DIVIDED_FROM
@@ -77,7 +78,8 @@ def plan(
     is_full = config.backbone.mode == "full"
     sharded = devices > 1 and is_full and model.shape.weights >= SHARDED_FROM
     shared = {"divided": divided, "sharded": sharded}
-    ranked = memory.finetuning(size, model, config, ranks=devices, **shared)
+    at_once = tokens_at_once(size, config, None if known is None else known.memory)
+    ranked = memory.finetuning(size, model, config, ranks=devices, at_once=at_once, **shared)
     stages = {
         "prepare": {"limit, process and ids": memory.prepare(size, PREPARE_LIMIT)},
         "start": memory.start(size, model, config),

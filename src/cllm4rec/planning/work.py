@@ -5,6 +5,7 @@ import math
 from cllm4rec.baselines.ease_new_items import USERS as PLACED_USERS
 from cllm4rec.config import Config
 from cllm4rec.evaluation.selection import MAX_USERS
+from cllm4rec.models.device import room_for
 from cllm4rec.planning.flops import Cost, adam, backbone, head
 from cllm4rec.planning.memory import NUMBER, tables, trained_bytes
 from cllm4rec.planning.size import PROMPT_TOKENS, TRAINED_SHARE, Model, Size
@@ -69,6 +70,21 @@ def step(size: Size, model: Model, config: Config) -> tuple[Cost, float]:
     numbers = trained_bytes(size, model, config) / NUMBER
     passes = TABLE_PASSES * tables(size, model, config)[0]
     return products, adam(round(numbers)).moved + passes
+
+
+def tokens_at_once(size: Size, config: Config, memory: float | None) -> float:
+    """Tokens of a micro-batch of finetuning: on a GPU all of a step, where it has room.
+
+    Args:
+        size: of the problem.
+        config: complete settings.
+        memory: of the GPU, in bytes; None for a processor.
+    """
+    most = config.finetune.batch_tokens
+    if memory is None or config.finetune.target == "next":  # there it is a step's size
+        return float(most)
+    whole = config.finetune.batch_users * document_tokens(size, config)
+    return max(float(most), min(whole, room_for(most, memory)))
 
 
 def steps_per_epoch(size: Size, config: Config) -> float:

@@ -20,7 +20,7 @@ from cllm4rec.models.losses import Loss
 from cllm4rec.tasks.base import SAMPLE, States, Task
 from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.regularised import Regularised
-from cllm4rec.tokens.batch import Batch, collate, length_buckets, moved
+from cllm4rec.tokens.batch import Batch, collate, moved
 from cllm4rec.tokens.space import ANONYMOUS
 from cllm4rec.training.loop import Pass
 from cllm4rec.training.stream import Drawn, groups, stream
@@ -143,7 +143,7 @@ class HeldOutObjective(Regularised[CollaborativeLLM, RecommendationCorpus, HeldO
         examples = [self.corpus.example(d.index, d.epoch) for d in step]
         lengths = np.array([len(example.document) for example in examples])
         rng = seeds.generator(self.seed, "finetune", "batches", step[0].epoch, step[0].index)
-        buckets = length_buckets(lengths, max_tokens=self.batch_tokens, max_rows=None, rng=rng)
+        buckets = self.micro_batches(lengths, rng)
         return [
             HeldOutBatch(
                 collate([examples[i].document for i in bucket]),

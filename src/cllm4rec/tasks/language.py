@@ -62,7 +62,7 @@ class LanguageObjective(Regularised[ContentLLM | CollaborativeLLM, Corpus, Batch
         if not self.batch_documents:
             return [collate(documents)]
         lengths = self._lengths[[d.index for d in step]]
-        buckets = length_buckets(lengths, max_tokens=self.batch_tokens, max_rows=None, rng=None)
+        buckets = self.micro_batches(lengths, None)
         return [collate([documents[i] for i in bucket]) for bucket in buckets]
 
     @property

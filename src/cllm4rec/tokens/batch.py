@@ -132,25 +132,34 @@ def length_buckets(
     max_tokens: int,
     max_rows: int | None,
     rng: np.random.Generator | None,
+    padding: bool = True,
 ) -> list[NDArray[np.int64]]:
     """Group documents of similar length into batches.
 
     Args:
         lengths: tokens of each document.
-        max_tokens: tokens per batch, with padding; a longer document gets its own batch.
+        max_tokens: tokens per batch; a longer document gets its own batch.
         max_rows: documents per batch; None for no limit.
         rng: shuffles documents of equal length and the order of batches; None (for scoring) sorts
             by descending length, stably.
+        padding: counts as tokens; it does not where documents are packed before they are read.
 
     Returns:
         Indices into ``lengths``, each exactly once.
     """
     order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
     longest_first = order[np.argsort(-np.asarray(lengths)[order], kind="stable")]
+    ends = np.cumsum(np.asarray(lengths)[longest_first])
     batches = []
     start = 0
     while start < len(longest_first):
-        rows = max(1, max_tokens // max(1, int(lengths[longest_first[start]])))
+        longest = int(lengths[longest_first[start]])
+        if padding:
+            rows = max_tokens // max(1, longest)
+        else:
+            last = int(ends[start]) - longest + max_tokens
+            rows = int(np.searchsorted(ends, last, side="right")) - start
+        rows = max(1, rows)
         rows = rows if max_rows is None else min(rows, max_rows)
         batches.append(longest_first[start : start + rows])
         start += rows

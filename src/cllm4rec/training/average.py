@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from cllm4rec.training.world import own
+
 
 class Average:
     """The exponential moving average of parameters over optimiser steps.
@@ -38,8 +40,10 @@ class Average:
         """Update the average after an optimiser step."""
         self.taken += 1
         decay = min(1 - 1 / max(self.steps, 1), self.taken / (self.taken + 9))
-        for name, average in self.tensors.items():
-            average.lerp_(self.parameters[name], 1 - decay)
+        averages = [own(average) for average in self.tensors.values()]
+        if averages:  # together, as one launch on a GPU
+            parameters = [own(self.parameters[name]) for name in self.tensors]
+            torch._foreach_lerp_(averages, parameters, 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -60,6 +64,6 @@ class Average:
     def _swap(self) -> None:
         for name, average in self.tensors.items():
             parameter = self.parameters[name]
-            own = parameter.detach().clone()
+            before = parameter.detach().clone()
             parameter.copy_(average)
-            average.copy_(own)
+            average.copy_(before)

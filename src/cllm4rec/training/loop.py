@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from cllm4rec import progress
 from cllm4rec.errors import ConfigError
@@ -263,8 +264,8 @@ def _read(
 ) -> tuple[dict[str, float], bool]:
     """Sums of the losses, and whether all gradients are finite: the step waits here, once."""
     trained = (p for group in optimizer.param_groups for p in group["params"])
-    norms = [own(p.grad).norm() for p in trained if p.grad is not None]
-    is_finite = torch.stack(norms).isfinite().all()
+    # One norm of all is not finite where any gradient is not; on a GPU it takes two launches.
+    is_finite = get_total_norm([own(p.grad) for p in trained if p.grad is not None]).isfinite()
     of_batches = [total for of in totals.values() for total in of]
     finite, *read = torch.stack([is_finite.float(), *of_batches]).tolist()
     numbers = iter(read)

@@ -16,7 +16,9 @@ from cllm4rec.models.randomness import seeded
 from cllm4rec.planning.flops import Cost
 from cllm4rec.training.ahead import made
 from cllm4rec.training.average import Average
-from cllm4rec.training.loop import Pass, step_batches, update
+from cllm4rec.training.loop import Pass, backward, step_batches
+from cllm4rec.training.readings import Unread
+from cllm4rec.training.world import ALONE
 
 BATCHES = "batches"
 """Making batches in turn with the rest, or waiting for the thread that makes them."""
@@ -100,12 +102,17 @@ class TrainingWindow:
 
     def _train(self, steps: Sequence[Any]) -> None:
         workload, ahead = self.workload, self.clock.device.type != "cpu"
+        unread = Unread(lambda row, documents: None, ALONE, together=ahead)
         with made(self.batches_of, steps, ahead=ahead) as coming:
             for number in range(len(steps)):
                 batches = self.take(coming)
                 with seeded(0, workload.stage, number):
-                    update(workload.objective, workload.optimizer, batches)
+                    measured = backward(workload.objective, workload.optimizer, batches)
+                    unread.add(measured, {}, 0)
+                    workload.optimizer.step()
                 self.average.step()
+                unread.read_if_due()
+            unread.read()
 
     def take(self, coming: Iterator[list[Any]]) -> list[Any]:
         """The next step's batches."""

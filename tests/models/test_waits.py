@@ -1,6 +1,7 @@
-"""How often a training step waits for its device: once for its losses, and once in the library."""
+"""How often training waits for its device: for the losses of many steps, and in the library."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from torch.utils import backend_registration
 
+from cllm4rec.training.readings import TOGETHER
+
 SCRIPT = Path(__file__).parents[1] / "support" / "waits.py"
 
 
@@ -16,7 +19,7 @@ SCRIPT = Path(__file__).parents[1] / "support" / "waits.py"
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this torch knows no devices written in Python",
 )
-def test_a_step_waits_once_for_its_losses_and_once_in_the_library():
+def test_training_waits_for_many_steps_losses_at_once_and_in_the_library():
     """Before: 35, 33, 43 and 21 times; the library's wait is its look for packed rows.
 
     Nor does it wait for what is copied to the device.
@@ -37,3 +40,6 @@ def test_a_step_waits_once_for_its_losses_and_once_in_the_library():
         assert waits.pop("_local_scalar_dense") == counted["batches"], name  # the library's
         assert waits == {"_to_copy": 1}, name
         assert counted["copies"].keys() == {"by itself"}, name
+    many = found["content"]["many"]
+    assert many["steps"] > TOGETHER
+    assert many["waits"] == math.ceil(many["steps"] / TOGETHER)

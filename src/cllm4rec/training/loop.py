@@ -9,14 +9,14 @@ sum its gradients: the step is the same.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 
 from cllm4rec import progress
 from cllm4rec.errors import ConfigError
@@ -24,7 +24,8 @@ from cllm4rec.models.losses import Loss
 from cllm4rec.models.randomness import seeded
 from cllm4rec.training.ahead import made
 from cllm4rec.training.memory import NoMemory, memory_for, micro_batches, out_of_memory
-from cllm4rec.training.world import ALONE, World, own
+from cllm4rec.training.readings import Diverged, Measured, Unread, read
+from cllm4rec.training.world import ALONE, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def fit(
         stage: name for the log and the progress bar.
         seed: for torch's draws, such as dropout; each step derives its own.
         position: where to begin; updated in place after every step.
-        log: called with one row per step.
+        log: called with one row per step, in order, before a checkpoint behind it.
         after_pass: called with each finished pass's number; true ends training early.
         checkpoint: called with the position after each pass, and between steps every
             ``checkpoint_seconds``.
@@ -128,12 +129,13 @@ def fit(
         checkpoint_seconds: most seconds of work that a kill can lose.
         world: the processes that train together; all are at the same position.
         most_tokens: read at once, the setting ``device_tokens``; 0: as the objectives have it.
-        ahead: whether another thread makes the next step's batches while a device computes; a
+        ahead: whether another thread makes the next step's batches while a device computes, and
+            losses of several steps are read together, so that the host need not wait for each; a
             processor has its own threads for that.
 
     Raises:
-        ConfigError: a loss or gradient is not finite, or the device has no memory for the step; it
-            is not applied.
+        ConfigError: a loss or gradient is not finite, or the device has no memory for the step; no
+            checkpoint has it.
     """
     saved_at_s = time.monotonic()
     total = sum(part.count for part in plan)
@@ -142,6 +144,12 @@ def fit(
             f"{stage} goes on where it stopped: pass {position.pass_number + 1} of {len(plan)}"
         )
     with progress.task(stage.capitalize(), total=total, unit="document") as task:
+
+        def told(row: dict[str, Any], documents: int) -> None:
+            log(**row)
+            task.advance(documents, loss=row["loss"])
+
+        unread = Unread(told, world, together=ahead and world.size == 1)
         task.advance(sum(part.count for part in plan[: position.pass_number]))
         while position.pass_number < len(plan):
             part = plan[position.pass_number]
@@ -149,41 +157,53 @@ def fit(
             steps = objective.steps(part)
             coming = steps[position.step :]
             batches_of = partial(step_batches, objective, world=world, most_tokens=most_tokens)
-            with made(batches_of, coming, ahead=ahead) as all_batches:
+            row = {"stage": stage, "part": part.objective, "pass": position.pass_number}
+            with (
+                _in_a_line(stage, optimizer, most_tokens),
+                made(batches_of, coming, ahead=ahead) as all_batches,
+            ):
                 for step, batches in zip(coming, all_batches, strict=True):
                     done = _fraction_done(plan, position, len(steps))
                     rate = _set_rate(optimizer, SCHEDULES[schedule](done))
-                    with seeded(seed, stage, position.pass_number, position.step, *world.names):
-                        try:
-                            values = update(objective, optimizer, batches, world)
-                        except FloatingPointError as error:
-                            raise ConfigError(
-                                _diverged(stage, position, optimizer, error)
-                            ) from None
-                        except NoMemory as error:
-                            tried = error.batches
-                            raise ConfigError(out_of_memory(stage, tried, most_tokens)) from None
+                    numbered = {**row, "step": position.step + 1, "rate": rate}
+                    with (
+                        seeded(seed, stage, position.pass_number, position.step, *world.names),
+                        memory_for(batches),
+                    ):
+                        measured = backward(objective, optimizer, batches, world)
+                        unread.add(measured, numbered, len(step))
+                        optimizer.step()
                     after_step()
                     position.step += 1
-                    log(
-                        stage=stage,
-                        part=part.objective,
-                        **{"pass": position.pass_number},
-                        step=position.step,
-                        rate=rate,
-                        **values,
-                    )
-                    task.advance(len(step), loss=values["loss"])
+                    unread.read_if_due()
                     passed_s = time.monotonic() - saved_at_s
                     if world.of_main(lambda: passed_s > checkpoint_seconds):  # noqa: B023
+                        unread.read()
                         checkpoint(position)
                         saved_at_s = time.monotonic()
+                unread.read()
             position.pass_number, position.step = position.pass_number + 1, 0
             finished = after_pass(position.pass_number - 1)
             if finished:
                 position.pass_number = len(plan)
             checkpoint(position)
             saved_at_s = time.monotonic()
+
+
+@contextmanager
+def _in_a_line(stage: str, optimizer: torch.optim.Optimizer, most_tokens: int) -> Iterator[None]:
+    """Errors of a step with the setting to change."""
+    try:
+        yield
+    except Diverged as error:
+        peak = max(group["peak"] for group in optimizer.param_groups)
+        row, what = error.row, str(error).split(";")[0]
+        raise ConfigError(
+            f"{stage} has diverged: {what} in step {row['step']} of pass {row['pass']}, "
+            f"at a rate of up to {peak:g}; lower {stage}.learning_rate"
+        ) from None
+    except NoMemory as error:
+        raise ConfigError(out_of_memory(stage, error.batches, most_tokens)) from None
 
 
 def optimiser_step(
@@ -233,45 +253,39 @@ def update(
         FloatingPointError: the loss or a gradient is not finite; nothing is updated.
         NoMemory: the device has none for the largest micro-batch.
     """
+    with memory_for(batches):
+        measured = backward(objective, optimizer, batches, world)
+        [values] = read([measured], world)
+        optimizer.step()
+    return values
+
+
+def backward(
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Any],
+    world: World = ALONE,
+) -> Measured:
+    """The gradients of `update`, without the update; arguments as there."""
     counts: dict[str, int] = {}
     for batch in batches:
         for name, count in objective.counts(batch).items():
             counts[name] = counts.get(name, 0) + count
-    counts = world.total(counts, [name for name, weight in objective.weights.items() if weight])
+    weights = objective.weights
+    counts = world.total(counts, [name for name, weight in weights.items() if weight])
     totals: dict[str, list[Tensor]] = {name: [] for name in counts}
     optimizer.zero_grad(set_to_none=True)
-    with memory_for(batches), world.together():
+    with world.together():
         for batch in batches:
             losses = objective.losses(batch)
             weighted = [
-                objective.weights[name] / max(counts[name], 1) * loss.total
-                for name, loss in losses.items()
+                weights[name] / max(counts[name], 1) * loss.total for name, loss in losses.items()
             ]
             torch.stack(weighted).sum().backward()  # type: ignore[no-untyped-call]
             for name, loss in losses.items():
                 totals[name].append(loss.total.detach())
         world.sum_gradients_([p for group in optimizer.param_groups for p in group["params"]])
-        sums, is_finite = _read(totals, optimizer)
-        sums = world.total(sums, list(sums))
-        _refuse_non_finite(sums, is_finite, world)
-        optimizer.step()
-    means = {name: sums[name] / max(counts[name], 1) for name in sums}
-    return {"loss": sum(objective.weights[name] * mean for name, mean in means.items()), **means}
-
-
-def _read(
-    totals: Mapping[str, list[Tensor]], optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, float], bool]:
-    """Sums of the losses, and whether all gradients are finite: the step waits here, once."""
-    trained = (p for group in optimizer.param_groups for p in group["params"])
-    # One norm of all is not finite where any gradient is not; on a GPU it takes two launches.
-    is_finite = get_total_norm([own(p.grad) for p in trained if p.grad is not None]).isfinite()
-    of_batches = [total for of in totals.values() for total in of]
-    finite, *read = torch.stack([is_finite.float(), *of_batches]).tolist()
-    numbers = iter(read)
-    # Summed by the host, in double precision.
-    sums = {name: sum(next(numbers) for _ in of) for name, of in totals.items()}
-    return {name: float(total) for name, total in sums.items()}, bool(finite)
+    return Measured.of(totals, counts, weights, optimizer)
 
 
 def cosine(done: float, warmup: float = 0.05, floor: float = 0.05) -> float:
@@ -299,23 +313,3 @@ def _set_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     return float(optimizer.param_groups[0]["lr"])
-
-
-def _refuse_non_finite(sums: Mapping[str, float], is_finite: bool, world: World) -> None:
-    """Stop before the update: through Adam's moments one NaN would spoil every row."""
-    if not all(math.isfinite(total) for total in sums.values()):
-        raise FloatingPointError("the loss is not finite; lower the stage's learning_rate")
-    if world.total({"bad": int(not is_finite)}, ["bad"])["bad"]:  # perhaps of another process
-        raise FloatingPointError("a gradient is not finite; lower the stage's learning_rate")
-
-
-def _diverged(
-    stage: str, position: Position, optimizer: torch.optim.Optimizer, error: FloatingPointError
-) -> str:
-    """The error message for a diverged step, with the setting to change."""
-    what = str(error).split(";")[0]
-    peak = max(group["peak"] for group in optimizer.param_groups)
-    return (
-        f"{stage} has diverged: {what} in step {position.step + 1} of pass "
-        f"{position.pass_number}, at a rate of up to {peak:g}; lower {stage}.learning_rate"
-    )

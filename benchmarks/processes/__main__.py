@@ -20,15 +20,13 @@ _count = click.IntRange(min=1)
 @click.option("--depth", type=_count, default=2, metavar="N", help="Layers kept. [2]")
 @click.option(
     "--profile",
-    type=click.Choice(["holdout", "next"]),
+    type=click.Choice(["holdout", "next", "paper"]),
     default="holdout",
-    help="Presets sets or sequences. [holdout]",
+    help="Presets sets, sequences or paper-small. [holdout]",
 )
 @click.option("--steps", type=_count, default=12, metavar="N", help="Steps timed. [12]")
 @click.option("--processes", type=_count, default=2, metavar="N", help="Beside one. [2]")
-@click.option(
-    "--divided", is_flag=True, help="Also with the item table divided among the processes."
-)
+@click.option("--divided", is_flag=True, help="Also with all tables divided among the processes.")
 @click.option("--sharded", is_flag=True, help="Also with the trained backbone sharded.")
 @click.option("--turns", type=_count, default=3, metavar="N", help="Times that both run. [3]")
 @set_option

@@ -6,7 +6,7 @@ from typing import Literal
 from cllm4rec.config import Config, Request, request_of, resolve
 from cllm4rec.errors import ConfigError
 
-Profile = Literal["frozen", "holdout", "next"]
+Profile = Literal["frozen", "holdout", "next", "paper"]
 
 TRAINING: dict[str, Profile] = {
     "content": "frozen",
@@ -22,7 +22,7 @@ STAGES = (*TRAINING, *SCORING)
 
 
 def profile_config(profile: Profile, depth: int, overrides: Sequence[str]) -> Config:
-    """Settings at a depth: ``SETS``, ``SEQUENCES``, or ``SETS`` pretrained on a frozen backbone.
+    """Settings at a depth: of a preset, or ``SETS`` pretrained on a frozen backbone.
 
     Raises:
         ConfigError: an override names the preset or the order, which the profiles decide.
@@ -39,7 +39,7 @@ def profile_config(profile: Profile, depth: int, overrides: Sequence[str]) -> Co
         raise ConfigError(
             "setting corpus.order: `benchmarks/speed` measures both orders; leave it out of --set"
         )
-    preset = "sequences" if profile == "next" else "sets"
+    preset = {"next": "sequences", "paper": "paper-small"}.get(profile, "sets")
     config = resolve(Request(preset, given.changes), newest_held_out=profile == "next")
     if profile == "frozen":
         frozen = config.backbone.model_copy(update={"mode": "frozen"})

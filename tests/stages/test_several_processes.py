@@ -37,7 +37,9 @@ WHOLE = ("sets", "sequences", "paper")
 """Trained by processes each of which has all of the model."""
 BOTH = "divided+sharded="
 STOPPED_AFTER = 12
-"""Steps of finetuning: in the second epoch."""
+"""Steps of training: of `sets` in the second epoch, of `paper` in pretraining."""
+LATE = 35
+"""Steps of training: of `paper` in the second epoch of finetuning."""
 pytestmark = pytest.mark.slow
 
 
@@ -93,17 +95,27 @@ def trained(prepared, killed_sharded, tmp_path_factory) -> Path:
     def jobs(number: int, *others: str) -> list[str]:
         return [*(str(copy(preset, str(number))) for preset in WHOLE), *others]
 
-    def begun(name: str, how: str = "") -> str:
-        return f"{how}{copy('sets', name)}:{STOPPED_AFTER}"
+    def begun(name: str, how: str = "", preset: str = "sets", steps: int = STOPPED_AFTER) -> str:
+        return f"{how}{copy(preset, name)}:{steps}"
 
-    def ended(name: str, how: str = "") -> str:
-        return f"{how}{folder / f'sets-{name}'}"
+    def ended(name: str, how: str = "", preset: str = "sets") -> str:
+        return f"{how}{folder / f'{preset}-{name}'}"
 
-    for job in jobs(1, begun("1-2"), str(copy("paper-full", "1"))):
+    tables = {"how": "divided=", "preset": "paper"}
+    here = (
+        begun("1-2"),
+        begun("divided-1-2", preset="paper", steps=LATE),
+        str(copy("paper-full", "1")),
+    )
+    for job in jobs(1, *here):
         train_here(job)
     shutil.copytree(folder / "sets-1-2", folder / "sets-sharded-1-2")
     divided = f"divided={copy('sequences', 'divided')}"
     begun_by_4 = [begun("4-2"), begun("divided-2", "divided="), begun("both-4-2", BOTH)]
+    begun_by_4 += [
+        begun("divided-4-2", **tables, steps=LATE),
+        f"divided={copy('paper', 'divided-4')}",
+    ]
     settings = folder / "sets-both-4-2" / "config.toml"  # steps are read in parts
     settings.write_text(settings.read_text().replace("device_tokens = 0", "device_tokens = 12"))
     train_on(4, "checks", *jobs(4, *begun_by_4), divided)
@@ -114,9 +126,13 @@ def trained(prepared, killed_sharded, tmp_path_factory) -> Path:
         ended("sharded-1-2", "sharded="),
         f"sharded={killed_sharded[0]}",
     ]
+    ended_by_2 += [ended(name, **tables) for name in ("divided-1-2", "divided-4-2")]
     begun_by_2 = [begun("2-1"), begun("sharded-2-1", "sharded=")]
+    begun_by_2 += [begun("divided-2-1", **tables), f"divided={copy('paper', 'divided-2')}"]
+    begun_by_2 += [begun("divided-2-2", **tables), ended("divided-2-2", **tables)]
     train_on(2, *jobs(2, *begun_by_2), *ended_by_2, *sharded)
     train_here(folder / "sets-2-1")
+    train_here(folder / "paper-divided-2-1")
     shutil.copytree(folder / "sets-sharded-2-1", folder / "stopped")
     train_here(folder / "sets-sharded-2-1")
     return folder
@@ -148,8 +164,15 @@ def test_any_number_of_processes_trains_the_same_model(prepared, trained, preset
     assert moved > 1e-3  # a hundred times what is allowed above
 
 
-@pytest.mark.parametrize("name", ["sequences-divided", "sets-divided-2"])
-def test_a_divided_item_table_is_trained_to_the_same_model(trained, name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sequences-divided",
+        "sets-divided-2",
+        *(f"paper-divided-{how}" for how in ("2", "4", "1-2", "2-1", "4-2")),
+    ],
+)
+def test_divided_tables_are_trained_to_the_same_model(trained, name):
     alone, together = weights(trained / f"{name.split('-')[0]}-1"), weights(trained / name)
     for key, tensor in alone.items():
         torch.testing.assert_close(together[key], tensor, rtol=1e-5, atol=1e-5, msg=key)
@@ -198,6 +221,12 @@ def test_a_killed_process_ends_all_and_one_line_says_how_to_go_on(killed):
 def test_what_was_killed_goes_on_to_the_same_bytes(trained, killed):
     for name in ("model/model.safetensors", "metrics.jsonl"):
         assert (trained / "sets-2" / name).read_bytes() == (killed[0] / name).read_bytes(), name
+
+
+def test_a_training_of_divided_tables_goes_on_to_the_same_bytes(trained):
+    for name in ("pretrained/content.safetensors", "model/model.safetensors", "metrics.jsonl"):
+        resumed = (trained / "paper-divided-2-2" / name).read_bytes()
+        assert (trained / "paper-divided-2" / name).read_bytes() == resumed, name
 
 
 def test_a_killed_process_of_a_sharded_training_ends_all_within_a_minute(killed_sharded):

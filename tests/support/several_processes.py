@@ -1,9 +1,9 @@
 """Trains runs on several processes, in the environment that torchrun gives them.
 
 A job is ``RUN``, ``RUN:STEPS``, ``HOW=RUN`` or ``checks``. A run with STEPS is stopped after so
-many finetuning steps, as if it had been killed there. The item table of ``divided=RUN`` is
-divided, the backbone of ``sharded=RUN`` sharded, however small; ``divided+sharded=RUN`` is both.
-``checks`` are of the sums of gradients, of the divided softmax and of a sharded backbone.
+many steps of training, as if it had been killed there. The tables of ``divided=RUN`` are divided,
+the backbone of ``sharded=RUN`` sharded, however small; ``divided+sharded=RUN`` is both. ``checks``
+are of the sums of gradients, of the divided softmax and of a sharded backbone.
 
 The processes are forked from one that has loaded what they need (:mod:`support.forked`). What
 torchrun itself does is tested where one of its processes is killed.
@@ -11,6 +11,7 @@ torchrun itself does is tested where one of its processes is killed.
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -31,7 +33,8 @@ from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.losses import LinearCrossEntropy
 from cllm4rec.run import RunDir
 from cllm4rec.stages.train import train
-from cllm4rec.training import divided, sharded
+from cllm4rec.training import divided, rows, sharded
+from cllm4rec.training.sharded_files import load_sharded, save_sharded
 from cllm4rec.training.world import TABLE_ROWS, World, joined, own
 from support.forked import from_a_loaded_process, say_into
 from support.pages import free_port
@@ -114,21 +117,21 @@ def train_here(job: str | Path) -> None:
     how, _, which = str(job).rpartition("=")
     path, _, steps = which.partition(":")
     run = RunDir(path) if not steps else _Stopping(path, int(steps))
-    fetch = mock.Mock(side_effect=divided.DividedItems.fetch)
+    divide = mock.Mock(side_effect=rows.DividedRows.__init__, return_value=None)
     gather = mock.Mock(side_effect=sharded.ShardedBackbone.whole)
     with (
         suppress(Stopped),
         mock.patch.object(divided, "DIVIDED_FROM", 1 if "divided" in how else divided.DIVIDED_FROM),
         mock.patch.object(sharded, "SHARDED_FROM", 1 if "sharded" in how else sharded.SHARDED_FROM),
-        mock.patch.object(divided.DividedItems, "fetch", lambda *given: fetch(*given)),
+        mock.patch.object(rows.DividedRows, "__init__", lambda *given: divide(*given)),
         mock.patch.object(sharded.ShardedBackbone, "whole", lambda *given: gather(*given)),
     ):
         train(run, read_config(run.file("config.toml")))
-    assert (fetch.called, gather.called) == ("divided" in how, "sharded" in how)
+    assert (divide.called, gather.called) == ("divided" in how, "sharded" in how)
 
 
 class _Stopping(RunDir):
-    """A run whose training stops after some finetuning steps; every process logs them."""
+    """A run whose training stops after some steps; every process logs them."""
 
     def __init__(self, path: str, steps: int) -> None:
         super().__init__(path)
@@ -136,7 +139,7 @@ class _Stopping(RunDir):
 
     def log_metrics(self, **row: Any) -> None:
         super().log_metrics(**row)
-        if row["stage"] == "finetune" and "step" in row:
+        if "step" in row:
             self.left -= 1
             if self.left == 0:
                 raise Stopped
@@ -193,12 +196,12 @@ def check_softmax(world: World, block: int) -> None:
     table, bias = drawn(num_items, size), drawn(num_items)
     queries = [drawn(number, size) for number in numbers]
     # Two targets for each query, but none for the last one.
-    rows = [torch.arange(max(number - 1, 0)).repeat_interleave(2) for number in numbers]
+    places = [torch.arange(max(number - 1, 0)).repeat_interleave(2) for number in numbers]
     targets = [
         torch.cat([torch.randperm(num_items - 1, generator=generator)[:2] for _ in row[::2]])
         if len(row)
         else row
-        for row in rows
+        for row in places
     ]
     bias[num_items - 1] = -torch.inf  # never a target
     table.requires_grad_()
@@ -206,39 +209,63 @@ def check_softmax(world: World, block: int) -> None:
     whole = [query.clone().requires_grad_() for query in queries]
     losses = [
         -(query @ table.T + bias).log_softmax(1)[row, target].sum()
-        for query, row, target in zip(whole, rows, targets, strict=True)
+        for query, row, target in zip(whole, places, targets, strict=True)
     ]
     (3.0 * torch.stack(losses).sum()).backward()
 
     rank = world.rank
-    items = divided.DividedItems(table.detach(), world)
+    items = divided.DividedItems(table.detach().requires_grad_(), world)
     own_bias = bias.detach().clone().requires_grad_()
     query = queries[rank].clone().requires_grad_()
     with mock.patch.object(LinearCrossEntropy, "BLOCK_LOGITS", block):
-        loss = divided.catalogue_likelihood(items, query, own_bias, rows[rank], targets[rank])
+        loss = divided.catalogue_likelihood(items, query, own_bias, places[rank], targets[rank])
     (3.0 * loss.total).backward()
     assert loss.count == len(targets[rank])
     close = torch.testing.assert_close
     close(loss.total, losses[rank].detach())
     close(query.grad, whole[rank].grad)
-    close(items.gathered(items.weight.grad), table.grad)
+    close(items.table.gathered(items.weight.grad), table.grad)
     world.sum_([own_bias.grad])
     close(own_bias.grad, bias.grad)
-    check_fetching(world, items, table.detach())
+    check_fetching(world, items.table, table.detach())
 
 
-def check_fetching(world: World, items: divided.DividedItems, table: torch.Tensor) -> None:
-    """Rows of others come and their gradients go, also from who asks for none."""
-    asked = [torch.tensor([0, 22, 0]), torch.tensor([22, 11]), *[torch.tensor([], dtype=int)] * 9]
-    items.weight.grad = None
-    items.fetch(asked[world.rank])
-    vectors = items.vectors(asked[world.rank])
-    torch.testing.assert_close(vectors, table[asked[world.rank]], rtol=0, atol=0)
-    ((world.rank + 1) * vectors.sum() + 0 * items._fetched.sum()).backward()
-    wanted = torch.zeros_like(table)
-    wanted[0], wanted[22], wanted[11] = 2.0, 1.0 + 2.0, 2.0
-    torch.testing.assert_close(items.gathered(items.weight.grad), wanted, rtol=0, atol=0)
-    world.divided.discard(items.weight)
+def check_fetching(world: World, table: rows.DividedRows, whole: torch.Tensor) -> None:
+    """Rows of others come and their gradients go, once a step, also from who asks for none."""
+    none = torch.tensor([], dtype=torch.int64)
+    asked = [torch.tensor([0, 22, 0]), torch.tensor([22, 11]), *[none] * 9][world.rank]
+    table.weight.grad = None
+    rows.fetch([table], asked)
+    with pytest.raises(RuntimeError, match="not fetched"):
+        table.vectors(torch.tensor([5]))
+    table.fetched.requires_grad_()
+    for _ in range(2 * len(asked)):  # micro-batches, of some processes none
+        vectors = table.vectors(asked)
+        torch.testing.assert_close(vectors, whole[asked], rtol=0, atol=0)
+        ((world.rank + 1) * vectors.sum()).backward()
+    rows.return_gradients([table])
+    wanted = torch.zeros_like(whole)
+    wanted[0], wanted[22], wanted[11] = 6 * 2.0, 6 * 1.0 + 4 * 2.0, 4 * 2.0
+    torch.testing.assert_close(table.gathered(table.weight.grad), wanted, rtol=0, atol=0)
+    undivided = table.undivided()
+    assert table.weight not in world.divided
+    torch.testing.assert_close(undivided.detach(), whole, rtol=0, atol=0)
+
+
+def check_files(world: World) -> None:
+    """A table of which the last of four processes has no row, in files and back."""
+    whole = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
+    own_rows = rows.Rows(world, len(whole))
+    folder = world.of_main(tempfile.mkdtemp)
+    part = own_rows.as_sharded(whole[own_rows.own])
+    save_sharded(
+        {"table": part, "one": torch.ones(2)} if world.is_main else {"table": part}, folder
+    )
+    found = load_sharded(Path(folder), {"table": part})
+    assert torch.equal(own(found["table"]), whole[own_rows.own])
+    assert torch.equal(load_sharded(Path(folder), {})["table"], whole)
+    world.wait()
+    world.of_main(lambda: shutil.rmtree(folder))
 
 
 def check_backbone(world: World, *, recompute: bool) -> None:
@@ -285,6 +312,7 @@ def _main(jobs: Sequence[str]) -> None:
                 check_sums(world)
                 for block in (4_000_000, 70):  # one, and of a few rows each
                     check_softmax(world, block)
+                check_files(world)
                 for recompute in (False, True):
                     check_backbone(world, recompute=recompute)
             else:

@@ -10,8 +10,8 @@ from cllm4rec.models.items import FreeItems
 from cllm4rec.stages.sharing import share
 from cllm4rec.tasks import HeldOut
 from cllm4rec.training import divided
-from cllm4rec.training.divided import DividedItems
-from cllm4rec.training.divided_softmax import Rows
+from cllm4rec.training.divided import DividedItems, divide
+from cllm4rec.training.rows import Rows
 from cllm4rec.training.world import ALONE, World
 from support import tiny_models as tiny
 from support.tiny_objectives import held_out
@@ -30,26 +30,55 @@ def however_small(monkeypatch):
     monkeypatch.setattr(divided, "DIVIDED_FROM", 1)
 
 
-def setup(task: type[HeldOut] = HeldOut, world: World | None = None) -> SimpleNamespace:
-    config = resolve(Request("sets", {}), newest_held_out=False)
-    return SimpleNamespace(world=world or World(0, 2), task=task.__new__(task), config=config)
+def setup(
+    task: type[HeldOut] = HeldOut, world: World | None = None, **model: int
+) -> SimpleNamespace:
+    return SimpleNamespace(
+        world=world or World(0, 2),
+        task=task.__new__(task),
+        config=resolve(Request("sets", {"model": model}), newest_held_out=False),
+        dataset=SimpleNamespace(part=lambda _: tiny.interactions()),
+    )
 
 
-def whole_after(given: SimpleNamespace, others: tuple[str, ...] = (), encoder=FreeItems) -> bool:
+def divided_after(given: SimpleNamespace, name="finetune", encoder=FreeItems) -> list[bool]:
+    """Whether users and items are divided, of the model and of what regularises it."""
     objective = held_out()
-    model = objective.model
-    model.embedding.items = encoder(model.embedding.items.all().detach())
-    before = {"finetune": objective, **dict.fromkeys(others, objective)}
-    return share(given, model, before, "finetune") == before
+    embedding, other = objective.mutual.own, objective.mutual.other
+    embedding.items = encoder(embedding.items.all().detach())
+    before = {name: objective}
+    shared = share(given, objective.model, before, name)
+    found = [
+        is_divided
+        for each in (embedding, other)
+        for is_divided in (each.user_rows is not None, isinstance(each.items, DividedItems))
+    ]
+    assert (shared == before) == (not any(found))
+    return found
 
 
-def test_what_needs_the_table_whole_keeps_it(monkeypatch):
-    assert whole_after(setup(world=ALONE))
-    assert whole_after(setup(), others=("content",))
-    assert whole_after(setup(OwnLoss))
-    assert whole_after(setup(), encoder=OwnItems)
+def test_large_tables_of_both_models_are_divided(monkeypatch):
+    assert divided_after(setup()) == [True] * 4
+    assert divided_after(setup(world=ALONE)) == [False] * 4
     monkeypatch.setattr(divided, "DIVIDED_FROM", 10**9)
-    assert whole_after(setup())
+    assert divided_after(setup()) == [False] * 4
+
+
+def test_only_the_items_of_a_known_softmax_are():
+    all_but_its_items = [True, False, True, True]
+    assert divided_after(setup(OwnLoss)) == all_but_its_items
+    assert divided_after(setup(OwnLoss), name="collaborative") == [True] * 4
+    assert divided_after(setup(), encoder=OwnItems) == all_but_its_items
+    assert divided_after(setup(softmax_items=2)) == all_but_its_items
+
+
+def test_a_table_is_divided_once():
+    embedding = tiny.embedding(1)
+    users, items = len(embedding.users), embedding.items.num_items
+    for _ in range(2):  # as where two objectives train it
+        divide(embedding, World(0, 2), with_items=True)
+    assert len(embedding.users) == -(-users // 2)
+    assert len(embedding.items.weight) == -(-items // 2)
 
 
 def test_the_whole_table_is_not_there_by_accident():
@@ -59,7 +88,7 @@ def test_the_whole_table_is_not_there_by_accident():
         items.all()
 
 
-@pytest.mark.parametrize(("total", "size"), [(7, 2), (7, 3), (2, 5), (0, 2)])
+@pytest.mark.parametrize(("total", "size"), [(7, 2), (7, 3), (2, 5), (5, 4), (0, 2)])
 def test_every_row_is_of_one_process(total, size):
     numbers = torch.arange(total)
     rows = [Rows(World(rank, size), total) for rank in range(size)]
@@ -67,4 +96,5 @@ def test_every_row_is_of_one_process(total, size):
     lengths = [each.high - each.low for each in rows]
     assert sum(lengths) == total
     assert max(lengths) == rows[0].most
-    assert max(lengths) - min(lengths) <= 1
+    as_torch = [len(part) for part in numbers.chunk(size)]  # perhaps fewer
+    assert lengths[: len(as_torch)] == as_torch

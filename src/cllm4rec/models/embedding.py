@@ -1,6 +1,7 @@
 """Token embeddings: frozen words, trained users and items."""
 
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -10,6 +11,14 @@ from torch.nn import functional
 from cllm4rec.models.items import FreeItems, ItemEncoder
 from cllm4rec.tokens.batch import moved
 from cllm4rec.tokens.space import ANONYMOUS, TokenSpace
+
+
+class LookUp(Protocol):
+    """Finds rows of a table that is not here as a whole."""
+
+    def vectors(self, numbers: Int[Tensor, " n"]) -> Float[Tensor, "n size"]:
+        """Rows of the table."""
+        ...
 
 
 class TokenEmbedding(nn.Module):
@@ -44,6 +53,8 @@ class TokenEmbedding(nn.Module):
         self.space = space
         self.register_buffer("words", words, persistent=False)
         self.users = nn.Parameter(users.clone()) if len(users) else None
+        self.user_rows: LookUp | None = None
+        """Finds users where `users` has only some of their rows."""
         self.items = items
 
     @classmethod
@@ -99,7 +110,10 @@ class TokenEmbedding(nn.Module):
         """Vectors of user tokens."""
         if self.users is None:
             return self.words.new_zeros(len(tokens), self.size)
-        return functional.embedding(moved(self.space.user_number(tokens), self.device), self.users)
+        numbers = moved(self.space.user_number(tokens), self.device)
+        if self.user_rows is not None:
+            return self.user_rows.vectors(numbers)
+        return functional.embedding(numbers, self.users)
 
     def entity_vectors(self, tokens: Int[Tensor, "..."]) -> Float[Tensor, "entities size"]:
         """Vectors of all user and all item tokens among ``tokens``: users first, then items.

@@ -20,7 +20,6 @@ from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.chosen import Chosen
 from cllm4rec.training.average import Average
 from cllm4rec.training.checkpoint import Checkpoint, under
-from cllm4rec.training.divided import DividedItems
 from cllm4rec.training.loop import Objective, Pass, Position, fit
 from cllm4rec.training.meeting import MeetingObjective, end_sharing, whole
 from cllm4rec.training.optim import adam
@@ -55,14 +54,8 @@ class Best:
 
     def validate(self, epoch: int) -> bool:
         """Validate, keep the parameters if they are the best; true when out of patience."""
-        with whole(self.scorer.model):
+        with whole(self.scorer.model, self.selection.users):
             return self._validate(epoch)
-
-    @property
-    def items(self) -> DividedItems | None:
-        """The items of the model where they are divided among processes."""
-        items = self.scorer.model.embedding.items
-        return items if isinstance(items, DividedItems) else None
 
     def _validate(self, epoch: int) -> bool:
         reports = reports_by_weight(self.scorer, self.selection, self.world)
@@ -79,7 +72,7 @@ class Best:
         return epoch - int(self.notes["epoch"]) >= self.patience
 
     def restore(self) -> None:
-        """Restore the best epoch's parameters, the items as a whole table, and its blend weight."""
+        """Restore the best epoch's parameters, whole on every process, and its blend weight."""
         load_tensors(self.scorer.model, self.tensors)
         end_sharing(self.scorer.model)
         embedding = self.scorer.model.embedding
@@ -169,7 +162,7 @@ def train_epochs(
     ]
     average = Average(parameters["finetune"], config.average * steps)
     folder = run.file("checkpoints", "finetune")
-    checkpoint = Checkpoint(folder, identity, parameters, optimizers, best.items)
+    checkpoint = Checkpoint(folder, identity, parameters, optimizers)
     position = Position()
     resumed = checkpoint.resume()
     if resumed is not None:

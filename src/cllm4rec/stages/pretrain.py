@@ -24,8 +24,8 @@ from cllm4rec.tasks.candidates import Candidates
 from cllm4rec.tasks.language import LanguageObjective, items_likelihood
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.training.checkpoint import Checkpoint
-from cllm4rec.training.loop import Pass, Position, fit
-from cllm4rec.training.meeting import end_sharing
+from cllm4rec.training.loop import Objective, Pass, Position, fit
+from cllm4rec.training.meeting import MeetingObjective, end_sharing
 from cllm4rec.training.optim import adam
 
 SECTIONS = {"backbone", "corpus", "model", "pretrain"}
@@ -175,7 +175,10 @@ def _train(
     run, config = setup.run, setup.config.pretrain
     model = objectives["collaborative"].model
     assert isinstance(model, CollaborativeLLM)
-    steps = share(setup, model, objectives, "collaborative")
+    given: dict[str, Objective] = dict(objectives)
+    if "content" in objectives:  # the same parameters and moments, without regularisation
+        given["warmup"] = objectives["content"].likelihood_alone()
+    steps = share(setup, model, given, "collaborative")
     parameters = {name: steps[name].parameters() for name in objectives}
     optimizers = {name: pretraining_optimizer(config, named) for name, named in parameters.items()}
     checkpoint = Checkpoint(
@@ -189,8 +192,7 @@ def _train(
         run.forget("finetune", "evaluate")  # made without it, meanwhile
     else:
         run.forget("pretrain", "finetune", "evaluate")
-    if "content" in objectives:  # the same parameters and moments, without regularisation
-        steps["warmup"] = objectives["content"].likelihood_alone()
+    if "warmup" in steps:
         optimizers["warmup"] = optimizers["content"]
     fit(
         plan,
@@ -206,9 +208,10 @@ def _train(
         world=setup.world,
         most_tokens=setup.config.device_tokens,
         ahead=setup.lm.device.type != "cpu"
-        and steps["collaborative"] is objectives["collaborative"],
+        and not any(isinstance(each, MeetingObjective) for each in steps.values()),
     )
-    end_sharing(model)
+    for each in objectives.values():
+        end_sharing(each.model)
     return checkpoint
 
 

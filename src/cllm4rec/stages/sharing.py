@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from cllm4rec.models.items import FreeItems
 from cllm4rec.models.llms import CollaborativeLLM
 from cllm4rec.stages.setup import Setup
 from cllm4rec.tasks.candidates import Candidates
@@ -17,51 +16,54 @@ from cllm4rec.training.meeting import MeetingObjective
 def share(
     setup: Setup, model: CollaborativeLLM, objectives: Mapping[str, Objective], name: str
 ) -> dict[str, Objective]:
-    """Shard a large backbone that is trained in full, and divide a large table of free vectors.
+    """Divide large tables of free vectors, and shard a large backbone that is trained in full.
 
-    A task with a loss of its own keeps both whole: processes without documents take part in the
-    softmax and in the backbone once for each micro-batch, and it may ask them otherwise.
+    A task with a loss of its own keeps items and backbone whole: processes without documents take
+    part in the softmax and in the backbone once for each micro-batch, and it may ask them
+    otherwise. So does a softmax over a sample of the items, which each process draws for itself.
 
     Args:
         setup: loaded inputs.
-        model: to train; its parts are replaced.
+        model: to train; its parts are replaced, as are the tables of what regularises it.
         objectives: on which it is trained, perhaps beside others.
         name: of the model's own objective.
     """
-    world, objective = setup.world, objectives[name]
-    if world.size == 1 or (name == "finetune" and type(setup.task) not in (HeldOut, NextItem)):
+    world = setup.world
+    regularised = {
+        each: objective
+        for each, objective in objectives.items()
+        if isinstance(objective, LanguageObjective | HeldOutObjective)
+    }
+    if world.size == 1 or name not in regularised:
         return dict(objectives)
-    items = None if name != "finetune" else _divided(setup, model, objectives)
-    is_full = setup.config.backbone.mode == "full"
-    backbone = sharded.sharded(model.backbone, world) if is_full else None
+    is_known = name != "finetune" or type(setup.task) in (HeldOut, NextItem)
+    candidates = Candidates.of(setup.config.model, setup.dataset.part("train"), model.device)
+    for objective in regularised.values():
+        for embedding in (objective.mutual.own, objective.mutual.other):
+            if embedding is model.embedding:
+                known = is_known and candidates.probability is None
+                divided.divide(embedding, world, with_items=known)
+            elif embedding is not None:
+                divided.divide(embedding, world, with_items=True)
+    own, backbone, softmax = model.embedding.items, None, None
+    if is_known and setup.config.backbone.mode == "full":
+        backbone = sharded.sharded(model.backbone, world)
     if backbone is not None:
         model.backbone = backbone
-    if items is None and backbone is None:
-        return dict(objectives)
-    meeting = MeetingObjective(objective, world, items=items, backbone=backbone)
-    return {**objectives, name: meeting}
-
-
-def _divided(
-    setup: Setup, model: CollaborativeLLM, objectives: Mapping[str, Objective]
-) -> divided.ItemsOfSteps | None:
-    """Content steps need the table whole.
-
-    So does a softmax over a sample of the items, which each process draws for itself.
-    """
-    if type(model.embedding.items) is not FreeItems or len(objectives) > 1:
-        return None
-    table, objective = model.embedding.items.all().detach(), objectives["finetune"]
-    if table.numel() < divided.DIVIDED_FROM:
-        return None
-    candidates = Candidates.of(setup.config.model, setup.dataset.part("train"), model.device)
-    if candidates.probability is not None:
-        return None
-    assert isinstance(objective, HeldOutObjective | LanguageObjective)
-    model.embedding.items = items = divided.DividedItems(table, setup.world)
-    return divided.ItemsOfSteps(
-        items,
-        items_of=objective.items_of,
-        bias=lambda: model.head.bias + candidates.bias,
-        dtype=objective.products,
-    )
+    if isinstance(own, divided.DividedItems):
+        products = regularised[name].products
+        softmax = divided.DividedSoftmax(own, lambda: model.head.bias + candidates.bias, products)
+    shared = dict(objectives)
+    for each, objective in regularised.items():
+        mutual, is_own = objective.mutual, objective.model is model
+        other = mutual.other if mutual.weights["mutual"] else None
+        meeting = MeetingObjective(
+            objective,
+            world,
+            tables=divided.DividedTables(mutual.own, other),
+            softmax=softmax if is_own else None,
+            backbone=backbone if is_own else None,
+        )
+        if meeting.is_needed:
+            shared[each] = meeting
+    return shared

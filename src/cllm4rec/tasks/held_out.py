@@ -160,10 +160,9 @@ class HeldOutObjective(Regularised[CollaborativeLLM, RecommendationCorpus, HeldO
         """Compute dtype of the queries' products with the items."""
         return torch.float32
 
-    def items_of(self, batch: HeldOutBatch) -> Int[Tensor, " items"]:
-        """Numbers of the items in a micro-batch, left and held out."""
-        space, tokens = self.model.space, batch.prompts.tokens
-        return torch.cat([space.item_number(tokens[space.is_item(tokens)]), batch.items])
+    def tokens(self, batch: HeldOutBatch) -> Int[Tensor, " tokens"]:
+        """Of prompts and targets, which are both regularised."""
+        return torch.cat([batch.prompts.tokens.flatten(), self.model.space.item(batch.items)])
 
     def counts(self, batch: HeldOutBatch) -> dict[str, int]:
         """Held-out items, or users for a sum, and what the regularisation is divided by."""

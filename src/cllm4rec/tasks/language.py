@@ -70,10 +70,9 @@ class LanguageObjective(Regularised[ContentLLM | CollaborativeLLM, Corpus, Batch
         """Compute dtype of the queries' products with the candidates."""
         return self.model.dtype
 
-    def items_of(self, batch: Batch) -> Int[Tensor, " items"]:
-        """Numbers of the items in a micro-batch."""
-        space = self.model.embedding.space
-        return space.item_number(batch.tokens[space.is_item(batch.tokens)])
+    def tokens(self, batch: Batch) -> Int[Tensor, "documents length"]:
+        """Of a micro-batch."""
+        return batch.tokens
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """Scored tokens, and what the regularisation is divided by."""

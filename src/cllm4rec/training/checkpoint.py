@@ -1,11 +1,12 @@
 """Training checkpoints: safetensors and JSON, verified by sha256, replaced atomically.
 
-Of a sharded backbone each process writes its rows, by torch's distributed checkpoint (DCP) in its
-safetensors format; any number of processes reads them again, each the rows that it has then.
+Of divided tables and a sharded backbone each process writes its rows, by torch's distributed
+checkpoint (DCP) in its safetensors format; any number of processes reads them again, each the rows
+that it has then.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,10 @@ from torch import Tensor, nn
 
 from cllm4rec.errors import IntegrityError
 from cllm4rec.run import atomic_folder, is_main, read_json, sha256_file, sha256_files, write_json
-from cllm4rec.training.divided import DividedItems
 from cllm4rec.training.loop import Position
 from cllm4rec.training.optim import optimizer_tensors, restore_optimizer
 from cllm4rec.training.sharded_files import load_sharded, save_sharded
-from cllm4rec.training.world import is_sharded
+from cllm4rec.training.world import here, is_sharded, own
 
 
 class Checkpoint:
@@ -32,8 +32,6 @@ class Checkpoint:
             A checkpoint with another identity is ignored.
         parameters: trained parameters, by objective and name; objectives may share some.
         optimizers: by objective.
-        items: item vectors of which this process has a part; the file has them whole, whatever the
-            number of processes.
     """
 
     def __init__(
@@ -42,20 +40,19 @@ class Checkpoint:
         identity: str,
         parameters: Mapping[str, Mapping[str, nn.Parameter]],
         optimizers: Mapping[str, torch.optim.Optimizer],
-        items: DividedItems | None = None,
     ) -> None:
         self.folder = folder
         self.identity = identity
         self.parameters = parameters
         self.optimizers = optimizers
-        self.items = items
 
     def save(
         self, position: Position, notes: Mapping[str, Any], kept: Mapping[str, Tensor]
     ) -> None:
         """Write position, parameters, moments, ``notes`` (JSON values) and ``kept`` tensors.
 
-        Only the main process writes, but for rows of a sharded backbone. Every process calls it.
+        Kept are ``best/NAME`` and ``average/NAME`` of the first objective with such a parameter.
+        Only the main process writes, but for rows of which each has some. Every process calls it.
         """
         tensors = {f"kept/{name}": tensor for name, tensor in kept.items()}
         for objective, named in self.parameters.items():
@@ -64,11 +61,9 @@ class Checkpoint:
         for objective, optimizer in self.optimizers.items():
             for name, tensor in optimizer_tensors(optimizer).items():
                 tensors[f"optimizer/{objective}/{name}"] = tensor
-        if self.items is not None:
-            weight = self.items.weight
-            divided = self._named(lambda parameter: parameter is weight)
-            parts = {n: self.items.gathered(tensors[n]) for n in tensors if n in divided}
-            tensors |= parts if is_main() else {}
+        for name, parameter in self._shared().items():
+            if name in tensors and not is_sharded(parameter):
+                tensors[name] = here().divided[parameter].as_sharded(tensors[name])
         sharded = {name: tensor for name, tensor in tensors.items() if is_sharded(tensor)}
         if not is_main():
             save_sharded(sharded)
@@ -103,11 +98,15 @@ class Checkpoint:
             path = self.folder / name
             if not path.is_file() or sha256_file(path) != sha256:
                 raise IntegrityError(f"{path} is damaged; remove {self.folder} to train anew")
-        tensors = load_sharded(self.folder, self._named(is_sharded))
-        if self.items is not None:
-            own, weight = self.items.rows.own, self.items.weight
-            divided = self._named(lambda parameter: parameter is weight)
-            tensors |= {name: tensors[name][own] for name in divided.keys() & tensors.keys()}
+        divided = here().divided
+        shared = {
+            name: divided[parameter].as_sharded(parameter) if parameter in divided else parameter
+            for name, parameter in self._shared().items()
+        }
+        tensors = load_sharded(self.folder, shared)
+        for name, parameter in self._shared().items():
+            if parameter in divided and name in tensors:
+                tensors[name] = own(tensors[name])
         with torch.no_grad():
             for objective, named in self.parameters.items():
                 for name, parameter in named.items():
@@ -116,16 +115,21 @@ class Checkpoint:
             restore_optimizer(optimizer, under(tensors, f"optimizer/{objective}/"))
         return Position(**record["position"]), record["notes"], under(tensors, "kept/")
 
-    def _named(self, is_of: Callable[[nn.Parameter], bool]) -> dict[str, nn.Parameter]:
-        """Some parameters, by the names of all tensors like them: values, moments and averages."""
+    def _shared(self) -> dict[str, nn.Parameter]:
+        """Parameters of which this process has rows, by the names of all tensors like them.
+
+        These are values, moments and averages.
+        """
         found: dict[str, nn.Parameter] = {}
+        seen: set[str] = set()
         for objective, named in self.parameters.items():
             groups = self.optimizers[objective].param_groups
             order = [id(p) for group in groups for p in group["params"]]
             for name, parameter in named.items():
-                if is_of(parameter):
+                kept = () if name in seen else (f"kept/best/{name}", f"kept/average/{name}")
+                seen.add(name)
+                if is_sharded(parameter) or parameter in here().divided:
                     moments = f"optimizer/{objective}/{order.index(id(parameter))}.exp_avg"
-                    kept = (f"kept/best/{name}", f"kept/average/{name}")
                     like = (f"parameters/{objective}/{name}", moments, f"{moments}_sq", *kept)
                     found |= dict.fromkeys(like, parameter)
         return found

@@ -1,30 +1,31 @@
-"""An item table whose rows are divided among processes.
+"""The user and item tables of a model, divided among processes by rows (`training.rows`).
 
-A process holds, updates and averages its own rows alone. Before a step it fetches those that the
-step's documents name; the softmax over all is `divided_softmax`. Neither the table nor its gradient
-is sent.
+The softmax over all items is `divided_softmax`: neither the table nor its gradient is sent.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
+from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.items import FreeItems, ItemEncoder
 from cllm4rec.models.losses import Loss, item_likelihood
-from cllm4rec.training.divided_softmax import Rows, divided_likelihood
+from cllm4rec.training.divided_softmax import divided_likelihood
+from cllm4rec.training.rows import DividedRows, fetch, return_gradients
 from cllm4rec.training.world import World
 
 DIVIDED_FROM = 2**24
-"""Elements from which several processes divide an item table: 64 MB in float32.
+"""Elements from which several processes divide a table: 64 MB in float32.
 
-With 8 million elements two processes were already faster that way, with 1 million slower
-(docs/scale.md).
+Item tables: with 8 million elements two processes were already faster that way, with 1 million
+slower (docs/scale.md).
 """
 
 
@@ -32,35 +33,30 @@ class DividedItems(ItemEncoder):
     """One free vector per item; each process has a range of rows.
 
     Args:
-        weight: initial vectors of all items, the same on every process.
+        whole: initial vectors of all items, the same on every process.
         world: processes that divide them.
     """
 
-    def __init__(self, weight: Float[Tensor, "items size"], world: World) -> None:
+    def __init__(self, whole: Float[Tensor, "items size"], world: World) -> None:
         super().__init__()
-        self.rows = Rows(world, len(weight))
-        self.weight = nn.Parameter(weight[self.rows.own].detach().clone())
-        world.divided.add(self.weight)
-        self._numbers = torch.empty(0, dtype=torch.int64)
-        self._fetched = weight.new_empty(0, weight.shape[1])
+        self.table = DividedRows(whole, world)
+        self.weight = self.table.weight
         self._whole: Tensor | None = None
 
     @property
     def num_items(self) -> int:
         """Items of the catalogue, whoever has them."""
-        return self.rows.total
+        return self.table.rows.total
 
     def vectors(self, numbers: Int[Tensor, " n"]) -> Float[Tensor, "n size"]:
         """Vectors of items that were fetched, or of any inside `whole`."""
         if self._whole is not None:
             return functional.embedding(numbers, self._whole)
-        return functional.embedding(torch.searchsorted(self._numbers, numbers), self._fetched)
+        return self.table.vectors(numbers)
 
-    @torch.no_grad()
     def replace_(self, numbers: Int[Tensor, " n"], vectors: Float[Tensor, "n size"]) -> None:
         """Overwrite rows of the table, the same on every process."""
-        own = self.rows.has(numbers)
-        self.weight[numbers[own] - self.rows.low] = vectors[own]
+        self.table.replace_(numbers, vectors)
 
     def all(self) -> Float[Tensor, "items size"]:
         """The whole table; inside `whole` alone.
@@ -75,57 +71,11 @@ class DividedItems(ItemEncoder):
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Gather the table for the block, such as a validation; every process is in it."""
-        self._whole = self.gathered(self.weight)
+        self._whole = self.table.gathered(self.weight)
         try:
             yield
         finally:
             self._whole = None
-
-    @torch.no_grad()
-    def gathered(self, own: Float[Tensor, "own size"]) -> Float[Tensor, "items size"]:
-        """Everyone's rows of the table, or of one with as many rows, as one."""
-        whole = own.new_zeros(self.rows.total, own.shape[1])
-        whole[self.rows.own] = own
-        self.rows.world.sum_([whole])
-        return whole
-
-    @property
-    def fetched(self) -> Float[Tensor, "fetched size"]:
-        """The vectors of the step, whose gradient goes to those who have the rows."""
-        return self._fetched
-
-    @torch.no_grad()
-    def fetch(self, numbers: Int[Tensor, " n"]) -> None:
-        """Fetch the vectors that any process needs; their gradients return to whom they belong.
-
-        Args:
-            numbers: that this process needs; may repeat, may be empty.
-        """
-        self._numbers = torch.unique(self.rows.world.concatenated(torch.unique(numbers))[0])
-        self._fetched = self.weight.new_zeros(len(self._numbers), self.weight.shape[1])
-        own = self.rows.has(self._numbers)
-        self._fetched[own] = self.weight[self._numbers[own] - self.rows.low]
-        self.rows.world.sum_([self._fetched])
-        hooked: Any = self._fetched.requires_grad_()
-        hooked.register_post_accumulate_grad_hook(self._return)
-
-    def idle(self, bias: Float[Tensor, " items"], dtype: torch.dtype) -> Loss:
-        """The part of a process without documents in a micro-batch: its items, others' queries."""
-        nothing = self._fetched.new_zeros(0, self._fetched.shape[1])
-        none = self._numbers[:0]
-        loss = divided_likelihood(self.rows, nothing, self.weight, bias, none, none, dtype=dtype)
-        return Loss(loss.total + 0 * self._fetched.sum(), 0)  # its gradient is everyone's matter
-
-    @torch.no_grad()
-    def _return(self, fetched: Tensor) -> None:
-        """Add the fetched vectors' gradients, everyone's, to the own rows'; after a backward."""
-        gradient, fetched.grad = fetched.grad, None
-        assert gradient is not None
-        self.rows.world.sum_([gradient])
-        own = self.rows.has(self._numbers)
-        if self.weight.grad is None:
-            self.weight.grad = torch.zeros_like(self.weight)
-        self.weight.grad[self._numbers[own] - self.rows.low] += gradient[own]
 
 
 def catalogue_likelihood(
@@ -140,38 +90,110 @@ def catalogue_likelihood(
     """`item_likelihood` over the whole catalogue, divided among processes or not."""
     if isinstance(items, DividedItems):
         own = items.weight
-        return divided_likelihood(items.rows, queries, own, bias, rows, targets, dtype=dtype)
+        return divided_likelihood(items.table.rows, queries, own, bias, rows, targets, dtype=dtype)
     return item_likelihood(queries, items.all(), bias, rows, targets, dtype=dtype)
 
 
 @dataclass(frozen=True, eq=False)
-class ItemsOfSteps:
-    """What processes do together with divided items, step by step.
+class DividedSoftmax:
+    """The softmax over divided items, in which all processes take part in every micro-batch.
 
     Attributes:
         items: of the model.
-        items_of: numbers of the items in a micro-batch.
         bias: of the items in the softmax.
         dtype: compute dtype of the products there.
     """
 
     items: DividedItems
-    items_of: Callable[[Any], Tensor]
     bias: Callable[[], Tensor]
     dtype: torch.dtype
 
-    def fetch(self, batches: Sequence[Any]) -> None:
-        """Fetch the vectors of the items in a step's micro-batches."""
-        device = self.items.weight.device
-        named = [self.items_of(batch).to(device) for batch in batches]
-        self.items.fetch(torch.cat([torch.empty(0, dtype=torch.int64, device=device), *named]))
-
     def idle(self) -> Loss:
-        """The part of a process without documents in a micro-batch."""
-        return self.items.idle(self.bias(), self.dtype)
+        """The part of a process without documents in a micro-batch: its items, others' queries."""
+        own = self.items.weight
+        none = torch.empty(0, dtype=torch.int64, device=own.device)
+        rows, nothing = self.items.table.rows, own.new_zeros(0, own.shape[1])
+        return divided_likelihood(rows, nothing, own, self.bias(), none, none, dtype=self.dtype)
 
 
-def undivided(items: DividedItems) -> FreeItems:
-    """The whole table, on every process."""
-    items.rows.world.divided.discard(items.weight)
-    return FreeItems(items.gathered(items.weight))
+class DividedTables:
+    """What of two models' tables is divided, and is fetched for each step.
+
+    Args:
+        own: of the model that is trained.
+        other: of the one that it is regularised towards; its vectors are fixed within a step.
+    """
+
+    def __init__(self, own: TokenEmbedding, other: TokenEmbedding | None = None) -> None:
+        both = [each for each in (own, other) if each is not None]
+        self.space = own.space
+        self._users = [t for each in both if (t := divided_users(each)) is not None]
+        self._items = [each.items.table for each in both if isinstance(each.items, DividedItems)]
+        parameters = {id(own.users), *(id(each) for each in own.items.parameters())}
+        self._trained = [t for t in (*self._users, *self._items) if id(t.weight) in parameters]
+
+    def __bool__(self) -> bool:
+        return bool(self._users or self._items)
+
+    def fetch(self, tokens: Sequence[Int[Tensor, "..."]]) -> None:
+        """Fetch the vectors of all users and items among some tokens; every process calls it."""
+        every = torch.cat([torch.empty(0, dtype=torch.int64), *(each.flatten() for each in tokens)])
+        space = self.space
+        fetch(self._users, space.user_number(every[space.is_user(every)]))
+        fetch(self._items, space.item_number(every[space.is_item(every)]))
+        for table in self._trained:
+            table.fetched.requires_grad_()
+
+    def return_gradients(self) -> None:
+        """Bring the trained vectors' gradients to those who have the rows, after a step's last."""
+        return_gradients(self._trained)
+
+
+def divided_users(embedding: TokenEmbedding) -> DividedRows | None:
+    """The user table of a model where it is divided."""
+    return embedding.user_rows if isinstance(embedding.user_rows, DividedRows) else None
+
+
+def divide(embedding: TokenEmbedding, world: World, *, with_items: bool) -> None:
+    """Divide the large tables of free vectors; does nothing where they are divided.
+
+    Args:
+        embedding: the same on every process.
+        world: the processes.
+        with_items: whether the item table may be divided.
+    """
+    users = embedding.users
+    if users is not None and embedding.user_rows is None and users.numel() >= DIVIDED_FROM:
+        embedding.user_rows = table = DividedRows(users, world)
+        embedding.users = table.weight
+    if with_items and type(embedding.items) is FreeItems:
+        items = embedding.items.all()
+        if items.numel() >= DIVIDED_FROM:
+            embedding.items = DividedItems(items, world)
+
+
+def undivide(embedding: TokenEmbedding) -> None:
+    """Let every process have the whole tables."""
+    users = divided_users(embedding)
+    if users is not None:
+        embedding.users, embedding.user_rows = users.undivided(), None
+    if isinstance(embedding.items, DividedItems):
+        embedding.items = FreeItems(embedding.items.table.undivided().detach())
+
+
+@contextmanager
+def whole_tables(embedding: TokenEmbedding, users: NDArray[np.int32]) -> Iterator[None]:
+    """Gather the items and fetch some users for the block; every process is in it.
+
+    Args:
+        embedding: divided or not.
+        users: whose vectors are read; the same on every process.
+    """
+    table = divided_users(embedding)
+    if table is not None:
+        fetch([table], torch.from_numpy(users).long())
+    if isinstance(embedding.items, DividedItems):
+        with embedding.items.whole():
+            yield
+    else:
+        yield

@@ -1,38 +1,13 @@
 """The softmax over candidates that are divided among processes, equal to the undivided one."""
 
-from itertools import pairwise
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cllm4rec.models.losses import LinearCrossEntropy, Loss
-from cllm4rec.training.world import World
-
-
-class Rows:
-    """Which rows of a table each process has: a range, equally long but for one row.
-
-    Args:
-        world: processes that divide them.
-        total: rows of the table.
-    """
-
-    def __init__(self, world: World, total: int) -> None:
-        self.world, self.total = world, total
-        edges = [total * rank // world.size for rank in range(world.size + 1)]
-        self.low, self.high = edges[world.rank], edges[world.rank + 1]
-        self.most = max(high - low for low, high in pairwise(edges))
-
-    @property
-    def own(self) -> slice:
-        """This process's rows."""
-        return slice(self.low, self.high)
-
-    def has(self, numbers: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
-        """Which rows are this process's."""
-        return (numbers >= self.low) & (numbers < self.high)
+from cllm4rec.training.rows import Rows
 
 
 def divided_likelihood(

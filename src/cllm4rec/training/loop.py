@@ -78,10 +78,14 @@ class Objective(Protocol):
 
 @runtime_checkable
 class Meeting(Objective, Protocol):
-    """An objective whose processes meet within a micro-batch: all must have equally many."""
+    """An objective whose processes give each other what they share of a model."""
 
     def met(self, batches: Sequence[Any]) -> list[Any]:
         """A step's micro-batches of this process and idle ones; called on every process."""
+        ...
+
+    def return_gradients(self) -> None:
+        """Bring gradients to those who have the parameters; called on every process."""
         ...
 
 
@@ -284,6 +288,8 @@ def backward(
             torch.stack(weighted).sum().backward()  # type: ignore[no-untyped-call]
             for name, loss in losses.items():
                 totals[name].append(loss.total.detach())
+        if isinstance(objective, Meeting):
+            objective.return_gradients()
         world.sum_gradients_([p for group in optimizer.param_groups for p in group["params"]])
     return Measured.of(totals, counts, weights, optimizer)
 

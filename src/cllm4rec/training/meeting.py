@@ -1,44 +1,65 @@
-"""Steps of which processes do parts together: rows of a divided item table, of a sharded backbone.
+"""Steps of which processes do parts together: rows of divided tables, of a sharded backbone.
 
-Within a micro-batch they meet: where one needs the others' rows, all give theirs. So all have
-equally many, and one without documents goes through the motions.
+Before a step they fetch rows of tables from each other, after it they return gradients. Where the
+softmax is divided or the backbone sharded they also meet within a micro-batch: where one needs the
+others' rows, all give theirs. So all have equally many, and one without documents goes through the
+motions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.models.llms import TokenLLM
 from cllm4rec.models.losses import Loss
-from cllm4rec.training.divided import DividedItems, ItemsOfSteps, undivided
+from cllm4rec.training.divided import DividedSoftmax, DividedTables, undivide, whole_tables
 from cllm4rec.training.loop import Objective, Pass
 from cllm4rec.training.sharded import ShardedBackbone
 from cllm4rec.training.world import World
+
+
+@runtime_checkable
+class OfTokens(Objective, Protocol):
+    """An objective that says which tokens it reads."""
+
+    def tokens(self, batch: Any) -> Tensor:
+        """All tokens whose vectors a micro-batch reads, of any shape; on the processor."""
+        ...
 
 
 class MeetingObjective:
     """An objective over parts that processes share; some of their micro-batches are idle.
 
     Args:
-        objective: of one process's documents; it asks the backbone once for each micro-batch.
+        objective: of one process's documents; it asks backbone and softmax once for each
+            micro-batch.
         world: the processes.
-        items: that are divided; None where each process has them all.
+        tables: that are divided, if any are.
+        softmax: over divided items; None where there is another or none.
         backbone: that is sharded; None where each process has it whole.
     """
 
     def __init__(
         self,
-        objective: Objective,
+        objective: OfTokens,
         world: World,
         *,
-        items: ItemsOfSteps | None = None,
+        tables: DividedTables,
+        softmax: DividedSoftmax | None = None,
         backbone: ShardedBackbone | None = None,
     ) -> None:
         self.objective, self.world = objective, world
-        self.items, self.backbone = items, backbone
+        self.tables, self.softmax, self.backbone = tables, softmax, backbone
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything is shared."""
+        return bool(self.tables) or self.softmax is not None or self.backbone is not None
 
     @property
     def corpus(self) -> Sized:
@@ -67,13 +88,18 @@ class MeetingObjective:
         return self.objective.batches(step)
 
     def met(self, batches: Sequence[Any]) -> list[Any]:
-        """They and idle ones (None), as many as any process has; fetches the vectors of items."""
-        if self.items is not None:
-            self.items.fetch(batches)
+        """Fetch the vectors that they read; where processes meet, add idle ones (None)."""
+        self.tables.fetch([self.objective.tokens(batch) for batch in batches])
+        if self.softmax is None and self.backbone is None:
+            return list(batches)
         counts = torch.zeros(self.world.size)
         counts[self.world.rank] = len(batches)
         self.world.sum_([counts])
         return [*batches, *[None] * (int(counts.max()) - len(batches))]
+
+    def return_gradients(self) -> None:
+        """Bring the fetched vectors' gradients to those who have the rows."""
+        self.tables.return_gradients()
 
     def counts(self, batch: Any) -> Mapping[str, int]:
         """Number of terms of each loss."""
@@ -84,29 +110,32 @@ class MeetingObjective:
         return {"likelihood": self._idle()} if batch is None else self.objective.losses(batch)
 
     def _idle(self) -> Loss:
-        """Meets the others in the order of a batch: backbone, softmax; backwards the reverse."""
+        """Meets the others in the order of a batch: backbone, softmax."""
         parts = []
         if self.backbone is not None:
-            first = None if self.items is None else self.items.items.fetched
-            parts.append(0 * self.backbone.idle(first).sum())
-        if self.items is not None:
-            parts.append(self.items.idle().total)
+            parts.append(0 * self.backbone.idle().sum())
+        if self.softmax is not None:
+            parts.append(self.softmax.idle().total)
         return Loss(torch.stack(parts).sum(), 0)
 
 
 @contextmanager
-def whole(model: CollaborativeLLM) -> Iterator[None]:
-    """Gather what processes share for the block, such as a validation; every process is in it."""
+def whole(model: TokenLLM, users: NDArray[np.int32]) -> Iterator[None]:
+    """Gather what processes share for the block, such as a validation; every process is in it.
+
+    Args:
+        model: to read.
+        users: whose vectors are read; of a divided user table only these are fetched.
+    """
     with ExitStack() as stack:
-        for part in (model.embedding.items, model.backbone):
-            if isinstance(part, DividedItems | ShardedBackbone):
-                stack.enter_context(part.whole())
+        stack.enter_context(whole_tables(model.embedding, users))
+        if isinstance(model.backbone, ShardedBackbone):
+            stack.enter_context(model.backbone.whole())
         yield
 
 
-def end_sharing(model: CollaborativeLLM) -> None:
+def end_sharing(model: TokenLLM) -> None:
     """Let every process have all of the model, as one process has."""
-    if isinstance(model.embedding.items, DividedItems):
-        model.embedding.items = undivided(model.embedding.items)
+    undivide(model.embedding)
     if isinstance(model.backbone, ShardedBackbone):
         model.backbone = model.backbone.undone()

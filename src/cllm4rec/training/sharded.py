@@ -42,7 +42,6 @@ class ShardedBackbone(Backbone):
         self._outside = [whole]  # no submodule: its weights are nobody's parameters
         self._is_whole = False
         _shard(model, world)
-        world.divided.update(model.parameters())
 
     def forward(
         self,
@@ -65,16 +64,10 @@ class ShardedBackbone(Backbone):
             return self._outside[0].last(embedded, lengths)
         return super().last(embedded, lengths)
 
-    def idle(self, vectors: Tensor | None = None) -> Float[Tensor, "batch length size"]:
-        """The part of a process without documents in a micro-batch: its rows, others' documents.
-
-        Args:
-            vectors: of items; the backward pass comes to them after the backbone, as where there
-                are documents.
-        """
+    def idle(self) -> Float[Tensor, "batch length size"]:
+        """The part of a process without documents in a micro-batch: its rows, others' documents."""
         device = next(self.model.parameters()).device
-        nobody = torch.ones(1, 1, self._size, device=device, requires_grad=True)
-        return super().forward(nobody if vectors is None else nobody + 0 * vectors.sum())
+        return super().forward(torch.ones(1, 1, self._size, device=device, requires_grad=True))
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -89,7 +82,6 @@ class ShardedBackbone(Backbone):
 
     def undone(self) -> Backbone:
         """The whole backbone, on every process; this one is not used any more."""
-        self.world.divided.difference_update(self.model.parameters())
         return self._gathered()
 
     @torch.no_grad()
@@ -134,13 +126,12 @@ def _without_weights(model: nn.Module) -> nn.Module:
 def _shard(model: nn.Module, world: World) -> None:
     """Layer by layer, and the rest as one; gradients are sums over the processes."""
     # Imported late: `plan` and `prepare` train nothing.
-    from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.fsdp import FSDPModule, fully_shard
 
     device = next(model.parameters()).device
     if device.type == "cuda":
         torch.cuda.set_device(device)  # the mesh asks for it
-    mesh = DeviceMesh.from_group(world.groups[device.type], device.type)
+    mesh = world.mesh(device)
     depth = text_config(model.config).num_hidden_layers
     for layer in list(layers_of(model, depth)):
         fully_shard(layer, mesh=mesh)

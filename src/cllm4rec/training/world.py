@@ -6,7 +6,7 @@ are summed. gloo connects processors and carries all control, nccl sums what is 
 
 import heapq
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from cllm4rec import progress
 from cllm4rec.errors import ConfigError, RunError
@@ -51,8 +52,9 @@ class World:
     size: int = 1
     groups: dict[str, Any] = field(default_factory=dict)
     watch: Watch | None = None
-    divided: set[nn.Parameter] = field(default_factory=set)
-    """Parameters of which each process has its own part; their gradients are not summed."""
+    divided: MutableMapping[Tensor, Any] = field(default_factory=WeakIdKeyDictionary)
+    """Parameters that are this process's rows of a table, with which rows those are
+    (`training.rows`); their gradients are not summed."""
 
     @property
     def is_main(self) -> bool:
@@ -141,7 +143,7 @@ class World:
         """
         if self.size == 1:
             return
-        parameters = [p for p in parameters if p not in self.divided]
+        parameters = [p for p in parameters if p not in self.divided and not is_sharded(p)]
         has_gradient = torch.tensor([float(p.grad is not None) for p in parameters])
         self.sum_([has_gradient])
         summed = [p for p, n in zip(parameters, has_gradient.tolist(), strict=True) if n]
@@ -222,6 +224,12 @@ class World:
             dist.broadcast(data, 0, group=self.groups["cpu"])
             value: Value = json.loads(data.numpy().tobytes())
             return value
+
+    def mesh(self, device: torch.device) -> Any:
+        """The processes as torch's device mesh of one dimension."""
+        from torch.distributed.device_mesh import DeviceMesh  # late: `plan` trains nothing
+
+        return DeviceMesh.from_group(self.groups[device.type], device.type)
 
     def refuse_device(self, device: torch.device) -> None:
         """Refuse a device whose sums over processes nobody carries.

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,27 @@ WARM_UP = 2
 
 
 def measure(
-    world: World, prepared: Path, depth: int, profile: Any, steps: int, overrides: list[str]
+    world: World,
+    folders: tuple[Path, Path],
+    depth: int,
+    profile: Any,
+    steps: int,
+    overrides: list[str],
 ) -> dict[str, float]:
-    """Users per second, and per second of the busiest process's processor time; peak memory."""
-    with tempfile.TemporaryDirectory() as scratch:
-        parts = Parts(Dataset.open(prepared), depth, overrides, Path(scratch))
-        setup = parts.setup(profile)
-        model, objectives = finetuning_objectives(setup, parts.initial(profile))
+    """Users per second, and per second of the busiest process's processor time; peak memory.
+
+    Args:
+        world: the processes.
+        folders: prepared data, and where texts are written, which every process sees.
+        depth: layers kept.
+        profile: of `benchmarks.speed.settings`.
+        steps: that are timed.
+        overrides: settings.
+    """
+    prepared, scratch = folders
+    parts = Parts(Dataset.open(prepared), depth, overrides, scratch)
+    setup = parts.setup(profile)
+    model, objectives = finetuning_objectives(setup, parts.initial(profile))
     wake(model)
     objective = share(setup, model, objectives, "finetune")["finetune"]
     optimizer = finetuning_optimizer(setup.config.finetune, objective.parameters())
@@ -79,7 +92,8 @@ def main(
     divided.DIVIDED_FROM = 1 if "divided" in how else 2**60
     sharded.SHARDED_FROM = 1 if "sharded" in how else 2**60
     with joined() as world:
-        found = measure(world, Path(prepared), int(depth), profile, int(steps), list(given))
+        folders = Path(prepared), Path(result).parent
+        found = measure(world, folders, int(depth), profile, int(steps), list(given))
         if world.is_main:
             Path(result).write_text(json.dumps(found), encoding="utf-8")
 

@@ -34,7 +34,10 @@ from cllm4rec.models.losses import LinearCrossEntropy
 from cllm4rec.run import RunDir
 from cllm4rec.stages.train import train
 from cllm4rec.training import divided, rows, sharded
-from cllm4rec.training.sharded_files import load_sharded, save_sharded
+from cllm4rec.training.checkpoint import Checkpoint
+from cllm4rec.training.loop import Position
+from cllm4rec.training.optim import adam
+from cllm4rec.training.sharded_files import load_sharded
 from cllm4rec.training.world import TABLE_ROWS, World, joined, own
 from support.forked import from_a_loaded_process, say_into
 from support.pages import free_port
@@ -252,18 +255,36 @@ def check_fetching(world: World, table: rows.DividedRows, whole: torch.Tensor) -
     torch.testing.assert_close(undivided.detach(), whole, rtol=0, atol=0)
 
 
-def check_files(world: World) -> None:
-    """A table of which the last of four processes has no row, in files and back."""
+def check_checkpoint(world: World) -> None:
+    """Of tables of which the last of four processes has no row, and of one that is whole."""
     whole = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
-    own_rows = rows.Rows(world, len(whole))
-    folder = world.of_main(tempfile.mkdtemp)
-    part = own_rows.as_sharded(whole[own_rows.own])
-    save_sharded(
-        {"table": part, "one": torch.ones(2)} if world.is_main else {"table": part}, folder
-    )
-    found = load_sharded(Path(folder), {"table": part})
-    assert torch.equal(own(found["table"]), whole[own_rows.own])
-    assert torch.equal(load_sharded(Path(folder), {})["table"], whole)
+    folder = Path(world.of_main(tempfile.mkdtemp))
+    table, of_another = (rows.DividedRows(whole, world) for _ in range(2))
+    items = nn.Parameter(whole.clone())
+    named = {"first": {"users": table.weight, "items": items}}
+    named["second"] = {"items": of_another.weight}
+    optimizers = {
+        name: adam(each, learning_rate=0.1, head_scale=1.0) for name, each in named.items()
+    }
+    for name, each in named.items():
+        for parameter in each.values():
+            parameter.grad = torch.ones_like(parameter)
+        optimizers[name].step()
+    given = table.weight.detach().clone()
+    kept = {"best/users": 2 * given, "average/users": 3 * given, "best/items": whole}
+    checkpoint = Checkpoint(folder / "state", "same", named, optimizers)
+    checkpoint.save(Position(1, 2), {}, kept)
+    world.wait()  # until the main process is done
+    table.weight.data.zero_()
+    found = checkpoint.resume()
+    assert found is not None
+    assert found[2].keys() == kept.keys()
+    assert all(torch.equal(found[2][name], kept[name]) for name in kept)
+    assert torch.equal(table.weight, given)
+    stored = load_sharded(folder / "state", {})
+    for name, times in {"parameters/first": 1, "kept/best": 2, "kept/average": 3}.items():
+        assert torch.equal(stored[f"{name}/users"][table.rows.own], times * given), name
+    assert all(tensor.shape == whole.shape for name, tensor in stored.items() if "step" not in name)
     world.wait()
     world.of_main(lambda: shutil.rmtree(folder))
 
@@ -300,7 +321,6 @@ def check_backbone(world: World, *, recompute: bool) -> None:
         assert torch.equal(backbone.last(beside[0], lengths), given.last(beside[0], lengths))
     undone = backbone.undone()
     assert undone is plain
-    assert not world.divided
     for name, parameter in undone.named_parameters():
         assert torch.equal(parameter, named[name]), name
 
@@ -312,7 +332,7 @@ def _main(jobs: Sequence[str]) -> None:
                 check_sums(world)
                 for block in (4_000_000, 70):  # one, and of a few rows each
                     check_softmax(world, block)
-                check_files(world)
+                check_checkpoint(world)
                 for recompute in (False, True):
                     check_backbone(world, recompute=recompute)
             else:

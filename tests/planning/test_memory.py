@@ -47,10 +47,20 @@ def test_ranks_hold_their_part_of_a_divided_table():
     size = Size(10_000, 1_000_000, 200_000)
     model = Model(MODEL.shape, MODEL.words)
     whole = memory.finetuning(size, model, SETS)
-    part = memory.finetuning(size, model, SETS, ranks=4, divided=True)
+    part = memory.finetuning(size, model, SETS, ranks=4, divided={"items"})
     items, _ = memory.tables(size, model, SETS)
     assert whole["optimiser state"] - part["optimiser state"] == pytest.approx(2 * 0.75 * items)
     assert whole["initial vectors"] == part["initial vectors"], "each process reads them whole"
+
+
+def test_ranks_hold_their_part_of_user_tables_and_of_content_vectors():
+    size = Size(1_000_000, 10_000, 5_000_000)
+    whole = memory.finetuning(size, MODEL, PAPER_SMALL)
+    part = memory.finetuning(size, MODEL, PAPER_SMALL, ranks=4, divided={"users"})
+    _, users = memory.tables(size, MODEL, PAPER_SMALL)
+    for name, copies in {"parameters": 1, "optimiser state": 2, "content vectors": 4}.items():
+        assert whole[name] - part[name] == pytest.approx(copies * 0.75 * users), name
+    assert part["content vectors"] == part["parameters"] * 4 - 4 * memory.NUMBER * size.items
 
 
 def test_ranks_hold_their_part_of_a_sharded_backbone():

@@ -54,6 +54,17 @@ def test_a_softmax_over_a_sample_costs_its_part_and_divides_no_table():
         assert any("divided" in str(row) for row in rows) == named
 
 
+@pytest.mark.parametrize(
+    ("devices", "users", "is_divided"), [(1, 10**6, 0), (2, 10**6, 1), (2, 9, 0)]
+)
+def test_a_large_user_table_is_divided(devices, users, is_divided):
+    given, size = Request("paper-small", {}), Size(users, 5_000, 20 * users)
+    found = plan(size, given, device="H100", devices=devices, host_memory=512e9)["settings"]
+    assert ["the user table is divided by rows"] * is_divided == [
+        row["why"] for row in found if row["setting"] == "torchrun"
+    ]
+
+
 @pytest.mark.parametrize(("mode", "devices", "is_sharded"), [("full", 2, True), ("lora", 2, False)])
 def test_a_large_trained_backbone_is_sharded(monkeypatch, mode, devices, is_sharded):
     monkeypatch.setattr(sys.modules["cllm4rec.planning.plan"], "SHARDED_FROM", 1)

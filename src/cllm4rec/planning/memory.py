@@ -5,7 +5,8 @@ Numbers are float32 unless said. With I items, U users, width d, a table is ``T 
 
 - the parameter, its gradient and Adam's two moments (Kingma and Ba, ICLR 2015): 4
 - the moving average and the best epoch: 2 (`training.average`, `stages.epochs`)
-- the initial vectors of both sides and, with texts, z^c: up to 3 (`stages.finetune`)
+- the initial vectors of both sides and, with texts, z^c: up to 3 (`stages.finetune`); where C-steps
+  train z^c, its gradient and moments too: 3 more
 - within a step: the softmax's gradient, its scaled copy, and the gradient of the looked-up rows: 3
   (`models.losses.LinearCrossEntropy`)
 
@@ -13,6 +14,8 @@ Beside tables: scores of a block of users (`ranking.blocks`), scores of the cali
 items by their texts (`recommender.calibration`: six copies of at most 25 million), and what the
 process needs before it reads anything, which is measured.
 """
+
+from collections.abc import Container
 
 from cllm4rec.baselines.ease import MAX_ITEMS_BY_NEIGHBOURS, NEIGHBOURS
 from cllm4rec.config import Config
@@ -80,7 +83,7 @@ def finetuning(
     config: Config,
     *,
     ranks: int = 1,
-    divided: bool = False,
+    divided: Container[str] = (),
     sharded: bool = False,
     at_once: float | None = None,
 ) -> dict[str, float]:
@@ -91,13 +94,15 @@ def finetuning(
         model: widths.
         config: complete settings.
         ranks: processes.
-        divided: whether the item table is divided among them (`training.divided`).
+        divided: which of the tables ``items`` and ``users`` are divided among them, those of z^c
+            too (`training.divided`); a validation holds the items whole.
         sharded: whether the trained backbone is (`training.sharded`); a validation holds it whole.
         at_once: tokens of a micro-batch; None for ``finetune.batch_tokens``.
     """
     items, users = tables(size, model, config)
-    part = items / ranks if divided else items
-    trained = trained_bytes(size, model, config) - items + part
+    part = items / ranks if "items" in divided else items
+    parts = part + (users / ranks if "users" in divided else users)
+    trained = trained_bytes(size, model, config) - items - users + parts
     if sharded:
         trained -= NUMBER * model.shape.weights * (1 - 1 / ranks)
     texts, width, depth = config.model.content, model.shape.size, model.shape.depth
@@ -125,7 +130,7 @@ def finetuning(
         "optimiser state": 2 * trained,
         "average and best epoch": 0 if last.startswith("placing") else copies * trained,
         "initial vectors": (2 if texts else 1) * (items + users),
-        "content vectors": texts * (items + users),
+        "content vectors": texts * parts * (4 if config.finetune.content_steps else 1),
         "linear model": 3 * linear_model(size, config),
         "kernels": min(KERNEL_CACHES, KERNELS_OF_A_STEP * size.users / config.finetune.batch_users),
         last: extra,

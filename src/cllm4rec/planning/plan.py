@@ -73,12 +73,11 @@ def plan(
     config = resolve(request, newest_held_out=False)
     model = Model.of(config.backbone)
     host = host_memory or _memory_here()
-    large = size.items * model.shape.size >= DIVIDED_FROM
-    divided = devices > 1 and large and softmax_items(size, config) == size.items
+    divided = _divided(size, model, config) if devices > 1 else frozenset[str]()
     is_full = config.backbone.mode == "full"
     sharded = devices > 1 and is_full and model.shape.weights >= SHARDED_FROM
-    shared = {"divided": divided, "sharded": sharded}
     at_once = tokens_at_once(size, config, None if known is None else known.memory)
+    shared: dict[str, Any] = {"divided": divided, "sharded": sharded}
     ranked = memory.finetuning(size, model, config, ranks=devices, at_once=at_once, **shared)
     stages = {
         "prepare": {"limit, process and ids": memory.prepare(size, PREPARE_LIMIT)},
@@ -96,10 +95,19 @@ def plan(
         "size": {"users": size.users, "items": size.items, "interactions": size.interactions},
         "device": "this machine's processor" if known is None else f"{devices} x {known.name}",
         "memory": [_stage(name, parts, available[name]) for name, parts in stages.items()],
-        "time": _times(size, model, config, known, devices, divided),
+        "time": _times(size, model, config, known, devices, "items" in divided),
         "settings": _settings(size, config, **shared),
         "breaks": _breaks(size, stages, available),
     }
+
+
+def _divided(size: Size, model: Model, config: Config) -> frozenset[str]:
+    """Tables that several processes divide by rows."""
+    items, users = (each / memory.NUMBER for each in memory.tables(size, model, config))
+    found = {"users"} if users >= DIVIDED_FROM else set()
+    if items >= DIVIDED_FROM and softmax_items(size, config) == size.items:
+        found.add("items")
+    return frozenset(found)
 
 
 def _stage(name: str, parts: dict[str, float], available: float) -> dict[str, Any]:
@@ -182,14 +190,17 @@ def _cut(shape: Shape) -> Shape:
     return Shape(depth, shape.size, shape.queries, shape.keys, shape.inner, gated=True)
 
 
-def _settings(size: Size, config: Config, *, divided: bool, sharded: bool) -> list[dict[str, Any]]:
+def _settings(
+    size: Size, config: Config, *, divided: frozenset[str], sharded: bool
+) -> list[dict[str, Any]]:
     """What to set, and why; nothing where the preset's own are right."""
     rows = [{"setting": f"preset {trained_as(config)}", "why": "what is counted here"}]
     if sharded:
         rows.append({"setting": "torchrun", "why": "the trained backbone is sharded"})
-    if divided:
-        rows.append({"setting": "torchrun", "why": "the item table is divided by rows"})
-    elif softmax_items(size, config) > MANY_CANDIDATES:
+    for table in sorted(divided):
+        why = f"the {table.removesuffix('s')} table is divided by rows"
+        rows.append({"setting": "torchrun", "why": why})
+    if "items" not in divided and softmax_items(size, config) > MANY_CANDIDATES:
         why = f"a softmax over {size.items:,} items is most of a step"
         rows.append({"setting": f"model.softmax_items={MANY_CANDIDATES // 2}", "why": why})
     if size.items > MAX_ITEMS_BY_NEIGHBOURS and config.model.linear:

@@ -51,6 +51,7 @@ def test_ranks_hold_their_part_of_a_divided_table():
     items, _ = memory.tables(size, model, SETS)
     assert whole["optimiser state"] - part["optimiser state"] == pytest.approx(2 * 0.75 * items)
     assert whole["initial vectors"] == part["initial vectors"], "each process reads them whole"
+    assert (whole["item table, gathered"], part["item table, gathered"]) == (0, items)
 
 
 def test_ranks_hold_their_part_of_user_tables_and_of_content_vectors():

@@ -111,9 +111,10 @@ def finetuning(
     kept = ACTIVATIONS + depth if recomputed else ACTIVATIONS * depth
     copies = 1 + (config.finetune.average > 0)
     scores = 3.0 * NUMBER * min(size.users, BLOCK_USERS) * size.items
+    gathered = items if "items" in divided else 0.0
     phases = {
         "gradients within a step": copies * trained + 3 * part,
-        "scores of a block of users": copies * trained + scores,
+        "scores of a block of users": copies * trained + scores + gathered,
     }
     if texts:
         few = min(size.users, 1000, max(1, MOST_SCORES // size.items))
@@ -121,6 +122,7 @@ def finetuning(
         phases["placing items by their texts"] = PLACED_COPIES * NUMBER * few * size.items + factors
     last = max(phases, key=phases.__getitem__)
     extra = phases[last] - (0 if last.startswith("placing") else copies * trained)
+    gathered = gathered if last.startswith("scores") else 0.0
     return {
         "process": PROCESS,
         "backbone and words": NUMBER * (model.words * width + 2 * model.shape.weights),
@@ -133,7 +135,8 @@ def finetuning(
         "content vectors": texts * parts * (4 if config.finetune.content_steps else 1),
         "linear model": 3 * linear_model(size, config),
         "kernels": min(KERNEL_CACHES, KERNELS_OF_A_STEP * size.users / config.finetune.batch_users),
-        last: extra,
+        "item table, gathered": gathered,
+        last: extra - gathered,
     }
 
 

@@ -102,6 +102,13 @@ def test_only_an_order_has_a_next_item():
         resolve(given, newest_held_out=False)
 
 
+def test_words_go_both_ways_in_pretraining_alone():
+    given = ["corpus.words=both-ways"]
+    with pytest.raises(ConfigError, match=r"pretraining, which is off; set pretrain\.enabled=true"):
+        decided("sets", *given)
+    assert decided("sets", "pretrain.enabled=true", *given).corpus.words == "both-ways"
+
+
 def test_changes_come_on_top_of_a_complete_configuration_and_another_preset_replaces_it():
     mine = SEQUENCES.changed(seed=4, finetune={"epochs": 7})
     assert decided(mine, "threads=2") == mine.changed(threads=2)

@@ -42,6 +42,7 @@ def read(tmp_path_factory):
         ("item_description", "<item> has the following description:"),
         ("item_feature", "<item> has the following year:"),
         ("user_feature", "<user> has the following year:"),
+        ("described", "<item><other> describes"),
     ],
 )
 def test_every_prompt_reads_as_the_method_says(read, name, expected):
@@ -51,6 +52,7 @@ def test_every_prompt_reads_as_the_method_says(read, name, expected):
         item=entity(ITEM),
         items=np.array([ITEM, OTHER], np.int32),
         column=np.array(COLUMN, np.int32),
+        words=np.array([ITEM, OTHER], np.int32),
     )
     assert filled.dtype == np.int32
     assert read(filled) == expected

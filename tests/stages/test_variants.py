@@ -32,6 +32,7 @@ VARIANTS = {
         "finetune.content_steps=true",
         "model.prior_weight=0.1",
     ],
+    "words both ways": ["corpus.words=both-ways"],
     "word means": ["model.warm_start=words"],
     "no pretraining": ["pretrain.enabled=false"],
     "random weights": ["backbone.weights=random"],

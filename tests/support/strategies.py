@@ -96,9 +96,11 @@ def _value(field: FieldInfo) -> st.SearchStrategy[Any]:
 
 
 def _of_a_kind(values: dict[str, Any]) -> dict[str, Any]:
-    """A random order has no next item."""
+    """A random order has no next item; words go both ways in pretraining alone."""
     if values["finetune"]["target"] == "next":
         values["corpus"]["order"] = "time"
+    if values["corpus"]["words"] == "both-ways":
+        values["pretrain"]["enabled"] = True
     return values
 
 

@@ -55,6 +55,15 @@ class Config(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _words_both_ways_in_pretraining(self) -> "Config":
+        if self.corpus.words == "both-ways" and not self.pretrain.enabled:
+            raise ValueError(
+                "corpus.words = 'both-ways' is about pretraining, which is off; set "
+                "pretrain.enabled=true or corpus.words=none"
+            )
+        return self
+
 
 def checked(values: Mapping[str, Any]) -> Config:
     """The configuration of these values.

@@ -177,11 +177,12 @@ class CorpusConfig(Settings):
     the newest items (``time``)."""
     max_words: PositiveInt
     """Longest main text of a content document, in word tokens."""
-    words: Literal["none", "titles"]
-    """What stands behind each item of a history: nothing, or words of its title (of its text where
-    there is no title)."""
+    words: Literal["none", "titles", "both-ways"]
+    """``titles``: words of its title (of its text where there is no title) stand behind each item
+    of a history. ``both-ways``: pretraining also reads every content document backwards, its words
+    first, and predicts the item."""
     title_words: PositiveInt
-    """Most words of one title there, in tokens."""
+    """Most words of one title in a history, in tokens."""
     history_words: PositiveInt
     """Most words of all titles of a document; the newest items' are kept. Items never make room for
     words."""

@@ -57,6 +57,18 @@ class ContentCorpus:
         """Tokens of each document."""
         return np.diff(self._offsets)
 
+    def word_counts(self) -> NDArray[np.int64]:
+        """Words of each main text."""
+        return self.lengths() - self._prompt_lengths
+
+    def items(self, space: TokenSpace) -> NDArray[np.int64]:
+        """Number of the item in each document's prompt; -1 where there is none."""
+        found = np.full(len(self), -1)
+        places = np.flatnonzero(space.is_item(self._tokens))
+        documents = np.searchsorted(self._offsets, places, side="right") - 1
+        found[documents] = space.item_number(self._tokens[places])
+        return found
+
     def document(self, index: int, epoch: int = 0) -> Document:
         """One document; words keep their order, so it is the same in every epoch."""
         tokens = self._tokens[self._offsets[index] : self._offsets[index + 1]]

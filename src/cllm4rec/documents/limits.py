@@ -34,6 +34,7 @@ def refuse_too_long(
             prompts.review.fill(user=one, item=one),
             prompts.item_title.fill(item=one),
             prompts.item_description.fill(item=one),
+            np.append(prompts.described.fill(words=none), one),
         ],
     }
     beside = {"max_items": config.history_words if config.words == "titles" else 0}

@@ -15,6 +15,7 @@ ITEM_TITLE = "{item} has the title:"
 ITEM_DESCRIPTION = "{item} has the following description:"
 ITEM_FEATURE = "{item} has the following {column}:"
 USER_FEATURE = "{user} has the following {column}:"
+DESCRIBED = "{words} describes"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +56,7 @@ class Prompts:
     item_description: Prompt
     item_feature: Prompt
     user_feature: Prompt
+    described: Prompt
 
     @classmethod
     def build(cls, tokenizer: WordTokenizer) -> "Prompts":
@@ -67,6 +69,7 @@ class Prompts:
             item_description=Prompt.encode(ITEM_DESCRIPTION, tokenizer),
             item_feature=Prompt.encode(ITEM_FEATURE, tokenizer),
             user_feature=Prompt.encode(USER_FEATURE, tokenizer),
+            described=Prompt.encode(DESCRIBED, tokenizer),
         )
 
 

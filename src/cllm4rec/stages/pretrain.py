@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cllm4rec.config import Config, PretrainConfig
+from cllm4rec.documents.backward import BackwardCorpus, JoinedCorpus
 from cllm4rec.documents.collaborative import CollaborativeCorpus
+from cllm4rec.documents.content import ContentCorpus
 from cllm4rec.models.llms import CollaborativeLLM, own_tensors, saved_tensors
 from cllm4rec.run import RunDir, atomic_write, exclusive
 from cllm4rec.seeds import derived_seed
@@ -27,6 +29,7 @@ from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Objective, Pass, Position, fit
 from cllm4rec.training.meeting import MeetingObjective, end_sharing
 from cllm4rec.training.optim import adam
+from cllm4rec.training.stream import Corpus
 
 SECTIONS = {"backbone", "corpus", "model", "pretrain"}
 """Sections of the configuration that affect the result, besides the initial values."""
@@ -124,7 +127,8 @@ def schedule_of_passes(config: PretrainConfig, sizes: dict[str, int]) -> list[Pa
 def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, LanguageObjective]:
     """Objectives ``collaborative`` (L-steps) and, if there are texts, ``content`` (C-steps).
 
-    Each is regularised towards the other's vectors. Content documents are written into the run.
+    Each is regularised towards the other's vectors. Content documents are written into the run;
+    with ``corpus.words = "both-ways"`` L-steps read them too, backwards.
     """
     config, task, train = setup.config, setup.task, setup.dataset.part("train")
     seed = derived_seed(config.seed, "pretrain")
@@ -144,10 +148,14 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
     content = content_objective(setup, initial.content, own, mutual_weight=weight, **batches)
     other = None if content is None else content.model.embedding
     candidates = Candidates.of(config.model, train, setup.lm.device)
+    read: Corpus = histories
+    if config.corpus.words == "both-ways" and content is not None:
+        assert isinstance(content.corpus, ContentCorpus)
+        read = JoinedCorpus([histories, BackwardCorpus(content.corpus, task.space, task.prompts)])
     objectives = {
         "collaborative": LanguageObjective(
             collaborative,
-            histories,
+            read,
             items_likelihood(collaborative, candidates),
             Mutual.of(config.model, own, other, weight, is_collaborative=True),
             **batches,

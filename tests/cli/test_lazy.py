@@ -9,9 +9,11 @@ from collections.abc import Iterator
 import click
 
 from cllm4rec.cli import cllm4rec
+from cllm4rec.run import RunDir
 
 LEARNING = {"torch", "transformers", "tokenizers", "sklearn", "matplotlib", "peft"}
 """What the first stages and every ``--help`` do without; torch alone takes two seconds."""
+STAGES = ("initialise", "pretrain", "finetune", "train")
 HEAVY = {*LEARNING, "numpy", "scipy", "pyarrow", "duckdb", "pandas", "fastapi"}
 
 
@@ -41,12 +43,13 @@ for arguments in json.loads(sys.argv[1]):
     try:
         main(arguments)
     except SystemExit as end:
-        assert not end.code, arguments
+        assert (end.code or 0) == int(sys.argv[2]), arguments
 """
 
 
-def loaded_by_commands(*commands: list[object]) -> set[str]:
-    return loaded_by(RUN_EACH, json.dumps([[str(a) for a in command] for command in commands]))
+def loaded_by_commands(*commands: list[object], code: int = 0) -> set[str]:
+    given = json.dumps([[str(a) for a in command] for command in commands])
+    return loaded_by(RUN_EACH, given, code)
 
 
 def test_help_of_every_command_loads_nothing_heavy():
@@ -64,6 +67,30 @@ def test_prepare_loads_nothing_that_learns(tmp_path):
     assert (run / "config.toml").is_file()
     assert "cllm4rec.stages.prepare" in loaded
     assert not LEARNING & loaded
+
+
+def test_what_is_wrong_at_sight_is_said_before_anything_that_learns_is_loaded(tmp_path):
+    prepared, nowhere = tmp_path / "run", tmp_path / "nowhere"
+    RunDir(prepared).create().finish("prepare", [], 0.0)
+    of_run = ["--run", prepared]
+    commands = [
+        ["train", "--run", nowhere],
+        ["train", *of_run, "--config", nowhere],
+        ["plan", "--users", 1, "--items", 1, "--interactions", 1, "--set", "no.such=1"],
+        *([stage, *of_run, "--config", "auto", "--set", "no.such=1"] for stage in STAGES),
+        ["evaluate", *of_run],
+        ["evaluate", *of_run, "--topk", nowhere],
+        ["refit", *of_run, "--to", nowhere],
+        ["recommend", *of_run, "--users", "a"],
+        ["recommend", *of_run, "--histories", nowhere, "--out", tmp_path / "out"],
+        ["similar", *of_run, "a"],
+        ["add-items", *of_run, "--items", __file__],
+        ["remove-items", *of_run, "--all"],
+        ["export", *of_run, "--to", nowhere],
+        ["serve", *of_run],
+    ]
+    assert not LEARNING & loaded_by_commands(*commands, code=2)
+    assert not nowhere.exists()
 
 
 def test_a_dataset_and_settings_load_nothing_that_learns():

@@ -20,7 +20,8 @@ PROGRAM = f"""
 import sys, types
 stage = types.SimpleNamespace(evaluate=lambda *_, **__: {RESULT!r})
 sys.modules["cllm4rec.stages.evaluate"] = stage
-from cllm4rec.cli import main
+from cllm4rec.cli import main, options
+options.ready = lambda *_, **__: None
 main(["evaluate", "--run", "R", *sys.argv[1:]])
 """
 FORMS = pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "json"])

@@ -133,6 +133,8 @@ def test_a_missing_file_is_named(tmp_path):
         load(tmp_path / "absent.toml")
     for preset in ("auto", *PRESETS):
         assert preset in str(caught.value).split("preset: ")[1].split(", ")
+    with pytest.raises(InputError, match=r"or open a trained run with CLLM4Rec\.load"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["1" * 5_000, "[" * 5_000], ids=["digits", "brackets"])

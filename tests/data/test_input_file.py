@@ -131,6 +131,12 @@ def test_a_missing_column_names_the_file_the_columns_and_the_mend(tmp_path):
             r"--set data\.columns\.user_id=NAME",
         ):
             file.require("user_id")
+        with pytest.raises(
+            InputError,
+            match=r"has no column 'user_id' and no column 'item_id' \(it has .*user_id=NAME --set "
+            r'data\.columns\.item_id=NAME; in Python config=\{"columns": \{"user_id": NAME, "item',
+        ):
+            file.require("user_id", "item_id")
         mapped = open_file(connection, path, {"user_id": "nobody"})
         with pytest.raises(InputError, match="no column 'nobody'"):
             mapped.require("user_id")

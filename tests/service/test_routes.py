@@ -180,6 +180,7 @@ def test_users_are_found_and_their_histories_are_oldest_first(client, served):
         ({"users": ["user_000001"], "k": 1001}, "less than or equal to 1000"),
         ({"users": ["user_000001"], "k": "10"}, "valid integer"),
         ({"users": ["user_000001"], "kay": 3}, "body.kay: Extra inputs are not permitted"),
+        ({"users": ["user_000001"], "exclud": []}, "not permitted; did you mean exclude?"),
         ({"users": ["user_000001"], "where": {"colour": "red"}}, "no column 'colour'"),
         ({"users": ["user_000001"], "include": ["?"]}, "unknown item '?'"),
     ],
@@ -222,6 +223,18 @@ def test_feedback_that_is_none_is_refused_as_a_whole(client, served):
     assert client.post("/v1/feedback", json={"interactions": []}).status_code == 422
     assert client.post("/v1/feedback", json={"interactions": [known] * 1001}).status_code == 422
     assert client.app.state.components.feedback.path.stat().st_size == size
+
+
+def test_a_field_that_is_none_is_named_with_the_one_that_was_meant(client):
+    body = {"interactions": [{"user_id": "u", "item_id": "i", "timestmp": 3}]}
+    said = client.post("/v1/feedback", json=body).json()["error"]
+    assert said.startswith("body.interactions.0.timestmp: Extra inputs")
+    assert said.endswith("; did you mean timestamp?")
+    said = client.get("/v1/items", params={"query": "a", "limt": 3}).json()["error"]
+    assert said.endswith("; did you mean limit?")
+    said = client.post("/v1/items", json={"items": [{"itemid": "secret"}]}).json()["error"]
+    assert "did you mean item_id?" in said
+    assert "secret" not in said
 
 
 def test_metrics_name_routes_and_never_ids(client, served):

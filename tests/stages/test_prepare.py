@@ -104,6 +104,18 @@ def test_what_is_missing_is_said_in_one_line(source, run):
     assert kept(run), "a slip of the keyboard is no reason to forget what was trained"
 
 
+@pytest.mark.parametrize("beside", [None, "notes.txt"])
+def test_a_preparation_that_fails_leaves_nothing(source, tmp_path, beside):
+    place = tmp_path / "new" / "run"
+    if beside is not None:
+        place.mkdir(parents=True)
+        (place / beside).write_text("mine")
+    with pytest.raises(InputError, match="nowhere"):
+        again(source / "nowhere", RunDir(place))
+    left = sorted(path.name for path in tmp_path.rglob("*") if path.is_relative_to(place.parent))
+    assert left == ([] if beside is None else ["new", "notes.txt", "run"])
+
+
 def test_the_input_is_never_what_is_replaced(source, run):
     with pytest.raises(InputError, match="would replace the input"):
         again(run.file("data"), run)

@@ -11,7 +11,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.models.items import FreeItems
 from cllm4rec.recommender.placing import Placing
 from cllm4rec.recommender.saved import Recommender, save_model
-from cllm4rec.recommender.similar import SimilarItems
+from cllm4rec.recommender.similar import SimilarItems, SimilarTexts
 from cllm4rec.run import read_json
 from cllm4rec.stages.similar import similar
 
@@ -81,6 +81,23 @@ def test_items_without_anything_in_common_are_not_listed(trained):
     loneliest = int(together.argmin())
     found, _ = recommender.similar_by("collaboration").to(loneliest, len(together))
     assert len(found) == together[loneliest] < len(together) - 1
+
+
+def test_an_item_without_anything_to_compare_by_is_refused(trained, monkeypatch):
+    recommender = Recommender.load(trained.run.path)
+    ids = recommender.dataset.items
+    texts = SimilarTexts.of(trained.run.path)
+    bare = texts.embeddings.copy()
+    bare[7] = 0
+    monkeypatch.setattr(SimilarTexts, "of", lambda *_: SimilarTexts(bare))
+    with pytest.raises(InputError, match="the item has no text with a word that says"):
+        recommender.similar_by("content").to(7, 5)
+    assert recommender.similar_by("both").to(7, 5)[0]  # somebody had it
+    with pytest.raises(InputError, match="has no text"):
+        similar(trained.run, [ids.id(7)], by="content")
+    found = similar(trained.run, [ids.id(7), "nowhere", ids.id(8)], by="content")["similar"]
+    assert [len(found[ids.id(n)]) > 0 for n in (7, 8)] == [False, True]
+    assert len(found) == 2
 
 
 def test_what_is_no_comparison_is_refused(trained, tmp_path):

@@ -111,7 +111,8 @@ class Answers:
 
         Raises:
             UnknownId: an item that is not in the data.
-            InputError: ``k`` is no positive whole number, or there are no texts to compare.
+            InputError: ``k`` is no positive whole number, or there is no text to compare by, of
+                the data or of the item.
         """
         ids, k = self._fitted().dataset.items, self._length(k)
         items, cosines = self._fitted().similar_by(by).to(ids.number(item), k)

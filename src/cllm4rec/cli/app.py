@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from cllm4rec.cli import options
 from cllm4rec.cli.bench import bench
 from cllm4rec.cli.failures import exit_code
 from cllm4rec.cli.items import add_items, remove_items
@@ -99,6 +100,7 @@ def initialise(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> d
 
     Both are tuned on the validation part.
     """
+    options.ready(run, after="prepare", config=config, overrides=overrides)
     from cllm4rec.stages.initialise import initialise as stage
     from cllm4rec.stages.prepare import configure
 
@@ -116,6 +118,7 @@ def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
     Trains the content and the collaborative model in turns, each pulled towards the other. Does
     nothing if pretrain.enabled is false.
     """
+    options.ready(run, after="prepare", config=config, overrides=overrides)
     from cllm4rec.stages.prepare import configure
     from cllm4rec.stages.pretrain import pretrain as stage
 
@@ -133,6 +136,7 @@ def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
     Predicts masked items of each history or, in time order, every next item. Keeps the epoch that
     is best on the validation part.
     """
+    options.ready(run, after="prepare", config=config, overrides=overrides)
     from cllm4rec.stages.finetune import finetune as stage
     from cllm4rec.stages.prepare import configure
 
@@ -150,6 +154,7 @@ def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[s
     Resumes an interrupted training. Several processes that torchrun starts train together:
     docs/scale.md.
     """
+    options.ready(run, after="prepare", config=config, overrides=overrides)
     from cllm4rec.stages.prepare import configure
     from cllm4rec.stages.train import train as stage
 
@@ -168,6 +173,7 @@ def refit(run: RunDir, to: Path, keep_test: bool) -> dict[str, Any]:
     Nothing is chosen again: settings, epochs and blend weight are those that validation chose in
     RUN, which stays and says how good the model is. Resumes an interrupted call.
     """
+    options.ready(run)
     from cllm4rec.stages.refit import refit as stage
 
     return stage(run, RunDir(to), keep_test=keep_test)
@@ -195,6 +201,8 @@ def evaluate(run: RunDir, topk: Path | None, overrides: tuple[str, ...]) -> dict
     Ranks the whole catalogue; the baselines are tuned on the validation part. Others than those of
     the run: --set 'evaluate.baselines=["sasrec"]'.
     """
+    after = "finetune" if topk is None else "prepare"
+    options.ready(run, topk, after=after, overrides=overrides)
     from cllm4rec.stages.evaluate import evaluate as stage
 
     return stage(run, topk=topk, overrides=overrides)
@@ -234,6 +242,7 @@ def export(run: RunDir, to: Path, k: int, onnx: bool, int8: bool) -> dict[str, A
     The folder can be served without torch; its README explains the scores. Needs the extra: pip
     install 'cllm4rec[export]'.
     """
+    options.ready(run)
     from cllm4rec.export import export_run
 
     return export_run(run, to, k=k, onnx=onnx, int8=int8)

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from cllm4rec.cli import options
 from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.cli.output import output_option
 from cllm4rec.cli.recommend import ids_in
@@ -33,6 +34,7 @@ def add_items(run: RunDir, items: Path, skip: bool) -> dict[str, Any]:
     Example:
         cllm4rec add-items --run RUN --items new.csv
     """  # noqa: D301
+    options.ready(run, items)
     from cllm4rec.stages.add_items import add_items as stage
 
     return stage(run, items, skip=skip)
@@ -55,9 +57,10 @@ def remove_items(
     Example:
         cllm4rec remove-items --run RUN --all
     """  # noqa: D301
-    from cllm4rec.stages.add_items import remove_items as stage
-
     if bool(ids) + (items is not None) + everything != 1:
         raise click.UsageError("give the ids, --items FILE or --all, one of the three")
     given = list(ids) if items is None else ids_in(items)
+    options.ready(run)
+    from cllm4rec.stages.add_items import remove_items as stage
+
     return stage(run, None if everything else given)

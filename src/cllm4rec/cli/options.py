@@ -1,12 +1,14 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cllm4rec.config import read_config, request_of
+from cllm4rec.errors import InputError
 from cllm4rec.run import RunDir, place_among_processes
 
 
@@ -60,6 +62,36 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Where settings start: auto, sets, sequences, paper, paper-small, or a TOML "
         "file. [auto]",
     )(command)
+
+
+def ready(
+    run: RunDir,
+    *files: Path | None,
+    after: str = "finetune",
+    config: str | None = None,
+    overrides: Sequence[str] = (),
+) -> None:
+    """Say what is wrong at sight now: what a command loads next takes many seconds.
+
+    Args:
+        run: whose stage ``after`` must be done; a saved model has been trained.
+        files: that must be there, where they are given.
+        after: ``"prepare"`` or ``"finetune"``.
+        config: as given.
+        overrides: as given.
+
+    Raises:
+        CLLM4RecError: what the stage itself would raise later.
+    """
+    kept = run.file("config.toml")
+    request_of(read_config(kept) if config is None and kept.is_file() else config, overrides)
+    for file in files:
+        if file is not None and not file.exists():
+            raise InputError(f"{file} does not exist")
+    if after == "finetune":
+        run.require_trained()
+    else:
+        run.info(after)
 
 
 def together(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -41,12 +41,13 @@ def plan(
         cllm4rec plan --users 100000000 --items 10000000 --interactions 5000000000 \\
             --device H100 --devices 64 --memory 1000
     """  # noqa: D301
+    request = request_of(config, overrides)
     from cllm4rec.planning import Size
     from cllm4rec.planning import plan as planned
 
     return planned(
         Size(users, items, interactions),
-        request_of(config, overrides),
+        request,
         device=device,
         devices=devices,
         host_memory=None if memory is None else memory * 1e9,

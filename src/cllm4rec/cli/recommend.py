@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cllm4rec.cli import options
 from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.cli.output import output_option
 from cllm4rec.errors import InputError
@@ -203,6 +204,7 @@ def recommend(
         raise click.UsageError(f"--out {out}: lists are written as Parquet; give FILE.parquet")
     if ray is not None and (not everyone or out is None or out.suffix == ".parquet"):
         raise click.UsageError("--ray is for --all, and writes a folder of shards: --out FOLDER")
+    options.ready(run, histories)
     wanted = filters_given(**filters)
     from cllm4rec.stages.recommend import recommend as stage
     from cllm4rec.stages.recommend_all import recommend_all
@@ -253,6 +255,7 @@ def similar(run: RunDir, items: tuple[str, ...], k: int, by: Any) -> dict[str, A
         cllm4rec similar --run RUN 50 181 --k 5
         cllm4rec similar --run RUN 50 --by content
     """  # noqa: D301
+    options.ready(run)
     from cllm4rec.stages.similar import similar as stage
 
     return stage(run, list(items), k=k, by=by)

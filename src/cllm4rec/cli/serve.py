@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from cllm4rec.cli import options
 from cllm4rec.cli.failures import full_disk_refused
 from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.errors import InputError
@@ -35,6 +36,7 @@ def serve(
     SIGHUP loads the run's model anew, SIGTERM ends the service in good order. Listens on this
     machine only unless told otherwise; for others to reach it, it must have keys.
     """
+    options.ready(run)
     try:
         from cllm4rec.service.server import serve as serve_until_told
         from cllm4rec.service.settings import ServiceSettings, read_keys

@@ -48,9 +48,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: it is not TOML.
     """
     if not path.is_file():
+        opened = ", or open a trained run with CLLM4Rec.load" if path.is_dir() else ""
         raise InputError(
             f"no configuration file at {path}; give a TOML file or a preset: "
-            f"{', '.join(('auto', *PRESETS))}"
+            f"{', '.join(('auto', *PRESETS))}{opened}"
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))

@@ -3,6 +3,7 @@
 import atexit
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from cllm4rec.config import DataConfig, Protocol
+from cllm4rec.config import DataConfig, Protocol, possible, request_of
 from cllm4rec.data.arguments import one_of, path_of, seed_of
 from cllm4rec.data.checks import PARTS
 from cllm4rec.data.frames import input_directory, is_frame
@@ -91,7 +92,7 @@ class Dataset:
         *,
         split: str | Path | None = None,
         protocol: Protocol = "paper",
-        config: DataConfig | None = None,
+        config: DataConfig | Mapping[str, Any] | None = None,
         seed: int = 0,
         folder: str | Path | None = None,
     ) -> "Dataset":
@@ -101,17 +102,20 @@ class Dataset:
             source: folder of ``interactions.*`` and optional ``items.*, users.*, reviews.*``.
             split: a split file (``user_id, item_id, part``), authoritative where given.
             protocol: otherwise, how to split.
-            config: how to read the files; None takes the defaults.
+            config: how to read the files, a `DataConfig` or a dictionary of its values, such as
+                ``{"columns": {"user_id": "reviewerID"}}``; None takes the defaults.
             seed: of the protocol's random draws.
             folder: where the prepared files go; None takes a folder that is removed at exit.
 
         Raises:
             InputError: the input cannot be used; the message says what to mend.
+            ConfigError: ``config`` has a value that does not exist or is out of range.
         """
         source, seed = path_of("source", source), seed_of(seed)
         split = None if split is None else path_of("split", split)
-        config = DataConfig() if config is None else config
-        one_of("config", config, DataConfig, "give a DataConfig, or None for the defaults")
+        if config is None or isinstance(config, Mapping):
+            config = possible(request_of({"data": dict(config or {})})).data
+        one_of("config", config, DataConfig, "give a dict of settings, or None for the defaults")
         one_of("protocol", protocol, str, "give a name, such as 'paper'")
         if folder is None:
             scratch = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
@@ -132,7 +136,7 @@ class Dataset:
         *,
         split: Any = None,
         protocol: Protocol = "paper",
-        config: DataConfig | None = None,
+        config: DataConfig | Mapping[str, Any] | None = None,
         seed: int = 0,
         folder: str | Path | None = None,
     ) -> "Dataset":
@@ -152,7 +156,7 @@ class Dataset:
             reviews: ``user_id, item_id, text``.
             split: a frame ``user_id, item_id, part``, or a split file.
             protocol: as of `load`, and so are the others.
-            config: how the columns are read.
+            config: how the columns are read, as of `load`.
             seed: of the protocol's random draws.
             folder: where the prepared files go; None takes a folder that is removed at exit.
 

@@ -49,15 +49,19 @@ class InputFile:
         """Refuse the file unless it has these standard columns.
 
         Raises:
-            InputError: names the column, the file and the columns there are.
+            InputError: names all that are missing, the file and the columns there are.
         """
-        for standard in standards:
-            if not self.has(standard):
-                raise InputError(
-                    f"{self.path} has no column {self.mapping.get(standard, standard)!r} "
-                    f"(it has {', '.join(self.types) or 'none'}); rename one, or map it with "
-                    f"--set data.columns.{standard}=NAME"
-                )
+        missing = [standard for standard in standards if not self.has(standard)]
+        if missing:
+            named = " and no column ".join(repr(self.mapping.get(each, each)) for each in missing)
+            raise InputError(
+                f"{self.path} has no column {named} (it has {', '.join(self.types) or 'none'}); "
+                f"rename, or map: "
+                + " ".join(f"--set data.columns.{each}=NAME" for each in missing)
+                + '; in Python config={"columns": {'
+                + ", ".join(f'"{each}": NAME' for each in missing)
+                + "}}"
+            )
 
     def identifier(self, standard: str) -> str:
         """SQL for an id as text, NULL where there is none.

@@ -25,7 +25,6 @@ from cllm4rec.run import (
     sha256_files,
     write_json,
 )
-from cllm4rec.stages.recommend import require_trained
 from cllm4rec.tasks import Task
 
 FORMAT = 1
@@ -58,7 +57,7 @@ def export_run(
             installed, or ``int8`` is asked for without ``onnx``.
         IntegrityError: the ONNX model does not compute what the run computes.
     """
-    require_trained(run)
+    run.require_trained()
     if int8 and not onnx:
         raise InputError("--int8 is a form of the ONNX model; leave --no-onnx out")
     refuse_inside_run(to, "--to")

@@ -29,14 +29,22 @@ class Similar(ABC):
 
     strangers: ClassVar[bool] = False
     """Whether items that have nothing in common with one may be listed."""
+    nothing: ClassVar[str] = "the item has no text, and nobody had it in training"
+    """Why an item is like no other."""
 
     @abstractmethod
     def cosines(self, item: int) -> Cosines:
         """With every item, ``float32 [items]``."""
 
     def to(self, item: int, k: int) -> tuple[list[int], list[float]]:
-        """The ``k`` items nearest to ``item``, nearest first, and their cosines."""
+        """The ``k`` items nearest to ``item``, nearest first, and their cosines.
+
+        Raises:
+            InputError: the item has nothing to be compared by.
+        """
         cosines = self.cosines(item)
+        if not self.strangers and not cosines[item] > 0:
+            raise InputError(f"{self.nothing}; compare by model")
         itself = Interactions.from_lists([[item]], len(cosines))
         found, scores = top_k(cosines[None], itself, min(k, len(cosines) - 1))
         listed = len(scores[0]) if self.strangers else int((scores[0] > 0).sum())
@@ -87,6 +95,7 @@ class SimilarTexts(SimilarItems):
     """By vectors of the texts."""
 
     strangers: ClassVar[bool] = False
+    nothing: ClassVar[str] = "the item has no text with a word that says anything"
 
     @classmethod
     def of(cls, folder: Path, added: AddedItems | None = None) -> "SimilarTexts":
@@ -110,6 +119,8 @@ class SimilarAudiences(Similar):
     Args:
         train: training interactions.
     """
+
+    nothing: ClassVar[str] = "nobody had the item in training"
 
     def __init__(self, train: Interactions) -> None:
         self._users: csr_matrix = train.matrix().T.tocsr()

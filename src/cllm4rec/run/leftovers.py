@@ -1,12 +1,37 @@
-"""Removal of leftovers of killed processes at the next start."""
+"""Removal of what killed processes left, at the next start, and of a run that was never made."""
 
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _LEFT = re.compile(r"\.(?P<name>.+)\.(?P<kind>tmp|old|work)-(?P<pid>[1-9][0-9]*)")
 """Names of temporary files, of folders being replaced, and of DuckDB's scratch."""
+
+
+@contextmanager
+def gone_at_failure(run: Path) -> Iterator[None]:
+    """Where the block fails, a run that it began is gone, with the folders made for it.
+
+    Args:
+        run: its folder. One that holds a run already stays as it is, and so does one that the block
+            has written more into: it is a run, to go on with.
+    """
+    before = set(os.listdir(run)) if run.is_dir() else set()
+    made = [folder for folder in (run, *run.parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # nothing was made, or something is in the way
+            begun = set(os.listdir(run)) - before
+            if "manifest.json" in begun <= {"manifest.json", ".lock"}:
+                for name in begun:
+                    (run / name).unlink()
+                for folder in made:
+                    folder.rmdir()
+        raise
 
 
 def clear_leftovers(folder: Path, name: str | None = None) -> None:

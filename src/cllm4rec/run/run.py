@@ -191,6 +191,15 @@ class RunDir:
         record: dict[str, Any] = stages[stage]
         return record
 
+    def require_trained(self) -> None:
+        """Require a finetuned run, or a folder written by ``CLLM4Rec.save``.
+
+        Raises:
+            RunError: neither.
+        """
+        if not is_sealed(self.path):  # a saved folder has no stages
+            self.info("finetune")  # loading verifies its files
+
     def has_result(self, stage: str, identity: str) -> bool:
         """Whether the stage is done with this identity, and its files are intact.
 

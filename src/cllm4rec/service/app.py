@@ -18,6 +18,7 @@ from cllm4rec.service.auth import KeyCheck
 from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
 from cllm4rec.service.catalogue_changes import CatalogueChanges
 from cllm4rec.service.components import ClientGone, Components
+from cllm4rec.service.faults import fault_line
 from cllm4rec.service.feedback import FeedbackLog, FeedbackUnavailable
 from cllm4rec.service.limits import Counted, Limits
 from cllm4rec.service.metrics import ServiceMetrics
@@ -142,14 +143,11 @@ def _handle_errors(app: FastAPI) -> None:
         return answer(error.status_code, str(error.detail), **(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)
-    async def not_valid(_request: Request, error: RequestValidationError) -> Response:
+    async def not_valid(request: Request, error: RequestValidationError) -> Response:
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
             return answer(400, NOT_JSON)
-        faults = [
-            f"{'.'.join(map(str, fault['loc'][:6]))[:200]}: "
-            f"{fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()[:SHOWN_ERRORS]
-        ]
+        endpoint = request.scope["route"].endpoint
+        faults = [fault_line(endpoint, fault) for fault in error.errors()[:SHOWN_ERRORS]]
         return answer(422, "; ".join(faults))
 
     @app.exception_handler(InputError)

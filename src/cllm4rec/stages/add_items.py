@@ -27,7 +27,6 @@ from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, exclusive
 from cllm4rec.run.added import remove_all, replaced
 from cllm4rec.seeds import generator
-from cllm4rec.stages.recommend import require_trained
 
 MOST_BYTES = 100_000
 """Longest text of an item, in UTF-8."""
@@ -102,7 +101,7 @@ def add_items(
         IntegrityError: a file of the model or its data has changed.
     """
     started_at_s = time.perf_counter()
-    require_trained(run)
+    run.require_trained()
     with progress.task("Adding items", total=4, unit="step") as task:
         verified_record(run.path)
         placing, before = Placing.read(run.path), AddedItems.of(run.path)
@@ -152,7 +151,7 @@ def remove_items(run: RunDir, ids: Sequence[str] | None) -> dict[str, Any]:
         UnknownId: an item that is not in the run.
         InputError: an item that the run was trained with.
     """
-    require_trained(run)
+    run.require_trained()
     dataset, before = Dataset.open(run.path / "data"), None
     if ids is None:
         with suppress(IntegrityError):  # what is damaged can be removed too

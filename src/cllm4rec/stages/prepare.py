@@ -27,7 +27,14 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.recipe import recipe
 from cllm4rec.data.split_file import write_split
 from cllm4rec.errors import ConfigError, InputError, IntegrityError
-from cllm4rec.run import RunDir, atomic_folder, atomic_write, exclusive, sha256_files
+from cllm4rec.run import (
+    RunDir,
+    atomic_folder,
+    atomic_write,
+    exclusive,
+    gone_at_failure,
+    sha256_files,
+)
 
 
 @exclusive
@@ -152,8 +159,9 @@ def prepare(
     """
     if run.path.resolve() == data.resolve():
         raise InputError(f"--run {run.path} is the input folder; choose another, or a new one")
-    run.create()
-    return _prepare(data, run, split=split, protocol=protocol, config=config)
+    with gone_at_failure(run.path):
+        run.create()
+        return _prepare(data, run, split=split, protocol=protocol, config=config)
 
 
 @exclusive

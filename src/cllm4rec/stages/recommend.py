@@ -11,7 +11,7 @@ from cllm4rec.ranking import RankedItems, is_topk_file, list_length, write_lists
 from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.requests import NO_FILTERS
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.run import RunDir, is_sealed, refuse_inside_run
+from cllm4rec.run import RunDir, refuse_inside_run
 
 
 def recommend(
@@ -53,7 +53,7 @@ def recommend(
             not positive, a filter names an unknown column, the query cannot be answered, or a
             property or its value is not known.
     """
-    require_trained(run)
+    run.require_trained()
     if out is not None:
         refuse_inside_run(out, "--out")
     # Checked now: renaming the finished file onto a folder would fail only at the end.
@@ -89,16 +89,6 @@ def recommend(
     ids = dataset.users.external if users is None else pa.array(users, pa.large_string())
     write_lists(out, ids, ranked, dataset.items)
     return {"users": len(ranked.users), "k": k, "out": str(out)}
-
-
-def require_trained(run: RunDir) -> None:
-    """Require a finetuned run, or a folder written by ``CLLM4Rec.save``.
-
-    Raises:
-        RunError: the run is not trained.
-    """
-    if not is_sealed(run.path):  # a saved folder has no stages
-        run.info("finetune")  # loading verifies its files
 
 
 def _lists(

@@ -21,7 +21,6 @@ from cllm4rec.recommender.resolving import filter_notes
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, usable
 from cllm4rec.run import RunDir, place_among_processes, refuse_inside_run
-from cllm4rec.stages.recommend import require_trained
 
 SCRATCH = ".histories-"
 """Prefix of the folders of sorted histories."""
@@ -63,7 +62,7 @@ def recommend_all(
         InputError: the folder is inside a run or has lists of another model, k, filters or shard
             size, the histories are unusable, or a filter names an unknown column.
     """
-    require_trained(run)
+    run.require_trained()
     refuse_inside_run(out, "--out")
     if out.is_file():
         raise InputError(f"--out {out} is a file; choose a folder, or a name that ends in .parquet")

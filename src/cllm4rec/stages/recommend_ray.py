@@ -22,7 +22,6 @@ from cllm4rec.recommender.requests import NO_FILTERS
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import ShardFolder
 from cllm4rec.run import RunDir, refuse_inside_run
-from cllm4rec.stages.recommend import require_trained
 from cllm4rec.stages.recommend_all import SHARD_USERS, score_shard
 
 OBJECT_STORE_BYTES = 100_000_000
@@ -87,7 +86,7 @@ def recommend_on_ray(
         RunError: the run is not trained, Ray is not installed, or it gave up.
         InputError: the folder is of another request, or a filter names an unknown column.
     """
-    require_trained(run)
+    run.require_trained()
     refuse_inside_run(out, "--out")
     if out.is_file():
         raise InputError(f"--out {out} is a file; choose a folder")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cllm4rec import progress
+from cllm4rec.errors import InputError
 from cllm4rec.ranking import list_length
 from cllm4rec.recommender.added import open_catalogue
 from cllm4rec.recommender.arguments import id_list
@@ -11,7 +12,6 @@ from cllm4rec.recommender.catalogue import Catalogue
 from cllm4rec.recommender.intact import verified_record
 from cllm4rec.recommender.similar import By, similar_by
 from cllm4rec.run import RunDir
-from cllm4rec.stages.recommend import require_trained
 
 
 def similar(run: RunDir, items: Sequence[str], *, k: int = 10, by: By = "model") -> dict[str, Any]:
@@ -30,10 +30,11 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10, by: By = "model")
         RunError: the run is not trained.
         IntegrityError: a file of the model or its data has changed.
         UnknownId: none of the items is known; some unknown ones are left aside with a note.
-        InputError: ``k`` is not positive, ``items`` is no list, or there are no texts to compare.
+        InputError: ``k`` is not positive, ``items`` is no list, there are no texts to compare, or
+            the only item has nothing to be compared by.
     """
     items = id_list("items", items)
-    require_trained(run)
+    run.require_trained()
     verified_record(run.path)
     dataset, added = open_catalogue(run.path)
     catalogue = Catalogue(dataset)
@@ -43,9 +44,16 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10, by: By = "model")
     if (note := catalogue.unknown_note(items, "the items asked for")) is not None:
         progress.note(note)
     neighbours = similar_by(by, run.path, dataset, added)
-    found = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for item_id, number in wanted.items():
-        nearest = zip(*neighbours.to(number, k), strict=True)
+        try:
+            nearest = zip(*neighbours.to(number, k), strict=True)
+        except InputError as error:
+            if len(wanted) == 1:
+                raise
+            progress.note(f"item {len(found) + 1} of {len(wanted)}: {error}")
+            found[item_id] = []
+            continue
         found[item_id] = [
             {"rank": rank, **catalogue.named(item), "score": score}
             for rank, (item, score) in enumerate(nearest, start=1)

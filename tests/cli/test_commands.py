@@ -19,7 +19,7 @@ from cllm4rec.run import RunDir
 
 TRAINING = ("initialise", "pretrain", "finetune", "train")
 OTHERS = ("prepare", "evaluate", "recommend", "recommend_all", "similar", "demo")
-NOBODY = {"query": None, "profile": None}
+NOBODY = {"query": None, "query_weight": None, "profile": None}
 
 
 class Stages:

@@ -69,7 +69,8 @@ def run(tmp_path: Path) -> RunDir:
         {"model": UNSAFE, **row, "settings": {"l2": 300}, "metrics": {"recall@20": score(0.25)}},
     ]
     write_json(
-        run.file("results.json"), {"part": "test", "made_by": "preset paper-small", "rows": rows}
+        run.file("results.json"),
+        {"part": "test", "made_by": "preset paper-small", "rows": rows, "verdict": "a & b"},
     )
     report = {
         "kept": {"users": 12345},
@@ -105,6 +106,7 @@ def test_numbers_are_those_of_the_results(page):
     assert "CLLM4Rec 0.3457 0.333 – 0.358 0.5000" in page  # noqa: RUF001
     assert "l2 300 0.2500 0.237 – 0.263 0.5000" in page or "0.238 – 0.263" in page  # noqa: RUF001
     assert "1,938 users" in page
+    assert "a & b." in page
     assert "model recall@20 coverage@20" in page
 
 

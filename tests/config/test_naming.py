@@ -4,6 +4,7 @@ import pytest
 
 from cllm4rec.config import PAPER, PRESETS, SEQUENCES, SETS
 from cllm4rec.config.naming import (
+    chosen_line,
     chosen_note,
     is_papers_method,
     language_half,
@@ -71,3 +72,18 @@ def test_one_line_says_preset_backbone_layers_and_what_was_pretrained(name):
         "word embeddings pretrained, transformer weights random, trained: full"
     )
     assert ", first layer, " in made_by(SETS.changed(backbone={"depth": 1}))
+
+
+@pytest.mark.parametrize(
+    ("epoch", "blend", "linear", "line"),
+    [
+        (3, 0.25, True, "the language model of epoch 3 of 9; blend weight 0.25 is the linear"),
+        (0, 0.25, True, "the untrained start: none of 9 epochs of training was better; blend"),
+        (3, 1.0, True, "the linear model alone: no share of the language model was better"),
+        (3, 0.0, True, "the language model of epoch 3 of 9; the linear model has no share"),
+        (3, 0.0, False, "the language model of epoch 3 of 9"),
+        (0, 0.0, False, "the untrained start: none of 9 epochs of training was better"),
+    ],
+)
+def test_it_is_said_in_a_sentence(epoch, blend, linear, line):
+    assert chosen_line(epoch, 9, blend, linear=linear).startswith(line)

@@ -44,6 +44,19 @@ def test_results_name_the_preset_and_what_is_not_its_own(trained):
     assert "evaluate" not in made_by
 
 
+def test_the_model_is_compared_with_the_best_baseline_in_a_line(trained):
+    results = json.loads(trained.run.file("results.json").read_text())
+    assert results["verdict"].startswith(f"{OURS} ")
+    assert " beside the best baseline, over " in results["verdict"]
+    for measure in results["selection"]:
+        best = max(
+            (row for row in results["rows"][3:]), key=lambda row: row["metrics"][measure]["mean"]
+        )
+        lead = results["rows"][0]["metrics"][measure]["mean"] - best["metrics"][measure]["mean"]
+        side = "above" if lead >= 0 else "below"
+        assert f"{measure} {abs(lead):.4f} {side} {best['model']} (p " in results["verdict"]
+
+
 def test_the_planted_taste_is_recovered(trained):
     rows = means(trained.run)
     assert rows[OURS]["recall@20"] > rows["popularity"]["recall@20"] + 0.2

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -48,8 +49,19 @@ def source(trained, backbone, tmp_path_factory) -> RunDir:
 def again(source, tmp_path_factory) -> RunDir:
     """The test part kept."""
     run = RunDir(tmp_path_factory.mktemp("refit") / "again")
-    with progress.quiet():
+    totals: dict[str, list[int | None]] = {}
+
+    @contextmanager
+    def task(name, total=None, unit=""):
+        with quiet(name, total, unit) as done:
+            yield done
+        totals.setdefault(name, []).extend([total, done.done])
+
+    quiet = progress.task
+    with progress.quiet(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(progress, "task", task)
         refit(source, run, keep_test=True)
+    assert totals["Finetune"][0] == totals["Finetune"][1]  # not of epochs that nobody trains
     return run
 
 

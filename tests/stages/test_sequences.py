@@ -179,14 +179,24 @@ def test_small_data_get_more_epochs_up_to_five_times_as_many(steps, epochs):
     assert epochs_of(SEQUENCES.finetune.changed(least_steps=0), steps) == 8
 
 
-def test_a_schedule_of_few_steps_has_more_epochs(run, prepared, tmp_path, backbone):
+def test_a_schedule_of_few_steps_has_more_epochs(run, prepared, tmp_path, backbone, monkeypatch):
     _, make = prepared
     steps = sum(each.get("pass") == 0 for each in logged(run))
     longer = make(tmp_path / "longer")
     overrides = ("finetune.epochs=1", f"finetune.least_steps={2 * steps + 1}", "model.linear=false")
     with progress.quiet():
-        train(longer, config_of(backbone, *overrides))
+        config = config_of(backbone, *overrides)
+        said: list[str] = []
+        monkeypatch.setattr(progress, "note", said.append)
+        record = train(longer, config)["finetune"]
+        train(longer, config)
     assert max(each["epoch"] for each in logged(longer) if "valid" in each) == 3
+    assert (
+        f"small data, {steps} steps an epoch: 3 epochs and not 1, for {2 * steps + 1} steps"
+        in (next(line for line in said if line.startswith("small")).split(" in all")[0])
+    )
+    assert record["chosen"].startswith(("the language model of epoch", "the untrained start"))
+    assert said[-1] == "finetune was done with these settings before, and is not done again"
 
 
 def logged(run: RunDir) -> list[dict]:

@@ -74,6 +74,27 @@ def chosen_notes(best_epoch: int, blend: float, *, linear: bool) -> list[str]:
     return notes
 
 
+def chosen_line(best_epoch: int, epochs: int, blend: float, *, linear: bool) -> str:
+    """What validation chose, in a sentence for somebody who has not read of halves and epochs.
+
+    Args:
+        best_epoch: 0 is before finetuning.
+        epochs: that were trained.
+        blend: blend weight of the linear model.
+        linear: whether there is a linear model.
+    """
+    model = f"the language model of epoch {best_epoch} of {epochs}"
+    if best_epoch == 0:
+        model = f"the untrained start: none of {epochs} epochs of training was better"
+    if not linear:
+        return model
+    if blend == 1:
+        return "the linear model alone: no share of the language model was better"
+    if blend == 0:
+        return f"{model}; the linear model has no share"
+    return f"{model}; blend weight {blend:.4g} is the linear model's, {1 - blend:.4g} its own"
+
+
 def made_by(config: Config) -> str:
     """One line: preset, backbone, layers, and what of it was pretrained."""
     backbone = config.backbone

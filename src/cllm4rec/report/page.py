@@ -96,6 +96,8 @@ def _results(results: Mapping[str, Any]) -> str:
         f"mean its 95&nbsp;% bootstrap interval over users; everything that is chosen{chosen_by} "
         f"was chosen on the validation part.{made_by}</p>"
     )
+    if results.get("verdict"):
+        text += f"<p>{escape(results['verdict'])}.</p>"
     return _section("Results", text + _table(["model", *metrics], body) + _figures(drawn))
 
 

@@ -215,8 +215,11 @@ class RunDir:
         return True
 
     def result(self, stage: str, identity: str) -> dict[str, Any] | None:
-        """The record of a stage that :meth:`has_result`; None without."""
-        return dict(self.info(stage)) if self.has_result(stage, identity) else None
+        """The record of a stage that :meth:`has_result`, with a note; None without."""
+        if not self.has_result(stage, identity):
+            return None
+        progress.note(f"{stage} was done with these settings before, and is not done again")
+        return dict(self.info(stage))
 
     def require(self, stage: str) -> None:
         """Require that the stage is done and its files are unchanged.

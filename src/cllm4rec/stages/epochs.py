@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cllm4rec import progress
 from cllm4rec.config import FinetuneConfig
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.weight import chosen_weight, reports_by_weight
@@ -57,6 +58,11 @@ class Best:
         with whole(self.scorer.model, self.selection.users):
             return self._validate(epoch)
 
+    @property
+    def last_epoch(self) -> int | None:
+        """The epoch after which training ends, if that is known."""
+        return None
+
     def _validate(self, epoch: int) -> bool:
         reports = reports_by_weight(self.scorer, self.selection, self.world)
         blend = chosen_weight(reports, self.selection, self.seed)
@@ -104,6 +110,11 @@ class AsChosen(Best):
     ) -> None:
         super().__init__(scorer, dataset, run, world)
         self.chosen = chosen
+
+    @property
+    def last_epoch(self) -> int:
+        """The chosen one; the schedule goes on as if there were more."""
+        return self.chosen.epoch
 
     def _validate(self, epoch: int) -> bool:
         if epoch <= self.chosen.epoch:  # a schedule of fewer epochs ends before it
@@ -155,11 +166,16 @@ def train_epochs(
     optimizers = {name: finetuning_optimizer(config, named) for name, named in parameters.items()}
     sizes = {name: len(objective.corpus) for name, objective in objectives.items()}
     steps = len(objectives["finetune"].steps(Pass("finetune", 0, sizes["finetune"])))
+    epochs = epochs_of(config, steps)
+    if epochs > config.epochs:
+        progress.note(
+            f"small data, {steps} steps an epoch: {epochs} epochs and not {config.epochs}, for "
+            f"{config.least_steps} steps in all (finetune.least_steps)"
+        )
     plan = [
-        Pass(name, epoch * size, size)
-        for epoch in range(epochs_of(config, steps))
-        for name, size in sizes.items()
+        Pass(name, epoch * size, size) for epoch in range(epochs) for name, size in sizes.items()
     ]
+    last = best.last_epoch
     average = Average(parameters["finetune"], config.average * steps)
     folder = run.file("checkpoints", "finetune")
     checkpoint = Checkpoint(folder, identity, parameters, optimizers)
@@ -202,6 +218,7 @@ def train_epochs(
         after_step=average_step,
         checkpoint=save,
         schedule=config.schedule,
+        ends_after=None if last is None else max(0, (last - 1) * len(sizes) + 1),
         world=best.world,
         most_tokens=task.config.device_tokens,
         # Batches of what is shared are made together with the other processes.

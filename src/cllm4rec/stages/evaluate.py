@@ -22,6 +22,7 @@ from cllm4rec.evaluation.protocol import (
     evaluated_users,
 )
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.evaluation.verdict import verdict
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, atomic_write, exclusive, write_json
@@ -53,8 +54,9 @@ def evaluate(
 
     Returns:
         ``part`` and ``rows`` (a model each, means and 95 % intervals); without ``topk`` also
-        ``selection`` (measures that chose), ``made_by`` (what was trained, in one line) and
-        ``left_out`` (baseline → why it is unavailable).
+        ``selection`` (measures that chose), ``made_by`` (what was trained, in one line),
+        ``left_out`` (baseline → why it is unavailable) and ``verdict`` (the model beside the best
+        baseline, in one line; None where nothing can be compared).
 
     Raises:
         RunError: a required stage is not done.
@@ -96,12 +98,15 @@ def _table(
     baselines = [baseline_named(name, settings.get(name)) for name in config.evaluate.baselines]
     if config != read_config(run.file("config.toml")):
         keep_settings(run, config)
-    rows, left_out = _baseline_rows(baselines, dataset, config)
+    rows, baseline_reports, left_out = _baseline_rows(baselines, dataset, config)
     # The test part knows nothing of items that were added later.
     if recommender is None or recommender.scorer.added is not None:
         recommender = Recommender.load(run.path, added=False)
-    rows = [*_own_rows(run, recommender, config), *rows]
+    own_rows, report = _own_rows(run, recommender, config)
+    rows = [*own_rows, *rows]
     selection = config.evaluate.selection
+    bootstrap = config.evaluate.bootstrap
+    name = naming.row_label(own_rows[0])
     made_by = naming.made_by(config)
     results = {
         "part": "test",
@@ -109,6 +114,7 @@ def _table(
         "made_by": made_by,
         "rows": rows,
         "left_out": left_out,
+        "verdict": verdict(name, report, baseline_reports, selection, bootstrap),
     }
     write_json(run.file("results.json"), results)
     seconds = time.perf_counter() - started_at_s
@@ -145,15 +151,18 @@ def model_rankings(
         yield name, weight, ranked[weight]
 
 
-def _own_rows(run: RunDir, recommender: Recommender, config: Config) -> list[dict[str, Any]]:
-    """The model's row and, if it blends, one row for each half."""
+def _own_rows(
+    run: RunDir, recommender: Recommender, config: Config
+) -> tuple[list[dict[str, Any]], Report]:
+    """The model's row and, if it blends, one row for each half; the model's report."""
     dataset = recommender.dataset
     stages = [stage for stage in TRAINING if run.is_done(stage)]
     trained_s = sum(run.info(stage)["seconds"] for stage in stages)
     epoch, linear = int(run.info("finetune")["best_epoch"]), recommender.scorer.linear
-    rows = []
+    rows, reports = [], []
     for name, weight, ranked in model_rankings(recommender, dataset):
         report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
+        reports.append(report)
         if name:
             row = _row(f"· {name}", {}, report, 0.0 if name == naming.LINEAR else trained_s)
             if name != naming.LINEAR and epoch == 0:
@@ -167,21 +176,22 @@ def _own_rows(run: RunDir, recommender: Recommender, config: Config) -> list[dic
         if note := naming.chosen_note(epoch, weight, linear=linear is not None):
             row["note"] = note
         rows.append(row)
-    return rows
+    return rows, reports[0]
 
 
 def _baseline_rows(
     baselines: Sequence[Baseline], dataset: Dataset, config: Config
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Rows of the available baselines; for the others, the reason by name."""
+) -> tuple[list[dict[str, Any]], dict[str, Report], dict[str, str]]:
+    """Rows and reports of the available baselines; for the others, the reason by name."""
     rows: list[dict[str, Any]] = []
+    reports: dict[str, Report] = {}
     left_out: dict[str, str] = {}
     seed = derived_seed(config.seed, "baselines")
     selection = Selection.of(dataset, config.evaluate.selection, seed)
     context = Context.of(dataset, seed, selection)
     if not len(selection.users):
         nothing = "nothing is held out for validation, so its settings cannot be chosen"
-        return [], {baseline.name: nothing for baseline in baselines}
+        return [], {}, {baseline.name: nothing for baseline in baselines}
     for baseline in baselines:
         started_at_s = time.perf_counter()
         if reason := baseline.unavailable(context):
@@ -189,8 +199,9 @@ def _baseline_rows(
             continue
         tuned = tune(baseline, dataset.part("train"), selection, context)
         report = evaluate_scorer(tuned.scorer, dataset, "test", bootstrap=config.evaluate.bootstrap)
+        reports[baseline.name] = report
         rows.append(_row(baseline.name, tuned.settings, report, time.perf_counter() - started_at_s))
-    return rows, left_out
+    return rows, reports, left_out
 
 
 def _row(model: str, settings: dict[str, Any], report: Report, seconds: float) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cllm4rec import progress
 from cllm4rec.baselines import Context
 from cllm4rec.config import Config
+from cllm4rec.config.naming import chosen_line, chosen_note
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.linear.text_vectors import with_reading
 from cllm4rec.models.embedding import TokenEmbedding
@@ -94,7 +96,12 @@ def _finish(
     queries = queries_of(setup) if placing is not None else None
     save_model(run.file("model"), scorer, setup.dataset, setup.lm.sha256, placing, queries)
     notes = best.notes
+    linear, best_epoch = scorer.linear is not None, int(notes["epoch"])
+    chosen = chosen_line(best_epoch, notes["epochs"], notes["blend"], linear=linear)
+    if chosen_note(best_epoch, notes["blend"], linear=linear):
+        progress.note(f"chosen: {chosen}")
     info = {
+        "chosen": chosen,
         "epochs": notes["epochs"],
         "best_epoch": notes["epoch"],
         "blend": notes["blend"],

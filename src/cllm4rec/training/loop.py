@@ -109,6 +109,7 @@ def fit(
     after_pass: Callable[[int], bool],
     checkpoint: Callable[[Position], None],
     schedule: str = "cosine",
+    ends_after: int | None = None,
     after_step: Callable[[], None] = lambda: None,
     checkpoint_seconds: float = 120.0,
     world: World = ALONE,
@@ -128,7 +129,8 @@ def fit(
         after_pass: called with each finished pass's number; true ends training early.
         checkpoint: called with the position after each pass, and between steps every
             ``checkpoint_seconds``.
-        schedule: of the learning rate, among ``SCHEDULES``.
+        schedule: of the learning rate over the whole plan, among ``SCHEDULES``.
+        ends_after: passes after which ``after_pass`` will end it; None where nobody knows.
         after_step: called after every step.
         checkpoint_seconds: most seconds of work that a kill can lose.
         world: the processes that train together; all are at the same position.
@@ -142,10 +144,11 @@ def fit(
             checkpoint has it.
     """
     saved_at_s = time.monotonic()
-    total = sum(part.count for part in plan)
+    expected = plan[:ends_after]
+    total = sum(part.count for part in expected)
     if position != Position() and position.pass_number < len(plan):
         progress.note(
-            f"{stage} goes on where it stopped: pass {position.pass_number + 1} of {len(plan)}"
+            f"{stage} goes on where it stopped: pass {position.pass_number + 1} of {len(expected)}"
         )
     with progress.task(stage.capitalize(), total=total, unit="document") as task:
 

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from cllm4rec.cli import cllm4rec
 from cllm4rec.config import PRESETS, Config, to_toml
+from cllm4rec.experiments.plan import DatasetPlan, Hypothesis, ModelPlan, Plan
 from cllm4rec.models.families import FAMILIES
 
 DOCS = Path(__file__).parent
@@ -38,6 +39,9 @@ def configuration_page() -> str:
             title = (section.__doc__ or "").strip().splitlines()[0].replace("``", "`")
             parts += [f"## {name}", title, _table(section, name)]
     parts += ["## A preset as a file", f"```toml\n{to_toml(PRESETS['sets']).rstrip()}\n```"]
+    parts += ["## A plan for `bench quality`", _PLAN_INTRODUCTION]
+    for title, model in _PLAN_TABLES.items():
+        parts += [title, _plan_table(model)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -183,6 +187,45 @@ def _help(command: click.Command, path: str) -> str:
     return f"```text\n{command.get_help(context)}\n```"
 
 
+_PLAN_INTRODUCTION = """\
+Several models, baselines, data sets and seeds in one table with intervals and paired tests. The
+plan is a TOML file; a small one:
+
+<!-- file: plan.toml -->
+```toml
+seeds = [0, 1]
+baselines = ["popularity", "ease", "ease-text-order"]
+
+[datasets.shop]
+data = "DATA"  # relative to this file
+protocol = "leave-last-out"
+
+[models.hybrid]
+
+[models."no texts"]
+set = ["model.content=false"]
+
+[[hypotheses]]
+better = "hybrid"
+than = "no texts"
+```
+
+<!-- not run: minutes -->
+```console
+cllm4rec bench quality plan.toml --out bench
+```
+
+A data set, a model and a seed make a cell in `bench`, computed once; `bench/table.md` has the
+table. A larger plan is `benchmarks/quality.toml` in the repository."""
+
+_PLAN_TABLES: dict[str, type[BaseModel]] = {
+    "At the top of the file:": Plan,
+    "In each table `[datasets.NAME]`:": DatasetPlan,
+    "In each table `[models.NAME]`, which may be empty (the preset `auto`):": ModelPlan,
+    "In each table `[[hypotheses]]`:": Hypothesis,
+}
+
+
 def _is_section(field: FieldInfo) -> bool:
     return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 
@@ -198,6 +241,16 @@ def _table(section: Any, name: str) -> str:
         named = f"`{name}.{key}`" if name else f"`{key}`"
         cells = [named, *(f"`{text}`" for text in shown), _values(field), meaning]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def _plan_table(model: type[BaseModel]) -> str:
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for key, field in model.model_fields.items():
+        default = "needed" if field.is_required() else f"`{to_toml_value(field.default)}`"
+        shown = "none" if field.default is None else default
+        meaning = re.sub(r"\s+", " ", field.description or "").replace("``", "`")
+        lines.append(f"| `{field.alias or key}` | {shown} | {meaning} |")
     return "\n".join(lines)
 
 

@@ -97,9 +97,10 @@ class Hypothesis(Settings):
     """What is expected of two rows, written before a test part is read; tested as it is written."""
 
     better: str
-    """A model, a baseline, or a half such as ``hybrid · linear model``; with ``refit`` of the plan
-    also ``hybrid, refit · linear model``."""
+    """A row: a model, a baseline, or a half such as ``hybrid · linear model``; with ``refit`` of
+    the plan also ``hybrid, refit · linear model``."""
     than: str
+    """Another row."""
     metrics: Annotated[list[Column], Field(min_length=1)] | None = None
     """By default those that choose on validation, of each data set."""
     datasets: Annotated[list[Name], Field(min_length=1)] | None = None
@@ -128,8 +129,11 @@ class Plan(Settings):
     keep_runs: bool = False
     """Keep each model's run directory too: its data, tables and heads, many megabytes."""
     datasets: Annotated[dict[Name, DatasetPlan], Field(min_length=1)]
+    """The data sets by name."""
     models: dict[Name, ModelPlan] = Field(default={})
+    """The models by name."""
     baselines: list[Name] = Field(default=[])
+    """Baselines, as ``evaluate.baselines``."""
     baseline_settings: dict[Name, dict[str, Any]] = Field(default={})
     """Baseline → its settings, as in ``evaluate.baseline_settings``."""
     hypotheses: list[Hypothesis] = Field(default=[])

@@ -20,6 +20,7 @@ from cllm4rec.planning.work import (
     tokens_at_once,
     validated,
 )
+from cllm4rec.progress import duration
 from cllm4rec.training.divided import DIVIDED_FROM
 from cllm4rec.training.world import SHARDED_FROM
 
@@ -170,7 +171,12 @@ def _times(
         "flops": 0.0,
         "hours": PREPARE_S_A_ROW * size.interactions / 3600,
     }
-    return [prepared, *({**row, "source": source} for row in rows)]
+    timed = [prepared, *({**row, "source": source} for row in rows)]
+    return [{**row, "takes": _duration(3600 * float(row["hours"]))} for row in timed]
+
+
+def _duration(seconds: float) -> str:
+    return duration(seconds) if seconds >= 1 else "under a second"
 
 
 def _measured(size: Size, model: Model, config: Config) -> tuple[float, float, float, str]:

@@ -169,8 +169,8 @@ def train_epochs(
     epochs = epochs_of(config, steps)
     if epochs > config.epochs:
         progress.note(
-            f"small data, {steps} steps an epoch: {epochs} epochs and not {config.epochs}, for "
-            f"{config.least_steps} steps in all (finetune.least_steps)"
+            f"small data, {steps} steps an epoch: {epochs} epochs and not {config.epochs}, towards "
+            f"finetune.least_steps = {config.least_steps} (at most {MOST_TIMES} times the epochs)"
         )
     plan = [
         Pass(name, epoch * size, size) for epoch in range(epochs) for name, size in sizes.items()

@@ -342,10 +342,9 @@ class TestUsage:
         assert options == {
             *("--all", "--config", "--data", "--history", "--json", "--k", "--out", "--protocol"),
             *("--run", "--set", "--split", "--to", "--topk", "--users", "--profile", "--ray"),
-            "--query-weight",
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--histories", "--onnx", "--int8", "--shard-users", "--query", "--by"),
             *("--where", "--include", "--exclude", "--seen", "--items", "--skip"),
             *("--interactions", "--device", "--devices", "--memory", "--keep-test"),
-            *("--only-datasets", "--only-models"),
+            *("--only-datasets", "--only-models", "--query-weight"),
         }

@@ -153,7 +153,7 @@ def test_whether_the_histories_have_an_order_is_known(tmp_path, column, ordered)
         ({"seed": "x"}, "seed is 'x'; give a whole number, 0 or more"),
         ({"seed": -1}, "seed is -1; give a whole number, 0 or more"),
         ({"seed": True}, "seed is True; give a whole number, 0 or more"),
-        ({"config": "columns"}, "config is text, not a DataConfig; give a dict of settings"),
+        ({"config": "columns"}, "config is a str, not a DataConfig; give a dict of settings"),
         ({"config": {"colums": {}}}, r"no setting data\.colums: did you mean data\.columns\?"),
         ({"protocol": ["paper"]}, "protocol is a list, not a str"),
         ({"folder": "/proc/x"}, "cannot be made there; choose another path"),

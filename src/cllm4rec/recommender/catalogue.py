@@ -173,12 +173,17 @@ class Catalogue:
         return [self._numbers[item_id] for item_id in ids if item_id in self._numbers]
 
     def unknown_note(self, ids: Sequence[str], of: str) -> str | None:
-        """How many item ids are not known, in one line that repeats none; None if all are."""
+        """How many item ids are not known, in one line that repeats none; None if all are.
+
+        Args:
+            ids: as given.
+            of: what they are of, such as ``"of the history"``.
+        """
         missing = len(ids) - len(self.known_numbers(ids))
         if not missing:
             return None
         verb = "is" if missing == 1 else "are"
-        return f"{missing:,} of {len(ids):,} items of {of} {verb} not known and left aside"
+        return f"{missing:,} of {len(ids):,} items {of} {verb} not known and left aside"
 
     def allowed(self, filters: Filters) -> NDArray[np.bool_] | None:
         """Items that pass the filters, ``bool [items]``; None without filters.

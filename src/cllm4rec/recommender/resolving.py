@@ -91,7 +91,7 @@ def of_histories(catalogue: Catalogue, histories: Sequence[Sequence[str]]) -> Re
     answered = np.array([bool(row) or not of for row, of in zip(rows, histories, strict=True)])
     if not answered.any():
         catalogue.item_numbers(histories[0])  # raises UnknownId
-    notes = [catalogue.unknown_note([item for of in histories for item in of], "the history")]
+    notes = [catalogue.unknown_note([item for of in histories for item in of], "of the history")]
     if missing := int((~answered).sum()):
         notes.append(f"{missing} of {len(rows)} histories have no known item and no list")
     kept = [row for row, whether in zip(rows, answered, strict=True) if whether]
@@ -116,7 +116,7 @@ def filter_notes(
 ) -> list[str]:
     """What of the filters' ids is not known, and why nothing passes, a line each."""
     notes = [
-        None if ids is None else catalogue.unknown_note(ids, name)
+        None if ids is None else catalogue.unknown_note(ids, f"of {name}")
         for name, ids in (("include", filters.include), ("exclude", filters.exclude))
     ]
     notes.append(catalogue.nothing_passes(filters, allowed))

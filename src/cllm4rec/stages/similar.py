@@ -41,7 +41,7 @@ def similar(run: RunDir, items: Sequence[str], *, k: int = 10, by: By = "model")
     k = list_length(k, len(dataset.items))
     known = [item_id for item_id in items if item_id in dataset.items]
     wanted = dict(zip(known, catalogue.item_numbers(known or items), strict=True))
-    if (note := catalogue.unknown_note(items, "the items asked for")) is not None:
+    if (note := catalogue.unknown_note(items, "asked for")) is not None:
         progress.note(note)
     neighbours = similar_by(by, run.path, dataset, added)
     found: dict[str, list[dict[str, Any]]] = {}

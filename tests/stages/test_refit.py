@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
 from cllm4rec.seeds import derived_seed
 from cllm4rec.stages import refit as stage
+from cllm4rec.stages.chosen import Chosen
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import configure
 from cllm4rec.stages.refit import refit
@@ -49,19 +51,8 @@ def source(trained, backbone, tmp_path_factory) -> RunDir:
 def again(source, tmp_path_factory) -> RunDir:
     """The test part kept."""
     run = RunDir(tmp_path_factory.mktemp("refit") / "again")
-    totals: dict[str, list[int | None]] = {}
-
-    @contextmanager
-    def task(name, total=None, unit=""):
-        with quiet(name, total, unit) as done:
-            yield done
-        totals.setdefault(name, []).extend([total, done.done])
-
-    quiet = progress.task
-    with progress.quiet(), pytest.MonkeyPatch.context() as patched:
-        patched.setattr(progress, "task", task)
+    with progress.quiet():
         refit(source, run, keep_test=True)
-    assert totals["Finetune"][0] == totals["Finetune"][1]  # not of epochs that nobody trains
     return run
 
 
@@ -126,6 +117,25 @@ def test_a_start_that_was_chosen_is_not_trained(trained, tmp_path):
         refit(trained.run, run)
     assert run.info("finetune")["best_epoch"] == run.info("finetune")["epochs"] == 0
     assert not [row for row in run.metrics() if row.get("part") == "finetune"]
+
+
+def test_progress_counts_the_epochs_that_are_trained(source, tmp_path, monkeypatch):
+    totals: list[int | None] = []
+
+    @contextmanager
+    def task(name, total=None, unit=""):
+        with shown(name, total, unit) as done:
+            yield done
+        if name == "Finetune":
+            totals.extend([total, done.done])
+
+    shown, by = progress.task, Chosen.by
+    monkeypatch.setattr(progress, "task", task)
+    monkeypatch.setattr(Chosen, "by", lambda run: replace(by(run), epoch=1))
+    with progress.quiet():
+        refit(source, RunDir(tmp_path / "run"))
+    assert read_config(source.file("config.toml")).finetune.epochs > 1
+    assert totals[0] == totals[1] > 0
 
 
 def test_without_a_test_part_everything_is_trained_on_and_nothing_is_measured(source, tmp_path):

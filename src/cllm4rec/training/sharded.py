@@ -41,7 +41,7 @@ class ShardedBackbone(Backbone):
         self._size: int = text_config(model.config).hidden_size
         self._outside = [whole]  # no submodule: its weights are nobody's parameters
         self._is_whole = False
-        _shard(model, world)
+        _shard(model, world, torch.bfloat16 if whole.autocast else None)
 
     def forward(
         self,
@@ -123,19 +123,28 @@ def _without_weights(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def _shard(model: nn.Module, world: World) -> None:
-    """Layer by layer, and the rest as one; gradients are sums over the processes."""
+def _shard(model: nn.Module, world: World, products: torch.dtype | None) -> None:
+    """Layer by layer, and the rest as one; gradients are sums over the processes.
+
+    Args:
+        model: whose parameters are replaced.
+        world: processes that share them.
+        products: type to which weights are cast before they are gathered; None: their own. Autocast
+            alone would keep a cast of every weight until the backward pass.
+    """
     # Imported late: `plan` and `prepare` train nothing.
-    from torch.distributed.fsdp import FSDPModule, fully_shard
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
     device = next(model.parameters()).device
     if device.type == "cuda":
         torch.cuda.set_device(device)  # the mesh asks for it
-    mesh = world.mesh(device)
+    precision = MixedPrecisionPolicy(products, torch.float32, cast_forward_inputs=False)
+    given: dict[str, Any] = {"mesh": world.mesh(device), "mp_policy": precision}
     depth = text_config(model.config).num_hidden_layers
     for layer in list(layers_of(model, depth)):
-        fully_shard(layer, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+        fully_shard(layer, **given)
+    # All of it: a weight that stays gathered would have the type of products.
+    fully_shard(model, reshard_after_forward=True, **given)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)

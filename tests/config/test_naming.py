@@ -87,3 +87,8 @@ def test_one_line_says_preset_backbone_layers_and_what_was_pretrained(name):
 )
 def test_it_is_said_in_a_sentence(epoch, blend, linear, line):
     assert chosen_line(epoch, 9, blend, linear=linear).startswith(line)
+
+
+def test_of_a_start_that_another_run_chose_no_epochs_are_compared():
+    line = chosen_line(0, 0, 0.25, linear=True)
+    assert line.startswith("the untrained start; blend weight 0.25 is the linear")

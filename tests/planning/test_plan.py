@@ -47,8 +47,8 @@ def test_a_softmax_over_a_sample_costs_its_part_and_divides_no_table():
     )
     assert whole - sampled == of_all - of_some > 0
     assert step(SMALL, model, SETS.changed(model={"softmax_items": 9_000}))[0].flops == whole
-    settings = {"model": {"softmax_items": 50_000}}
-    for given, named in (({}, True), (settings, False)):
+    sample, texts = {"model": {"softmax_items": 50_000}}, {"model": {"item_texts": "words"}}
+    for given, named in (({}, True), (sample, False), (texts, False)):  # nor do texts
         request = Request("sets", given)
         rows = plan(LARGE, request, device="H100", devices=64, host_memory=512e9)["settings"]
         assert any("divided" in str(row) for row in rows) == named

@@ -79,7 +79,7 @@ def test_the_weight_is_of_standardised_words(queries, weight):
 
 @pytest.mark.parametrize("weight", [0, -1, 1001, float("nan"), float("inf"), "1", True])
 def test_a_weight_that_is_none_is_refused(queries, weight):
-    with pytest.raises(InputError, match=r"the query's weight is .*; give a number above 0"):
+    with pytest.raises(InputError, match=r"query's weight is .*; give a number above 0, up to 1,0"):
         queries.wanted("toy", weight)
 
 

@@ -37,7 +37,7 @@ class Config(Settings):
     device_tokens: Annotated[int, Field(ge=0)] = 0
     """Most tokens, with padding, that a device reads at once in training; larger steps are read in
     parts whose gradients are summed. To be lowered where its memory is too small, also in the
-    middle of a training. 0: ``batch_tokens`` of the stage."""
+    middle of a training. 0: ``batch_tokens`` of the stage, on a GPU as many as it has room for."""
     data: DataConfig
     backbone: BackboneConfig
     corpus: CorpusConfig

@@ -79,13 +79,14 @@ def chosen_line(best_epoch: int, epochs: int, blend: float, *, linear: bool) -> 
 
     Args:
         best_epoch: 0 is before finetuning.
-        epochs: that were trained.
+        epochs: that were trained; 0 where another run chose the start.
         blend: blend weight of the linear model.
         linear: whether there is a linear model.
     """
     model = f"the language model of epoch {best_epoch} of {epochs}"
     if best_epoch == 0:
-        model = f"the untrained start: none of {epochs} epochs of training was better"
+        model = "the untrained start"
+        model += f": none of {epochs} epochs of training was better" if epochs else ""
     if not linear:
         return model
     if blend == 1:

@@ -23,7 +23,7 @@ class PretrainConfig(Settings):
     batch_documents: NonNegativeInt
     """Documents per optimiser step; 0: as many of similar length as ``batch_tokens`` hold."""
     batch_tokens: PositiveInt
-    """Tokens per micro-batch, with padding; without ``batch_documents`` per optimiser step."""
+    """As ``finetune.batch_tokens``; without ``batch_documents``, tokens per optimiser step."""
     head_learning_rate_scale: PositiveFloat
     """Learning rate of heads and backbone as a multiple of ``learning_rate``, which is for the
     token tables."""

@@ -103,10 +103,11 @@ def plan(
 
 
 def _divided(size: Size, model: Model, config: Config) -> frozenset[str]:
-    """Tables that several processes divide by rows."""
+    """Tables that several processes divide by rows (`stages.sharing`)."""
     items, users = (each / memory.NUMBER for each in memory.tables(size, model, config))
     found = {"users"} if users >= DIVIDED_FROM else set()
-    if items >= DIVIDED_FROM and softmax_items(size, config) == size.items:
+    is_free = config.model.item_texts == "none"
+    if items >= DIVIDED_FROM and is_free and softmax_items(size, config) == size.items:
         found.add("items")
     return frozenset(found)
 

@@ -164,8 +164,8 @@ class Queries:
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number or not 0 < weight <= MOST_WEIGHT:
             raise InputError(
-                f"the query's weight is {shown(weight)}; give a number above 0, such as {WEIGHT} "
-                f"(the default), or 100 for the words almost alone"
+                f"the query's weight is {shown(weight)}; give a number above 0, up to "
+                f"{MOST_WEIGHT:,.0f}, such as {WEIGHT} (the default), or 100 for the words alone"
             )
         near = np.zeros(self.index.weights.shape[1], np.float32)
         if self.titles and isinstance(query, str) and len(query) <= MAX_CHARACTERS:

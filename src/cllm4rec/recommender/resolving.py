@@ -126,8 +126,8 @@ def filter_notes(
 def _gone_on(before: Sequence[int], new: Sequence[int], trained: bool) -> list[int]:
     """A history with what came since.
 
-    Feedback that a later training has taken in is still in its log. Of a user of the run only items
-    that the data have not are thus appended: an old row must not move an item to the end.
+    Feedback that a later training has taken in is still in its log. So of a user of the run only
+    items that the data lack are appended: an old row must not move an item to the end.
     """
     if not trained:
         return newest_once([*before, *new])

@@ -183,15 +183,15 @@ class Recommender:
     ) -> RankedItems:
         """The best ``k`` items for known users.
 
+        A user of whom nothing is known gets an empty list, and a note says so; an unknown item of
+        the filters is left aside.
+
         Args:
             user_ids: to recommend for; None for everyone.
             k: length of the lists; at most the catalogue's size.
             filters: on the items listed.
             query: what is asked for, in words.
             query_weight: of the words; see `Queries.wanted`.
-
-        A user of whom nothing is known gets an empty list, and a note says so; an unknown item of
-        the filters is left aside.
 
         Raises:
             UnknownId: none of the users is known, or no item of ``include``.

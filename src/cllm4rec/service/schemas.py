@@ -133,7 +133,7 @@ class Interaction(_Strict):
     user_id: Annotated[Id, AfterValidator(_said)]
     """Need not be known; blanks alone are no id."""
     item_id: Annotated[Id, AfterValidator(_said)]
-    """Need not be known either: it counts from the first training that knows it."""
+    """Need not be known either: it counts as soon as it is in the catalogue."""
     timestamp: Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)] | None = None
     """Unix seconds, as ``prepare`` takes them; the time of arrival if not given."""
 

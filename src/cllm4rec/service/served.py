@@ -135,7 +135,8 @@ class Served:
         Raises:
             InputError: the run keeps nothing to answer them by.
         """
-        return Queries.read(self.run) if self.words is None else self.words  # the former says why
+        # Reading says what is missing.
+        return Queries.read(self.run) if self.words is None else self.words
 
     @cached_property
     def _comparisons(self) -> dict[By, Similar]:

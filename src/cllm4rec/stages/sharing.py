@@ -20,7 +20,8 @@ def share(
 
     A task with a loss of its own keeps items and backbone whole: processes without documents take
     part in the softmax and in the backbone once for each micro-batch, and it may ask them
-    otherwise. So does a softmax over a sample of the items, which each process draws for itself.
+    otherwise. Items stay whole too where their softmax is over a sample, which each process draws
+    for itself, and where an encoder makes their vectors.
 
     Args:
         setup: loaded inputs.

@@ -85,7 +85,7 @@ class Checkpoint:
             Position, notes and kept tensors as they were saved.
 
         Raises:
-            IntegrityError: the state file has changed since it was written.
+            IntegrityError: a file has changed since it was written.
         """
         if not (self.folder / "state.json").is_file():
             return None

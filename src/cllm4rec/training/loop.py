@@ -125,7 +125,7 @@ def fit(
         stage: name for the log and the progress bar.
         seed: for torch's draws, such as dropout; each step derives its own.
         position: where to begin; updated in place after every step.
-        log: called with one row per step, in order, before a checkpoint behind it.
+        log: called with one row per step, in order; no checkpoint has a step that is not logged.
         after_pass: called with each finished pass's number; true ends training early.
         checkpoint: called with the position after each pass, and between steps every
             ``checkpoint_seconds``.
@@ -136,8 +136,8 @@ def fit(
         world: the processes that train together; all are at the same position.
         most_tokens: read at once, the setting ``device_tokens``; 0: as the objectives have it.
         ahead: whether another thread makes the next step's batches while a device computes, and
-            losses of several steps are read together, so that the host need not wait for each; a
-            processor has its own threads for that.
+            one process reads the losses of several steps together, so that the host need not wait
+            for each; a processor has its own threads for that.
 
     Raises:
         ConfigError: a loss or gradient is not finite, or the device has no memory for the step; no

@@ -155,7 +155,7 @@ class World:
     def _sum_rows(self, gradients: Sequence[Tensor]) -> None:
         """Sum gradients; of tables only the rows that some process has reached.
 
-        A million users' vectors are gigabytes, and a step has a few hundred users.
+        A step reaches a few hundred rows of what may be gigabytes.
         """
         tables = [g for g in gradients if g.dim() == 2 and len(g) >= TABLE_ROWS]
         reached = [g.ne(0).any(dim=1).to(torch.int32) for g in tables]

@@ -13,7 +13,7 @@ from torch.utils import backend_registration
 
 from cllm4rec.config.presets import PRESETS
 from cllm4rec.errors import ConfigError
-from cllm4rec.models.device import BYTES_A_TOKEN, compute_dtype, device_of, tokens_at_once
+from cllm4rec.models.device import compute_dtype, device_of, tokens_at_once
 
 SCRIPT = Path(__file__).parents[1] / "support" / "two_devices.py"
 PRETENDED = pytest.mark.skipif(
@@ -92,11 +92,12 @@ def test_auto_is_the_default_and_takes_cuda_where_it_is(monkeypatch):
 
 
 def test_a_gpu_reads_as_many_tokens_at_once_as_it_has_room_for(monkeypatch):
-    card = SimpleNamespace(total_memory=10_000 * BYTES_A_TOKEN + 5)
+    card = SimpleNamespace(total_memory=2 * 10_000 * (4 * 34 * 30 * 576) + 5)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
-    assert tokens_at_once(4096, torch.device("cuda")) == 10_000
-    assert tokens_at_once(20_000, torch.device("cuda")) == 20_000
-    assert tokens_at_once(4096, torch.device("cpu")) == 4096
+    assert tokens_at_once(4096, torch.device("cuda"), 30, 576) == 10_000
+    assert tokens_at_once(4096, torch.device("cuda"), 30, 288) == 20_000
+    assert tokens_at_once(20_000, torch.device("cuda"), 30, 576) == 20_000
+    assert tokens_at_once(4096, torch.device("cpu"), 30, 576) == 4096
 
 
 def test_float32_products_are_float32():

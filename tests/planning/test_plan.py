@@ -76,11 +76,17 @@ def test_a_large_trained_backbone_is_sharded(monkeypatch, mode, devices, is_shar
 def test_a_gpu_reads_a_step_at_once_where_it_has_room():
     many = SETS.changed(finetune={"batch_users": 2_000})
     whole = 2_000 * document_tokens(SMALL, many)
-    assert tokens_at_once(SMALL, many, None) == 4096 < whole
-    assert tokens_at_once(SMALL, many, 80e9) == room_for(4096, 80e9) < whole
-    assert tokens_at_once(SMALL, many, 800e9) == whole
-    assert tokens_at_once(SMALL, SETS, 80e9) == 4096 > 64 * document_tokens(SMALL, SETS)
-    assert tokens_at_once(SMALL, SEQUENCES, 800e9) == SEQUENCES.finetune.batch_tokens
+    model = Model.of(SETS.backbone)
+    room = room_for(8e9, 2, 576)
+    assert 4096 < room < whole
+    assert tokens_at_once(SMALL, model, many, None) == 4096
+    assert tokens_at_once(SMALL, model, many, 8e9) == room
+    assert tokens_at_once(SMALL, model, many, 80e9) == whole
+    assert tokens_at_once(SMALL, model, SETS, 80e9) == 4096 > 64 * document_tokens(SMALL, SETS)
+    assert tokens_at_once(SMALL, model, SEQUENCES, 80e9) == SEQUENCES.finetune.batch_tokens
+    for config, memory in ((many, 8e9), (SETS, None)):
+        few = config.changed(device_tokens=1_000)
+        assert tokens_at_once(SMALL, model, few, memory) == 1_000
 
 
 def advised_batch(users, batch):

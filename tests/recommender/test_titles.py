@@ -57,10 +57,13 @@ def test_nearness_is_the_share_of_common_words(titles, query):
         ("9", [6]),
     ],
 )
-def test_the_nearest_title_is_first_for_any_taste(queries, query, first):
-    for weight in (None, 0.01, 50):
-        scores = queries.wanted(query, weight).beside(TASTE)
-        for row in scores:
+@given(
+    taste=st.lists(st.floats(-100, 100, width=32), min_size=8, max_size=8),
+    weight=st.none() | st.floats(0.01, 50),
+)
+def test_the_nearest_title_is_first_for_any_taste(queries, query, first, taste, weight):
+    for rows in (TASTE, np.array([taste], np.float32)):
+        for row in queries.wanted(query, weight).beside(rows):
             assert np.argsort(-row)[: len(first)].tolist() == first
 
 

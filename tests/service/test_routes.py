@@ -122,9 +122,11 @@ def test_comparison_is_the_tuned_ease(client, served):
 
 
 def test_comparison_takes_one_at_a_time(client, served):
-    response = client.post("/v1/compare", json={"users": served.dataset.users.ids([0, 1])})
-    assert response.status_code == 422
-    assert response.json() == {"error": "compare takes one user or one history at a time"}
+    one, other = served.dataset.users.ids([0, 1])
+    for users in ([one, other], [one, "nobody we know"]):
+        response = client.post("/v1/compare", json={"users": users})
+        assert response.status_code == 422
+        assert response.json() == {"error": "compare takes one user or one history at a time"}
 
 
 def test_similar_items_are_nearest_by_cosine(client, served, recommender):

@@ -1,4 +1,4 @@
-"""``corpus.words = titles``: what is trained, saved and asked reads the titles."""
+"""``corpus.words``: with titles what is trained, saved and asked reads them; refused without."""
 
 import shutil
 
@@ -98,3 +98,12 @@ def test_titles_are_refused_where_there_are_none(trained, backbone, tmp_path):
     run.finish("prepare", [run.file("data")], 0.0)
     with progress.quiet(), pytest.raises(ConfigError, match="no item has a title or a text"):
         train(run, toy_config(backbone, *TITLES))
+
+
+def test_both_ways_are_refused_without_texts(trained, backbone, tmp_path):
+    run = RunDir(tmp_path / "run").create()
+    shutil.copytree(trained.run.file("data"), run.file("data"))
+    run.finish("prepare", [run.file("data")], 0.0)
+    given = "corpus.words=both-ways", "model.content=false"
+    with progress.quiet(), pytest.raises(ConfigError, match="both-ways: there are no texts"):
+        train(run, toy_config(backbone, *given))

@@ -54,10 +54,22 @@ def test_where_there_is_room_a_step_is_read_at_once(monkeypatch, name):
     objective.batch_documents = 8  # of texts; users have a number of their own
     step = objective.steps(Pass(name, 0, len(objective.corpus)))[0]
     parts = objective.batches(step)
-    monkeypatch.setattr(regularised, "tokens_at_once", lambda tokens, device: 100 * tokens)
+    monkeypatch.setattr(regularised, "tokens_at_once", lambda tokens, *_: 100 * tokens)
     [whole] = objective.batches(step)
     assert len(parts) > 1
     assert sum(map(documents, parts)) == documents(whole) == len(step)
+
+
+@pytest.mark.parametrize(
+    ("kind", "packs", "batches"), [("cpu", True, 3), ("meta", True, 2), ("meta", False, 3)]
+)
+def test_padding_counts_where_documents_are_not_packed(monkeypatch, kind, packs, batches):
+    objective = tiny_objectives.every()["held-out"]
+    objective.batch_tokens = 16
+    monkeypatch.setattr(type(objective.model), "device", torch.device(kind))
+    monkeypatch.setattr(regularised, "is_packed", lambda config: packs)
+    found = objective.micro_batches(np.array([8, 1, 1, 7, 7, 7]), None)
+    assert len(found) == batches
 
 
 def documents(batch) -> int:

@@ -11,9 +11,11 @@ from cllm4rec.run.processes import is_alone, place_on_machine
 
 AUTO = "auto"
 PROCESSOR = torch.device("cpu")
-BYTES_A_TOKEN = 2**22
-"""Of a GPU's memory for each token that it reads at once, whatever the model. By the planner's
-count thirty layers of SmolLM2-135M keep 2.3 MB of activations a token in float32."""
+KEPT_NUMBERS = 34
+"""Numbers per token, layer and unit of width that a training step keeps (Korthikanti et al.,
+*Reducing Activation Recomputation in Large Transformer Models*, 2022, count 34 without scores)."""
+_KEPT_SHARE = 0.5
+"""Most of a GPU's memory that these may take, each of four bytes."""
 
 
 def device_of(name: str) -> torch.device:
@@ -67,7 +69,7 @@ def compute_dtype(name: str, device: torch.device = PROCESSOR) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
-def tokens_at_once(batch_tokens: int, device: torch.device) -> int:
+def tokens_at_once(batch_tokens: int, device: torch.device, depth: int, width: int) -> int:
     """Tokens of a micro-batch, where a step's size is a number of users or texts.
 
     Where a GPU waits for kernels to be launched, few tokens take as long as many.
@@ -75,15 +77,18 @@ def tokens_at_once(batch_tokens: int, device: torch.device) -> int:
     Args:
         batch_tokens: the setting; a processor reads no more.
         device: that computes.
+        depth: layers of the backbone.
+        width: of its hidden states.
     """
     if device.type != "cuda":
         return batch_tokens
-    return room_for(batch_tokens, float(torch.cuda.get_device_properties(device).total_memory))
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return max(batch_tokens, room_for(float(memory), depth, width))
 
 
-def room_for(batch_tokens: int, memory: float) -> int:
-    """Tokens that a GPU of so many bytes of memory reads at once, the setting's at least."""
-    return max(batch_tokens, int(memory // BYTES_A_TOKEN))
+def room_for(memory: float, depth: int, width: int) -> int:
+    """Tokens whose activations take half of a GPU's memory, in bytes, in float32."""
+    return int(_KEPT_SHARE * memory / (4 * KEPT_NUMBERS * depth * width))
 
 
 def serving_threads() -> int:

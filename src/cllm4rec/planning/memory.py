@@ -22,6 +22,7 @@ from cllm4rec.config import Config
 from cllm4rec.ensemble.linear import KEPT_WEIGHTS
 from cllm4rec.linear.decomposition import EXACT_ROWS
 from cllm4rec.linear.ease import FLOAT64_ITEMS, MAX_ITEMS
+from cllm4rec.models.device import KEPT_NUMBERS
 from cllm4rec.planning.size import Model, Size
 from cllm4rec.ranking.scoring import BLOCK_USERS
 from cllm4rec.recommender.calibration import MOST_SCORES
@@ -30,9 +31,6 @@ NUMBER = 4
 PROCESS = 640e6
 """Libraries, tokenizer and the first batches of a process that trains or scores on a processor,
 with torch's build for processors; a CUDA build takes some 400 MB more."""
-ACTIVATIONS = 34
-"""Numbers per token, layer and unit of width that a training step keeps (Korthikanti et al.,
-*Reducing Activation Recomputation in Large Transformer Models*, 2022, count 34 without scores)."""
 PLACED_COPIES = 6
 """Copies of a block of scores in the calibration of `recommender.calibration`."""
 EXACT_BYTES = {True: 8 * 4, False: 4 * 6}
@@ -108,7 +106,7 @@ def finetuning(
     texts, width, depth = config.model.content, model.shape.size, model.shape.depth
     # With checkpointing every layer's input, and all of the layer that is computed again.
     recomputed = config.backbone.activation_checkpointing
-    kept = ACTIVATIONS + depth if recomputed else ACTIVATIONS * depth
+    kept = KEPT_NUMBERS + depth if recomputed else KEPT_NUMBERS * depth
     copies = 1 + (config.finetune.average > 0)
     scores = 3.0 * NUMBER * min(size.users, BLOCK_USERS) * size.items
     gathered = items if "items" in divided else 0.0

@@ -77,7 +77,7 @@ def plan(
     divided = _divided(size, model, config) if devices > 1 else frozenset[str]()
     is_full = config.backbone.mode == "full"
     sharded = devices > 1 and is_full and model.shape.weights >= SHARDED_FROM
-    at_once = tokens_at_once(size, config, None if known is None else known.memory)
+    at_once = tokens_at_once(size, model, config, None if known is None else known.memory)
     shared: dict[str, Any] = {"divided": divided, "sharded": sharded}
     ranked = memory.finetuning(size, model, config, ranks=devices, at_once=at_once, **shared)
     stages = {

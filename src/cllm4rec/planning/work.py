@@ -72,19 +72,21 @@ def step(size: Size, model: Model, config: Config) -> tuple[Cost, float]:
     return products, adam(round(numbers)).moved + passes
 
 
-def tokens_at_once(size: Size, config: Config, memory: float | None) -> float:
+def tokens_at_once(size: Size, model: Model, config: Config, memory: float | None) -> float:
     """Tokens of a micro-batch of finetuning: on a GPU all of a step, where it has room.
 
     Args:
         size: of the problem.
+        model: widths.
         config: complete settings.
         memory: of the GPU, in bytes; None for a processor.
     """
-    most = config.finetune.batch_tokens
-    if memory is None or config.finetune.target == "next":  # there it is a step's size
-        return float(most)
-    whole = config.finetune.batch_users * document_tokens(size, config)
-    return max(float(most), min(whole, room_for(most, memory)))
+    most = float(config.finetune.batch_tokens)
+    if memory is not None and config.finetune.target != "next":  # there it is a step's size
+        whole = config.finetune.batch_users * document_tokens(size, config)
+        room = room_for(memory, model.shape.depth, model.shape.size)
+        most = max(most, min(whole, float(room)))
+    return min(most, config.device_tokens or most)
 
 
 def steps_per_epoch(size: Size, config: Config) -> float:

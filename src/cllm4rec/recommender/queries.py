@@ -57,13 +57,15 @@ class Wanted(NamedTuple):
     def beside(self, taste: Scores) -> Scores:
         """Scores of lists ``[rows, items]`` from those of taste, or of popularity.
 
-        Near titles are lifted by a multiple of a row's width, so that no taste is above them.
+        Near titles are lifted above every other, whatever the taste, and nearer ones above these.
         """
         scores = standardised(taste) + self.words
         near = np.flatnonzero(self.titles)
         if len(near):
             width = scores.max(axis=1, keepdims=True) - scores.min(axis=1, keepdims=True)
-            scores[:, near] += np.float32(LIFT) * self.titles[near] * width
+            _, rank = np.unique(self.titles[near], return_inverse=True)
+            lift = np.float32(LIFT) * np.maximum(width, 1)  # where all are level too
+            scores[:, near] += lift * (rank + 1).astype(np.float32)
         return scores
 
 

@@ -64,7 +64,7 @@ def routes(components: Components) -> APIRouter:
         """The same question answered by EASE, the baseline to beat; fitted at the first call."""
         served = components.holder.current
         query = await asked(body, served, components.newcomers)
-        if len(query.users) != 1:
+        if len(body.users or body.histories or [None]) != 1:
             raise HTTPException(422, "compare takes one user or one history at a time")
         rows, reasons = await off_loop(answering.compared, query, served, body.explain)
         version = f"ease-{served.version}"

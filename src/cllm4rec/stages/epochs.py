@@ -167,7 +167,8 @@ def train_epochs(
     sizes = {name: len(objective.corpus) for name, objective in objectives.items()}
     steps = len(objectives["finetune"].steps(Pass("finetune", 0, sizes["finetune"])))
     epochs = epochs_of(config, steps)
-    if epochs > config.epochs:
+    last = best.last_epoch
+    if (epochs if last is None else min(epochs, last)) > config.epochs:
         progress.note(
             f"small data, {steps} steps an epoch: {epochs} epochs and not {config.epochs}, towards "
             f"finetune.least_steps = {config.least_steps} (at most {MOST_TIMES} times the epochs)"
@@ -175,7 +176,6 @@ def train_epochs(
     plan = [
         Pass(name, epoch * size, size) for epoch in range(epochs) for name, size in sizes.items()
     ]
-    last = best.last_epoch
     average = Average(parameters["finetune"], config.average * steps)
     folder = run.file("checkpoints", "finetune")
     checkpoint = Checkpoint(folder, identity, parameters, optimizers)

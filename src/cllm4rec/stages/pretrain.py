@@ -14,6 +14,7 @@ from cllm4rec.config import Config, PretrainConfig
 from cllm4rec.documents.backward import BackwardCorpus, JoinedCorpus
 from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.documents.content import ContentCorpus
+from cllm4rec.errors import ConfigError
 from cllm4rec.models.llms import CollaborativeLLM, own_tensors, saved_tensors
 from cllm4rec.run import RunDir, atomic_write, exclusive
 from cllm4rec.seeds import derived_seed
@@ -128,7 +129,10 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
     """Objectives ``collaborative`` (L-steps) and, if there are texts, ``content`` (C-steps).
 
     Each is regularised towards the other's vectors. Content documents are written into the run;
-    with ``corpus.words = "both-ways"`` L-steps read them too, backwards.
+    with ``corpus.words = "both-ways"`` L-steps read those about items too, backwards.
+
+    Raises:
+        ConfigError: both ways are asked for, and there are no texts.
     """
     config, task, train = setup.config, setup.task, setup.dataset.part("train")
     seed = derived_seed(config.seed, "pretrain")
@@ -149,7 +153,12 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
     other = None if content is None else content.model.embedding
     candidates = Candidates.of(config.model, train, setup.lm.device)
     read: Corpus = histories
-    if config.corpus.words == "both-ways" and content is not None:
+    if config.corpus.words == "both-ways":
+        if content is None:
+            raise ConfigError(
+                "setting corpus.words = both-ways: there are no texts to read; give some in "
+                "items.* or reviews.*, with model.content=true, or set it to none"
+            )
         assert isinstance(content.corpus, ContentCorpus)
         read = JoinedCorpus([histories, BackwardCorpus(content.corpus, task.space, task.prompts)])
     objectives = {

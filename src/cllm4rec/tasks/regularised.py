@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -55,9 +56,11 @@ class Regularised(Generic[Model, Documents, OneBatch]):
         A processor reads ``batch_tokens`` with padding. On another device layers that read packed
         documents count none, and a GPU reads all that it has room for.
         """
-        device, layers = self.model.device, self.model.backbone.model
-        most = tokens_at_once(self.batch_tokens, device)
-        padding = device.type == "cpu" or not is_packed(layers.config)
+        device: torch.device = self.model.device
+        config: Any = self.model.backbone.model.config
+        depth, width = config.num_hidden_layers, config.hidden_size
+        most = tokens_at_once(self.batch_tokens, device, depth, width)
+        padding = device.type == "cpu" or not is_packed(config)
         return length_buckets(lengths, max_tokens=most, max_rows=None, rng=rng, padding=padding)
 
     def parameters(self) -> Mapping[str, nn.Parameter]:

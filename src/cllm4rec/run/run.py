@@ -197,8 +197,11 @@ class RunDir:
         Raises:
             RunError: neither.
         """
-        if not is_sealed(self.path):  # a saved folder has no stages
-            self.info("finetune")  # loading verifies its files
+        # A saved folder has no stages; loading verifies the files.
+        if not is_sealed(self.path) and not self.is_done("finetune"):
+            raise RunError(
+                f"no trained model in {self.path}; run `cllm4rec train --run {self.path}` first"
+            )
 
     def has_result(self, stage: str, identity: str) -> bool:
         """Whether the stage is done with this identity, and its files are intact.

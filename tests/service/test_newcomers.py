@@ -105,6 +105,15 @@ def test_memory_is_bounded(monkeypatch):
 def test_lines_that_are_no_feedback_are_passed_over(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(json.dumps(row("x", "a")).encode() + b'\n{"user_id": 1}\n[]\nnull\n\xff\n')
+    with log.open("a") as more:
+        for other in (
+            row(["x"], "b"),
+            row("x", ["b"]),
+            row("x", "b", "later"),
+            row("x", "b", None),
+        ):
+            more.write(json.dumps(other) + "\n")
+        more.write("[" * 100_000 + "\n")
     held = Newcomers()
     held.read(log)
     assert held.histories(["x"]) == {"x": ["a"]}

@@ -145,6 +145,16 @@ def test_a_folder_with_something_of_ones_own_becomes_no_run(source, tmp_path, na
     assert list((tmp_path / "project").iterdir()) == [mine.parent]
 
 
+@pytest.mark.parametrize("name", ["split.parquet", "metrics.jsonl", "results.json", "report.html"])
+def test_a_file_of_ones_own_with_a_name_of_a_run_stays(source, tmp_path, name):
+    mine = tmp_path / "project" / name
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(InputError, match=f"a run would replace its {name}"):
+        again(source, RunDir(mine.parent))
+    assert {path: path.read_text() for path in mine.parent.iterdir()} == {mine: "mine"}
+
+
 def test_a_preparation_that_was_interrupted_begins_again(source, tmp_path, monkeypatch):
     run = RunDir(tmp_path / "run")
 

@@ -28,6 +28,7 @@ def open_database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyCo
         InputError: a query within the block needs more memory than the limit, or DuckDB cannot
             open a database under this path.
         OSError: the disk is full (``errno.ENOSPC``).
+        KeyboardInterrupt: a query was interrupted.
     """
     folder = folder.resolve()
     # DuckDB takes what follows ? for settings, and a backslash for a slash.
@@ -52,6 +53,10 @@ def open_database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyCo
             yield connection
         except duckdb.Error as error:
             raise resource_error(error, memory_limit) or error from None
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+                raise KeyboardInterrupt from None
+            raise
 
 
 def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:

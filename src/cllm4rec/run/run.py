@@ -39,7 +39,13 @@ REPLACED = (
     "model",
     "topk",
     "words",
+    "source",
+    ".data",
     "config.toml",
+    "split.parquet",
+    "metrics.jsonl",
+    "results.json",
+    "report.html",
 )
 """Names that stages overwrite."""
 
@@ -73,32 +79,35 @@ class RunDir:
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"
 
-    def create(self) -> "RunDir":
+    def create(self, option: str = "--run") -> "RunDir":
         """Create the folder if needed.
+
+        Args:
+            option: that gave it, for errors.
 
         Raises:
             InputError: the path is a file, is below one, is inside another run or cannot be
                 created; or the folder is not a run and contains files that a run would overwrite.
             RunError: the folder is a run of another format.
         """
-        refuse_inside_run(self.path.resolve().parent, "--run")
-        make_folder(self.path, "--run")
+        refuse_inside_run(self.path.resolve().parent, option)
+        make_folder(self.path, option)
         manifest = self.file("manifest.json")
         if not manifest.is_file():
-            self._refuse_what_is_not_ours()
+            self._refuse_what_is_not_ours(option)
             write_json(manifest, self._manifest())
         self._manifest()
         return self
 
-    def _refuse_what_is_not_ours(self) -> None:
+    def _refuse_what_is_not_ours(self, option: str) -> None:
         if is_sealed(self.path):
             raise InputError(
-                f"--run {self.path} is a saved model, not a run; choose another folder"
+                f"{option} {self.path} is a saved model, not a run; choose another folder"
             )
         for name in REPLACED:
             if self.file(name).exists():
                 raise InputError(
-                    f"--run {self.path} is no run, and a run would replace its {name}; "
+                    f"{option} {self.path} is no run, and a run would replace its {name}; "
                     f"choose another folder"
                 )
 

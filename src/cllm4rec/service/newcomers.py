@@ -11,6 +11,8 @@ MOST_ROWS = 1_000_000
 MOST_ITEMS = 200
 """Newest items kept per user; models read fewer."""
 
+_COLUMNS = {"user_id": str, "item_id": str, "timestamp": int}
+
 
 class Newcomers:
     """Histories from the feedback log, in memory."""
@@ -26,10 +28,11 @@ class Newcomers:
             for line in lines:
                 try:
                     row = json.loads(line)
-                    row = {name: row[name] for name in ("user_id", "item_id", "timestamp")}
-                except (ValueError, KeyError, TypeError):
+                    row = {name: row[name] for name in _COLUMNS}
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue
-                self.add([row])
+                if all(type(row[name]) is kind for name, kind in _COLUMNS.items()):
+                    self.add([row])
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add rows of the feedback log."""

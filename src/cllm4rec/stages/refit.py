@@ -59,7 +59,7 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
         run.require(stage)
     source = {"files": run.info("prepare")["files"], "identity": run.info("finetune")["identity"]}
     made_from = {**source, "keep_test": keep_test}
-    to.create()
+    to.create("--to")
     if to.is_done("prepare"):
         if to.info("prepare").get("refit") != made_from:
             raise InputError(

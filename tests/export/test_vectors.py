@@ -138,7 +138,7 @@ def test_an_older_export_is_replaced_and_anything_else_is_not(run, tmp_path):
 
 
 def test_an_untrained_run_is_refused(tmp_path):
-    with pytest.raises(RunError, match="finetune"):
+    with pytest.raises(RunError, match="no trained model"):
         export_run(RunDir(tmp_path), tmp_path / "to")
 
 

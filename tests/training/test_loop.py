@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from cllm4rec import progress
 from cllm4rec.documents.collaborative import CollaborativeCorpus
@@ -16,6 +16,7 @@ from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import SCHEDULES, Pass, Position, cosine, fit, optimiser_step
 from cllm4rec.training.optim import adam
 from support import tiny_models as tiny
+from support.one_value import OneValue
 
 PLAN = [
     Pass("content", 0, 3),
@@ -143,30 +144,12 @@ def test_what_is_dropped_is_a_function_of_the_seed(tmp_path):
     assert first != none
 
 
-class Drawing:
-    """An objective that notes what torch draws in each of its steps; one document per step."""
-
-    weights = {"likelihood": 1.0}  # noqa: RUF012
-    corpus = (0,)
+class Drawing(OneValue):
+    """Notes what torch draws in each of its steps."""
 
     def __init__(self) -> None:
-        self.value = nn.Parameter(torch.ones(2))
+        super().__init__()
         self.draws: list[tuple[float, ...]] = []
-
-    def parameters(self) -> dict[str, nn.Parameter]:
-        return {"value": self.value}
-
-    def steps(self, part: Pass) -> list[list[int]]:
-        return [[0]] * part.count
-
-    def lengths(self, step: list[int]) -> list[int]:
-        return [1] * len(step)
-
-    def batches(self, step: list[int]) -> list[int]:
-        return step
-
-    def counts(self, batch: int) -> dict[str, int]:
-        return {"likelihood": 1}
 
     def losses(self, batch: int) -> dict[str, Loss]:
         self.draws.append(tuple(torch.rand(4).tolist()))
@@ -229,29 +212,8 @@ def test_training_lowers_the_loss(tmp_path):
     assert loss() < 0.8 * before
 
 
-class Exploding:
-    """An objective whose gradient is infinite."""
-
-    weights = {"likelihood": 1.0}  # noqa: RUF012
-    corpus = (0,)
-
-    def __init__(self) -> None:
-        self.value = nn.Parameter(torch.ones(2))
-
-    def parameters(self) -> dict[str, nn.Parameter]:
-        return {"value": self.value}
-
-    def steps(self, part: Pass) -> list[list[int]]:
-        return [[0]]
-
-    def lengths(self, step: list[int]) -> list[int]:
-        return [1] * len(step)
-
-    def batches(self, step: list[int]) -> list[int]:
-        return step
-
-    def counts(self, batch: int) -> dict[str, int]:
-        return {"likelihood": 1}
+class Exploding(OneValue):
+    """Its gradient is infinite."""
 
     def losses(self, batch: int) -> dict[str, Loss]:
         return {"likelihood": Loss((self.value / 0).sum(), 1)}

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
@@ -11,6 +10,7 @@ from cllm4rec.training.loop import Pass, Position, fit
 from cllm4rec.training.optim import adam
 from cllm4rec.training.readings import TOGETHER, Diverged, Measured, Unread, read
 from cllm4rec.training.world import ALONE
+from support.one_value import OneValue
 
 
 def measured(*losses: float, norm: float = 1.0) -> Measured:
@@ -61,29 +61,10 @@ def test_together_means_a_number_of_steps_or_a_second(monkeypatch):
     assert told == list(range(17))
 
 
-class Exploding:
-    """An objective whose third step has no finite loss."""
+class Exploding(OneValue):
+    """Its third step has no finite loss."""
 
-    weights = {"likelihood": 1.0}  # noqa: RUF012
-    corpus = (0,)
-
-    def __init__(self) -> None:
-        self.value, self.seen = nn.Parameter(torch.ones(2)), 0
-
-    def parameters(self) -> dict[str, nn.Parameter]:
-        return {"value": self.value}
-
-    def steps(self, part: Pass) -> list[list[int]]:
-        return [[0]] * part.count
-
-    def lengths(self, step: list[int]) -> list[int]:
-        return [1]
-
-    def batches(self, step: list[int]) -> list[int]:
-        return step
-
-    def counts(self, batch: int) -> dict[str, int]:
-        return {"likelihood": 1}
+    seen = 0
 
     def losses(self, batch: int) -> dict[str, Loss]:
         self.seen += 1

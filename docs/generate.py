@@ -117,9 +117,11 @@ or, with `--json`, as exactly one JSON object.
 | 130 | interrupted (Ctrl-C); nothing half-written keeps its final name; give the command again |
 | 1 | a fault of the program, with its traceback: please report it; or a bench's cell failed |
 
-`train`, `pretrain` and `finetune` begin from the run's `config.toml`, as `prepare` or the last of
-them left it, unless `--config` names a preset or another file; `--set` comes on top. Both are kept
-there. The data are read as they were prepared."""
+`train`, `pretrain` and `finetune` begin from the run's settings, as `prepare` or the last of them
+left them, unless `--config` names a preset or another file; `--set` comes on top. The data are read
+as they were prepared. What a run serves stays its model and `config.toml` until another training is
+complete: the settings of one that has begun wait in `checkpoints/config.toml`, and go where it is
+refused, as one that diverges is."""
 
 _CONFIGURATION_INTRODUCTION = """\
 A preset gives every setting a value; what you give comes on top:
@@ -152,7 +154,7 @@ Python: `CLLM4Rec("paper")`, `CLLM4Rec("mine.toml")`, `CLLM4Rec({"finetune": {"e
 
 `prepare` decides every setting once and leaves them all in the run's `config.toml`; the run is
 trained with what stands there. `train --set` changes values there, `train --config` replaces them
-all but those of `[data]`.
+all but those of `[data]`; in a run that has a model both count once the new one is complete.
 
 With `auto`, `corpus.order = "random"` chooses `sets` whatever is held out.
 

@@ -11,7 +11,8 @@ from cllm4rec.experiments.plan import load_plan
 from cllm4rec.experiments.process import Outcome, compute_in_subprocess
 from cllm4rec.run import RunDir, read_json
 from cllm4rec.stages.evaluate import evaluate
-from cllm4rec.stages.prepare import keep_settings, prepare
+from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.settings import keep_settings
 from support.outside import install
 from support.toy_bench import write_toy_plan
 from support.trained import small_run

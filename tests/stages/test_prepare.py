@@ -63,7 +63,7 @@ def test_the_same_input_keeps_data_and_what_was_trained_on_them(source, run):
 def test_settings_that_are_not_the_datas_are_written_anew(source, run):
     again(source, run, config={"finetune": {"epochs": 3}})
     assert kept(run)
-    assert read_config(run.file("config.toml")).finetune.epochs == 3
+    assert read_config(run.settings).finetune.epochs == 3
 
 
 @pytest.mark.parametrize(

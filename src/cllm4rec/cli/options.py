@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cllm4rec import progress
 from cllm4rec.config import read_config, request_of
 from cllm4rec.errors import InputError
 from cllm4rec.run import RunDir, place_among_processes
@@ -83,13 +84,18 @@ def ready(
     Raises:
         CLLM4RecError: what the stage itself would raise later.
     """
-    kept = run.file("config.toml")
+    kept = run.settings
     request_of(read_config(kept) if config is None and kept.is_file() else config, overrides)
     for file in files:
         if file is not None and not file.exists():
             raise InputError(f"{file} does not exist")
     if after == "finetune":
         run.require_trained()
+        if run.begun_settings.is_file():
+            progress.note(
+                f"a training of {run.path} with other settings is not done: what follows is of the "
+                f"model before it; go on with `cllm4rec train --run {run.path}`"
+            )
     else:
         run.info(after)
 

@@ -255,6 +255,7 @@ def similar(run: RunDir, items: tuple[str, ...], k: int, by: Any) -> dict[str, A
         cllm4rec similar --run RUN 50 181 --k 5
         cllm4rec similar --run RUN 50 --by content
     """  # noqa: D301
+    options.ready(run)
     from cllm4rec.stages.similar import similar as stage
 
     return stage(run, list(items), k=k, by=by)

@@ -2,10 +2,10 @@
 
     RUN/
       manifest.json    finished stages, with the sha256 of every file they wrote
-      config.toml      the complete settings
+      config.toml      the complete settings: the model's, once there is one
       split.parquet    part of every interaction
       data/            prepared data
-      checkpoints/     training state, removed when its stage is done
+      checkpoints/     training state and settings, removed when its stage is done
       model/           safetensors + JSON
       pretrained/      pretrained token tables
       topk/            lists of the test part, and per-user metrics

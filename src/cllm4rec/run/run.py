@@ -1,10 +1,7 @@
 """RunDir: finished stages of a run, their files, and the metrics log."""
 
-import json
-import math
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +12,6 @@ from filelock import FileLock, Timeout
 from cllm4rec import progress
 from cllm4rec.errors import InputError, IntegrityError, RunError
 from cllm4rec.run.files import (
-    atomic_write,
     files_of,
     make_folder,
     read_json,
@@ -23,6 +19,7 @@ from cllm4rec.run.files import (
     write_json,
 )
 from cllm4rec.run.leftovers import clear_leftovers
+from cllm4rec.run.log import MetricsLog
 from cllm4rec.run.places import refuse_inside_run
 from cllm4rec.run.processes import is_main
 from cllm4rec.run.seal import is_sealed
@@ -61,7 +58,7 @@ _COMMANDS = {
 }
 
 
-class RunDir:
+class RunDir(MetricsLog):
     """A run directory; creating the object touches no files.
 
     Args:
@@ -114,6 +111,17 @@ class RunDir:
     def file(self, *parts: str) -> Path:
         """The path of a file of this run, existing or not."""
         return self.path.joinpath(*parts)
+
+    @property
+    def begun_settings(self) -> Path:
+        """Settings of a training that has begun, if they are not those of ``config.toml``."""
+        return self.file("checkpoints", "config.toml")
+
+    @property
+    def settings(self) -> Path:
+        """The file of settings that the next training goes on with."""
+        begun = self.begun_settings
+        return begun if begun.is_file() else self.file("config.toml")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -253,61 +261,15 @@ class RunDir:
     def forget(self, *stages: str) -> None:
         """Drop the records of these stages, and their lines of ``metrics.jsonl``.
 
-        Call it when an earlier stage is redone or a stage starts afresh; not when it resumes, or
-        the log before the interruption is lost. Only the main process does it.
+        Call it before files of theirs are replaced; not when a stage resumes, or the log before the
+        interruption is lost. Only the main process does it.
         """
         if not is_main():
             return
         manifest = self._manifest()
         if any([manifest["stages"].pop(stage, None) is not None for stage in stages]):
             write_json(self.file("manifest.json"), manifest)
-        rows = self.metrics()
-        kept = [row for row in rows if row.get("stage") not in stages]
-        if len(kept) < len(rows):
-            with atomic_write(self.file("metrics.jsonl")) as temporary:
-                temporary.write_text("".join(map(_json_line, kept)), encoding="utf-8")
-
-    def log_metrics(self, **row: Any) -> None:
-        """Append one line to ``metrics.jsonl``, in the main process.
-
-        Raises:
-            ValueError: a number is not finite, here or inside a nested dictionary.
-        """
-        _refuse_non_finite(row)
-        if not is_main():
-            return
-        with self.file("metrics.jsonl").open("ab+") as log:
-            # A killed process may have left half a line; start a new one.
-            if log.seek(0, os.SEEK_END) and log.seek(-1, os.SEEK_END) >= 0 and log.read(1) != b"\n":
-                log.write(b"\n")
-            log.write(_json_line(row).encode())
-            log.flush()
-
-    def log_size(self) -> int:
-        """Size of ``metrics.jsonl`` in bytes, for :meth:`cut_log`; 0 without such a file."""
-        path = self.file("metrics.jsonl")
-        return path.stat().st_size if path.is_file() else 0
-
-    def cut_log(self, size: int) -> None:
-        """Truncate the log to its size at a checkpoint; resuming logs the later steps again.
-
-        Args:
-            size: of the log at the checkpoint; a shorter log is unchanged.
-        """
-        if is_main() and size < self.log_size():
-            os.truncate(self.file("metrics.jsonl"), size)
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """All complete lines of ``metrics.jsonl``, oldest first; empty without such a file."""
-        path = self.file("metrics.jsonl")
-        rows: list[dict[str, Any]] = []
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with suppress(json.JSONDecodeError):
-                    row = json.loads(line)
-                    if isinstance(row, dict):
-                        rows.append(row)
-        return rows
+        self.begin_log(*stages)
 
     def _manifest(self) -> dict[str, Any]:
         path = self.file("manifest.json")
@@ -331,15 +293,3 @@ def package_version() -> str:
         return version("cllm4rec")
     except PackageNotFoundError:
         return "not installed"
-
-
-def _json_line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=True, allow_nan=False) + "\n"
-
-
-def _refuse_non_finite(row: dict[str, Any], place: str = "") -> None:
-    for key, value in row.items():
-        if isinstance(value, dict):
-            _refuse_non_finite(value, f"{place}{key}.")
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"metric {place}{key} is {value}: only finite numbers are logged")

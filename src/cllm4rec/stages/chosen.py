@@ -35,8 +35,8 @@ class Chosen:
         Raises:
             RunError: it is not trained.
         """
-        initial, trained = run.info("initialise"), run.info("finetune")
-        return cls(initial["start"], initial["linear"], trained["best_epoch"], trained["blend"])
+        trained = run.info("finetune")
+        return cls(trained["start"], trained["linear"], trained["best_epoch"], trained["blend"])
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "Chosen":

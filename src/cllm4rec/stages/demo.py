@@ -33,7 +33,7 @@ def demo(run: RunDir, config: Given = None, *, split: Path | None = None) -> dic
         with atomic_folder(source) as folder:
             SOURCES[SOURCE](folder)
     report = prepare(source, run, split=split, protocol="paper", config=config)
-    complete = read_config(run.file("config.toml"))
+    complete = read_config(run.settings)
     lm = LanguageModel.load(complete)
     trained = train(run, complete, lm)
     recommender = Recommender.load(run.path, lm=lm)

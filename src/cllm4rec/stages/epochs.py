@@ -187,7 +187,7 @@ def train_epochs(
         average.resume(best.notes.pop("steps"), under(kept, "average/"))
         run.cut_log(best.notes.pop("logged"))
     else:
-        run.forget("finetune", "evaluate")
+        run.begin_log("finetune")
         if best.validate(0):  # another run chose the start
             plan = []
 

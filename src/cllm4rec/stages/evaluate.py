@@ -27,14 +27,10 @@ from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, atomic_write, exclusive, write_json
 from cllm4rec.seeds import derived_seed
-from cllm4rec.stages.prepare import keep_settings
+from cllm4rec.stages.settings import CHANGEABLE, write_settings
 
 TRAINING = ("initialise", "pretrain", "finetune")
 """Stages whose seconds count as training time."""
-
-
-CHANGEABLE = ("baselines", "baseline_settings", "bootstrap")
-"""Settings of ``[evaluate]`` that a trained model does not depend on."""
 
 
 def evaluate(
@@ -97,7 +93,7 @@ def _table(
     # Check all settings before the first fit, so that errors appear at once.
     baselines = [baseline_named(name, settings.get(name)) for name in config.evaluate.baselines]
     if config != read_config(run.file("config.toml")):
-        keep_settings(run, config)
+        write_settings(run.file("config.toml"), config)
     rows, baseline_reports, left_out = _baseline_rows(baselines, dataset, config)
     # The test part knows nothing of items that were added later.
     if recommender is None or recommender.scorer.added is not None:

@@ -28,6 +28,7 @@ from cllm4rec.stages.content import content_objective
 from cllm4rec.stages.epochs import AsChosen, Best, train_epochs
 from cllm4rec.stages.initialise import Initial, reading_settings
 from cllm4rec.stages.pretrain import Pretrained
+from cllm4rec.stages.settings import keep_settings
 from cllm4rec.stages.setup import Setup
 from cllm4rec.stages.sharing import share
 from cllm4rec.training.checkpoint import Checkpoint
@@ -47,7 +48,8 @@ def finetune(run: RunDir, config: Config) -> dict[str, Any]:
     Raises:
         RunError: the run is not initialised, or not pretrained although the settings say so.
     """
-    return finetune_with(Setup.of(run, config, *_before(config)))
+    with Setup.begun(run, config, *_before(config)) as setup:
+        return finetune_with(setup)
 
 
 def finetune_with(setup: Setup) -> dict[str, Any]:
@@ -64,6 +66,7 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     identity = setup.identity(SECTIONS, files, **facts)
     world = setup.world
     if done := world.of_main(lambda: run.result("finetune", identity)):
+        world.of_main(lambda: keep_settings(run, config))
         return done
     initial = Initial.read(run)
     pretrained = Pretrained.read(run) if config.pretrain.enabled else None
@@ -94,6 +97,7 @@ def _finish(
     run, scorer = setup.run, best.scorer
     placing = placing_of(setup, scorer, initial.texts)
     queries = queries_of(setup) if placing is not None else None
+    run.forget("evaluate")  # of the model before, which is replaced now
     save_model(run.file("model"), scorer, setup.dataset, setup.lm.sha256, placing, queries)
     notes = best.notes
     linear, best_epoch = scorer.linear is not None, int(notes["epoch"])
@@ -105,11 +109,13 @@ def _finish(
         "epochs": notes["epochs"],
         "best_epoch": notes["epoch"],
         "blend": notes["blend"],
+        "start": initial.settings,
         "linear": None if scorer.linear is None else scorer.linear.settings,
         "valid": notes["valid"],
     }
     seconds = time.perf_counter() - started_at_s
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
+    keep_settings(run, setup.config)
     checkpoint.remove()
     return dict(run.info("finetune"))
 

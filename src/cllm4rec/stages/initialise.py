@@ -146,7 +146,8 @@ def initialise(run: RunDir, config: Config) -> dict[str, Any]:
     Raises:
         RunError: the run is not prepared.
     """
-    return initialise_with(Setup.of(run, config))
+    with Setup.begun(run, config) as setup:
+        return initialise_with(setup)
 
 
 def initialise_with(setup: Setup) -> dict[str, Any]:
@@ -167,7 +168,7 @@ def _initialise(setup: Setup) -> dict[str, Any]:
         return dict(run.info("initialise"))
     initial = Initial.of(setup, linear=config.model.linear)
     # Before its files are replaced: a kill in between must not leave a record of other files.
-    run.forget("initialise", "pretrain", "finetune", "evaluate")
+    run.forget("initialise", "pretrain")
     path = run.file("initial", "start.safetensors")
     with atomic_write(path) as temporary:
         tensors = {name: tensor.contiguous().clone() for name, tensor in initial.tensors.items()}

@@ -20,7 +20,6 @@ from cllm4rec.config import (
     refuse_unknown_baselines,
     request_of,
     resolve,
-    to_toml,
 )
 from cllm4rec.data import ingest
 from cllm4rec.data.dataset import Dataset
@@ -30,11 +29,11 @@ from cllm4rec.errors import ConfigError, InputError, IntegrityError
 from cllm4rec.run import (
     RunDir,
     atomic_folder,
-    atomic_write,
     exclusive,
     gone_at_failure,
     sha256_files,
 )
+from cllm4rec.stages.settings import begin_settings, keep_settings
 
 
 @exclusive
@@ -77,7 +76,8 @@ def configure(run: RunDir, config: Given = None, overrides: Sequence[str] = ()) 
 
     Args:
         run: must be prepared.
-        config: given settings; None for those of ``prepare`` or of the last training.
+        config: given settings; None for those of a training that has begun, of the trained model
+            or of ``prepare``, in this order.
         overrides: ``stage.key=value``, applied last.
 
     Raises:
@@ -85,7 +85,7 @@ def configure(run: RunDir, config: Given = None, overrides: Sequence[str] = ()) 
         ConfigError: a setting is wrong, or a ``[data]`` setting differs from that of ``prepare``.
     """
     run.require("prepare")
-    prepared = read_config(run.file("config.toml"))
+    prepared = read_config(run.settings)
     request = request_of(prepared if config is None else config, overrides)
     complete = _resolved(Dataset.open(run.file("data")), request)
     given = request.start.data.model_dump() if isinstance(request.start, Config) else {}
@@ -108,12 +108,6 @@ def _refuse_other_data(
             raise ConfigError(
                 f"setting data.{name} = {wanted!r}: {whose} prepared with {was!r}; {mend}"
             )
-
-
-def keep_settings(run: RunDir, config: Config) -> None:
-    """Write the settings into the run."""
-    with atomic_write(run.file("config.toml")) as path:
-        path.write_text(to_toml(config), encoding="utf-8")
 
 
 def _resolved(dataset: Dataset, request: Request) -> Config:
@@ -141,7 +135,7 @@ def prepare(
     """Read, check and split the input directory, and resolve every setting for it.
 
     If the run was already prepared from the same files in the same way, its data and trained model
-    stay; only the settings are rewritten.
+    stay; the settings are those of the next training.
 
     Args:
         data: input directory.
@@ -191,7 +185,11 @@ def _prepare(
         fresh.rename(run.file("data"))
     dataset = Dataset.open(run.file("data"))
     write_split(dataset, run.file("split.parquet"))
-    keep_settings(run, _resolved(dataset, request))
+    complete = _resolved(dataset, request)
+    if kept and run.is_done("finetune"):
+        begin_settings(run, complete)
+    else:
+        keep_settings(run, complete)
     if not kept:
         seconds = time.perf_counter() - started_at_s
         run.finish("prepare", [run.file("data")], seconds, recipe=made_of)

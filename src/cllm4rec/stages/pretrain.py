@@ -76,7 +76,8 @@ def pretrain(run: RunDir, config: Config) -> dict[str, Any]:
         RunError: the run is not initialised.
     """
     needed = ["initialise"] if config.pretrain.enabled else []
-    return pretrain_with(Setup.of(run, config, *needed))
+    with Setup.begun(run, config, *needed) as setup:
+        return pretrain_with(setup)
 
 
 def pretrain_with(setup: Setup) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def pretrain_with(setup: Setup) -> dict[str, Any]:
     run, config = setup.run, setup.config
     if not config.pretrain.enabled:
         if run.is_done("pretrain"):
-            run.forget("pretrain", "finetune", "evaluate")
+            run.forget("pretrain")
         return {"skipped": "pretrain.enabled = false"}
     initial = Initial.read(run)
     # The texts are read again, which the initial values need not show.
@@ -206,9 +207,8 @@ def _train(
     if resumed is not None:
         position = resumed[0]
         run.cut_log(resumed[1]["logged"])
-        run.forget("finetune", "evaluate")  # made without it, meanwhile
     else:
-        run.forget("pretrain", "finetune", "evaluate")
+        run.forget("pretrain")
     if "warmup" in steps:
         optimizers["warmup"] = optimizers["content"]
     fit(

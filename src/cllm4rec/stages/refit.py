@@ -17,7 +17,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.run import RunDir, atomic_folder, exclusive, read_json, write_json
 from cllm4rec.run.added import FOLDER, POINTER
 from cllm4rec.stages.chosen import Chosen
-from cllm4rec.stages.prepare import keep_settings
+from cllm4rec.stages.settings import keep_settings
 from cllm4rec.stages.train import train
 from cllm4rec.training.world import here
 
@@ -43,7 +43,7 @@ def refit(run: RunDir, to: RunDir, *, keep_test: bool = False) -> dict[str, Any]
         InputError: ``run`` was made by `refit`, or ``to`` is another run.
     """
     here().of_main(lambda: _prepare(run, to, keep_test))
-    return train(to, read_config(to.file("config.toml")))
+    return train(to, read_config(to.settings))
 
 
 @exclusive
@@ -55,7 +55,7 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
             f"--run {run.path} was itself made by refit; give the run that it was made from"
         )
     chosen = Chosen.by(run)
-    for stage in ("prepare", "initialise", "finetune"):
+    for stage in ("prepare", "finetune"):
         run.require(stage)
     source = {"files": run.info("prepare")["files"], "identity": run.info("finetune")["identity"]}
     made_from = {**source, "keep_test": keep_test}

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.run import RunDir
-from cllm4rec.stages.prepare import keep_settings
+from cllm4rec.stages.settings import back_if_refused, begin_settings
 from cllm4rec.tasks import Task, task_for
 from cllm4rec.training.world import ALONE, World, here
 
@@ -33,12 +34,12 @@ class Setup:
     def of(
         cls, run: RunDir, config: Config, *needed: str, lm: LanguageModel | None = None
     ) -> "Setup":
-        """Open the data, load the language model and write the settings to the run.
+        """Open the data and load the language model.
 
         Args:
             run: must be prepared.
             config: complete, from `configure`.
-            needed: stages that must be done; the settings are kept only then.
+            needed: stages that must be done.
             lm: the language model of ``config``, if it is loaded.
 
         Raises:
@@ -59,8 +60,18 @@ class Setup:
         lm = LanguageModel.load(config) if lm is None else lm
         world.refuse_device(lm.device)
         task = task_for(config, lm, len(dataset.users), len(dataset.items), dataset.texts)
-        world.of_main(lambda: keep_settings(run, config))
         return cls(run, config, dataset, lm, task, world)
+
+    @classmethod
+    @contextmanager
+    def begun(
+        cls, run: RunDir, config: Config, *needed: str, lm: LanguageModel | None = None
+    ) -> Iterator["Setup"]:
+        """Yield :meth:`of` the arguments; the run goes on with the settings, unless refused."""
+        with back_if_refused(run):
+            setup = cls.of(run, config, *needed, lm=lm)
+            setup.world.of_main(lambda: begin_settings(run, setup.config))
+            yield setup
 
     def identity(self, sections: set[str], files: Mapping[str, str], **facts: Any) -> str:
         """sha256 of everything that a stage's result depends on.

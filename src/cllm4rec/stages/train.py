@@ -15,6 +15,8 @@ from cllm4rec.stages.setup import Setup
 def train(run: RunDir, config: Config, lm: LanguageModel | None = None) -> dict[str, Any]:
     """Run all training stages; data and language model are loaded once.
 
+    A model that the run has answers, with its settings, until the new one is there.
+
     Args:
         run: must be prepared.
         config: complete, from `configure`.
@@ -26,10 +28,10 @@ def train(run: RunDir, config: Config, lm: LanguageModel | None = None) -> dict[
     Raises:
         RunError: the run is not prepared.
     """
-    setup = Setup.of(run, config, lm=lm)
-    results = {"initialise": initialise_with(setup)}
-    pretrained = pretrain_with(setup)  # forgets an earlier one where it is not enabled
-    if setup.config.pretrain.enabled:
-        results["pretrain"] = pretrained
-    results["finetune"] = finetune_with(setup)
-    return results
+    with Setup.begun(run, config, lm=lm) as setup:
+        results = {"initialise": initialise_with(setup)}
+        pretrained = pretrain_with(setup)  # forgets an earlier one where it is not enabled
+        if setup.config.pretrain.enabled:
+            results["pretrain"] = pretrained
+        results["finetune"] = finetune_with(setup)
+        return results

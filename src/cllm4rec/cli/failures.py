@@ -10,10 +10,12 @@ from pathlib import Path
 
 import click
 
+from cllm4rec import interrupts
 from cllm4rec.errors import CLLM4RecError, InputError, unusable_place
+from cllm4rec.interrupts import interruption
 from cllm4rec.run.processes import may_speak
 
-DONE, OUR_FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, OUR_FAULT, WRONG_INPUT = 0, 1, 2
 
 _NO_DEVICE_MEMORY = (
     "the GPU has no memory left; end what else uses it, or compute on the processor: "
@@ -25,7 +27,8 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 def exit_code(action: Callable[[], None]) -> int:
     """Do it, and say in one line what the caller can mend; anything else is our fault."""
     try:
-        action()
+        with interruption():
+            action()
     except click.exceptions.Exit as finished:
         return finished.exit_code
     except click.exceptions.NoArgsIsHelpError as usage:
@@ -36,8 +39,8 @@ def exit_code(action: Callable[[], None]) -> int:
     except CLLM4RecError as error:
         return _refused(str(error))
     except (KeyboardInterrupt, click.Abort):
-        _say("interrupted; run the same command again to go on")
-        return INTERRUPTED
+        _say(interrupts.SAID)
+        return interrupts.EXIT_CODE
     except BrokenPipeError:
         # The reader (`| head`) has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from cllm4rec.errors import InputError
+from cllm4rec.interrupts import interruptible
 
 THREADS = 2
 BATCH_ROWS = 65_536
@@ -28,7 +29,7 @@ def open_database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyCo
         InputError: a query within the block needs more memory than the limit, or DuckDB cannot
             open a database under this path.
         OSError: the disk is full (``errno.ENOSPC``).
-        KeyboardInterrupt: a query was interrupted.
+        KeyboardInterrupt: Ctrl-C came in, which ends a query at once.
     """
     folder = folder.resolve()
     # DuckDB takes what follows ? for settings, and a backslash for a slash.
@@ -50,7 +51,8 @@ def open_database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyCo
     with duckdb.connect(str(folder / "prepare.duckdb"), config=options) as connection:
         connection.execute("SET enable_progress_bar = false")
         try:
-            yield connection
+            with interruptible(connection.interrupt):
+                yield connection
         except duckdb.Error as error:
             raise resource_error(error, memory_limit) or error from None
         except RuntimeError as error:

@@ -9,7 +9,6 @@ from cllm4rec.config import Config, read_config, to_toml
 from cllm4rec.errors import CLLM4RecError
 from cllm4rec.run import RunDir, atomic_write, is_main
 
-
 CHANGEABLE = ("baselines", "baseline_settings", "bootstrap")
 """Settings of ``evaluate`` that no trained model depends on."""
 
@@ -27,7 +26,7 @@ def keep_settings(run: RunDir, config: Config) -> None:
 
 
 def begin_settings(run: RunDir, config: Config) -> None:
-    """Let these wait for their model, if it depends on them; the next training goes on with them."""
+    """Let these wait for a model, if it depends on them; the next training goes on with them."""
     path = run.file("config.toml")
     kept = read_config(path) if path.is_file() else config
     given = config.evaluate.model_dump(include=set(CHANGEABLE))

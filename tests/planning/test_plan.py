@@ -103,6 +103,27 @@ def test_larger_steps_are_advised_for_many_users_and_never_smaller_ones():
     assert advised_batch(100_000_000, 4096) == []
 
 
+def test_a_step_that_does_not_fit_is_advised_to_be_read_in_parts():
+    def advised(given, **where):
+        found = plan(LARGE, Request("sets", given), devices=64, host_memory=512e9, **where)
+        fits = {row["stage"]: row["fits"] for row in found["memory"]}
+        tokens = [row["setting"] for row in found["settings"] if "device_tokens" in row["setting"]]
+        return fits["finetuning, each rank"], tokens
+
+    [setting] = advised({}, device="H100")[1]  # of the larger steps that are advised too
+    larger = {"finetune": {"batch_users": 4096}}
+    assert advised(larger, device="H100") == (False, [setting])
+    name, _, tokens = setting.partition("=")
+    assert advised({**larger, name: int(tokens)}, device="H100") == (True, [])
+    assert not advised({**larger, name: 2 * int(tokens)}, device="H100")[0]
+    assert advised(larger, device="H200") == (True, [])
+    assert advised(larger, device="L4") == (False, [])  # nor would one token
+
+
+def test_the_disk_that_prepare_needs_is_planned():
+    assert planned(LARGE)["memory"][0]["disk_gb"] == 400  # 80 bytes a row
+
+
 def test_a_small_size_fits_and_a_large_one_says_what_breaks_first():
     assert planned(SMALL)["breaks"] == []
     result = planned(LARGE, devices=64)

@@ -24,7 +24,7 @@ from cllm4rec.progress import duration
 from cllm4rec.training.divided import DIVIDED_FROM
 from cllm4rec.training.world import SHARDED_FROM
 
-RANK = "finetuning, each rank"
+PREPARE, RANK = "prepare", "finetuning, each rank"
 PREPARE_LIMIT = 1e9
 PREPARE_S_A_ROW = 5e-6
 """Processor seconds of ``prepare`` per row of the log (10⁸ rows: 498 s, docs/scale.md)."""
@@ -81,7 +81,7 @@ def plan(
     shared: dict[str, Any] = {"divided": divided, "sharded": sharded}
     ranked = memory.finetuning(size, model, config, ranks=devices, at_once=at_once, **shared)
     stages = {
-        "prepare": {"limit, process and ids": memory.prepare(size, PREPARE_LIMIT)},
+        PREPARE: {"limit, process and ids": memory.prepare(size, PREPARE_LIMIT)},
         "start": memory.start(size, model, config),
         RANK: ranked,
         "lists": memory.lists(size, model, config),
@@ -95,9 +95,10 @@ def plan(
     return {
         "size": {"users": size.users, "items": size.items, "interactions": size.interactions},
         "device": "this machine's processor" if known is None else f"{devices} x {known.name}",
-        "memory": [_stage(name, parts, available[name]) for name, parts in stages.items()],
+        "memory": [_stage(name, parts, available[name], size) for name, parts in stages.items()],
         "time": _times(size, model, config, known, devices, "items" in divided),
-        "settings": _settings(size, config, **shared),
+        "settings": _settings(size, config, **shared)
+        + _reads_fewer_tokens(size, model, config, known, devices, shared),
         "breaks": _breaks(size, stages, available),
     }
 
@@ -112,12 +113,14 @@ def _divided(size: Size, model: Model, config: Config) -> frozenset[str]:
     return frozenset(found)
 
 
-def _stage(name: str, parts: dict[str, float], available: float) -> dict[str, Any]:
+def _stage(name: str, parts: dict[str, float], available: float, size: Size) -> dict[str, Any]:
     total = sum(parts.values())
     largest = max(parts, key=parts.__getitem__)
     row: dict[str, Any] = {"stage": name, "gb": round(total / 1e9, 2)}
     row |= {"largest part": f"{largest}: {parts[largest] / 1e9:,.2f} GB"}
     row |= {"of": round(available / 1e9, 1), "fits": total <= available}
+    if name == PREPARE:
+        row["disk_gb"] = round(memory.SPILLED_ROW * size.interactions / 1e9, 2)
     if "optimiser state" in parts:
         row["optimiser_gb"] = round(parts["optimiser state"] / 1e9, 2)
     return row
@@ -213,10 +216,9 @@ def _settings(
     if size.items > MAX_ITEMS_BY_NEIGHBOURS and config.model.linear:
         why = f"there is none above {MAX_ITEMS_BY_NEIGHBOURS:,} items"
         rows.append({"setting": "model.linear=false", "why": why})
-    batch = config.finetune.batch_users
-    steps = size.users / batch
-    wanted = min(MOST_USERS, batch * 2 ** int(steps / MANY_STEPS).bit_length())
-    if config.finetune.target == "holdout" and wanted > batch:
+    wanted = _users_a_step(size, config)
+    if wanted > config.finetune.batch_users:
+        steps = size.users / config.finetune.batch_users
         why = f"an epoch has {steps:,.0f} steps, each a pass over the whole item table"
         rows.append({"setting": f"finetune.batch_users={wanted}", "why": why})
     if size.users > MILLION and config.finetune.epochs > 1:
@@ -226,6 +228,38 @@ def _settings(
         why = "prepare in Spark, hand over partitions (docs/scale.md)"
         rows.append({"setting": "--data FOLDER of partitions", "why": why})
     return rows
+
+
+def _users_a_step(size: Size, config: Config) -> int:
+    """The setting, or more of them where an epoch would have very many steps."""
+    batch = config.finetune.batch_users
+    if config.finetune.target != "holdout":
+        return batch
+    times: int = 2 ** int(size.users / batch / MANY_STEPS).bit_length()
+    return max(batch, min(MOST_USERS, batch * times))
+
+
+def _reads_fewer_tokens(
+    size: Size,
+    model: Model,
+    config: Config,
+    device: Device | None,
+    devices: int,
+    shared: dict[str, Any],
+) -> list[dict[str, str]]:
+    """``device_tokens``, where a device lacks memory for a step of the size that is advised."""
+    if device is None:
+        return []
+    larger = config.changed(finetune={"batch_users": _users_a_step(size, config)})
+    at_once = tokens_at_once(size, model, larger, device.memory)
+    parts = memory.finetuning(size, model, larger, ranks=devices, at_once=at_once, **shared)
+    need = sum(each for name, each in parts.items() if name not in memory.ON_THE_HOST)
+    room = device.memory - (need - parts["activations"])
+    tokens = int(at_once * room / parts["activations"])
+    if need <= device.memory or tokens < 1:
+        return []
+    why = f"a step's activations beside the rest are {need / 1e9:,.0f} GB on a device"
+    return [{"setting": f"device_tokens={2 ** (tokens.bit_length() - 1)}", "why": why}]
 
 
 def _breaks(

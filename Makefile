@@ -18,7 +18,7 @@ COVERAGE_FLOOR := 95
 
 help:
 	@echo "make demo          the whole path on MovieLens-100K (sets itself up)"
-	@echo "make quick         the tests that train nothing and start no process: under a minute"
+	@echo "make quick         the tests that train nothing and start no process: about a minute"
 	@echo "make test          every test but the demo (sets itself up)"
 	@echo "make coverage      make test, with the lines that no test reaches; what CI runs"
 	@echo "make test-demo     the demo, as a test"

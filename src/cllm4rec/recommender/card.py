@@ -35,7 +35,8 @@ Loading verifies the sha256 of every file of `data/` and `model/` (`sha256.json`
 folder is code or a pickle: safetensors, JSON, Parquet and numpy arrays."""
 
 _LIMITS = """\
-- It ranks the catalogue it was trained on; an item that is not in it cannot be recommended.
+- It ranks the catalogue it was trained on, and items that were added by their texts; no other item
+  can be recommended.
 - An item without a training interaction is scored by what its texts say alone.
 - It repeats what its data favour: popular items, and the tastes of those who left many traces.
 - Scores order items for one user. They are no probabilities, and those of two users do not compare.

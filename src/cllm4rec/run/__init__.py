@@ -29,9 +29,10 @@ from cllm4rec.run.files import (
     write_json,
 )
 from cllm4rec.run.leftovers import clear_leftovers, gone_at_failure
+from cllm4rec.run.manifest import FORMAT, package_version
 from cllm4rec.run.places import refuse_inside_run
 from cllm4rec.run.processes import end_at_once, is_alone, is_main, place_among_processes
-from cllm4rec.run.run import FORMAT, RunDir, package_version
+from cllm4rec.run.run import RunDir
 from cllm4rec.run.seal import is_sealed, seal, sealed_files, verify_seal
 
 __all__ = [

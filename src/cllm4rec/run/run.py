@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,15 @@ from cllm4rec.errors import InputError, IntegrityError, RunError
 from cllm4rec.run.files import (
     files_of,
     make_folder,
-    read_json,
     sha256_file,
     write_json,
 )
 from cllm4rec.run.leftovers import clear_leftovers
 from cllm4rec.run.log import MetricsLog
+from cllm4rec.run.manifest import Record, package_version, read_manifest
 from cllm4rec.run.places import refuse_inside_run
 from cllm4rec.run.processes import is_main
 from cllm4rec.run.seal import is_sealed
-
-FORMAT = 3
-"""Format number of the manifest; others are refused."""
 
 REPLACED = (
     "data",
@@ -187,11 +183,12 @@ class RunDir(MetricsLog):
         """Whether the manifest says that the stage is done."""
         return stage in self._manifest()["stages"]
 
-    def info(self, stage: str) -> dict[str, Any]:
+    def info(self, stage: str) -> Record:
         """The record of a stage, written by :meth:`finish`.
 
         Raises:
             RunError: the stage is not done.
+            IntegrityError: the manifest was edited; so everywhere here.
         """
         stages = self._manifest()["stages"]
         if stage not in stages and is_sealed(self.path):
@@ -205,7 +202,7 @@ class RunDir(MetricsLog):
                 f"{self.path} has no finished stage `{stage}`; "
                 f"run `{command.format(run=self.path)}` first"
             )
-        record: dict[str, Any] = stages[stage]
+        record: Record = stages[stage]
         return record
 
     def require_trained(self) -> None:
@@ -272,24 +269,4 @@ class RunDir(MetricsLog):
         self.begin_log(*stages)
 
     def _manifest(self) -> dict[str, Any]:
-        path = self.file("manifest.json")
-        if not path.is_file():
-            return {"format": FORMAT, "package_version": package_version(), "stages": {}}
-        manifest = read_json(path)
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            found = manifest.get("format") if isinstance(manifest, dict) else None
-            raise RunError(
-                f"{path} has format {found!r}, this version reads {FORMAT}: it was made by another "
-                f"version; run `cllm4rec prepare` again, with another --run"
-            )
-        if not isinstance(manifest.get("stages"), dict):
-            raise IntegrityError(f"{path} has no table of stages; choose another --run")
-        return manifest
-
-
-def package_version() -> str:
-    """Version of the installed package."""
-    try:
-        return version("cllm4rec")
-    except PackageNotFoundError:
-        return "not installed"
+        return read_manifest(self.file("manifest.json"))

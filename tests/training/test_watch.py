@@ -11,15 +11,15 @@ import pytest
 from cllm4rec.training.watch import Watch, command
 
 ALONE = """
-import socket, sys, time
+import os, sys, time
 from datetime import timedelta
-import os
-with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    port = free.getsockname()[1]
-os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 import torch.distributed as dist
 from cllm4rec.training.watch import Watch, store_of_all
+# Kept as torchrun keeps it, which chooses the port by listening: one that is looked for first and
+# let go may be another process's by then.
+kept = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(kept.port)}
+os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"
 store = store_of_all(is_host=True)
 dist.init_process_group("gloo", store=store, rank=0, world_size=1, timeout=timedelta(seconds=60))
 watch = Watch(0, 1)
@@ -40,7 +40,8 @@ def started(how: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "watching\n"
+    begun = process.stdout.readline()
+    assert begun == "watching\n", process.communicate(timeout=30)[1]
     return process
 
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.errors import InputError
+from cllm4rec.linear.folding import folded
 from cllm4rec.recommender.queries import WEIGHT, Queries, Wanted
-from cllm4rec.recommender.titles import NEAR, Titles, folded
+from cllm4rec.recommender.titles import NEAR, Titles
 from reference.queries import standardised
 
 TITLES = [

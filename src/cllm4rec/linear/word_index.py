@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
-from cllm4rec.linear.text_space import WORD
+from cllm4rec.linear.folding import composed, folded_words
 
 SATURATION = 1.2
 """``k1``: where a word's further occurrences stop to count."""
@@ -25,7 +25,7 @@ class WordIndex:
     """Weights of words in items' texts (Robertson et al., Okapi at TREC-3, 1994).
 
     Attributes:
-        terms: words, lower case, by row.
+        terms: words, folded, by row.
         stop_words: words that say nothing.
         idf: of the terms, ``float32 [terms]``.
         mean_words: words of a text, on average.
@@ -52,7 +52,7 @@ class WordIndex:
         items = Counter[str]()
         number = 0
         for text in texts:
-            words = WORD.findall(text.lower())
+            words = folded_words(text)
             items.update(set(words) - ENGLISH_STOP_WORDS)
             number += sum(word not in ENGLISH_STOP_WORDS for word in words)
         terms = sorted(items)
@@ -66,7 +66,7 @@ class WordIndex:
         """The same with further items; words that only they have stay unknown."""
         row, column, values = array("q"), array("q"), array("d")
         for item, text in enumerate(texts):
-            words = [word for word in WORD.findall(text.lower()) if word not in self._stopped]
+            words = [word for word in folded_words(text) if word not in self._stopped]
             long = 1 - LENGTH + LENGTH * len(words) / max(self.mean_words, 1e-9)
             for word, times in Counter(words).items():
                 if (at := self.rows.get(word)) is not None:
@@ -81,13 +81,16 @@ class WordIndex:
 
     def words_of(self, text: str) -> list[str]:
         """The distinct words of a text, in order; stop words only where there is nothing else."""
-        words = list(dict.fromkeys(WORD.findall(text.lower())))
+        words = list(dict.fromkeys(folded_words(text)))
         return [word for word in words if word not in self._stopped] or words
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """Row of each word."""
-        return {word: row for row, word in enumerate(self.terms)}
+        """Row of each word; an earlier version's are not folded, and the first of two stands."""
+        found: dict[str, int] = {}
+        for row, word in enumerate(self.terms):
+            found.setdefault(composed(word), row)
+        return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Its numbers by name; with `names`, all of it: `of_arrays` undoes them."""

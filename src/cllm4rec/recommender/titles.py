@@ -1,7 +1,6 @@
 """Titles that are a query, or nearly: they come before what only has its words."""
 
 import re
-import unicodedata
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,20 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cllm4rec.linear.folding import folded
+
 NEAR = 0.5
 """Least share of words that a title and a query have in common, of all words of both."""
 LIFT = 1.01
 """In widths of the scores: above every item that is less near."""
 
 _WORD = re.compile(r"\w+")
-_LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
-"""Letters that Unicode does not take apart into a plain one and a mark."""
-
-
-def folded(text: str) -> str:
-    """Lower case without diacritics, for comparing as people type: ``Łódź`` → ``lodz``."""
-    apart = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(each for each in apart if not unicodedata.combining(each)).translate(_LETTERS)
 
 
 class Titles:

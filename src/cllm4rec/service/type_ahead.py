@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from cllm4rec.data.ids import IdMap
+from cllm4rec.linear.folding import folded
 from cllm4rec.recommender.catalogue import Catalogue
-from cllm4rec.recommender.titles import folded
 
 MOST_MATCHES = 10_000
 """Most titles examined per query."""

@@ -1,8 +1,11 @@
 """Starts of training on several machines, read as their programs would: none runs here."""
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,15 @@ def test_a_script_is_one_that_bash_can_read(script):
     text = (FOLDER / script).read_text(encoding="utf-8")
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "\nset -euo pipefail\n" in text
+
+
+def test_shellcheck_finds_nothing():
+    found = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}")
+    if found is None:
+        pytest.skip("shellcheck is not installed (the extra cllm4rec[dev])")
+    scripts = [FOLDER / script for script in SCRIPTS]
+    done = subprocess.run([found, *scripts], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

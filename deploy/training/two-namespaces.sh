@@ -11,6 +11,7 @@ kill_after_s=${2:-}
 first=10.77.0.1
 pids=()
 
+# shellcheck disable=SC2329  # the trap calls it
 cleanup() {
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait || true

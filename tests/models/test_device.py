@@ -28,7 +28,7 @@ REAL = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device 
     [
         pytest.param("pretend", 1e-4, marks=PRETENDED, id="pretended"),
         # Sums are made in another order there, and differences grow from step to step.
-        pytest.param("cuda", 1e-2, marks=REAL, id="cuda"),
+        pytest.param("cuda", 1e-2, marks=[REAL, pytest.mark.gpu], id="cuda"),
     ],
 )
 def test_training_evaluation_and_every_door_on_a_device_are_those_on_the_processor(

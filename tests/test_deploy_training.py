@@ -62,7 +62,8 @@ def test_a_script_is_one_that_bash_can_read(script):
 
 
 def test_shellcheck_finds_nothing():
-    found = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}")
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
+    found = shutil.which("shellcheck", path=places)
     if found is None:
         pytest.skip("shellcheck is not installed (the extra cllm4rec[dev])")
     scripts = [FOLDER / script for script in SCRIPTS]

@@ -194,7 +194,7 @@ class CLLM4Rec(Answers):
         """Write model, data tables and a model card to a folder, as a whole.
 
         Safetensors, Parquet and JSON; ``README.md`` for people and model hubs; ``sha256.json`` over
-        the rest, which `load` verifies.
+        model, data and results, which `load` verifies. Added items come with hashes of their own.
 
         Raises:
             InputError: the folder lies in a run, or holds something that is no saved model.

@@ -25,8 +25,8 @@ _count = click.IntRange(min=1)
     help="Presets sets, sequences or paper-small. [holdout]",
 )
 @click.option("--steps", type=_count, default=12, metavar="N", help="Steps timed. [12]")
-@click.option("--processes", type=_count, default=2, metavar="N", help="Beside one. [2]")
-@click.option("--divided", is_flag=True, help="Also with all tables divided among the processes.")
+@click.option("--processes", type=_count, default=2, metavar="N", help="Beside one; or 1. [2]")
+@click.option("--divided", is_flag=True, help="Also with divided tables, lazy ones of users.")
 @click.option("--sharded", is_flag=True, help="Also with the trained backbone sharded.")
 @click.option("--turns", type=_count, default=3, metavar="N", help="Times that both run. [3]")
 @set_option

@@ -32,8 +32,9 @@ def measure_processes(
 ) -> dict[str, Any]:
     """Medians of the turns, and their ratios to one process."""
     hows = [""] + [" divided"] * divided + [" sharded"] * sharded
-    several = [f"{processes}{how}" for how in hows]
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in ("1", *several)}
+    one = ["1", *["1 divided"] * divided]
+    several = [f"{processes}{how}" for how in hows] if processes > 1 else []
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in (*one, *several)}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         prepared, result = scratch / "prepared", scratch / "result.json"

@@ -15,6 +15,7 @@ from cllm4rec.stages.epochs import finetuning_optimizer
 from cllm4rec.stages.finetune import finetuning_objectives
 from cllm4rec.stages.sharing import share
 from cllm4rec.training import divided, sharded
+from cllm4rec.training.lazy import LASTS, LazyTable
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.world import World, joined, own
 
@@ -50,6 +51,7 @@ def measure(
     planned = objective.steps(Pass("finetune", 0, len(objective.corpus)))
     for step in planned[:WARM_UP]:
         optimiser_step(objective, optimizer, step, world)
+    _read_all_before(optimizer)
     timed = [planned[index % len(planned)] for index in range(WARM_UP, WARM_UP + steps)]
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is the start's
     world.wait()
@@ -71,6 +73,16 @@ def measure(
     }
 
 
+def _read_all_before(optimizer: torch.optim.Optimizer) -> None:
+    """Let every row of lazy tables miss as many steps as it can, as in a later epoch."""
+    optimizer.zero_grad()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for table in (p for p in parameters if isinstance(p, LazyTable)):
+        for rows in (torch.arange(len(table)), *[torch.empty(0, dtype=torch.int64)] * LASTS):
+            table.reached = rows, torch.full((len(rows), table.shape[1]), 1e-6)
+            table.update()
+
+
 def _state_mb(optimizer: torch.optim.Optimizer) -> float:
     """Parameters and moments that this process holds."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -89,7 +101,7 @@ def main(
     result: str, how: str, prepared: str, depth: str, profile: str, steps: str, *given: str
 ) -> None:
     """Measure; the main process writes the result."""
-    divided.DIVIDED_FROM = 1 if "divided" in how else 2**60
+    divided.DIVIDED_FROM = divided.LAZY_FROM = 1 if "divided" in how else 2**60
     sharded.SHARDED_FROM = 1 if "sharded" in how else 2**60
     with joined() as world:
         folders = Path(prepared), Path(result).parent

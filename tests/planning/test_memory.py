@@ -64,6 +64,17 @@ def test_ranks_hold_their_part_of_user_tables_and_of_content_vectors():
     assert part["content vectors"] == part["parameters"] * 4 - 4 * memory.NUMBER * size.items
 
 
+@pytest.mark.parametrize("ranks", [1, 4])
+def test_lazy_user_tables_have_no_gradient(ranks):
+    size, given = Size(1_000_000, 10_000, 5_000_000), {"ranks": ranks, "divided": {"users"}}
+    dense, lazy = (
+        memory.finetuning(size, MODEL, PAPER_SMALL, lazy=lazy, **given) for lazy in (False, True)
+    )
+    _, users = memory.tables(size, MODEL, PAPER_SMALL)
+    less = {name: dense[name] - lazy[name] for name in dense if dense[name] != lazy[name]}
+    assert less == pytest.approx({"gradients": users / ranks, "content vectors": users / ranks})
+
+
 def test_ranks_hold_their_part_of_a_sharded_backbone():
     size = Size(1_000, 1_000, 20_000)
     whole = memory.finetuning(size, MODEL, SETS)

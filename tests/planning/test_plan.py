@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from cllm4rec.config import Request
-from cllm4rec.config.presets import SEQUENCES, SETS
+from cllm4rec.config.presets import PAPER_SMALL, SEQUENCES, SETS
 from cllm4rec.errors import InputError
 from cllm4rec.models.device import room_for
-from cllm4rec.planning import Size, plan
+from cllm4rec.planning import Size, calibration, memory, plan
 from cllm4rec.planning.calibration import Speed, _solved
 from cllm4rec.planning.flops import backbone, head
 from cllm4rec.planning.size import Model
@@ -65,6 +65,39 @@ def test_a_large_user_table_is_divided(devices, users, is_divided):
     ]
 
 
+@pytest.mark.parametrize(
+    ("users", "processes", "average", "device", "is_lazy"),
+    [
+        (10**6, 1, 0, None, True),
+        (10**6, 2, 0, None, True),
+        (10**6, 1, 1, None, False),
+        (9, 1, 0, None, False),
+        (10**4, 2, 0, None, False),
+        (10**6, 1, 0, "H100", False),
+    ],
+)
+def test_users_are_lazy_on_processors(monkeypatch, users, processes, average, device, is_lazy):
+    asked, finetuning = [], memory.finetuning
+    monkeypatch.setattr(Speed, "of_step", lambda *_, lazy: asked.append(lazy) or 1.0)
+    monkeypatch.setattr(calibration, "measure", lambda *_: Speed(*[1.0] * 4))
+    monkeypatch.setattr(
+        memory,
+        "finetuning",
+        lambda *of, lazy=False, **how: asked.append(lazy) or finetuning(*of, lazy=lazy, **how),
+    )
+    given = Request("paper-small", {"finetune": {"average": average}})
+    how = {"device": device, "devices": processes, "host_memory": 512e9}
+    plan(Size(users, 5_000, 20 * users), given, **how)
+    assert asked == [is_lazy] * 2
+
+
+def test_nothing_passes_over_lazy_users():
+    size, model = Size(10_000, 100, 50_000), Model.of(PAPER_SMALL.backbone)
+    dense, lazy = (step(size, model, PAPER_SMALL, lazy=lazy) for lazy in (False, True))
+    assert dense[0] == lazy[0]
+    assert dense[1] - lazy[1] == 28 * 576 * 10_000  # Adam's bytes
+
+
 @pytest.mark.parametrize(("mode", "devices", "is_sharded"), [("full", 2, True), ("lora", 2, False)])
 def test_a_large_trained_backbone_is_sharded(monkeypatch, mode, devices, is_sharded):
     monkeypatch.setattr(sys.modules["cllm4rec.planning.plan"], "SHARDED_FROM", 1)
@@ -84,9 +117,9 @@ def test_a_gpu_reads_a_step_at_once_where_it_has_room():
     assert tokens_at_once(SMALL, model, many, 80e9) == whole
     assert tokens_at_once(SMALL, model, SETS, 80e9) == 4096 > 64 * document_tokens(SMALL, SETS)
     assert tokens_at_once(SMALL, model, SEQUENCES, 80e9) == SEQUENCES.finetune.batch_tokens
-    for config, memory in ((many, 8e9), (SETS, None)):
+    for config, room in ((many, 8e9), (SETS, None)):
         few = config.changed(device_tokens=1_000)
-        assert tokens_at_once(SMALL, model, few, memory) == 1_000
+        assert tokens_at_once(SMALL, model, few, room) == 1_000
 
 
 def advised_batch(users, batch):

@@ -105,6 +105,7 @@ def trained(prepared, killed_sharded, tmp_path_factory) -> Path:
     here = (
         begun("1-2"),
         begun("divided-1-2", preset="paper", steps=LATE),
+        f"divided={copy('paper', 'divided-1')}",
         str(copy("paper-full", "1")),
     )
     for job in jobs(1, *here):
@@ -169,13 +170,14 @@ def test_any_number_of_processes_trains_the_same_model(prepared, trained, preset
     [
         "sequences-divided",
         "sets-divided-2",
-        *(f"paper-divided-{how}" for how in ("2", "4", "1-2", "2-1", "4-2")),
+        *(f"paper-divided-{how}" for how in ("1", "2", "4", "1-2", "2-1", "4-2")),
     ],
 )
 def test_divided_tables_are_trained_to_the_same_model(trained, name):
     alone, together = weights(trained / f"{name.split('-')[0]}-1"), weights(trained / name)
+    near = 1e-6 if name == "paper-divided-1" else 1e-5  # one process sums as it does undivided
     for key, tensor in alone.items():
-        torch.testing.assert_close(together[key], tensor, rtol=1e-5, atol=1e-5, msg=key)
+        torch.testing.assert_close(together[key], tensor, rtol=near, atol=near, msg=key)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.losses import LinearCrossEntropy
 from cllm4rec.training import divided, rows, sharded
 from cllm4rec.training.checkpoint import Checkpoint
+from cllm4rec.training.lazy import catch_up
 from cllm4rec.training.loop import Position
 from cllm4rec.training.optim import adam
 from cllm4rec.training.sharded_files import load_sharded
 from cllm4rec.training.world import TABLE_ROWS, World, is_sharded, own
+from reference.dense_adam import dense_adam
 
 
 def check_all(world: World) -> None:
@@ -28,6 +30,7 @@ def check_all(world: World) -> None:
     for block in (4_000_000, 70):  # one, and of a few rows each
         check_softmax(world, block)
     check_checkpoint(world)
+    check_lazy(world)
     for recompute in (False, True):
         check_backbone(world, recompute=recompute)
     check_products(world)
@@ -170,6 +173,40 @@ def check_checkpoint(world: World) -> None:
     for name, times in {"parameters/first": 1, "kept/best": 2, "kept/average": 3}.items():
         assert torch.equal(stored[f"{name}/users"][table.rows.own], times * given), name
     assert all(tensor.shape == whole.shape for name, tensor in stored.items() if "step" not in name)
+    world.wait()
+    world.of_main(lambda: shutil.rmtree(folder))
+
+
+def check_lazy(world: World) -> None:
+    """Rows of a lazy table catch up with who has them, also from a checkpoint."""
+    whole = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
+    folder = Path(world.of_main(tempfile.mkdtemp))
+    asked = [[0, 2], [1], [2, 4], [], [3, 0], [4], [], [1, 2, 3]]  # of some step, of two processes
+    steps = [torch.unique(torch.tensor(asked[i % 8] + asked[i % 7], dtype=int)) for i in range(40)]
+    gradients = [torch.full((len(rows), 3), 1.0 + i) for i, rows in enumerate(steps)]
+
+    def begun() -> tuple[rows.DividedRows, Checkpoint]:
+        table = rows.DividedRows(whole.clone().requires_grad_(), world, lazily=True)
+        named = {"only": {"users": table.weight}}
+        optimizer = adam(named["only"], learning_rate=0.1, head_scale=1.0)
+        return table, Checkpoint(folder / "state", "same", named, {"only": optimizer})
+
+    table, checkpoint = begun()
+    for number, (reached, gradient) in enumerate(zip(steps, gradients, strict=True)):
+        if number == 20:
+            catch_up(checkpoint.optimizers["only"])
+            checkpoint.save(Position(1, 2), {}, {})
+            world.wait()
+            table, checkpoint = begun()
+            assert checkpoint.resume() is not None
+        rows.fetch([table], reached if world.rank < 2 else reached[:0])
+        table.fetched.requires_grad_()
+        if world.rank < 2:  # half of the gradient from each
+            (table.vectors(reached) * gradient / 2).sum().backward()
+        rows.return_gradients([table])
+        checkpoint.optimizers["only"].step()
+    wanted, _ = dense_adam(whole, list(zip(steps, gradients, strict=True)), [0.1] * 40)
+    torch.testing.assert_close(table.undivided().detach(), wanted, rtol=1e-6, atol=1e-6)
     world.wait()
     world.of_main(lambda: shutil.rmtree(folder))
 

@@ -113,8 +113,11 @@ def train_here(job: str | Path) -> None:
     with (
         suppress(Stopped),
         mock.patch.object(divided, "DIVIDED_FROM", 1 if "divided" in how else divided.DIVIDED_FROM),
+        mock.patch.object(divided, "LAZY_FROM", 1 if "divided" in how else divided.LAZY_FROM),
         mock.patch.object(sharded, "SHARDED_FROM", 1 if "sharded" in how else sharded.SHARDED_FROM),
-        mock.patch.object(rows.DividedRows, "__init__", lambda *given: divide(*given)),
+        mock.patch.object(
+            rows.DividedRows, "__init__", lambda *given, **how: divide(*given, **how)
+        ),
         mock.patch.object(sharded.ShardedBackbone, "whole", lambda *given: gather(*given)),
     ):
         train(run, read_config(run.file("config.toml")))

@@ -11,6 +11,7 @@ from cllm4rec.stages.sharing import share
 from cllm4rec.tasks import HeldOut
 from cllm4rec.training import divided
 from cllm4rec.training.divided import DividedItems, divide
+from cllm4rec.training.lazy import LazyTable
 from cllm4rec.training.rows import Rows
 from cllm4rec.training.world import ALONE, World
 from support import tiny_models as tiny
@@ -28,15 +29,19 @@ class OwnItems(FreeItems):
 @pytest.fixture(autouse=True)
 def however_small(monkeypatch):
     monkeypatch.setattr(divided, "DIVIDED_FROM", 1)
+    monkeypatch.setattr(divided, "LAZY_FROM", 1)
 
 
 def setup(
-    task: type[HeldOut] = HeldOut, world: World | None = None, **model: int
+    task: type[HeldOut] = HeldOut, world: World | None = None, average: float = 1, **model: int
 ) -> SimpleNamespace:
     return SimpleNamespace(
         world=world or World(0, 2),
         task=task.__new__(task),
-        config=resolve(Request("sets", {"model": model}), newest_held_out=False),
+        config=resolve(
+            Request("sets", {"model": model, "finetune": {"average": average}}),
+            newest_held_out=False,
+        ),
         dataset=SimpleNamespace(part=lambda _: tiny.interactions()),
     )
 
@@ -62,6 +67,25 @@ def test_large_tables_of_both_models_are_divided(monkeypatch):
     assert divided_after(setup(world=ALONE)) == [False] * 4
     monkeypatch.setattr(divided, "DIVIDED_FROM", 10**9)
     assert divided_after(setup()) == [False] * 4
+
+
+def test_large_user_tables_are_lazy_but_for_an_average_of_all_rows(monkeypatch):
+    def lazy_after(given: SimpleNamespace, name: str = "finetune") -> list[bool]:
+        objective = held_out()
+        objective.mutual.other.requires_grad_(False)
+        share(given, objective.model, {name: objective}, name)
+        both = objective.mutual.own, objective.mutual.other
+        return [isinstance(each.users, LazyTable) for each in both]
+
+    own_alone = [True, False]  # the other model's are not trained
+    assert lazy_after(setup(average=0)) == own_alone
+    assert lazy_after(setup()) == [False, False]
+    assert lazy_after(setup(), name="collaborative") == own_alone, "pretraining has no average"
+    assert divided_after(setup(world=ALONE, average=0)) == [True, False] * 2
+    assert lazy_after(setup(world=ALONE, average=0)) == own_alone
+    monkeypatch.setattr(divided, "LAZY_FROM", 10**9)
+    assert divided_after(setup(world=ALONE, average=0)) == [False] * 4
+    assert lazy_after(setup(average=0)) == own_alone
 
 
 def test_only_the_items_of_a_known_softmax_are():

@@ -1,113 +1,29 @@
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from cllm4rec import progress
-from cllm4rec.documents.collaborative import CollaborativeCorpus
 from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
-from cllm4rec.tasks.language import LanguageObjective, items_likelihood, words_likelihood
-from cllm4rec.tasks.mutual import Mutual
-from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import SCHEDULES, Pass, Position, cosine, fit, optimiser_step
 from cllm4rec.training.optim import adam
-from support import tiny_models as tiny
+from support.a_training import PLAN, Interrupted, Training, num_steps
 from support.one_value import OneValue
-
-PLAN = [
-    Pass("content", 0, 3),
-    Pass("collaborative", 0, 6),
-    Pass("content", 3, 2),
-    Pass("collaborative", 6, 6),
-]
-
-
-class Interrupted(Exception):
-    """Stands for a kill between two steps."""
-
-
-class Training:
-    """Two mutually regularised LLMs, their optimisers and their checkpoint."""
-
-    def __init__(self, folder: Path, dropout: float = 0.0, seed: int = 0) -> None:
-        self.seed = seed
-        collaborative = tiny.collaborative_llm(dropout=dropout)
-        content = tiny.content_llm(tiny.TextCorpus.vocabulary())
-        histories = CollaborativeCorpus(
-            tiny.interactions(), tiny.SPACE, tiny.prompts(), tiny.CORPUS, seed=0
-        )
-        settings = {"batch_tokens": 30, "seed": 0}
-        self.objectives = {
-            "collaborative": LanguageObjective(
-                collaborative,
-                histories,
-                items_likelihood(collaborative, tiny.ALL_ITEMS),
-                Mutual(collaborative.embedding, content.embedding, 1.0),
-                **settings,
-            ),
-            "content": LanguageObjective(
-                content,
-                tiny.TextCorpus(),
-                words_likelihood(content),
-                Mutual(content.embedding, collaborative.embedding, 1.0),
-                **settings,
-            ),
-        }
-        self.parameters = {name: o.parameters() for name, o in self.objectives.items()}
-        self.optimizers = {
-            name: adam(named, learning_rate=1e-2, head_scale=0.1)
-            for name, named in self.parameters.items()
-        }
-        self.checkpoint = Checkpoint(folder, "same", self.parameters, self.optimizers)
-        self.rows: list[dict] = []
-
-    def run(self, position: Position, stop_after: int | None = None) -> None:
-        def log(**row) -> None:
-            if stop_after is not None and len(self.rows) == stop_after:
-                raise Interrupted
-            self.rows.append(row)
-
-        fit(
-            PLAN,
-            self.objectives,
-            self.optimizers,
-            stage="pretrain",
-            seed=self.seed,
-            position=position,
-            log=log,
-            after_pass=lambda _: False,
-            checkpoint=lambda at: self.checkpoint.save(at, {}, {}),
-            checkpoint_seconds=0.0,
-        )
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {
-            f"{objective}/{name}": p.detach().clone()
-            for objective, named in self.parameters.items()
-            for name, p in named.items()
-        }
-
-
-def num_steps(folder: Path) -> int:
-    training = Training(folder)
-    return sum(len(training.objectives[part.objective].steps(part)) for part in PLAN)
 
 
 @pytest.mark.slow  # a training for every step it has
-def test_a_run_resumed_after_any_step_is_the_uninterrupted_run(tmp_path):
+@pytest.mark.parametrize("lazily", [False, True])
+def test_a_run_resumed_after_any_step_is_the_uninterrupted_run(tmp_path, lazily):
     dropout = 0.5  # what is drawn goes on too
-    uninterrupted = Training(tmp_path / "whole", dropout)
-    uninterrupted.run(Position())
+    uninterrupted = Training(tmp_path / "whole", dropout, lazily=lazily)
+    uninterrupted.run(Position(), checkpoint_seconds=1e9)
     for stop_after in range(num_steps(tmp_path)):
         folder = tmp_path / f"stopped-{stop_after}"
         with pytest.raises(Interrupted):
-            Training(folder, dropout).run(Position(), stop_after)
+            Training(folder, dropout, lazily=lazily).run(Position(), stop_after)
         torch.rand(stop_after)  # Whatever else was drawn in between plays no part.
-        resumed = Training(folder, dropout)
+        resumed = Training(folder, dropout, lazily=lazily)
         found = resumed.checkpoint.resume()
         assert (found is None) == (stop_after == 0)
         resumed.run(found[0] if found else Position())

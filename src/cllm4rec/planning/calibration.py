@@ -49,9 +49,9 @@ class Speed:
     indexed_per_item: float = 0.0
     loaded: float = 0.0
 
-    def of_step(self, size: Size, model: Model, config: Config) -> float:
+    def of_step(self, size: Size, model: Model, config: Config, *, lazy: bool = False) -> float:
         """Seconds of an optimiser step of finetuning."""
-        cost, passes = step(size, model, config)
+        cost, passes = step(size, model, config, lazy=lazy)
         return self.step_per_flop * cost.flops + self.step_per_byte * passes
 
     def of_list(self, size: Size, model: Model, config: Config) -> float:

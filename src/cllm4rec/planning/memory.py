@@ -3,7 +3,8 @@
 Numbers are float32 unless said. With I items, U users, width d, a table is ``T = 4·I·d`` (and
 ``4·U·d`` where user tokens are read). Copies of it that finetuning holds, by name:
 
-- the parameter, its gradient and Adam's two moments (Kingma and Ba, ICLR 2015): 4
+- the parameter, its gradient and Adam's two moments (Kingma and Ba, ICLR 2015): 4; of a lazy user
+  table (`training.lazy`) there is no gradient
 - the moving average and the best epoch: 2 (`training.average`, `stages.epochs`)
 - the initial vectors of both sides and, with texts, z^c: up to 3 (`stages.finetune`); where C-steps
   train z^c, its gradient and moments too: 3 more
@@ -83,6 +84,7 @@ def finetuning(
     ranks: int = 1,
     divided: Container[str] = (),
     sharded: bool = False,
+    lazy: bool = False,
     at_once: float | None = None,
 ) -> dict[str, float]:
     """Bytes on each of ``ranks`` processes, by part; the parts are held at once.
@@ -95,11 +97,13 @@ def finetuning(
         divided: which of the tables ``items`` and ``users`` are divided among them, those of z^c
             too (`training.divided`); a validation holds the items whole.
         sharded: whether the trained backbone is (`training.sharded`); a validation holds it whole.
+        lazy: whether the user tables are (`training.lazy`).
         at_once: tokens of a micro-batch; None for ``finetune.batch_tokens``.
     """
     items, users = tables(size, model, config)
     part = items / ranks if "items" in divided else items
-    parts = part + (users / ranks if "users" in divided else users)
+    users_part = users / ranks if "users" in divided else users
+    parts, without = part + users_part, users_part if lazy else 0.0
     trained = trained_bytes(size, model, config) - items - users + parts
     if sharded:
         trained -= NUMBER * model.shape.weights * (1 - 1 / ranks)
@@ -126,11 +130,12 @@ def finetuning(
         "backbone and words": NUMBER * (model.words * width + 2 * model.shape.weights),
         "activations": NUMBER * kept * (at_once or config.finetune.batch_tokens) * width,
         "parameters": trained,
-        "gradients": trained,
+        "gradients": trained - without,
         "optimiser state": 2 * trained,
         "average and best epoch": 0 if last.startswith("placing") else copies * trained,
         "initial vectors": (2 if texts else 1) * (items + users),
-        "content vectors": texts * parts * (4 if config.finetune.content_steps else 1),
+        "content vectors": texts
+        * (4 * parts - without if config.finetune.content_steps else parts),
         "linear model": 3 * linear_model(size, config),
         "kernels": min(KERNEL_CACHES, KERNELS_OF_A_STEP * size.users / config.finetune.batch_users),
         "item table, gathered": gathered,

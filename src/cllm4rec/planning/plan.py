@@ -21,7 +21,7 @@ from cllm4rec.planning.work import (
     validated,
 )
 from cllm4rec.progress import duration
-from cllm4rec.training.divided import DIVIDED_FROM
+from cllm4rec.training.divided import DIVIDED_FROM, LAZY_FROM
 from cllm4rec.training.world import SHARDED_FROM
 
 PREPARE, RANK = "prepare", "finetuning, each rank"
@@ -79,7 +79,10 @@ def plan(
     sharded = devices > 1 and is_full and model.shape.weights >= SHARDED_FROM
     at_once = tokens_at_once(size, model, config, None if known is None else known.memory)
     shared: dict[str, Any] = {"divided": divided, "sharded": sharded}
-    ranked = memory.finetuning(size, model, config, ranks=devices, at_once=at_once, **shared)
+    lazy = known is None and _is_lazy(size, model, config, devices)
+    ranked = memory.finetuning(
+        size, model, config, ranks=devices, at_once=at_once, lazy=lazy, **shared
+    )
     stages = {
         PREPARE: {"limit, process and ids": memory.prepare(size, PREPARE_LIMIT)},
         "start": memory.start(size, model, config),
@@ -96,7 +99,7 @@ def plan(
         "size": {"users": size.users, "items": size.items, "interactions": size.interactions},
         "device": "this machine's processor" if known is None else f"{devices} x {known.name}",
         "memory": [_stage(name, parts, available[name], size) for name, parts in stages.items()],
-        "time": _times(size, model, config, known, devices, "items" in divided),
+        "time": _times(size, model, config, known, devices, "items" in divided, lazy),
         "settings": _settings(size, config, **shared)
         + _reads_fewer_tokens(size, model, config, known, devices, shared),
         "breaks": _breaks(size, stages, available),
@@ -113,6 +116,13 @@ def _divided(size: Size, model: Model, config: Config) -> frozenset[str]:
     return frozenset(found)
 
 
+def _is_lazy(size: Size, model: Model, config: Config, processes: int) -> bool:
+    """Whether processors update users when these are read (`stages.sharing`)."""
+    _, users = memory.tables(size, model, config)
+    least = LAZY_FROM if processes == 1 else DIVIDED_FROM
+    return users >= memory.NUMBER * least and config.finetune.average == 0
+
+
 def _stage(name: str, parts: dict[str, float], available: float, size: Size) -> dict[str, Any]:
     total = sum(parts.values())
     largest = max(parts, key=parts.__getitem__)
@@ -127,14 +137,20 @@ def _stage(name: str, parts: dict[str, float], available: float, size: Size) -> 
 
 
 def _times(
-    size: Size, model: Model, config: Config, device: Device | None, devices: int, divided: bool
+    size: Size,
+    model: Model,
+    config: Config,
+    device: Device | None,
+    devices: int,
+    divided: bool,
+    lazy: bool,
 ) -> list[dict[str, Any]]:
     """Rows of what takes how long; the epochs are those of the settings."""
     cost, passes = step(size, model, config)
     steps, number = steps_per_epoch(size, config), epochs(size, config)
     listed, asked = one_list(size, model, config), validated(size, config)
     if device is None:
-        step_s, list_s, end_s, source = _measured(size, model, config)
+        step_s, list_s, end_s, source = _measured(size, model, config, lazy)
     else:
         # A divided table is passed over in parts; a whole one by every process.
         moved = passes / (devices if divided else 1)
@@ -183,7 +199,9 @@ def _duration(seconds: float) -> str:
     return duration(seconds) if seconds >= 1 else "under a second"
 
 
-def _measured(size: Size, model: Model, config: Config) -> tuple[float, float, float, str]:
+def _measured(
+    size: Size, model: Model, config: Config, lazy: bool
+) -> tuple[float, float, float, str]:
     """Seconds of a step, of a list, and of what is beside the steps of finetuning."""
     # Imported late: it loads transformers.
     from cllm4rec.planning.calibration import measure
@@ -192,7 +210,8 @@ def _measured(size: Size, model: Model, config: Config) -> tuple[float, float, f
     speed = measure(few, config, max(2, round(size.history(config, TRAINED_SHARE))))
     given = size, model, config
     end_s = validated(size, config) * speed.of_validation(*given) + speed.of_both_ends(*given)
-    return speed.of_step(*given), speed.of_list(*given), end_s, "measured here, one process"
+    step_s = speed.of_step(*given, lazy=lazy)
+    return step_s, speed.of_list(*given), end_s, "measured here, one process"
 
 
 def _cut(shape: Shape) -> Shape:

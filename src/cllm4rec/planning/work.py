@@ -39,10 +39,16 @@ def document_tokens(size: Size, config: Config) -> float:
     return history * kept + PROMPT_TOKENS
 
 
-def step(size: Size, model: Model, config: Config) -> tuple[Cost, float]:
+def step(size: Size, model: Model, config: Config, *, lazy: bool = False) -> tuple[Cost, float]:
     """One optimiser step of finetuning: its products, and bytes of passes over what is trained.
 
     Every history has the mean length.
+
+    Args:
+        size: of the problem.
+        model: widths.
+        config: complete settings.
+        lazy: whether the user table is (`training.lazy`); nothing passes over it then.
     """
     length = document_tokens(size, config)
     trained = config.backbone.mode == "full"
@@ -67,8 +73,9 @@ def step(size: Size, model: Model, config: Config) -> tuple[Cost, float]:
         maps=maps_of(config),
         learning=True,
     )
-    numbers = trained_bytes(size, model, config) / NUMBER
-    passes = TABLE_PASSES * tables(size, model, config)[0]
+    items, users = tables(size, model, config)
+    numbers = (trained_bytes(size, model, config) - (users if lazy else 0)) / NUMBER
+    passes = TABLE_PASSES * items
     return products, adam(round(numbers)).moved + passes
 
 

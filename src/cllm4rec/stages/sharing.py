@@ -1,4 +1,4 @@
-"""What several processes share of a model instead of each holding it whole."""
+"""What processes share of a model instead of each holding it whole, and what is updated lazily."""
 
 from collections.abc import Mapping
 
@@ -23,6 +23,9 @@ def share(
     otherwise. Items stay whole too where their softmax is over a sample, which each process draws
     for itself, and where an encoder makes their vectors.
 
+    On processors the rows of a large user table are updated lazily, also by one process; not under
+    an average of the parameters, which changes all rows in every step.
+
     Args:
         setup: loaded inputs.
         model: to train; its parts are replaced, as are the tables of what regularises it.
@@ -35,7 +38,9 @@ def share(
         for each, objective in objectives.items()
         if isinstance(objective, LanguageObjective | HeldOutObjective)
     }
-    if world.size == 1 or name not in regularised:
+    is_averaged = name == "finetune" and setup.config.finetune.average > 0
+    lazily = model.device.type == "cpu" and not is_averaged
+    if name not in regularised or (world.size == 1 and not lazily):
         return dict(objectives)
     is_known = name != "finetune" or type(setup.task) in (HeldOut, NextItem)
     candidates = Candidates.of(setup.config.model, setup.dataset.part("train"), model.device)
@@ -43,9 +48,9 @@ def share(
         for embedding in (objective.mutual.own, objective.mutual.other):
             if embedding is model.embedding:
                 known = is_known and candidates.probability is None
-                divided.divide(embedding, world, with_items=known)
+                divided.divide(embedding, world, with_items=known, lazily=lazily)
             elif embedding is not None:
-                divided.divide(embedding, world, with_items=True)
+                divided.divide(embedding, world, with_items=True, lazily=lazily)
     own, backbone, softmax = model.embedding.items, None, None
     if is_known and setup.config.backbone.mode == "full":
         backbone = sharded.sharded(model.backbone, world)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cllm4rec.errors import IntegrityError
 from cllm4rec.run import atomic_folder, is_main, read_json, sha256_file, sha256_files, write_json
+from cllm4rec.training.lazy import LazyTable
 from cllm4rec.training.loop import Position
 from cllm4rec.training.optim import optimizer_tensors, restore_optimizer
 from cllm4rec.training.sharded_files import load_sharded, save_sharded
@@ -100,8 +101,8 @@ class Checkpoint:
                 raise IntegrityError(f"{path} is damaged; remove {self.folder} to train anew")
         divided = here().divided
         shared = {
-            name: divided[parameter].as_sharded(parameter) if parameter in divided else parameter
-            for name, parameter in self._shared().items()
+            name: divided[p].as_sharded(_like(name, p)) if p in divided else p
+            for name, p in self._shared().items()
         }
         tensors = load_sharded(self.folder, shared)
         for name, parameter in self._shared().items():
@@ -129,8 +130,11 @@ class Checkpoint:
                 kept = () if name in seen else (f"kept/best/{name}", f"kept/average/{name}")
                 seen.add(name)
                 if is_sharded(parameter) or parameter in here().divided:
-                    moments = f"optimizer/{objective}/{order.index(id(parameter))}.exp_avg"
+                    number = order.index(id(parameter))
+                    moments = f"optimizer/{objective}/{number}.exp_avg"
                     like = (f"parameters/{objective}/{name}", moments, f"{moments}_sq", *kept)
+                    if isinstance(parameter, LazyTable):
+                        like = (*like, f"optimizer/{objective}/{number}.touched")
                     found |= dict.fromkeys(like, parameter)
         return found
 
@@ -139,6 +143,14 @@ class Checkpoint:
         if not is_main():
             return
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _like(name: str, parameter: nn.Parameter) -> Tensor:
+    """A tensor of the shape and type that such a tensor of a parameter has."""
+    if name.endswith(".touched") and isinstance(parameter, LazyTable):
+        touched: Tensor = parameter.state["touched"]
+        return touched
+    return parameter
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -21,6 +21,8 @@ from cllm4rec.training.divided_softmax import divided_likelihood
 from cllm4rec.training.rows import DividedRows, fetch, return_gradients
 from cllm4rec.training.world import World
 
+LAZY_FROM = 2**22
+"""Elements from which a user table is lazy on one process (`training.lazy`)."""
 DIVIDED_FROM = 2**24
 """Elements from which several processes divide a table: 64 MB in float32.
 
@@ -154,19 +156,24 @@ def divided_users(embedding: TokenEmbedding) -> DividedRows | None:
     return embedding.user_rows if isinstance(embedding.user_rows, DividedRows) else None
 
 
-def divide(embedding: TokenEmbedding, world: World, *, with_items: bool) -> None:
+def divide(
+    embedding: TokenEmbedding, world: World, *, with_items: bool, lazily: bool = False
+) -> None:
     """Divide the large tables of free vectors; does nothing where they are divided.
 
     Args:
         embedding: the same on every process.
-        world: the processes.
+        world: the processes; one has only a lazy user table to divide.
         with_items: whether the item table may be divided.
+        lazily: whether a user's vector may be updated when it is read next.
     """
-    users = embedding.users
-    if users is not None and embedding.user_rows is None and users.numel() >= DIVIDED_FROM:
-        embedding.user_rows = table = DividedRows(users, world)
-        embedding.users = table.weight
-    if with_items and type(embedding.items) is FreeItems:
+    users, alone = embedding.users, world.size == 1
+    if users is not None and embedding.user_rows is None:
+        lazily = lazily and users.requires_grad
+        if users.numel() >= (LAZY_FROM if alone else DIVIDED_FROM) and (lazily or not alone):
+            embedding.user_rows = table = DividedRows(users, world, lazily=lazily)
+            embedding.users = table.weight
+    if with_items and not alone and type(embedding.items) is FreeItems:
         items = embedding.items.all()
         if items.numel() >= DIVIDED_FROM:
             embedding.items = DividedItems(items, world)

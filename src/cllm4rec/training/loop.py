@@ -23,6 +23,7 @@ from cllm4rec.errors import ConfigError
 from cllm4rec.models.losses import Loss
 from cllm4rec.models.randomness import seeded
 from cllm4rec.training.ahead import made
+from cllm4rec.training.lazy import catch_up
 from cllm4rec.training.memory import NoMemory, memory_for, micro_batches, out_of_memory
 from cllm4rec.training.readings import Diverged, Measured, Unread, read
 from cllm4rec.training.world import ALONE, World
@@ -156,6 +157,11 @@ def fit(
             log(**row)
             task.advance(documents, loss=row["loss"])
 
+        def saved(at: Position) -> None:
+            for each in optimizers.values():
+                catch_up(each)
+            checkpoint(at)
+
         unread = Unread(told, world, together=ahead and world.size == 1)
         task.advance(sum(part.count for part in plan[: position.pass_number]))
         while position.pass_number < len(plan):
@@ -186,14 +192,15 @@ def fit(
                     passed_s = time.monotonic() - saved_at_s
                     if world.of_main(lambda: passed_s > checkpoint_seconds):  # noqa: B023
                         unread.read()
-                        checkpoint(position)
+                        saved(position)
                         saved_at_s = time.monotonic()
                 unread.read()
             position.pass_number, position.step = position.pass_number + 1, 0
+            catch_up(optimizer)
             finished = after_pass(position.pass_number - 1)
             if finished:
                 position.pass_number = len(plan)
-            checkpoint(position)
+            saved(position)
             saved_at_s = time.monotonic()
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from cllm4rec.training.lazy import LazyTable, as_whole
+
 
 def adam(
     parameters: Mapping[str, nn.Parameter],
@@ -35,8 +37,17 @@ def adam(
     ]
     # fused: one pass over each table and its moments instead of ten, without temporary copies.
     optimizer = torch.optim.Adam([g for g in groups if g["params"]], lr=learning_rate, fused=True)
+    optimizer.register_step_post_hook(_update_lazy)
     optimizer.register_step_post_hook(_count_as_changed)
+    _take_states(optimizer)
     return optimizer
+
+
+def _update_lazy(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if isinstance(parameter, LazyTable):
+                parameter.update()
 
 
 def _count_as_changed(optimizer: torch.optim.Optimizer, *_: object) -> None:
@@ -65,6 +76,16 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    _take_states(optimizer)
+
+
+def _take_states(optimizer: torch.optim.Optimizer) -> None:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if isinstance(parameter, LazyTable):
+                parameter.is_of(optimizer, group)
+            elif "touched" in optimizer.state.get(parameter, ()):  # was lazy where it was saved
+                as_whole(optimizer.state[parameter], group["betas"])
 
 
 def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

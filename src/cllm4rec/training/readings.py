@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
+from cllm4rec.training.lazy import gradient_of
 from cllm4rec.training.world import ALONE, World, own
 
 TOGETHER = 16
@@ -44,7 +45,8 @@ class Measured:
     ) -> "Measured":
         """After the backward pass; nothing is waited for."""
         trained = (p for group in optimizer.param_groups for p in group["params"])
-        norm = get_total_norm([own(p.grad) for p in trained if p.grad is not None])
+        gradients = (gradient_of(parameter) for parameter in trained)
+        norm = get_total_norm([own(each) for each in gradients if each is not None])
         return cls(totals, counts, weights, norm)
 
     @property

@@ -2,7 +2,7 @@
 
 A process holds, updates and averages its own rows alone. Before a step it fetches those that the
 step's documents name, and afterwards it returns their gradients: neither a table nor its gradient
-is sent.
+is sent. One process has all rows; it divides a table only so that it need not pass over it.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cllm4rec.training.lazy import LazyTable
 from cllm4rec.training.world import World
 
 
@@ -58,16 +59,24 @@ class DividedRows:
     """A table of which this process has a range of rows.
 
     Args:
-        whole: the table, the same on every process.
+        whole: the table, the same on every process; one process goes on with its memory.
         world: processes that divide it.
+        lazily: whether a row is updated when it is fetched next; only fetched rows may have
+            gradients then.
     """
 
-    def __init__(self, whole: Float[Tensor, "total size"], world: World) -> None:
+    def __init__(
+        self, whole: Float[Tensor, "total size"], world: World, *, lazily: bool = False
+    ) -> None:
         self.rows = Rows(world, len(whole))
-        own = whole[self.rows.own].detach().clone()
-        self.weight = nn.Parameter(own, requires_grad=whole.requires_grad)
+        own = whole[self.rows.own].detach()
+        if world.size > 1:
+            own = own.clone()
+        kind = LazyTable if lazily else nn.Parameter
+        self.weight = kind(own, requires_grad=whole.requires_grad)
         """This process's rows."""
-        world.divided[self.weight] = self.rows
+        if world.size > 1:
+            world.divided[self.weight] = self.rows
         self.fetched = own[:0]
         """Rows that were fetched, in the order of their numbers; those of all processes."""
         self._numbers = torch.empty(0, dtype=torch.int64, device=own.device)
@@ -99,7 +108,11 @@ class DividedRows:
 
     def undivided(self) -> nn.Parameter:
         """The whole table, on every process; this one is not used any more."""
+        if isinstance(self.weight, LazyTable):
+            self.weight.catch_up()
         self.rows.world.divided.pop(self.weight, None)
+        if self.rows.world.size == 1:
+            return nn.Parameter(self.weight.data, self.weight.requires_grad)
         return nn.Parameter(self.gathered(self.weight), self.weight.requires_grad)
 
 
@@ -122,6 +135,8 @@ def fetch(tables: Sequence[DividedRows], numbers: Int[Tensor, " n"]) -> None:
     for table in tables:
         table._numbers = needed
         table.fetched = table.weight.new_zeros(len(needed), table.weight.shape[1])
+        if isinstance(table.weight, LazyTable):
+            table.weight.catch_up(needed[own] - rows.low)
         table.fetched[own] = table.weight[needed[own] - rows.low]
     rows.world.sum_([table.fetched for table in tables])
 
@@ -141,6 +156,10 @@ def return_gradients(tables: Sequence[DividedRows]) -> None:
         tables[0].rows.world.sum_(gradients)
     for table, gradient in zip(tables, gradients, strict=True):
         own = table.rows.has(table._numbers)
+        reached = table._numbers[own] - table.rows.low
+        if isinstance(table.weight, LazyTable):
+            table.weight.reached = reached, gradient[own]
+            continue
         if table.weight.grad is None:
             table.weight.grad = torch.zeros_like(table.weight)
-        table.weight.grad[table._numbers[own] - table.rows.low] += gradient[own]
+        table.weight.grad[reached] += gradient[own]

@@ -78,7 +78,7 @@ def test_nothing_is_put_into_a_run(capsys, tmp_path):
     for place in (run.file("data"), run.file("feedback", "..", "model")):
         given = ["--run", run.path, "--feedback", place]
         assert f"the run {run.path}" in refused(capsys, "serve", *given)
-    assert os.listdir(run.path) == ["manifest.json"]
+    assert set(os.listdir(run.path)) == {".lock", "manifest.json"}
 
 
 @pytest.mark.parametrize("option", ["--out", "--to", "--run"])

@@ -28,7 +28,7 @@ from cllm4rec.run.files import (
     sha256_files,
     write_json,
 )
-from cllm4rec.run.leftovers import clear_leftovers, gone_at_failure
+from cllm4rec.run.leftovers import clear_leftovers
 from cllm4rec.run.manifest import FORMAT, package_version
 from cllm4rec.run.places import refuse_inside_run
 from cllm4rec.run.processes import end_at_once, is_alone, is_main, place_among_processes
@@ -44,7 +44,6 @@ __all__ = [
     "end_at_once",
     "exclusive",
     "flush",
-    "gone_at_failure",
     "is_alone",
     "is_main",
     "is_sealed",

@@ -13,24 +13,34 @@ _LEFT = re.compile(r"\.(?P<name>.+)\.(?P<kind>tmp|old|work)-(?P<pid>[1-9][0-9]*)
 
 @contextmanager
 def gone_at_failure(run: Path) -> Iterator[None]:
-    """Where the block fails, a run that it began is gone, with the folders made for it.
+    """Where the block fails, a run that it began is gone.
 
     Args:
-        run: its folder. One that holds a run already stays as it is, and so does one that the block
-            has written more into: it is a run, to go on with.
+        run: its folder, locked by this process. One that holds a run already stays as it is, and so
+            does one that the block has written more into: it is a run, to go on with.
     """
-    before = set(os.listdir(run)) if run.is_dir() else set()
-    made = [folder for folder in (run, *run.parents) if not folder.exists()]
+    before = set(os.listdir(run)) - {".lock"}
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # nothing was made, or something is in the way
+        with suppress(OSError):  # something is in the way
             begun = set(os.listdir(run)) - before
             if "manifest.json" in begun <= {"manifest.json", ".lock"}:
                 for name in begun:
                     (run / name).unlink()
-                for folder in made:
-                    folder.rmdir()
+        raise
+
+
+@contextmanager
+def folders_gone_at_failure(folder: Path) -> Iterator[None]:
+    """Where the block fails, a folder that it made is gone, and those around it, if empty."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # nothing was made, or something is in it
+            for each in made:
+                each.rmdir()
         raise
 
 

@@ -16,7 +16,7 @@ from cllm4rec.run.files import (
     sha256_file,
     write_json,
 )
-from cllm4rec.run.leftovers import clear_leftovers
+from cllm4rec.run.leftovers import clear_leftovers, folders_gone_at_failure, gone_at_failure
 from cllm4rec.run.log import MetricsLog
 from cllm4rec.run.manifest import Record, package_version, read_manifest
 from cllm4rec.run.places import refuse_inside_run
@@ -83,14 +83,29 @@ class RunDir(MetricsLog):
                 created; or the folder is not a run and contains files that a run would overwrite.
             RunError: the folder is a run of another format.
         """
-        refuse_inside_run(self.path.resolve().parent, option)
-        make_folder(self.path, option)
-        manifest = self.file("manifest.json")
-        if not manifest.is_file():
-            self._refuse_what_is_not_ours(option)
-            write_json(manifest, self._manifest())
-        self._manifest()
-        return self
+        with self.begun(option):
+            return self
+
+    @contextmanager
+    def begun(self, option: str = "--run") -> Iterator[None]:
+        """Create the folder if needed, and lock it; where the block fails, what was begun is gone.
+
+        Raises:
+            InputError, RunError: as of :meth:`create` and :meth:`lock`.
+        """
+        with folders_gone_at_failure(self.path):
+            refuse_inside_run(self.path.resolve().parent, option)
+            make_folder(self.path, option)
+            manifest = self.file("manifest.json")
+            if manifest.is_file():
+                self._manifest()
+            else:
+                self._refuse_what_is_not_ours(option)
+            # Another process may be making the run, or may have made it meanwhile.
+            with self.lock(new=True), gone_at_failure(self.path):
+                if not manifest.is_file():
+                    write_json(manifest, self._manifest())
+                yield
 
     def _refuse_what_is_not_ours(self, option: str) -> None:
         if is_sealed(self.path):
@@ -120,17 +135,20 @@ class RunDir(MetricsLog):
         return begun if begun.is_file() else self.file("config.toml")
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, new: bool = False) -> Iterator[None]:
         """Lock the run against other processes until the block ends; may be nested.
 
         Leftovers of killed stages are removed first. The lock ends with the process.
+
+        Args:
+            new: whether the folder, which must exist, is to become a run.
 
         Raises:
             RunError: another process holds the lock.
             InputError: ``.lock`` cannot be locked.
         """
         is_run = self.file("manifest.json").is_file() or is_sealed(self.path)
-        if not is_run or not is_main():  # no run yet, or locked by the main process
+        if not (is_run or new) or not is_main():  # no run yet, or locked by the main process
             yield
             return
         lock = FileLock(self.file(".lock"), timeout=0, is_singleton=True)

@@ -30,7 +30,6 @@ from cllm4rec.run import (
     RunDir,
     atomic_folder,
     exclusive,
-    gone_at_failure,
     sha256_files,
 )
 from cllm4rec.stages.settings import begin_settings, keep_settings
@@ -153,8 +152,7 @@ def prepare(
     """
     if run.path.resolve() == data.resolve():
         raise InputError(f"--run {run.path} is the input folder; choose another, or a new one")
-    with gone_at_failure(run.path):
-        run.create()
+    with run.begun():
         return _prepare(data, run, split=split, protocol=protocol, config=config)
 
 

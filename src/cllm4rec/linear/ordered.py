@@ -71,11 +71,19 @@ def aged_matrix(history: Interactions, decay: float) -> csr_matrix:
 
 def cut(histories: Interactions, length: int) -> Interactions:
     """Sliding windows of ``length`` items, one per row; a shorter history is one row."""
-    rows: list[list[int]] = []
-    for user in np.flatnonzero(histories.counts()):
-        items = histories.of(int(user)).tolist()
-        rows += [items[at : at + length] for at in range(max(1, len(items) - length + 1))]
-    return Interactions.from_lists(rows, histories.num_items)
+    counts = histories.counts()
+    windows = np.where(counts > 0, np.maximum(counts - length + 1, 1), 0)
+    sizes = np.repeat(np.minimum(counts, length), windows)
+    starts = np.repeat(histories.offsets[:-1], windows) + _places(windows)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    items = histories.items[np.repeat(starts, sizes) + _places(sizes)]
+    return Interactions(offsets, items, histories.num_items)
+
+
+def _places(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0, 1, … within each of the groups of so many."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
 
 
 def ages(histories: Interactions) -> NDArray[np.int64]:

@@ -52,6 +52,13 @@ def test_a_user_without_a_usable_history_gets_the_reason(catalogue):
     assert asked(catalogue, ["outside"], {"outside": ["i1"]}) == ([-1], [["i1"]])
 
 
+def test_a_user_whose_feedback_is_on_other_items_gets_that_reason(catalogue):
+    with pytest.raises(UnknownId, match="'new': its feedback has no item of the catalogue; give a"):
+        asked(catalogue, ["new"], {"new": ["nowhere", "i99"]})
+    with pytest.raises(UnknownId, match="'new'; this run knows 6 users"):
+        asked(catalogue, ["new"], {"new": []})
+
+
 @pytest.mark.parametrize("user", ["stranger", "", "\ud800"])
 def test_others_are_unknown_as_ever(catalogue, user):
     with pytest.raises(UnknownId, match=r"unknown user .*; this run knows 6 users"):

@@ -144,3 +144,14 @@ def test_the_words_are_read_before_a_service_is_ready(run, tmp_path, load):
         loaded = load(tmp_path / "run")
     assert len(list((tmp_path / "run" / FOLDER).glob("*.safetensors"))) == 1
     loaded.close()
+
+
+@pytest.mark.parametrize("weight", ["NaN", "Infinity", "-Infinity"])
+def test_a_weight_that_is_not_finite_is_refused_for_that(client, weight):
+    """Where JSON is read there are such numbers, though it has none."""
+    content = f'{{"query": "war", "query_weight": {weight}}}'
+    response = client.post(
+        "/v1/recommend", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 422
+    assert "query_weight: Input should be a finite number" in response.json()["error"]

@@ -1,6 +1,7 @@
 """Steps in parts are the same steps; a device without memory is a line, and training goes on."""
 
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.models.backbone import Backbone
 from cllm4rec.run import RunDir
 from cllm4rec.stages.prepare import prepare
+from cllm4rec.stages.train import train
 from cllm4rec.tasks import regularised
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.memory import NoMemory, memory_for, pieces
@@ -126,3 +128,30 @@ def test_training_goes_on_from_its_checkpoint_with_fewer_tokens(
     assert code == 0, said
     assert "finetune goes on where it stopped: pass 2 of " in said
     assert run.is_done("finetune")
+
+
+def test_one_token_at_once_trains_the_same_model(tmp_path, backbone):
+    """No document is that short: each is read alone."""
+    write_planted_world(tmp_path / "in", users=60, items=40, genres=4)
+    rows: dict[int, list[dict]] = {}
+    read: dict[int, int] = {}
+    own = Backbone.last
+    for most in (0, 1):
+        settings = "pretrain.enabled=false", "finetune.epochs=1", f"device_tokens={most}"
+        run, config = RunDir(tmp_path / str(most)), toy_config(backbone, *settings)
+        largest: list[int] = []
+
+        def last(self, embedded, lengths, largest=largest):
+            if torch.is_grad_enabled():
+                largest.append(len(embedded))
+            return own(self, embedded, lengths)
+
+        with progress.quiet(), mock.patch.object(Backbone, "last", last):
+            prepare(tmp_path / "in", run, split=None, protocol="paper", config=config)
+            train(run, config)
+        rows[most] = [row for row in run.metrics() if "loss" in row]
+        read[most] = max(largest)
+    assert read[0] > read[1] == 1
+    assert len(rows[1]) == len(rows[0]) > 0
+    for one, all_at_once in zip(rows[1], rows[0], strict=True):
+        assert one["loss"] == pytest.approx(all_at_once["loss"], rel=1e-4)

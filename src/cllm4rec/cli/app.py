@@ -27,7 +27,7 @@ from cllm4rec.cli.recommend import recommend, similar
 from cllm4rec.cli.serve import serve
 from cllm4rec.config import Protocol, request_of
 from cllm4rec.errors import InputError
-from cllm4rec.run import RunDir, end_at_once, is_alone, refuse_inside_run
+from cllm4rec.run import RunDir, end_at_once, is_alone, refuse_inside_run, refuse_unwritable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
@@ -174,9 +174,18 @@ def refit(run: RunDir, to: Path, keep_test: bool) -> dict[str, Any]:
     RUN, which stays and says how good the model is. Resumes an interrupted call.
     """
     options.ready(run)
+    source, place = run.info("finetune"), RunDir(to)
+    if to.resolve() == run.path.resolve():
+        raise InputError(f"--to {to} is --run itself, which stays; give a new folder")
+    place.refuse_place("--to")
+    if place.is_done("prepare"):
+        made_from = place.info("prepare").get("refit")
+        if not isinstance(made_from, dict) or made_from.get("identity") != source["identity"]:
+            raise InputError(f"--to {to} is another run, or of another training; choose another")
+    refuse_unwritable(to, "--to")
     from cllm4rec.stages.refit import refit as stage
 
-    return stage(run, RunDir(to), keep_test=keep_test)
+    return stage(run, place, keep_test=keep_test)
 
 
 @cllm4rec.command()

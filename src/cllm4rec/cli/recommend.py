@@ -101,7 +101,7 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
 )
 @click.option(
     "--query-weight",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
     metavar="W",
     help="Of the words beside taste or popularity; 100: the words alone. [0.25]",
 )
@@ -205,6 +205,7 @@ def recommend(
     if ray is not None and (not everyone or out is None or out.suffix == ".parquet"):
         raise click.UsageError("--ray is for --all, and writes a folder of shards: --out FOLDER")
     options.ready(run, histories)
+    _refuse_at_sight(query, query_weight, out, folder=many or ray is not None)
     wanted = filters_given(**filters)
     from cllm4rec.stages.recommend import recommend as stage
     from cllm4rec.stages.recommend_all import recommend_all
@@ -230,6 +231,23 @@ def recommend(
         out=out,
         filters=wanted,
     )
+
+
+def _refuse_at_sight(
+    query: str | None, weight: float | None, out: Path | None, *, folder: bool
+) -> None:
+    """What the stages refuse too, once the libraries are loaded."""
+    if query is not None:
+        from cllm4rec.recommender.queries import refuse_query
+
+        refuse_query(query, weight)
+    if out is not None:
+        from cllm4rec.ranking import refuse_file, refuse_folder
+
+        if folder and out.suffix != ".parquet":
+            refuse_folder(out)
+        else:
+            refuse_file(out)
 
 
 @click.command()

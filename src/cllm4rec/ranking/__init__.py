@@ -5,6 +5,7 @@ Ties go to the smaller item number, so a ranking is a pure function of the score
 
 from cllm4rec.ranking.list_table import list_table
 from cllm4rec.ranking.lists import RankedItems, is_topk_file, write_lists
+from cllm4rec.ranking.places import refuse_file, refuse_folder
 from cllm4rec.ranking.scoring import Scorer, blocks, rank_all
 from cllm4rec.ranking.topk import NO_ITEM, list_length, top_k
 
@@ -17,6 +18,8 @@ __all__ = [
     "list_length",
     "list_table",
     "rank_all",
+    "refuse_file",
+    "refuse_folder",
     "top_k",
     "write_lists",
 ]

@@ -6,6 +6,7 @@ are then found by BM25. So "robots" also finds a text that says "android", and o
 not texts. An item whose title is the query, or nearly, comes first.
 """
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ MAX_CHARACTERS, MAX_WORDS = 1000, 64
 WEIGHT = 0.25
 """Of a query's standardised scores, beside standardised scores of taste."""
 MOST_WEIGHT = 1000.0
+NO_WORDS = "the query has no words; give some, such as 'quiet family drama'"
 
 Scores = NDArray[np.float32]
 
@@ -133,15 +135,10 @@ class Queries:
         Raises:
             InputError: the query is empty, too long, or has no known word.
         """
-        if not isinstance(query, str):
-            raise InputError(f"query is no text but {type(query).__name__}; give words")
-        if len(query) > MAX_CHARACTERS:
-            raise InputError(
-                f"the query has {len(query):,} characters; give at most {MAX_CHARACTERS:,}"
-            )
+        refuse_query(query)
         words = self.index.words_of(query)[:MAX_WORDS]
         if not words:
-            raise InputError("the query has no words; give some, such as 'quiet family drama'")
+            raise InputError(NO_WORDS)
         found = np.zeros(self.index.weights.shape[1], np.float32)
         for word in words:
             found += self._of_word(word)
@@ -162,15 +159,10 @@ class Queries:
             InputError: the weight is no number above 0 and up to `MOST_WEIGHT`, or as of `scores`
                 where no title is near the query either.
         """
+        refuse_query(query, weight)
         weight = WEIGHT if weight is None else weight
-        number = isinstance(weight, int | float) and not isinstance(weight, bool)
-        if not number or not 0 < weight <= MOST_WEIGHT:
-            raise InputError(
-                f"the query's weight is {shown(weight)}; give a number above 0, up to "
-                f"{MOST_WEIGHT:,.0f}, such as {WEIGHT} (the default), or 100 for the words alone"
-            )
         near = np.zeros(self.index.weights.shape[1], np.float32)
-        if self.titles and isinstance(query, str) and len(query) <= MAX_CHARACTERS:
+        if self.titles:
             near = self._by_title.nearness(query)
         try:
             found = self.scores(query)
@@ -271,6 +263,33 @@ class Queries:
 
         assert self.reader is not None
         return Reader(**self.reader).loaded()
+
+
+def refuse_query(query: str, weight: float | None = None) -> None:
+    """Refuse what can be no query, whatever the catalogue.
+
+    Args:
+        query: in words.
+        weight: of the words; None for `WEIGHT`.
+
+    Raises:
+        InputError: the query is no text, too long or without a word, or the weight is no number
+            above 0 and up to `MOST_WEIGHT`.
+    """
+    if not isinstance(query, str):
+        raise InputError(f"query is no text but {type(query).__name__}; give words")
+    if len(query) > MAX_CHARACTERS:
+        raise InputError(
+            f"the query has {len(query):,} characters; give at most {MAX_CHARACTERS:,}"
+        )
+    if not re.search(r"\w", query):
+        raise InputError(NO_WORDS)
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if weight is not None and not (number and 0 < weight <= MOST_WEIGHT):
+        raise InputError(
+            f"the query's weight is {shown(weight)}; give a number above 0, up to "
+            f"{MOST_WEIGHT:,.0f}, such as {WEIGHT} (the default), or 100 for the words alone"
+        )
 
 
 def standardised(scores: Scores) -> Scores:

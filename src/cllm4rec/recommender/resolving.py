@@ -17,6 +17,7 @@ Since = Mapping[str, Sequence[str]]
 _NOTHING_KNOWN = (
     "the data have no positive interaction of it with an item of the catalogue; give a history"
 )
+_OTHER_ITEMS = "its feedback has no item of the catalogue; give a history"
 
 
 class Resolved(NamedTuple):
@@ -70,7 +71,8 @@ def of_users(
             rows.append(history)
     if not answered.any():
         first = user_ids[0]
-        raise numbers.unknown(first, _NOTHING_KNOWN if first in left_out else "")
+        known_of = _OTHER_ITEMS if since.get(first) else ""
+        raise numbers.unknown(first, _NOTHING_KNOWN if first in left_out else known_of)
     missing = len(user_ids) - len(asked)
     notes = [f"{missing} of {len(user_ids)} users are not known and have no list"]
     histories = Interactions.from_lists(rows, len(catalogue.items))

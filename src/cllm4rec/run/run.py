@@ -19,7 +19,7 @@ from cllm4rec.run.files import (
 from cllm4rec.run.leftovers import clear_leftovers, folders_gone_at_failure, gone_at_failure
 from cllm4rec.run.log import MetricsLog
 from cllm4rec.run.manifest import Record, package_version, read_manifest
-from cllm4rec.run.places import refuse_inside_run
+from cllm4rec.run.places import refuse_inside_run, run_around
 from cllm4rec.run.processes import is_main
 from cllm4rec.run.seal import is_sealed
 
@@ -94,20 +94,26 @@ class RunDir(MetricsLog):
             InputError, RunError: as of :meth:`create` and :meth:`lock`.
         """
         with folders_gone_at_failure(self.path):
-            refuse_inside_run(self.path.resolve().parent, option)
+            self.refuse_place(option)
             make_folder(self.path, option)
             manifest = self.file("manifest.json")
-            if manifest.is_file():
-                self._manifest()
-            else:
-                self._refuse_what_is_not_ours(option)
             # Another process may be making the run, or may have made it meanwhile.
             with self.lock(new=True), gone_at_failure(self.path):
                 if not manifest.is_file():
                     write_json(manifest, self._manifest())
                 yield
 
-    def _refuse_what_is_not_ours(self, option: str) -> None:
+    def refuse_place(self, option: str) -> None:
+        """Refuse a folder that can be no run; nothing is made there.
+
+        Raises:
+            InputError, RunError: as of :meth:`create`.
+        """
+        if run_around(self.path.resolve().parent) is not None:
+            refuse_inside_run(self.path, option)
+        if self.file("manifest.json").is_file():
+            self._manifest()
+            return
         if is_sealed(self.path):
             raise InputError(
                 f"{option} {self.path} is a saved model, not a run; choose another folder"
@@ -230,6 +236,9 @@ class RunDir(MetricsLog):
             RunError: neither.
         """
         # A saved folder has no stages; loading verifies the files.
+        around = run_around(self.path)
+        if around is not None and around != self.path.resolve():
+            raise RunError(f"{self.path} lies in the run {around}; give --run {around}")
         if not is_sealed(self.path) and not self.is_done("finetune"):
             raise RunError(
                 f"no trained model in {self.path}; run `cllm4rec train --run {self.path}` first"

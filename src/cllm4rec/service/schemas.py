@@ -58,7 +58,7 @@ class RecommendRequest(_Strict):
     """Properties of somebody without a history, as columns of ``users.*``: ``{"age": 34}``."""
     query: Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)] | None = None
     """What is asked for, in words; with users or histories it is weighed against their taste."""
-    query_weight: Annotated[float, Field(gt=0, le=MOST_WEIGHT)] | None = None
+    query_weight: Annotated[float, Field(gt=0, le=MOST_WEIGHT, allow_inf_nan=False)] | None = None
     """Of the words beside taste or, for a query alone, popularity: 0.25 if not given."""
     k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
     """Length of each list."""

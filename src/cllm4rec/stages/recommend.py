@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from cllm4rec.errors import InputError
-from cllm4rec.ranking import RankedItems, is_topk_file, list_length, write_lists
+from cllm4rec.ranking import RankedItems, list_length, refuse_file, write_lists
 from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.requests import NO_FILTERS
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.run import RunDir, refuse_inside_run
+from cllm4rec.run import RunDir
 
 
 def recommend(
@@ -55,14 +55,7 @@ def recommend(
     """
     run.require_trained()
     if out is not None:
-        refuse_inside_run(out, "--out")
-    # Checked now: renaming the finished file onto a folder would fail only at the end.
-    if out is not None and out.is_dir():
-        raise InputError(f"--out {out} is a folder; choose a file, such as {out / 'lists.parquet'}")
-    if out is not None and out.exists() and not is_topk_file(out):
-        raise InputError(
-            f"--out {out} exists and is not a top-k file; choose another name, or remove it first"
-        )
+        refuse_file(out)
     recommender = Recommender.load(run.path) if recommender is None else recommender
     k = list_length(k, len(recommender.dataset.items))
     if profile is not None:

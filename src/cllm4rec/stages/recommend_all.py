@@ -10,8 +10,7 @@ from typing import Any
 
 from cllm4rec import progress
 from cllm4rec.data.partitions import sha256_input
-from cllm4rec.errors import InputError
-from cllm4rec.ranking import RankedItems, list_length
+from cllm4rec.ranking import RankedItems, list_length, refuse_folder
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.intact import model_fingerprint
@@ -20,7 +19,7 @@ from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.resolving import filter_notes
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import Shard, ShardFolder, ids_of, usable
-from cllm4rec.run import RunDir, place_among_processes, refuse_inside_run
+from cllm4rec.run import RunDir, place_among_processes
 
 SCRATCH = ".histories-"
 """Prefix of the folders of sorted histories."""
@@ -63,9 +62,7 @@ def recommend_all(
             size, the histories are unusable, or a filter names an unknown column.
     """
     run.require_trained()
-    refuse_inside_run(out, "--out")
-    if out.is_file():
-        raise InputError(f"--out {out} is a file; choose a folder, or a name that ends in .parquet")
+    refuse_folder(out)
     rank, world_size = place_among_processes()
     with progress.quiet() if rank else nullcontext():
         recommender = Recommender.load(run.path)

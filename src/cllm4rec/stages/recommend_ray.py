@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from cllm4rec import progress
-from cllm4rec.errors import InputError, RunError
-from cllm4rec.ranking import list_length
+from cllm4rec.errors import RunError
+from cllm4rec.ranking import list_length, refuse_folder
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.requests import NO_FILTERS
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import ShardFolder
-from cllm4rec.run import RunDir, refuse_inside_run
+from cllm4rec.run import RunDir
 from cllm4rec.stages.recommend_all import SHARD_USERS, score_shard
 
 OBJECT_STORE_BYTES = 100_000_000
@@ -87,9 +87,7 @@ def recommend_on_ray(
         InputError: the folder is of another request, or a filter names an unknown column.
     """
     run.require_trained()
-    refuse_inside_run(out, "--out")
-    if out.is_file():
-        raise InputError(f"--out {out} is a file; choose a folder")
+    refuse_folder(out)
     ray = _ray()
     recommender = Recommender.load(run.path)
     k = list_length(k, len(recommender.dataset.items))

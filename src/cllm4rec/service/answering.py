@@ -16,7 +16,7 @@ from cllm4rec.recommender.explain import explanations_from, leave_one_out
 from cllm4rec.recommender.profiles import profile_scores
 from cllm4rec.recommender.requests import ListRequest
 from cllm4rec.service.batching import MicroBatcher
-from cllm4rec.service.newcomers import Newcomers
+from cllm4rec.service.feedback_histories import FeedbackHistories
 from cllm4rec.service.schemas import RecommendRequest
 from cllm4rec.service.served import Served
 from cllm4rec.service.settings import MAX_EXPLAINED
@@ -27,15 +27,19 @@ Explanations = list[list[list[dict[str, Any]]]]
 """JSON explanations, per list, per item."""
 
 
-async def asked(body: RecommendRequest, served: Served, newcomers: Newcomers) -> ListRequest:
+async def asked(
+    body: RecommendRequest, served: Served, feedback_histories: FeedbackHistories
+) -> ListRequest:
     """`request_of`, outside the event loop where there are words to read or users to count."""
     if body.query is None and body.profile is None:
-        return request_of(body, served, newcomers)
-    found: ListRequest = await off_loop(request_of, body, served, newcomers)
+        return request_of(body, served, feedback_histories)
+    found: ListRequest = await off_loop(request_of, body, served, feedback_histories)
     return found
 
 
-def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> ListRequest:
+def request_of(
+    body: RecommendRequest, served: Served, feedback_histories: FeedbackHistories
+) -> ListRequest:
     """Resolve the ids of a request; what users had since the training, as feedback says, counts.
 
     Raises:
@@ -57,7 +61,7 @@ def request_of(body: RecommendRequest, served: Served, newcomers: Newcomers) -> 
         body.users,
         body.k,
         filters,
-        newcomers.histories(body.users),
+        feedback_histories.histories(body.users),
         wanted,
     )
 

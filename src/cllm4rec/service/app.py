@@ -94,7 +94,7 @@ def _components(settings: ServiceSettings, holder: ModelHolder) -> Components:
 def _lifespan(components: Components) -> Any:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(components.newcomers.read, components.feedback.path)
+        await asyncio.to_thread(components.feedback_histories.read, components.feedback.path)
         components.batcher.start()
         components.feedback.start()
         loading = None

@@ -11,8 +11,8 @@ from cllm4rec.errors import CLLM4RecError
 from cllm4rec.service.batching import MicroBatcher
 from cllm4rec.service.catalogue_changes import CatalogueChanges
 from cllm4rec.service.feedback import FeedbackLog
+from cllm4rec.service.feedback_histories import FeedbackHistories
 from cllm4rec.service.metrics import ServiceMetrics
-from cllm4rec.service.newcomers import Newcomers
 from cllm4rec.service.served import ModelHolder
 from cllm4rec.service.settings import ServiceSettings
 
@@ -31,7 +31,7 @@ class Components:
         metrics: Prometheus counters and gauges.
         changes: of the catalogue.
         replacing: held while the model is replaced; what waits takes no thread from requests.
-        newcomers: users known from feedback only.
+        feedback_histories: what users had since the training.
         draining: whether it is shutting down.
         failed: the error of the first load; None unless it failed.
         on_failure: called when the first load failed.
@@ -43,7 +43,7 @@ class Components:
     feedback: FeedbackLog
     metrics: ServiceMetrics
     changes: CatalogueChanges
-    newcomers: Newcomers = field(default_factory=Newcomers)
+    feedback_histories: FeedbackHistories = field(default_factory=FeedbackHistories)
     replacing: asyncio.Lock = field(default_factory=asyncio.Lock)
     draining: bool = False
     failed: CLLM4RecError | None = None

@@ -47,7 +47,7 @@ def routes(components: Components) -> APIRouter:
     async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
         """The best items for known users, after bare histories, or for a query in words."""
         served = components.holder.current
-        query = await asked(body, served, components.newcomers)
+        query = await asked(body, served, components.feedback_histories)
         until_s = answering.deadline(components.settings.deadline_s)
 
         async def answer() -> tuple[Any, Any]:
@@ -63,7 +63,7 @@ def routes(components: Components) -> APIRouter:
     async def compare(body: schemas.RecommendRequest) -> Response:
         """The same question answered by EASE, the baseline to beat; fitted at the first call."""
         served = components.holder.current
-        query = await asked(body, served, components.newcomers)
+        query = await asked(body, served, components.feedback_histories)
         if len(body.users or body.histories or [None]) != 1:
             raise HTTPException(422, "compare takes one user or one history at a time")
         rows, reasons = await off_loop(answering.compared, query, served, body.explain)
@@ -134,7 +134,7 @@ def routes(components: Components) -> APIRouter:
     def history(user_id: AnyId) -> dict[str, Any]:
         """A user's history, oldest first: from the data, then from feedback."""
         served = components.holder.current
-        catalogue, since = served.catalogue, components.newcomers.histories([user_id])
+        catalogue, since = served.catalogue, components.feedback_histories.histories([user_id])
         try:
             numbers = history_of(catalogue, served.known, user_id, since).tolist()
         except UnknownId as error:
@@ -152,7 +152,7 @@ def routes(components: Components) -> APIRouter:
         catalogue = components.holder.current.catalogue
         rows = rows_of(body.interactions)
         await components.feedback.append(rows)
-        components.newcomers.add(rows)
+        components.feedback_histories.add(rows)
         components.metrics.feedback.inc(len(rows))
         unknown = len(rows) - len(catalogue.known_numbers([row["item_id"] for row in rows]))
         note = f"{unknown:,} of {len(rows):,} are of items that the model does not know yet"

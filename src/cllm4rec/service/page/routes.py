@@ -156,7 +156,7 @@ async def _listed(
     """A known user's recommendations for the template, or why there are none."""
     try:
         body = RecommendRequest(users=[user], k=LISTED)
-        query = request_of(body, served, components.newcomers)
+        query = request_of(body, served, components.feedback_histories)
         until_s = answering.deadline(components.settings.deadline_s)
         components.batcher.refuse_if_full()
         rows = await answering.ranked(query, served, components.batcher, until_s)

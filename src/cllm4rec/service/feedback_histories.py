@@ -14,7 +14,7 @@ MOST_ITEMS = 200
 _COLUMNS = {"user_id": str, "item_id": str, "timestamp": int}
 
 
-class Newcomers:
+class FeedbackHistories:
     """Histories from the feedback log, in memory."""
 
     def __init__(self) -> None:

@@ -5,8 +5,8 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from cllm4rec.service import ServiceSettings, create_app, newcomers
-from cllm4rec.service.newcomers import Newcomers
+from cllm4rec.service import ServiceSettings, create_app, feedback_histories
+from cllm4rec.service.feedback_histories import FeedbackHistories
 
 
 def row(user, item, timestamp=1):
@@ -87,15 +87,15 @@ def test_one_unknown_user_or_item_does_not_refuse_the_rest(keep, holder):
 
 
 def test_histories_are_in_order_of_time():
-    held = Newcomers()
+    held = FeedbackHistories()
     held.add([row("known", "a"), row("x", "b", 5), row("x", "a", 3), row("x", "z", 4)])
     assert held.histories(["known", "x", "y"]) == {"known": ["a"], "x": ["a", "z", "b"]}
 
 
 def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(newcomers, "MOST_ROWS", 4)
-    monkeypatch.setattr(newcomers, "MOST_ITEMS", 2)
-    held = Newcomers()
+    monkeypatch.setattr(feedback_histories, "MOST_ROWS", 4)
+    monkeypatch.setattr(feedback_histories, "MOST_ITEMS", 2)
+    held = FeedbackHistories()
     held.add(row("x", item, at) for at, item in enumerate("abc"))
     held.add([row("y", "a"), row("z", "b"), row("x", "a", 0), row("w", "c")])
     found = held.histories("wxyz")
@@ -114,6 +114,6 @@ def test_lines_that_are_no_feedback_are_passed_over(tmp_path):
         ):
             more.write(json.dumps(other) + "\n")
         more.write("[" * 100_000 + "\n")
-    held = Newcomers()
+    held = FeedbackHistories()
     held.read(log)
     assert held.histories(["x"]) == {"x": ["a"]}

@@ -16,7 +16,7 @@ import sys
 from cllm4rec.cli import main
 from cllm4rec.data import ingest
 from cllm4rec.run import run
-where, name = (run, "refuse_inside_run") if sys.argv[1] == "before" else (ingest, "refuse_input")
+where, name = (run, "run_around") if sys.argv[1] == "before" else (ingest, "refuse_input")
 called = getattr(where, name)
 def after_a_word(*given):
     setattr(where, name, called)

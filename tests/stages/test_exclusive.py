@@ -71,6 +71,13 @@ def test_reading_goes_on_meanwhile(trained, holding, tmp_path):
     assert recommend(trained.run, k=3, out=tmp_path / "lists.parquet")["users"]
 
 
+def test_under_torchrun_it_says_that_the_command_wants_one_process(trained, holding, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RunError, match="of several this command wants one: start it without"):
+        evaluate(trained.run)
+
+
 def test_a_stage_within_a_stage_leaves_the_run_held(tmp_path):
     run = RunDir(tmp_path / "run").create()
 

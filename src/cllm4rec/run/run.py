@@ -20,7 +20,7 @@ from cllm4rec.run.leftovers import clear_leftovers, folders_gone_at_failure, gon
 from cllm4rec.run.log import MetricsLog
 from cllm4rec.run.manifest import Record, package_version, read_manifest
 from cllm4rec.run.places import refuse_inside_run, run_around
-from cllm4rec.run.processes import is_main
+from cllm4rec.run.processes import is_alone, is_main, place_among_processes
 from cllm4rec.run.seal import is_sealed
 
 REPLACED = (
@@ -161,10 +161,10 @@ class RunDir(MetricsLog):
         try:
             lock.acquire()
         except Timeout:
-            raise RunError(
-                f"another process is at work in {self.path}; wait for its end, or give another "
-                f"--run"
-            ) from None
+            mend = "wait for its end, or give another --run"
+            if is_alone() and place_among_processes()[1] > 1:
+                mend = "of several this command wants one: start it without torchrun"
+            raise RunError(f"another process is at work in {self.path}; {mend}") from None
         except OSError as error:
             if isinstance(error, PermissionError):
                 raise

@@ -9,15 +9,17 @@ from click.testing import CliRunner
 from cllm4rec import progress
 from cllm4rec.cli.app import cllm4rec
 from cllm4rec.config import read_config
-from cllm4rec.errors import CLLM4RecError, ConfigError
+from cllm4rec.errors import CLLM4RecError, ConfigError, IntegrityError
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
+from cllm4rec.stages import finetune as finetuning
 from cllm4rec.stages.chosen import Chosen
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.finetune import finetune
 from cllm4rec.stages.initialise import initialise
 from cllm4rec.stages.prepare import configure, prepare
 from cllm4rec.stages.recommend import recommend
+from cllm4rec.stages.refit import refit
 from cllm4rec.stages.train import train
 
 DIVERGING = "finetune.learning_rate=1e30"
@@ -104,6 +106,30 @@ def test_a_killed_one_goes_on_and_is_said_meanwhile(trained, run, monkeypatch):
     assert run.settings == run.file("config.toml")
     assert Recommender.load(run.path).config.finetune.epochs == 1
     assert not run.is_done("evaluate"), "the results are of the model before"
+
+
+@pytest.mark.parametrize("name", ["save_model", "keep_settings"])
+def test_one_killed_as_its_model_is_kept_is_measured_only_when_it_has_gone_on(
+    run, monkeypatch, name
+):
+    done = getattr(finetuning, name)
+
+    def killed(*given) -> None:
+        done(*given)
+        raise Killed
+
+    with progress.quiet(), monkeypatch.context() as patch:
+        patch.setattr(finetuning, name, killed)
+        with pytest.raises(Killed):
+            train(run, configure(run, None, ["finetune.epochs=1"]))
+    for measured in (evaluate, lambda run: refit(run, RunDir(run.path.with_name("to")))):
+        with pytest.raises(IntegrityError, match="not what `finetune` wrote"):
+            measured(run)
+    with progress.quiet():
+        train(run, configure(run))
+    run.require("finetune")
+    assert read_config(run.file("config.toml")).finetune.epochs == 1
+    assert Recommender.load(run.path).config.finetune.epochs == 1
 
 
 def test_stages_by_themselves_hand_their_settings_on(run):

@@ -113,9 +113,10 @@ def _finish(
         "linear": None if scorer.linear is None else scorer.linear.settings,
         "valid": notes["valid"],
     }
+    # Before the record: a kill in between leaves one of another model, which is refused.
+    keep_settings(run, setup.config)
     seconds = time.perf_counter() - started_at_s
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
-    keep_settings(run, setup.config)
     checkpoint.remove()
     return dict(run.info("finetune"))
 

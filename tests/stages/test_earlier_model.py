@@ -141,6 +141,20 @@ def test_stages_by_themselves_hand_their_settings_on(run):
     assert Recommender.load(run.path).config.finetune.epochs == 1
 
 
+def test_one_that_goes_on_and_diverges_says_which_settings_wait(trained, run, monkeypatch, capsys):
+    train_until(run, monkeypatch, DIVERGING, "pretrain.enabled=false")
+    capsys.readouterr()
+    with pytest.raises(ConfigError, match="diverged"):
+        train(run, configure(run))
+    said = capsys.readouterr().err
+    assert f"--config {run.file('config.toml')}" in said
+    assert "and its settings" not in said
+    with progress.quiet():
+        again = train(run, configure(run, run.file("config.toml")))
+    assert again["finetune"] == trained.run.info("finetune")
+    assert run.settings == run.file("config.toml")
+
+
 def test_settings_that_are_prepared_wait_for_a_model(trained, run):
     split, other = trained.source / "split.parquet", trained.config.changed(finetune={"epochs": 1})
     with progress.quiet():

@@ -13,6 +13,7 @@ from cllm4rec.errors import InputError, IntegrityError, RunError
 from cllm4rec.run.files import (
     files_of,
     make_folder,
+    read_json,
     sha256_file,
     write_json,
 )
@@ -294,6 +295,19 @@ class RunDir(MetricsLog):
         if any([manifest["stages"].pop(stage, None) is not None for stage in stages]):
             write_json(self.file("manifest.json"), manifest)
         self.begin_log(*stages)
+
+    def results(self) -> dict[str, Any] | None:
+        """The table of `evaluate` for the model as it is, if there is one.
+
+        Raises:
+            IntegrityError: a JSON file of the run is damaged.
+        """
+        path = self.file("results.json")
+        is_run = self.file("manifest.json").is_file()
+        if not path.is_file() or (is_run and not self.is_done("evaluate")):
+            return None  # or of an earlier training
+        results: dict[str, Any] = read_json(path)
+        return results
 
     def _manifest(self) -> dict[str, Any]:
         return read_manifest(self.file("manifest.json"))

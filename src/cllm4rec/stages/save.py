@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from cllm4rec.errors import InputError
 from cllm4rec.recommender.card import model_card
@@ -14,7 +13,6 @@ from cllm4rec.run import (
     atomic_folder,
     clear_leftovers,
     is_sealed,
-    read_json,
     refuse_inside_run,
     seal,
     write_json,
@@ -42,7 +40,7 @@ def save_folder(run: RunDir, folder: Path, recommender: Recommender) -> None:
     empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not (empty or is_sealed(folder)):
         raise InputError(f"{folder} holds something that is no saved model; choose another")
-    results = _results(run)
+    results = run.results()
     blend = None if scorer.linear is None else scorer.weight
     clear_leftovers(folder.parent, folder.name)
     with atomic_folder(folder) as temporary:
@@ -56,14 +54,3 @@ def save_folder(run: RunDir, folder: Path, recommender: Recommender) -> None:
         card = model_card(recommender.config, recommender.dataset, blend=blend, results=results)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         seal(temporary, "data", "model", *([RESULTS] if results else []))
-
-
-def _results(run: RunDir) -> dict[str, Any] | None:
-    """The results table of the model as it is, if there is one."""
-    if not run.file(RESULTS).is_file():
-        return None
-    is_run = run.file("manifest.json").is_file()
-    if is_run and not run.is_done("evaluate"):
-        return None  # of an earlier training
-    results: dict[str, Any] = read_json(run.file(RESULTS))
-    return results

@@ -54,5 +54,15 @@ def back_if_refused(run: RunDir) -> Iterator[None]:
                 with atomic_write(begun) as temporary:
                     temporary.write_bytes(before)
             if run.is_done("finetune"):
-                progress.note(f"{run.path} keeps the model that it had, and its settings")
+                progress.note(_kept(run, waiting=before is not None))
         raise
+
+
+def _kept(run: RunDir, *, waiting: bool) -> str:
+    if not waiting:
+        return f"{run.path} keeps the model that it had, and its settings"
+    return (
+        f"{run.path} keeps the model that it had; the next training goes on with settings that "
+        f"have begun before: change them by --set, or give --config {run.file('config.toml')} for "
+        f"the model's"
+    )

@@ -52,6 +52,14 @@ def test_the_page_is_made_anew_when_the_run_is_evaluated_again(page_run, tmp_pat
     assert [row["model"] for row in results.values()["table"]["rows"]][-2] == "fame"
 
 
+def test_results_of_an_earlier_training_are_not_shown(page_run, tmp_path):
+    run = RunDir(shutil.copytree(page_run.path, tmp_path / "run"))
+    results = Results(run)
+    assert results.values()["table"] is not None
+    run.forget("evaluate")  # as a training that has ended does
+    assert results.values()["table"] is None
+
+
 def test_the_best_of_every_column_is_marked(page_run):
     table = Results(page_run).values()["table"]
     for place in range(len(table["metrics"])):

@@ -53,8 +53,7 @@ class Results:
 
 
 def _table(run: RunDir) -> dict[str, Any] | None:
-    path = run.file("results.json")
-    results: dict[str, Any] = read_json(path) if path.is_file() else {}
+    results = run.results() or {}
     rows: Sequence[Mapping[str, Any]] = results.get("rows", [])
     if not rows:
         return None

@@ -36,6 +36,11 @@ def test_hangul_is_read_in_whole_syllables():
     assert folded_words("\u1112\u1161\u11ab\u1100\u116e\u11a8") == ["한국"]
 
 
+def test_voiced_kana_are_letters_of_their_own():
+    assert len({folded(word) for word in ("ハハ", "ババ", "パパ")}) == 3
+    assert folded_words("ガガ") == folded_words("\uff76\uff9e\uff76\uff9e") == ["ガガ"]
+
+
 @given(st.text())
 def test_what_is_folded_stays_as_it_is(text):
     assert folded(folded(text)) == folded(text)

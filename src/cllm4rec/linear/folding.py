@@ -7,11 +7,15 @@ from cllm4rec.linear.text_space import WORD
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
 """Letters that Unicode does not take apart into a plain one and a mark."""
 
+_KANA_VOICING = 8
+"""Combining class of the marks that make か another letter, が: they are no diacritics."""
+
 
 def folded(text: str) -> str:
     """Lower case without diacritics, ligatures and wide letters: ``Łódź`` → ``lodz``."""
     apart = unicodedata.normalize("NFKD", text.casefold()).casefold()
-    return "".join(each for each in apart if not unicodedata.combining(each)).translate(_LETTERS)
+    kept = (each for each in apart if unicodedata.combining(each) in (0, _KANA_VOICING))
+    return "".join(kept).translate(_LETTERS)
 
 
 def composed(text: str) -> str:

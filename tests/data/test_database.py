@@ -70,14 +70,3 @@ def test_text_and_names_cannot_leave_their_quotes(tmp_path, text):
         query = f"SELECT {literal(text)} AS {name(column)}"
         assert connection.execute(f"SELECT {name(column)} FROM ({query})").fetchall() == [(text,)]
         assert one_number(connection, "SELECT 7") == 7
-
-
-def test_an_interrupted_query_is_an_interruption_and_no_fault(tmp_path):
-    """What DuckDB raises where Ctrl-C ends a query."""
-    with pytest.raises(KeyboardInterrupt), open_database(tmp_path, "64MiB"):
-        raise RuntimeError("Query interrupted")
-
-
-def test_a_fault_within_the_block_stays_what_it_is(tmp_path):
-    with pytest.raises(RuntimeError, match="mine"), open_database(tmp_path, "64MiB"):
-        raise RuntimeError("mine")

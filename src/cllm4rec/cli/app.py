@@ -174,14 +174,10 @@ def refit(run: RunDir, to: Path, keep_test: bool) -> dict[str, Any]:
     RUN, which stays and says how good the model is. Resumes an interrupted call.
     """
     options.ready(run)
-    source, place = run.info("finetune"), RunDir(to)
-    if to.resolve() == run.path.resolve():
-        raise InputError(f"--to {to} is --run itself, which stays; give a new folder")
-    place.refuse_place("--to")
-    if place.is_done("prepare"):
-        made_from = place.info("prepare").get("refit")
-        if not isinstance(made_from, dict) or made_from.get("identity") != source["identity"]:
-            raise InputError(f"--to {to} is another run, or of another training; choose another")
+    place = RunDir(to)
+    from cllm4rec.stages.made_from import is_made_from
+
+    is_made_from(place, run, keep_test=keep_test)
     refuse_unwritable(to, "--to")
     from cllm4rec.stages.refit import refit as stage
 

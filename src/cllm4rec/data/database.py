@@ -55,10 +55,6 @@ def open_database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyCo
                 yield connection
         except duckdb.Error as error:
             raise resource_error(error, memory_limit) or error from None
-        except RuntimeError as error:
-            if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
-                raise KeyboardInterrupt from None
-            raise
 
 
 def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:

@@ -17,6 +17,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.run import RunDir, atomic_folder, exclusive, read_json, write_json
 from cllm4rec.run.added import FOLDER, POINTER
 from cllm4rec.stages.chosen import Chosen
+from cllm4rec.stages.made_from import is_made_from, made_from
 from cllm4rec.stages.settings import keep_settings
 from cllm4rec.stages.train import train
 from cllm4rec.training.world import here
@@ -57,14 +58,8 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
     chosen = Chosen.by(run)
     for stage in ("prepare", "finetune"):
         run.require(stage)
-    source = {"files": run.info("prepare")["files"], "identity": run.info("finetune")["identity"]}
-    made_from = {**source, "keep_test": keep_test}
     to.create("--to")
-    if to.is_done("prepare"):
-        if to.info("prepare").get("refit") != made_from:
-            raise InputError(
-                f"--to {to.path} is another run, or of another training; choose another folder"
-            )
+    if is_made_from(to, run, keep_test=keep_test):
         return
     with atomic_folder(to.file("data")) as folder:
         merge(run.file("data"), folder, chosen, merged_parts(keep_test))
@@ -72,7 +67,8 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
     keep_settings(to, read_config(run.file("config.toml")))
     if run.file(FOLDER, POINTER).is_file():
         progress.note(f"items that were added to {run.path} are not in {to.path}; add them again")
-    to.finish("prepare", [to.file("data")], time.perf_counter() - started_at_s, refit=made_from)
+    seconds, source = time.perf_counter() - started_at_s, made_from(run, keep_test=keep_test)
+    to.finish("prepare", [to.file("data")], seconds, refit=source)
 
 
 def merged_parts(keep_test: bool) -> list[Part]:

@@ -146,7 +146,7 @@ class Checkpoint:
 
 
 def _like(name: str, parameter: nn.Parameter) -> Tensor:
-    """A tensor of the shape and type that such a tensor of a parameter has."""
+    """The shape and type of what is saved of a parameter under a name, as a tensor."""
     if name.endswith(".touched") and isinstance(parameter, LazyTable):
         touched: Tensor = parameter.state["touched"]
         return touched

@@ -45,8 +45,8 @@ class LazyTable(nn.Parameter):
         self._rates, self._rates_from = array("d"), 0
         self._done = torch.zeros(len(data), dtype=torch.int64)
 
-    def is_of(self, optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> None:
-        """Take the state that an optimiser has for the table, such as a restored one."""
+    def take_state(self, optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> None:
+        """Use the state that an optimiser has for the table, such as a restored one."""
         self._group, state = group, optimizer.state[self]
         if "step" not in state:
             moments = {name: torch.zeros_like(self.data) for name in ("exp_avg", "exp_avg_sq")}

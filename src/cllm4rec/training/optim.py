@@ -83,7 +83,7 @@ def _take_states(optimizer: torch.optim.Optimizer) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if isinstance(parameter, LazyTable):
-                parameter.is_of(optimizer, group)
+                parameter.take_state(optimizer, group)
             elif "touched" in optimizer.state.get(parameter, ()):  # was lazy where it was saved
                 as_whole(optimizer.state[parameter], group["betas"])
 

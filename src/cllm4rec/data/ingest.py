@@ -14,11 +14,11 @@ from cllm4rec.data.database import one_number, open_database
 from cllm4rec.data.features import Features, load_with_features
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.left_out import write_left_out
+from cllm4rec.data.log import load_log
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
 from cllm4rec.data.reading import find_file, open_file
 from cllm4rec.data.split import PROTOCOLS, split_by_protocol
 from cllm4rec.data.texts import ATTRIBUTES
-from cllm4rec.data.timestamps import unit_of_log
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
 from cllm4rec.errors import InputError
 from cllm4rec.run import atomic_folder, make_folder, write_json
@@ -77,7 +77,8 @@ def prepare(
                 "refused": {},
                 "refused_columns": {},
             }
-            _load_log(connection, files["interactions"], config, report)
+            assert files["interactions"] is not None
+            load_log(connection, files["interactions"], config, report)
             task.advance()
             if files["split"] is not None:
                 _split_by_file(connection, files["split"], report)
@@ -139,29 +140,6 @@ def _open_files(
                 f"there are {', '.join(sorted(present))}"
             )
     return files
-
-
-def _load_log(
-    connection: duckdb.DuckDBPyConnection,
-    file: InputFile | None,
-    config: DataConfig,
-    report: dict[str, Any],
-) -> None:
-    assert file is not None
-    refused = checks.load_interactions(connection, file, config.minimum_rating)
-    report["read"] = _count(connection, "log")
-    report["users_read"] = one_number(connection, "SELECT count(DISTINCT user_id) FROM log")
-    report["users_refused"] = report["users_read"] - one_number(
-        connection, "SELECT count(DISTINCT user_id) FROM log WHERE reason IS NULL"
-    )
-    report["refused"]["interactions"] = refused
-    given = "reason IS NULL AND (timestamp IS NOT NULL OR position IS NOT NULL)"
-    report["ordered"] = _count(connection, f"log WHERE {given}") > 0
-    report["timestamp_unit"] = unit_of_log(connection)
-    if sum(refused.values()) == report["read"]:
-        why = _listed(refused) or "it has no rows"
-        times = "; timestamps are unix times or ISO dates" if "bad timestamp" in refused else ""
-        raise InputError(f"{file.path} has no usable row ({why}); mend the file{times}")
 
 
 def _split_by_file(

@@ -1,6 +1,6 @@
 """One input file as SQL: the same rows give the same texts and numbers in any format."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,11 @@ class InputFile:
         """The name of a standard column in this file; one map serves several files."""
         mapped = self.mapping.get(standard, standard)
         return mapped if mapped in self.types else standard
+
+    def unread(self, standards: Iterable[str]) -> list[str]:
+        """Columns in the file, in its order, that are none of these standard columns."""
+        read = {self.column(standard) for standard in standards}
+        return [column for column in self.types if column not in read]
 
     def require(self, *standards: str) -> None:
         """Refuse the file unless it has these standard columns.

@@ -1,0 +1,87 @@
+"""The interaction log of an input directory: its rows, what was refused, what was not read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+
+from cllm4rec import progress
+from cllm4rec.config import DataConfig
+from cllm4rec.data import checks
+from cllm4rec.data.database import one_number
+from cllm4rec.data.input_file import InputFile
+from cllm4rec.data.timestamps import unit_of_log
+from cllm4rec.errors import InputError
+
+AT_RANDOM = ("paper", "new-users", "new-items")
+"""Protocols that ask for no order."""
+COLUMNS = ("user_id", "item_id", "timestamp", "position", "rating")
+"""Standard columns of interactions; others are not read."""
+
+
+def load_log(
+    connection: duckdb.DuckDBPyConnection,
+    file: InputFile,
+    config: DataConfig,
+    report: dict[str, Any],
+) -> None:
+    """Make the table ``log``, as `checks.load_interactions` does, and report what was read.
+
+    Args:
+        connection: the database.
+        file: the log.
+        config: its thresholds.
+        report: receives counts of rows and users, refused rows, and columns that were not read.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or has no usable row.
+    """
+    refused = checks.load_interactions(connection, file, config.minimum_rating)
+    report["read"] = one_number(connection, "SELECT count(*) FROM log")
+    users = "SELECT count(DISTINCT user_id) FROM log"
+    report["users_read"] = one_number(connection, users)
+    report["users_refused"] = report["users_read"] - one_number(
+        connection, f"{users} WHERE reason IS NULL"
+    )
+    report["refused"]["interactions"] = refused
+    given = "reason IS NULL AND (timestamp IS NOT NULL OR position IS NOT NULL)"
+    report["ordered"] = one_number(connection, f"SELECT count(*) FROM log WHERE {given}") > 0
+    report["timestamp_unit"] = unit_of_log(connection)
+    if sum(refused.values()) == report["read"]:
+        why = ", ".join(f"{reason}: {count}" for reason, count in refused.items())
+        times = "; timestamps are unix times or ISO dates" if "bad timestamp" in refused else ""
+        raise InputError(
+            f"{file.path} has no usable row ({why or 'it has no rows'}); mend the file{times}"
+        )
+    unread = file.unread(COLUMNS)
+    report["refused_columns"]["interactions"] = {
+        column: "another column is mapped to this name"
+        if column in COLUMNS
+        else "no column of interactions"
+        for column in unread
+    }
+    if unread:
+        absent = [column for column in COLUMNS if not file.has(column)]
+        progress.note(_said(unread, absent, at_random=report["split"] in AT_RANDOM))
+
+
+def _said(unread: Sequence[str], absent: Sequence[str], *, at_random: bool) -> str:
+    """Which columns are not read, what follows from those that are absent, and how to map one."""
+    many = len(unread) > 1
+    said = [f"column{'s' * many} of interactions not read: {', '.join(unread)}"]
+    mapped = []
+    if {"timestamp", "position"} <= set(absent):
+        follows = ", and what is held out is drawn at random" if at_random else ""
+        said.append(f"no timestamp, no position: histories have no order{follows}")
+        mapped.append("timestamp")
+    if "rating" in absent:
+        said.append("no rating: every interaction counts as a positive")
+        mapped.append("rating")
+    if mapped:
+        options = " or ".join(f"--set data.columns.{standard}=NAME" for standard in mapped)
+        python = ", ".join(f'"{standard}": NAME' for standard in mapped)
+        said.append(
+            f"if {'one of them' if many else 'it'} is one, {options}; "
+            f'in Python config={{"columns": {{{python}}}}}'
+        )
+    return "; ".join(said)

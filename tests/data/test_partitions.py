@@ -168,10 +168,10 @@ def test_partitions_in_other_folders_are_refused(tmp_path):
 
 
 def test_a_file_beside_a_folder_is_refused(tmp_path):
-    write_rows(tmp_path, "interactions", small_log(), "csv")
-    as_spark(tmp_path / "interactions", small_log())
-    with pytest.raises(InputError, match=r"has both interactions\.csv and interactions; keep one"):
-        find_file(tmp_path, "interactions")
+    write_rows(tmp_path, "items", small_log(), "csv")
+    as_spark(tmp_path / "items", small_log())
+    with pytest.raises(InputError, match=r"has both items\.csv and items; keep one"):
+        find_file(tmp_path, "items")
 
 
 def test_the_recipe_knows_partitions_by_path_and_content(tmp_path):

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cllm4rec.data.database import open_database
-from cllm4rec.data.reading import find_file, open_file, reading
+from cllm4rec.data.reading import find_file, find_log, open_file, reading
 from cllm4rec.errors import InputError
 from support.input_folder import write_rows
 
@@ -73,9 +73,9 @@ def test_two_files_of_a_stem_are_refused(tmp_path):
 
 def test_a_required_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match=r"has no interactions\.parquet, interactions\.csv or"):
-        find_file(tmp_path, "interactions", required=True)
+        find_log(tmp_path)
     with pytest.raises(InputError, match="no folder at"):
-        find_file(tmp_path / "absent", "interactions")
+        find_log(tmp_path / "absent")
 
 
 def test_another_ending_is_refused(tmp_path):

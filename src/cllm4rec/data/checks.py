@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import duckdb
 
 from cllm4rec.data import timestamps
-from cllm4rec.data.database import literal
+from cllm4rec.data.database import literal, one_number
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.reading import reading
 from cllm4rec.data.timestamps import MAX_TIMESTAMP
@@ -19,21 +19,39 @@ PARTS = ("train", "valid", "test", "history")
 
 REPEATED_PAIR = "repeated pair"
 
+_EMPTY_LOG = """
+    CREATE TABLE log (file USMALLINT, row BIGINT, user_id VARCHAR, item_id VARCHAR,
+                      timestamp DOUBLE, unit UTINYINT, position DOUBLE, positive BOOLEAN,
+                      reason VARCHAR)
+"""
+
 
 def load_interactions(
-    connection: duckdb.DuckDBPyConnection, file: InputFile, minimum_rating: float
+    connection: duckdb.DuckDBPyConnection, files: Sequence[InputFile], minimum_rating: float
 ) -> dict[str, int]:
-    """Read the log into ``log``: ``row``, ids, ``timestamp, unit, position, positive, reason``.
+    """Read the log into ``log``.
+
+    Its columns: ``file, row, user_id, item_id, timestamp, unit, position, positive, reason``.
 
     Args:
         connection: the database.
-        file: the log.
+        files: the log; ``file`` is a place here, and each has a unit of timestamps of its own.
         minimum_rating: ``positive`` is a rating above it, or no rating.
 
     Returns:
         Refused rows by reason; repeated pairs are found later, by :mod:`cllm4rec.data.ingest`.
     """
+    connection.execute(_EMPTY_LOG)
+    for place, file in enumerate(files):
+        _append_to_log(connection, file, place, minimum_rating)
+    return refused(connection, "log")
+
+
+def _append_to_log(
+    connection: duckdb.DuckDBPyConnection, file: InputFile, place: int, minimum_rating: float
+) -> None:
     file.require("user_id", "item_id")
+    rows = one_number(connection, "SELECT count(*) FROM log")
     checks = [
         *_nested("user_id", "item_id"),
         ("no user_id", "user_id IS NULL"),
@@ -50,8 +68,8 @@ def load_interactions(
     given = ", ".join(f"{file.given(x)} AS {x}_given" for x in numbers)
     with reading(file.path):
         connection.execute(f"""
-            CREATE TABLE log AS
-            SELECT row, user_id, item_id, timestamp, unit, position,
+            INSERT INTO log
+            SELECT {place}, row + {rows}, user_id, item_id, timestamp, unit, position,
                    coalesce(rating > {minimum_rating!r}::DOUBLE, true) AS positive,
                    {_first_failed(checks)} AS reason
             FROM (SELECT *, {timestamps.seconds("date", "number")} AS timestamp
@@ -66,8 +84,7 @@ def load_interactions(
                                      {file.nested("user_id", "item_id")} AS nested, {given}
                               FROM {file.relation})))
         """)
-    timestamps.refuse_other_units(connection)
-    return refused(connection, "log")
+    timestamps.refuse_other_units(connection, place)
 
 
 def load_entities(
@@ -200,11 +217,14 @@ def load_reviews(connection: duckdb.DuckDBPyConnection, file: InputFile | None) 
     return refused(connection, "reviews")
 
 
-def refused(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, int]:
-    """Refused rows of a table by reason, in alphabetical order."""
-    rows = connection.execute(
-        f"SELECT reason, count(*) FROM {table} WHERE reason IS NOT NULL GROUP BY 1 ORDER BY 1"
-    ).fetchall()
+def refused(
+    connection: duckdb.DuckDBPyConnection, table: str, which: str = "true"
+) -> dict[str, int]:
+    """Refused rows of a table by reason, in alphabetical order: those where ``which`` is true."""
+    rows = connection.execute(f"""
+        SELECT reason, count(*) FROM {table} WHERE reason IS NOT NULL AND {which}
+        GROUP BY 1 ORDER BY 1
+    """).fetchall()
     return {str(reason): int(count) for reason, count in rows}
 
 

@@ -99,7 +99,8 @@ class Dataset:
         """Prepare an input directory and open the result.
 
         Args:
-            source: folder of ``interactions.*`` and optional ``items.*, users.*, reviews.*``.
+            source: folder of ``interactions.*``, one file or several, and optional ``items.*,
+                users.*, reviews.*``.
             split: a split file (``user_id, item_id, part``), authoritative where given.
             protocol: otherwise, how to split.
             config: how to read the files, a `DataConfig` or a dictionary of its values, such as

@@ -43,7 +43,7 @@ def read_histories(
     try:
         with open_database(scratch, memory_limit) as connection:
             # `positive` plays no part: what stands in a history is what the user was taken by.
-            load_interactions(connection, open_file(connection, path, {}), minimum_rating=0.0)
+            load_interactions(connection, [open_file(connection, path, {})], minimum_rating=0.0)
             left_out = _make_pairs(connection, items)
             histories = _write(connection, folder, len(items))
             ids = [

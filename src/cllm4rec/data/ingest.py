@@ -16,7 +16,7 @@ from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.left_out import write_left_out
 from cllm4rec.data.log import load_log
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
-from cllm4rec.data.reading import find_file, open_file
+from cllm4rec.data.reading import find_file, find_log, open_file
 from cllm4rec.data.split import PROTOCOLS, split_by_protocol
 from cllm4rec.data.texts import ATTRIBUTES
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
@@ -25,7 +25,8 @@ from cllm4rec.run import atomic_folder, make_folder, write_json
 
 SETTINGS = "settings.json"
 """How the files were read: the settings of ``[data]``."""
-STEMS = ("interactions", "items", "users", "reviews")
+STEMS = ("items", "users", "reviews")
+"""Files of an input directory beside its log."""
 
 
 def prepare(
@@ -40,7 +41,8 @@ def prepare(
     """Read an input directory, check it, split it, write it.
 
     Args:
-        source: folder of ``interactions.*`` and optional ``items.*, users.*, reviews.*``.
+        source: folder of ``interactions.*``, one file or several, and optional ``items.*, users.*,
+            reviews.*``.
         target: folder to write, replaced as a whole and only at success.
         split: a split file; authoritative where given.
         protocol: otherwise, how to split: one of :data:`cllm4rec.data.split.PROTOCOLS`.
@@ -70,15 +72,14 @@ def prepare(
             open_database(work, config.memory_limit) as connection,
             progress.task("Preparing the data", total=5, unit="step") as task,
         ):
-            files = _open_files(connection, source, split, config)
+            log, files = _open_files(connection, source, split, config)
             report: dict[str, Any] = {
                 "split": "file" if split else protocol,
                 "seed": seed,
                 "refused": {},
                 "refused_columns": {},
             }
-            assert files["interactions"] is not None
-            load_log(connection, files["interactions"], config, report)
+            load_log(connection, log, config, report)
             task.advance()
             if files["split"] is not None:
                 _split_by_file(connection, files["split"], report)
@@ -117,29 +118,24 @@ def refuse_input(source: Path, target: Path) -> None:
 
 def _open_files(
     connection: duckdb.DuckDBPyConnection, source: Path, split: Path | None, config: DataConfig
-) -> dict[str, InputFile | None]:
-    paths = {stem: find_file(source, stem, required=stem == "interactions") for stem in STEMS}
+) -> tuple[list[InputFile], dict[str, InputFile | None]]:
+    paths = {stem: find_file(source, stem) for stem in STEMS}
     paths["split"] = split
+    settings = {"csv_separator": config.csv_separator, "csv_encoding": config.csv_encoding}
+    log = [open_file(connection, path, config.columns, **settings) for path in find_log(source)]
     files = {
-        stem: None
-        if path is None
-        else open_file(
-            connection,
-            path,
-            config.columns,
-            csv_separator=config.csv_separator,
-            csv_encoding=config.csv_encoding,
-        )
+        stem: None if path is None else open_file(connection, path, config.columns, **settings)
         for stem, path in paths.items()
     }
-    present = {column for file in files.values() if file is not None for column in file.types}
+    opened = [*log, *filter(None, files.values())]
+    present = {column for file in opened for column in file.types}
     for standard, mapped in config.columns.items():
         if mapped not in present:
             raise InputError(
                 f"data.columns.{standard} = {mapped!r}, but no file in {source} has such a column; "
                 f"there are {', '.join(sorted(present))}"
             )
-    return files
+    return log, files
 
 
 def _split_by_file(

@@ -21,7 +21,7 @@ COLUMNS = ("user_id", "item_id", "timestamp", "position", "rating")
 
 def load_log(
     connection: duckdb.DuckDBPyConnection,
-    file: InputFile,
+    files: Sequence[InputFile],
     config: DataConfig,
     report: dict[str, Any],
 ) -> None:
@@ -29,14 +29,17 @@ def load_log(
 
     Args:
         connection: the database.
-        file: the log.
+        files: the log.
         config: its thresholds.
         report: receives counts of rows and users, refused rows, and columns that were not read.
 
     Raises:
-        InputError: the file cannot be read, lacks a column, or has no usable row.
+        InputError: a file cannot be read, lacks a column, or has no usable row; or only some of
+            several files say when or in which order their interactions were.
     """
-    refused = checks.load_interactions(connection, file, config.minimum_rating)
+    _refuse_other_order(files)
+    refused = checks.load_interactions(connection, files, config.minimum_rating)
+    _refuse_unusable(connection, files)
     report["read"] = one_number(connection, "SELECT count(*) FROM log")
     users = "SELECT count(DISTINCT user_id) FROM log"
     report["users_read"] = one_number(connection, users)
@@ -47,13 +50,9 @@ def load_log(
     given = "reason IS NULL AND (timestamp IS NOT NULL OR position IS NOT NULL)"
     report["ordered"] = one_number(connection, f"SELECT count(*) FROM log WHERE {given}") > 0
     report["timestamp_unit"] = unit_of_log(connection)
-    if sum(refused.values()) == report["read"]:
-        why = ", ".join(f"{reason}: {count}" for reason, count in refused.items())
-        times = "; timestamps are unix times or ISO dates" if "bad timestamp" in refused else ""
-        raise InputError(
-            f"{file.path} has no usable row ({why or 'it has no rows'}); mend the file{times}"
-        )
-    unread = file.unread(COLUMNS)
+    if len(files) > 1:
+        report["read_of"] = {file.path.name: rows for file, rows in _rows(connection, files)}
+    unread = {column: None for file in files for column in file.unread(COLUMNS)}
     report["refused_columns"]["interactions"] = {
         column: "another column is mapped to this name"
         if column in COLUMNS
@@ -61,8 +60,45 @@ def load_log(
         for column in unread
     }
     if unread:
-        absent = [column for column in COLUMNS if not file.has(column)]
-        progress.note(_said(unread, absent, at_random=report["split"] in AT_RANDOM))
+        absent = [each for each in COLUMNS if not any(file.has(each) for file in files)]
+        progress.note(_said(list(unread), absent, at_random=report["split"] in AT_RANDOM))
+
+
+def _refuse_other_order(files: Sequence[InputFile]) -> None:
+    """Files of one log are put in order by the same column, or by none."""
+    timed = [file.has("timestamp") for file in files]
+    column, given = "timestamp", timed
+    if not any(timed):
+        column, given = "position", [file.has("position") for file in files]
+    if any(given) and not all(given):
+        one, other = files[given.index(True)].path, files[given.index(False)]
+        raise InputError(
+            f"{one} has a {column} and {other.path} has none (it has {', '.join(other.types)}), so "
+            f"nobody can say which is older; add one, or map it: "
+            f"--set data.columns.{column}=NAME"
+        )
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[InputFile], which: str = "true"
+) -> list[tuple[InputFile, int]]:
+    """How many rows of each file are of a kind."""
+    query = "SELECT count(*) FROM log WHERE"
+    return [
+        (file, one_number(connection, f"{query} file = {place} AND {which}"))
+        for place, file in enumerate(files)
+    ]
+
+
+def _refuse_unusable(connection: duckdb.DuckDBPyConnection, files: Sequence[InputFile]) -> None:
+    for place, (file, rows) in enumerate(_rows(connection, files, "reason IS NULL")):
+        if rows == 0:
+            refused = checks.refused(connection, "log", f"file = {place}")
+            why = ", ".join(f"{reason}: {count}" for reason, count in refused.items())
+            times = "; timestamps are unix times or ISO dates" if "bad timestamp" in refused else ""
+            raise InputError(
+                f"{file.path} has no usable row ({why or 'it has no rows'}); mend the file{times}"
+            )
 
 
 def _said(unread: Sequence[str], absent: Sequence[str], *, at_random: bool) -> str:

@@ -27,6 +27,8 @@ from cllm4rec.errors import InputError
 ENDINGS = ("parquet", "csv", "jsonl")
 FOLDERS = (".parquet", "")
 """How folders of partitions end."""
+LOG = "interactions"
+"""Stem of the files that are one log."""
 
 # DuckDB 1.4 would take a buffer of 16 longest lines, whatever the memory limit.
 _CSV = (
@@ -39,26 +41,44 @@ _FILE = "hive_partitioning=false"
 _DETECT = "maximum_depth=1, sample_size=-1, map_inference_threshold=-1"
 
 
-def find_file(folder: Path, stem: str, *, required: bool = False) -> Path | None:
+def find_file(folder: Path, stem: str) -> Path | None:
     """The one file ``stem.{parquet,csv,jsonl}`` of the input directory, or folder of partitions.
 
     The folder is called ``stem`` or ``stem.parquet``, as `partitions` describes it.
 
     Raises:
-        InputError: there are several, or none though one is required.
+        InputError: there are several.
     """
-    if not folder.is_dir():
-        raise InputError(
-            f"no folder at {folder}; --data needs one with {stem}.parquet, .csv or .jsonl in it"
-        )
     found = [path for end in ENDINGS if (path := folder / f"{stem}.{end}").is_file()]
     found += [path for end in FOLDERS if (path := folder / f"{stem}{end}").is_dir()]
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
         raise InputError(f"{folder} has both {names}; keep one of them")
-    if required and not found:
-        raise InputError(f"{folder} has no {stem}.parquet, {stem}.csv or {stem}.jsonl; add one")
     return found[0] if found else None
+
+
+def find_log(folder: Path) -> list[Path]:
+    """All files of interactions, which are one log: ``interactions.*``, then ``interactions-*.*``.
+
+    Each may be a folder of partitions. Of several a JSON-lines file without a byte is left out: so
+    the service's feedback is until the first comes.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"no folder at {folder}; --data needs one with {LOG}.parquet, .csv or .jsonl in it"
+        )
+    found = [path for end in ENDINGS if (path := folder / f"{LOG}.{end}").exists()]
+    found += [path for path in [folder / LOG] if path.is_dir()]
+    found += sorted(
+        path for path in folder.glob(f"{LOG}-*") if path.suffix.removeprefix(".") in ENDINGS
+    )
+    if not found:
+        raise InputError(f"{folder} has no {LOG}.parquet, {LOG}.csv or {LOG}.jsonl; add one")
+    given = [path for path in found if path.suffix != ".jsonl" or path.stat().st_size]
+    return given or found[:1]
 
 
 def open_file(

@@ -6,6 +6,7 @@ from typing import Any
 from cllm4rec.config import DataConfig
 from cllm4rec.data.ingest import STEMS
 from cllm4rec.data.partitions import sha256_input
+from cllm4rec.data.reading import find_log
 from cllm4rec.run import package_version
 
 
@@ -23,14 +24,17 @@ def recipe(
 
     Raises:
         OSError: ``source`` is no folder, or ``split`` is neither file nor folder.
-        InputError: a folder of partitions is none.
+        InputError: there is no log, or a folder of partitions is none.
     """
     return {
-        "files": {
-            path.name: sha256_input(path) for path in sorted(source.iterdir()) if path.stem in STEMS
-        },
+        "files": {path.name: sha256_input(path) for path in _input_files(source)},
         "split": protocol if split is None else sha256_input(split),
         "seed": seed if split is None else None,
         "settings": config.model_dump(exclude={"memory_limit"}),
         "package": package_version(),
     }
+
+
+def _input_files(source: Path) -> list[Path]:
+    others = [path for path in source.iterdir() if path.stem in STEMS]
+    return sorted([*find_log(source), *others])

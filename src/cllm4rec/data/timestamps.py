@@ -45,30 +45,40 @@ def seconds(date: str, number: str) -> str:
     return f"coalesce({date}, CASE unit {scaled} ELSE {number} END)"
 
 
-def refuse_other_units(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give the rows of ``log`` whose timestamp is not in the unit of most a reason."""
+def refuse_other_units(connection: duckdb.DuckDBPyConnection, file: int) -> None:
+    """Give the rows of ``log`` whose timestamp is not in the unit of most of its file a reason.
+
+    Args:
+        connection: the database.
+        file: whose rows are looked at.
+    """
+    here = f"file = {file} AND unit"
     rows = dict(
-        connection.execute("""
-            SELECT unit, count(*) FROM log WHERE reason IS NULL AND unit IS NOT NULL GROUP BY unit
+        connection.execute(f"""
+            SELECT unit, count(*) FROM log WHERE reason IS NULL AND {here} IS NOT NULL GROUP BY unit
         """).fetchall()
     )
     if days := rows.pop(_DAYS, 0):
         are = _SECONDS if rows.get(_SECONDS, 0) >= days else _DATES
         value = "timestamp" if are == _SECONDS else _day("timestamp")
-        connection.execute(f"UPDATE log SET unit = {are}, timestamp = {value} WHERE unit = {_DAYS}")
+        connection.execute(
+            f"UPDATE log SET unit = {are}, timestamp = {value} WHERE {here} = {_DAYS}"
+        )
         rows[are] = rows.get(are, 0) + days
     if len(rows) > 1:
         most = min(rows, key=lambda code: (-rows[code], code))
         connection.execute(f"""
             UPDATE log SET reason = {literal(f"timestamp not in {UNITS[most]}, as most are")}
-            WHERE reason IS NULL AND unit <> {most}
+            WHERE reason IS NULL AND {here} <> {most}
         """)
 
 
 def unit_of_log(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """The unit of the usable timestamps in ``log``; None where there are none."""
-    ((code,),) = connection.execute("SELECT max(unit) FROM log WHERE reason IS NULL").fetchall()
-    return None if code is None else UNITS[code]
+    """The units of the usable timestamps in ``log``, each file's; None where there are none."""
+    codes = connection.execute("""
+        SELECT unit FROM log WHERE reason IS NULL AND unit IS NOT NULL GROUP BY unit ORDER BY unit
+    """).fetchall()
+    return ", ".join(UNITS[code] for (code,) in codes) or None
 
 
 def _day(number: str) -> str:

@@ -1,9 +1,18 @@
 """CSV in any separator and encoding reads as the same rows in UTF-8 with commas."""
 
+import csv
+import io
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cllm4rec.config import DataConfig, possible, request_of
+from cllm4rec.data.csv_files import line_of_record, with_one_line_end
+from cllm4rec.data.database import open_database
+from cllm4rec.data.reading import open_file
 from cllm4rec.errors import ConfigError, InputError
+from support.examples import examples
 from support.input_folder import small_log
 from support.prepared import histories, prepare_folder
 
@@ -78,3 +87,65 @@ def test_a_tab_can_be_spelled(given, kept):
 def test_a_setting_that_cannot_be_is_refused(setting):
     with pytest.raises(ConfigError, match=r"setting data\.csv_"):
         request_of(None, [f"data.{setting}"])
+
+
+ENDS = ("\n", "\r\n", "\r")
+VALUES = st.lists(st.sampled_from(["a", ",", '"', "\n", "\r", "\r\n", "é"]), max_size=6).map(
+    "".join
+)
+LINES = st.lists(st.tuples(VALUES, st.sampled_from(ENDS)), max_size=8)
+
+
+def written(values_and_ends) -> bytes:
+    """A record per value, with its line end; what needs quotes has them."""
+    text = io.StringIO(newline="")
+    for value, end in values_and_ends:
+        # The module itself quotes only a line end that is its own.
+        quoting = csv.QUOTE_ALL if set(value) & set("\r\n") else csv.QUOTE_MINIMAL
+        csv.writer(text, lineterminator=end, quoting=quoting).writerow([value, "x"])
+    return text.getvalue().encode()
+
+
+@examples(20)
+@given(first=st.sampled_from(ENDS), lines=LINES)
+def test_line_ends_of_any_kind_are_read_and_those_in_values_stay(tmp_path_factory, first, lines):
+    folder = tmp_path_factory.mktemp("ends")
+    path = folder / "items.csv"
+    path.write_bytes(written([("name", first), *lines]))
+    ends = {first, *(end for _, end in lines)}
+    with open_database(folder, "128MB") as connection:
+        file = open_file(connection, path, {})
+        found = connection.execute(f"SELECT * FROM {file.relation}").fetchall()
+    assert file.csv is not None
+    assert (file.csv[0] == path) == (len(ends) == 1)
+    assert found == [(value or None, "x") for value, _ in lines]
+
+
+@examples(20)
+@given(lines=LINES, end=st.sampled_from(ENDS))
+def test_the_line_of_a_record_is_the_one_an_editor_shows(tmp_path_factory, lines, end):
+    path = tmp_path_factory.mktemp("lines") / "items.csv"
+    path.write_bytes(written([("name", end), *((value, end) for value, _ in lines)]))
+    for number in range(1, len(lines) + 2):
+        before = written([("name", end), *((value, end) for value, _ in lines)][: number - 1])
+        shown = before.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        assert line_of_record(path, ",", number) == len(shown)
+
+
+def test_a_quote_within_a_value_is_a_letter(tmp_path):
+    """Of a screen's 24 inches; what follows is not in quotes."""
+    path = tmp_path / "items.csv"
+    path.write_bytes(b'item_id,title\n1,24" screen\r\n2,"two\r\nlines"\n')
+    plain = with_one_line_end(path, ",", tmp_path)
+    assert plain.read_bytes() == b'item_id,title\n1,24" screen\n2,"two\r\nlines"\n'
+
+
+def test_a_log_of_two_line_ends_is_the_log_of_one(tmp_path):
+    folder = folder_of(tmp_path)
+    before, _ = prepare_folder(folder)
+    path = folder / "interactions.csv"
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\r\n".join(lines[:9]) + b"\n" + b"\n".join(lines[9:]))
+    after, report = prepare_folder(folder)
+    assert report["read"] == 36
+    assert histories(after, "train") == histories(before, "train")

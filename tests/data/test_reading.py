@@ -14,7 +14,7 @@ def read(path):
     """All rows of a file, as prepare reads them."""
     with open_database(path.parent, "128MB") as connection:
         file = open_file(connection, path, {})
-        with reading(path):
+        with reading(path, file.csv):
             connection.execute(f"CREATE TABLE rows AS SELECT * FROM {file.relation}")
         return connection.execute("SELECT * FROM rows").fetchall()
 
@@ -108,12 +108,24 @@ def test_csv_takes_one_long_line(tmp_path):
             b"user_id,item_id\na,b\nsecret,\xff\n",
             "data.csv_encoding=NAME",
         ),
-        (b"user_id,item_id\na,b\nsecret,d,e\n", "Line: 3; Expected Number of Columns: 2 Found: 3"),
-        (b"user_id,item_id\na,b\nsecret\n", "Line: 3; Expected Number of Columns: 2 Found: 1"),
-        (b'user_id,item_id\na,b\n"secret,d\n', "Line: 3; Value with unterminated quote"),
+        (
+            b"user_id,item_id\na,b\nsecret,d,e\n",
+            "read: line 3 has 3 values for 2 columns; put a value with separators in quotes, or",
+        ),
+        (
+            b"user_id,item_id\na,b\nsecret\n",
+            "read: line 3 has 1 value for 2 columns; add what it lacks, or remove the line",
+        ),
+        (
+            b'user_id,item_id\na,b\n"secret,d\n',
+            'line 3 has a quote that is not closed, or not written "" inside quotes',
+        ),
+        (b'user_id,item_id\n"a\r\n\nb",c\n\nsecret\n', "line 6 has 1 value for 2 columns"),
+        (b'user_id,item_id\r\n"a\n\nb",c\n\nsecret\r\n', "line 6 has 1 value for 2 columns"),
+        (b"user_id,item_id\na," + b"b" * 9_000_000, "line 2 has more than 8,388,608 bytes"),
         (b"", "is empty; its first line must name the columns"),
         (b"user_id,item_id,Item_ID\n", "names the column 'Item_ID' twice"),
-        (b"user_id;item_id\nsecret\n", "Line: 2; Expected Number of Columns: 2 Found: 1"),
+        (b"user_id;item_id\nsecret\n", "line 2 has 1 value for 2 columns"),
         (b'user_id,"item_id\n', "line 1 is not CSV"),
     ],
 )

@@ -1,8 +1,12 @@
-"""CSV files: their header, their separator and their encoding."""
+"""CSV files: their header, their separator, their encoding and their line ends."""
 
 import codecs
 import csv
+import mmap
+import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cllm4rec.errors import InputError
@@ -12,6 +16,7 @@ SEPARATORS = (";", "\t", "|")
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BLOCK_CHARACTERS = 1 << 20
+_ANY_END = rb"\r\n|\n|\r"
 
 
 def as_utf8(path: Path, encoding: str, scratch: Path) -> Path:
@@ -70,6 +75,78 @@ def header(path: Path, utf8: Path, separator: str) -> tuple[list[str], str]:
     if not names:
         raise InputError(f"{path} is empty; its first line must name the columns")
     return [name or f"column{place}" for place, name in enumerate(names)], separator
+
+
+def with_one_line_end(utf8: Path, separator: str, scratch: Path) -> Path:
+    """The file itself if all its lines end alike, else a copy with line feeds; DuckDB wants one.
+
+    Line ends inside a quoted value are the value's, and stay.
+
+    Args:
+        utf8: the file, in UTF-8.
+        separator: of its columns.
+        scratch: folder for the copy.
+    """
+    if _seem_alike(utf8):
+        return utf8
+    quoted = _quoted(separator)
+    with _mapped(utf8) as data:
+        # Matched without a step of Python per line.
+        for end in (rb"\r\n", rb"\n", rb"\r(?!\n)"):
+            if re.fullmatch(rb'(?:[^"\r\n]++|%s|"|%s)*+' % (quoted, end), data):
+                return utf8
+        handle, name = tempfile.mkstemp(suffix=".csv", dir=scratch)
+        with open(handle, "wb") as copy:
+            start = 0
+            for match in re.finditer(rb"%s|(\r\n?)" % quoted, data):
+                if match[1] is not None:
+                    copy.write(data[start : match.start()])
+                    copy.write(b"\n")
+                    start = match.end()
+            copy.write(data[start:])
+    return Path(name)
+
+
+def line_of_record(utf8: Path, separator: str, number: int) -> int:
+    """The line, from 1, in which a record begins: a quoted value may go over several.
+
+    Args:
+        utf8: the file, in UTF-8, all lines ending alike.
+        separator: of its columns.
+        number: of the record, from 1 for the header; blank lines count.
+    """
+    lines = 1
+    with _mapped(utf8) as data:
+        for match in re.finditer(rb"%s|(%s)" % (_quoted(separator), _ANY_END), data):
+            if number == 1:
+                break
+            lines += len(re.findall(_ANY_END, match[0]))
+            number -= match[1] is not None
+    return lines
+
+
+def _quoted(separator: str) -> bytes:
+    """A value in quotes; a quote further on in a value is a letter like others."""
+    return rb'(?<![^%s\r\n])"(?:[^"]++|"")*+"' % re.escape(separator.encode()[-1:])
+
+
+def _seem_alike(path: Path) -> bool:
+    """Whether there is one line end in the whole file, quoted values or not."""
+    feeds = returns = both = 0
+    before = b""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_CHARACTERS):
+            feeds += block.count(b"\n")
+            returns += block.count(b"\r")
+            both += block.count(b"\r\n") + (before == b"\r" and block[:1] == b"\n")
+            before = block[-1:]
+    return returns == 0 or feeds == 0 or feeds == returns == both
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
 
 
 def _first_record(path: Path, utf8: Path, separator: str) -> list[str]:

@@ -29,12 +29,14 @@ class InputFile:
         relation: what to put after ``FROM``.
         types: column name in the file → DuckDB type.
         mapping: standard column name → name in the file, from ``data.columns``.
+        csv: of a CSV file what is read, itself or a plainer copy, and the separator.
     """
 
     path: Path
     relation: str
     types: Mapping[str, str]
     mapping: Mapping[str, str]
+    csv: tuple[Path, str] | None = None
 
     def has(self, standard: str) -> bool:
         """Whether the file has this standard column, under its mapped or its own name."""

@@ -30,10 +30,11 @@ FOLDERS = (".parquet", "")
 LOG = "interactions"
 """Stem of the files that are one log."""
 
+_LONGEST_LINE = 8_388_608
 # DuckDB 1.4 would take a buffer of 16 longest lines, whatever the memory limit.
 _CSV = (
     "auto_detect=false, header=true, quote='\"', escape='\"', comment='', "
-    "strict_mode=true, max_line_size=8388608, buffer_size=16777216"
+    f"strict_mode=true, max_line_size={_LONGEST_LINE}, buffer_size=16777216"
 )
 _JSON = "format='newline_delimited', records=true"
 # Else a folder named user_id=77 would be a column of the file, whatever the file says.
@@ -111,15 +112,18 @@ def open_file(
         raise InputError(f"no file at {path}")
     ending, given = path.suffix.removeprefix("."), literal(file_pattern(path))
     if ending == "csv":
-        utf8 = csv_files.as_utf8(path, csv_encoding, scratch_folder(connection))
+        scratch = scratch_folder(connection)
+        utf8 = csv_files.as_utf8(path, csv_encoding, scratch)
         header, separator = csv_files.header(path, utf8, csv_separator)
+        utf8 = csv_files.with_one_line_end(utf8, separator, scratch)
         _refuse_repeats(path, header)
         columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)
         relation = (
             f"read_csv({literal(file_pattern(utf8))}, columns={{{columns}}}, "
             f"delim={literal(separator)}, {_CSV}, {_FILE})"
         )
-        return InputFile(path, relation, dict.fromkeys(header, "VARCHAR"), mapping)
+        types = dict.fromkeys(header, "VARCHAR")
+        return InputFile(path, relation, types, mapping, (utf8, separator))
     if ending == "parquet":
         relation = f"read_parquet({given}, binary_as_string=true, {_FILE})"
     elif ending == "jsonl":
@@ -149,8 +153,12 @@ def _types(connection: duckdb.DuckDBPyConnection, path: Path, relation: str) -> 
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, csv: tuple[Path, str] | None = None) -> Iterator[None]:
     """Turn DuckDB's complaints about a file into one line that names the file.
+
+    Args:
+        path: the file.
+        csv: :attr:`InputFile.csv`.
 
     Raises:
         InputError: the file cannot be read as what its name says.
@@ -161,7 +169,7 @@ def reading(path: Path) -> Iterator[None]:
         if resource_error(error, "") is not None:
             raise
         reason = _bad_json_line(path) if path.suffix == ".jsonl" else None
-        reason = reason or _reason(str(error))
+        reason = reason or (csv and _bad_csv_line(str(error), *csv)) or _reason(str(error))
         if "Invalid unicode" in reason:
             reason += (
                 "; make it UTF-8, or prepare with --set data.csv_encoding=NAME, such as cp1252"
@@ -231,10 +239,29 @@ def _bad_json_line(path: Path) -> str | None:
     return "it is empty" if blank else None
 
 
+def _bad_csv_line(message: str, utf8: Path, separator: str) -> str | None:
+    """The line that DuckDB stopped at, what is wrong there, and the mend."""
+    record = re.search(r"CSV Error on Line: (\d+)", message)
+    if record is None:
+        return None
+    line = f"line {csv_files.line_of_record(utf8, separator, int(record[1]))}"
+    counts = re.search(r"^Expected Number of Columns: (\d+) Found: (\d+)", message, re.MULTILINE)
+    if counts is not None:
+        columns, values = map(int, counts.groups())
+        mend = "put a value with separators in quotes" if values > columns else "add what it lacks"
+        many = "s" * (values > 1)
+        return f"{line} has {values} value{many} for {columns} columns; {mend}, or remove the line"
+    if "\nValue with unterminated quote" in message:
+        return f'{line} has a quote that is not closed, or not written "" inside quotes; mend it'
+    if "\nMaximum line size" in message:
+        return f"{line} has more than {_LONGEST_LINE:,} bytes; close its quote, or shorten it"
+    return None
+
+
 def _reason(message: str) -> str:
     """What DuckDB says, without its advice and without the user's data that it quotes."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     first = re.sub(r"^(\w+ )+Error: ", "", lines[0]) if lines else "unknown reason"
-    facts = ("Expected Number", "Value with unterminated", "Invalid unicode", "Maximum line size")
+    facts = ("Expected Number", "Invalid unicode")
     more = [line for line in lines[1:] if line.startswith(facts)]
     return "; ".join([first[:200], *more[:1]])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.data.left_out import ITEMS, USERS
+from cllm4rec.data.left_out import ITEMS, USERS, users_left_out
 from cllm4rec.errors import IntegrityError
 from support.examples import examples
 from support.input_folder import small_log, write_rows
@@ -29,6 +29,21 @@ def test_every_user_who_vanished_is_counted(prepared):
     assert (report["users_read"], report["kept"]["users"]) == (10, 6)
     assert (report["users_below_minimum"], report["users_refused"]) == (3, 1)
     assert report["users_left_out"] == 3
+
+
+def test_each_is_counted_once_with_what_it_lacks(tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log() + FEW + LOW + OUTSIDE + BAD)
+    described = [{"user_id": user, "age": 30} for user in ("u0", "few", "bad", "new 1", "new 2")]
+    write_rows(tmp_path / "in", "users", described)
+    dataset, report = prepare_folder(tmp_path / "in", minimum_interactions=5)
+    assert users_left_out(report) == {
+        "fewer positives than data.minimum_interactions": 3,
+        "no usable row": 1,
+        "in users.* alone, without a history": 2,
+    }
+    assert len(dataset.users) + sum(users_left_out(report).values()) == 12
+    write_rows(tmp_path / "all", "interactions", small_log())
+    assert users_left_out(prepare_folder(tmp_path / "all")[1]) == {}
 
 
 def items_of(dataset, user):

@@ -23,6 +23,7 @@ from cllm4rec.recommender.lists import ranked as ranked_lists
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.stages.evaluate import evaluate
+from cllm4rec.stages.recommend import recommend
 from cllm4rec.stages.recommend_all import recommend_all
 from reference import metrics as slow
 from support.input_folder import write_rows
@@ -52,6 +53,21 @@ def test_shards_are_the_lists_of_recommend(trained, recommender, dataset, tmp_pa
     wanted = recommender.recommend(None, 8)
     np.testing.assert_array_equal(found.users, wanted.users)
     assert_same_lists(found, wanted)
+
+
+def test_who_gets_no_list_is_counted(trained, recommender, tmp_path, monkeypatch):
+    report = recommender.dataset.report() | {"users_below_minimum": 7, "users_refused": 2}
+    monkeypatch.setattr(Dataset, "report", lambda _: report)
+    counted = {"fewer positives than data.minimum_interactions": 7, "no usable row": 2}
+    given = {"run": trained.run, "k": 3}
+    assert recommend_all(**given, out=tmp_path / "folder")["users_left_out"] == counted
+    out = tmp_path / "one.parquet"
+    assert recommend(**given, out=out, recommender=recommender)["users_left_out"] == counted
+    asked = recommend(**given, users=[recommender.dataset.users.id(0)], recommender=recommender)
+    assert "users_left_out" not in asked
+    histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
+    strangers = recommend_all(**given, out=tmp_path / "strangers", histories=histories)
+    assert strangers["users_left_out"] == {}
 
 
 @pytest.fixture(scope="module")

@@ -52,8 +52,8 @@ def prepare(
     Returns:
         The report, also written to ``report.json``: rows read, whether a timestamp or a position
         orders them, rows refused by file and reason, what the thresholds left out, what was kept,
-        and how many kept items have no row in ``items.*``, if there is such a file. Every row of
-        the log is in it once, and so is every user.
+        how many kept items have no row in ``items.*`` and how many users of ``users.*`` are not in
+        the log, if there are such files. Every row of the log is in it once, and so is every user.
 
     Raises:
         InputError: a file or a column is missing or cannot be read, or nothing is left.
@@ -92,6 +92,12 @@ def prepare(
                 described = "SELECT item_id FROM item_rows WHERE reason IS NULL"
                 report["items_without_row"] = _count(
                     connection, f"items WHERE item_id NOT IN ({described})"
+                )
+            if files["users"] is not None:
+                report["users_without_interactions"] = _count(
+                    connection,
+                    "user_rows WHERE reason IS NULL "
+                    "AND user_id NOT IN (SELECT user_id FROM log_users)",
                 )
             task.advance()
             report["refused"]["reviews"] = checks.load_reviews(connection, files["reviews"])

@@ -1,8 +1,9 @@
 """Users left out by the split; they get lists from their history."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -17,6 +18,15 @@ from cllm4rec.errors import IntegrityError
 
 USERS = "left_out.parquet"
 ITEMS = "left_out.npy"
+
+_WHY = {
+    "users_below_minimum": "fewer positives than data.minimum_interactions",
+    "users_without_training": "no row in training",
+    "users_not_in_split": "not in the split file",
+    "users_refused": "no usable row",
+    "users_without_interactions": "in users.* alone, without a history",
+}
+"""Counts of users in the report of ``prepare`` → what they lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,15 @@ class LeftOut:
             row["user_id"]: np.array(items[row["first"] : row["first"] + row["known"]], np.int32)
             for row in rows
         }
+
+
+def users_left_out(report: Mapping[str, Any]) -> dict[str, int]:
+    """Users who are not among the numbered ones, by reason; a reason that none has is not there.
+
+    Args:
+        report: of ``prepare``.
+    """
+    return {why: report[count] for count, why in _WHY.items() if report.get(count)}
 
 
 def write_left_out(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:

@@ -27,6 +27,8 @@ def load_log(
 ) -> None:
     """Make the table ``log``, as `checks.load_interactions` does, and report what was read.
 
+    Also ``log_users`` (``user_id, usable``): whether a row of the user can be used.
+
     Args:
         connection: the database.
         files: the log.
@@ -41,10 +43,14 @@ def load_log(
     refused = checks.load_interactions(connection, files, config.minimum_rating)
     _refuse_unusable(connection, files)
     report["read"] = one_number(connection, "SELECT count(*) FROM log")
-    users = "SELECT count(DISTINCT user_id) FROM log"
-    report["users_read"] = one_number(connection, users)
-    report["users_refused"] = report["users_read"] - one_number(
-        connection, f"{users} WHERE reason IS NULL"
+    connection.execute("""
+        CREATE TABLE log_users AS
+        SELECT user_id, bool_or(reason IS NULL) AS usable FROM log WHERE user_id IS NOT NULL
+        GROUP BY user_id
+    """)
+    report["users_read"] = one_number(connection, "SELECT count(*) FROM log_users")
+    report["users_refused"] = one_number(
+        connection, "SELECT count(*) FROM log_users WHERE NOT usable"
     )
     report["refused"]["interactions"] = refused
     given = "reason IS NULL AND (timestamp IS NOT NULL OR position IS NOT NULL)"

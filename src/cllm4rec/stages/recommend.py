@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cllm4rec.data.left_out import users_left_out
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length, refuse_file, write_lists
 from cllm4rec.recommender.catalogue import Filters
@@ -43,7 +44,8 @@ def recommend(
         recommender: the run's model, if it is loaded.
 
     Returns:
-        ``users`` and ``k``, and either ``out`` or the lists in ``recommendations``.
+        ``users`` and ``k``, and either ``out`` or the lists in ``recommendations``; for every user
+        also ``users_left_out``: users of the run's data who get no list, by reason.
 
     Raises:
         RunError: the run is not trained.
@@ -81,7 +83,10 @@ def recommend(
             }
     ids = dataset.users.external if users is None else pa.array(users, pa.large_string())
     write_lists(out, ids, ranked, dataset.items)
-    return {"users": len(ranked.users), "k": k, "out": str(out)}
+    result: dict[str, Any] = {"users": len(ranked.users), "k": k, "out": str(out)}
+    if users is None:
+        result["users_left_out"] = users_left_out(dataset.report())
+    return result
 
 
 def _lists(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
+from cllm4rec.data.left_out import users_left_out
 from cllm4rec.data.partitions import sha256_input
 from cllm4rec.ranking import RankedItems, list_length, refuse_folder
 from cllm4rec.recommender.audience import Audience
@@ -53,7 +54,9 @@ def recommend_all(
 
     Returns:
         Total ``users`` and ``shards``; ``scored_users``, ``seconds``, ``users_per_s`` and
-        ``tokens_per_s`` (without padding) of this call; ``finished``: whether all shards exist.
+        ``tokens_per_s`` (without padding) of this call; ``finished``: whether all shards exist;
+        ``left_out``: rows of the histories, and ``users_left_out``: users of the run's data who get
+        no list, both by reason.
 
     Raises:
         RunError: the run is not trained.
@@ -98,6 +101,7 @@ def recommend_all(
         "users_per_s": round(scored.users / seconds, 1),
         "tokens_per_s": round(scored.tokens / seconds, 1),
         "left_out": audience.left_out,
+        "users_left_out": {} if histories else users_left_out(recommender.dataset.report()),
         "process": f"{rank} of {world_size}",
         "finished": finished,
         "out": str(out),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cllm4rec import progress
+from cllm4rec.data.left_out import users_left_out
 from cllm4rec.errors import RunError
 from cllm4rec.ranking import list_length, refuse_folder
 from cllm4rec.recommender.audience import Audience
@@ -80,7 +81,8 @@ def recommend_on_ray(
         filters: on the items listed.
 
     Returns:
-        ``users``, ``shards``, ``scored_shards`` of this call, ``workers``, ``finished``.
+        ``users``, ``shards``, ``scored_shards`` of this call, ``workers``, ``users_left_out`` by
+        reason, ``finished``.
 
     Raises:
         RunError: the run is not trained, Ray is not installed, or it gave up.
@@ -126,6 +128,7 @@ def recommend_on_ray(
         "shards": len(folder.shards),
         "scored_shards": len(missing),
         "workers": workers,
+        "users_left_out": users_left_out(recommender.dataset.report()),
         "finished": folder.finish(),
         "out": str(out),
     }

@@ -1,6 +1,7 @@
 """What answers queries: ours, BM25, TF-IDF and a sentence encoder."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,29 @@ import numpy as np
 from benchmarks.queries.tags import Scores, World
 from cllm4rec.errors import InputError
 from cllm4rec.linear.text_space import TextSpace
+from cllm4rec.linear.word_index import WordIndex
 from cllm4rec.models.backbone import num_layers
 from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.recommender.queries import Queries
 
 
-def rows(
-    at: World, minilm: Path | None, backbone: str
-) -> Iterator[tuple[str, Callable[[str], Scores]]]:
-    """What answers a query with scores of all items, by name; zeros where there is no answer."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What answers a query.
+
+    Attributes:
+        name: of the row.
+        scores: of all items; zeros where there is no answer.
+        having_all: which items have every word of a query.
+    """
+
+    name: str
+    scores: Callable[[str], Scores]
+    having_all: Callable[[str], Scores]
+
+
+def rows(at: World, minilm: Path | None, backbone: str) -> Iterator[Row]:
+    """What answers a query."""
     nothing = np.zeros(len(at.words), np.float32)
 
     def quiet(queries: Queries, query: str) -> Scores:
@@ -27,10 +42,19 @@ def rows(
         except InputError:
             return nothing
 
+    index = WordIndex.fit(at.words)
+
+    def having_all(query: str) -> Scores:
+        return index.having_all(index.words_of(query))
+
     yield from bm25(at.words)
     space = TextSpace.fit(at.words)
-    yield "TF-IDF", lambda query: (space.tf_idf @ space.tf_idf_of([query]).T).toarray()[:, 0]
-    yield "TF-IDF/SVD", lambda query: space.placed @ space.vectors([query])[0]
+    yield Row(
+        "TF-IDF",
+        lambda query: (space.tf_idf @ space.tf_idf_of([query]).T).toarray()[:, 0],
+        having_all,
+    )
+    yield Row("TF-IDF/SVD", lambda query: space.placed @ space.vectors([query])[0], having_all)
     reader = {"backbone": backbone, "depth": depth_of(backbone)}
     for name, settings in (
         ("ours, words alone", None),
@@ -39,11 +63,11 @@ def rows(
     ):
         queries = Queries.of(at.words, settings)
         assert queries is not None
-        yield name, partial(quiet, queries)
+        yield Row(name, partial(quiet, queries), having_all)
     if minilm is not None:
         encode = sentence_encoder(minilm)
         items = encode(at.words)
-        yield "MiniLM", lambda query: items @ encode([query])[0]
+        yield Row("MiniLM", lambda query: items @ encode([query])[0], having_all)
 
 
 def depth_of(backbone: str) -> int:
@@ -51,22 +75,27 @@ def depth_of(backbone: str) -> int:
     return min(8, num_layers(find_backbone(backbone)))
 
 
-def bm25(words: Sequence[str]) -> Iterator[tuple[str, Callable[[str], Scores]]]:
+def bm25(words: Sequence[str]) -> Iterator[Row]:
     """``bm25s`` as it comes, and with the Snowball stemmer."""
     import bm25s
     import Stemmer
 
     for name, stemmer in (("BM25", None), ("BM25, stemmed", Stemmer.Stemmer("english"))):
         cut = partial(bm25s.tokenize, stopwords="en", stemmer=stemmer, show_progress=False)
-        index = bm25s.BM25()
-        index.index(cut(list(words)), show_progress=False)
+        index, each = bm25s.BM25(), cut(list(words), return_ids=False)
+        index.index(each, show_progress=False)
+        sets = list(map(set, each))
 
         def scores(query: str, cut: Any = cut, index: Any = index) -> Scores:
             [terms] = cut([query], return_ids=False)
             known = [term for term in terms if term in index.vocab_dict]
             return index.get_scores(known) if known else np.zeros(len(words), np.float32)
 
-        yield name, scores
+        def having_all(query: str, cut: Any = cut, sets: Any = sets) -> Scores:
+            terms = set(cut([query], return_ids=False)[0])
+            return np.array([bool(terms) and terms <= of for of in sets])
+
+        yield Row(name, scores, having_all)
 
 
 def sentence_encoder(folder: Path) -> Callable[[Sequence[str]], Scores]:

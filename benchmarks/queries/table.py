@@ -9,6 +9,10 @@ import numpy as np
 from benchmarks.queries.rivals import rows
 from benchmarks.queries.tags import K, compared, measured, per_tag, recall, world
 from benchmarks.queries.titles import first_by_title
+from cllm4rec.recommender.queries import EVERY_WORD, WEIGHT
+
+PROGRAM = (WEIGHT, round(WEIGHT * EVERY_WORD, 6))
+"""Weight and lift of the program, among those that are tried."""
 
 
 def table(data: Path, minilm: Path | None, backbone: str) -> dict[str, Any]:
@@ -16,10 +20,15 @@ def table(data: Path, minilm: Path | None, backbone: str) -> dict[str, Any]:
     at = world(data)
     tags = list(at.tags)
     found, titles = {}, {}
-    for name, score in rows(at, minilm, backbone):
-        found[name] = measured(per_tag(at, score), tags)
-        if name == "ours":
-            titles = first_by_title(at, score)
+    for row in rows(at, minilm, backbone):
+        values = per_tag(at, row.scores, row.having_all)
+        unlifted = {kind: {p: v for p, v in of.items() if not p[1]} for kind, of in values.items()}
+        found[row.name] = measured(values, tags)
+        found[f"{row.name}, not lifted"] = measured(unlifted, tags)
+        if row.name == "ours":
+            fixed = {kind: {PROGRAM: of[PROGRAM]} for kind, of in values.items() if PROGRAM in of}
+            found["ours, the program's"] = measured(fixed, tags)
+            titles = first_by_title(at, row.scores, row.having_all)
     by_taste = {
         tag: float(
             np.mean([recall(at.taste[row].copy(), of) for t, row, of in at.pairs if t == tag])
@@ -27,12 +36,12 @@ def table(data: Path, minilm: Path | None, backbone: str) -> dict[str, Any]:
         for tag in {tag for tag, _, _ in at.pairs}
     }
     alone = [{tag: by_taste[tag] for tag in of} for of in found["ours"]["history"]["values"]]
-    found["history alone"] = {"history": {"values": alone, "weights": []}}
+    found["history alone"] = {"history": {"values": alone, "chosen": []}}
     kinds: dict[str, Any] = {}
     for kind in ("alone", "popular", "history"):
         ours = found["ours"][kind]["values"]
         kinds[kind] = {
-            name: {**compared(ours, of[kind]["values"]), "weights": of[kind]["weights"]}
+            name: {**compared(ours, of[kind]["values"]), "chosen": of[kind]["chosen"]}
             for name, of in found.items()
             if kind in of
         }
@@ -45,7 +54,7 @@ def show(result: dict[str, Any]) -> None:
         click.echo(f"\n{kind}: Recall@{K} of held-out tags; ours less row, 95 %")
         for name, row in of.items():
             gap = f"{row['low']:+.3f} to {row['high']:+.3f}"
-            click.echo(f"  {name:20s} {row['other']:.4f}  weights {row['weights']}  {gap}")
+            click.echo(f"  {name:32s} {row['other']:.4f}  {gap}  chosen {row['chosen']}")
     click.echo(f"\ntitles as queries, with popularity: share first listed; Recall@{K} of tags")
     for name, row in result["titles"].items():
         figures = "  ".join(f"{form} {value:.3f}" for form, value in row.items())

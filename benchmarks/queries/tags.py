@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,15 +19,19 @@ from cllm4rec.recommender.catalogue import Catalogue
 from cllm4rec.recommender.queries import standardised
 
 K = 20
-WEIGHTS = (0.1, 0.15, 0.25, 0.4, 0.6, 1.0)
+WEIGHTS = (0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0)
 """Of a query's standardised scores beside taste; each row chooses its own on training tags."""
+LIFTS = (0.0, 1.0, 2.0, 3.0, 4.0)
+"""Of items that have every word of the query, in standard deviations of taste; likewise."""
 SPLITS = 3
 L2 = 200.0
 PAIRS = 3000
 """Most pairs of a user and a tag of which the user has a test item."""
 RESAMPLES = 2000
 
-Scores = NDArray[np.float32]
+Scores = NDArray[Any]
+Point = tuple[float, float]
+"""Weight and lift."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,43 +99,46 @@ def lowest(scores: Scores) -> float:
     return float(scores[np.isfinite(scores)].min())
 
 
-def per_tag(at: World, score: Callable[[str], Scores]) -> dict[str, dict[float, dict[str, float]]]:
-    """Recall by kind of question (alone, popular, history), weight and tag."""
+def per_tag(
+    at: World, score: Callable[[str], Scores], having_all: Callable[[str], Scores]
+) -> dict[str, dict[Point, dict[str, float]]]:
+    """Recall by kind of question (alone, popular, history), weight and lift, and tag."""
     asked: dict[str, list[tuple[int, NDArray[np.int64]]]] = defaultdict(list)
     for tag, row, items in at.pairs:
         asked[tag].append((row, items))
-    found: dict[str, dict[float, dict[str, float]]] = {
+    found: dict[str, dict[Point, dict[str, float]]] = {
         kind: defaultdict(dict) for kind in ("alone", "popular", "history")
     }
     for tag, items in at.tags.items():
         query = np.asarray(score(tag), np.float32)
-        found["alone"][1.0][tag] = recall(query, items) if query.any() else 0.0
-        query = standardised(query[None])[0]
-        for weight in WEIGHTS:
-            found["popular"][weight][tag] = recall(at.popular[0] + weight * query, items)
+        found["alone"][1.0, 0.0][tag] = recall(query, items) if query.any() else 0.0
+        query, having = standardised(query[None])[0], having_all(tag)
+        for weight, lift in product(WEIGHTS, LIFTS):
+            wanted = weight * query + np.float32(lift) * having
+            found["popular"][weight, lift][tag] = recall(at.popular[0] + wanted, items)
             if tag in asked:
-                each = [recall(at.taste[row] + weight * query, of) for row, of in asked[tag]]
-                found["history"][weight][tag] = float(np.mean(each))
+                each = [recall(at.taste[row] + wanted, of) for row, of in asked[tag]]
+                found["history"][weight, lift][tag] = float(np.mean(each))
     return found
 
 
 def measured(
-    found: dict[str, dict[float, dict[str, float]]], tags: Sequence[str]
+    found: dict[str, dict[Point, dict[str, float]]], tags: Sequence[str]
 ) -> dict[str, Any]:
-    """Test recall of each kind, by tag and split, at the weight that the other tags choose."""
+    """Test recall of each kind, by tag and split, at the point that the other tags choose."""
     result: dict[str, Any] = {}
-    for kind, by_weight in found.items():
-        values, weights = [], []
+    for kind, by_point in found.items():
+        values, chosen = [], []
         for split in range(SPLITS):
             order = np.random.default_rng(split).permutation(len(tags))
             test = {tags[i] for i in order[: len(tags) // 5]}
             mean = {
-                weight: np.mean([value for tag, value in of.items() if tag not in test])
-                for weight, of in by_weight.items()
+                point: np.mean([value for tag, value in of.items() if tag not in test])
+                for point, of in by_point.items()
             }
-            weights.append(max(mean, key=mean.__getitem__))
-            values.append({t: v for t, v in by_weight[weights[-1]].items() if t in test})
-        result[kind] = {"values": values, "weights": weights}
+            chosen.append(max(mean, key=mean.__getitem__))
+            values.append({t: v for t, v in by_point[chosen[-1]].items() if t in test})
+        result[kind] = {"values": values, "chosen": chosen}
     return result
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.queries.tags import Scores, World, recall
-from cllm4rec.recommender.queries import WEIGHT, Wanted, standardised
+from cllm4rec.recommender.queries import EVERY_WORD, WEIGHT, Wanted, standardised
 from cllm4rec.recommender.titles import Titles
 
 ASKED = 600
@@ -14,12 +14,15 @@ ASKED = 600
 _YEAR = re.compile(r"\s*\(\d{4}[^)]*\)\s*$")
 
 
-def first_by_title(at: World, score: Callable[[str], Scores]) -> dict[str, dict[str, float]]:
+def first_by_title(
+    at: World, score: Callable[[str], Scores], having_all: Callable[[str], Scores]
+) -> dict[str, dict[str, float]]:
     """Shares of titles that find their item first, and Recall@20 of tags, beside popularity.
 
     Args:
         at: the world.
         score: of the words of a query.
+        having_all: which items have every word of it.
 
     Returns:
         With near titles lifted, and without: ``written`` and ``without year`` (shares), ``tags``.
@@ -31,7 +34,8 @@ def first_by_title(at: World, score: Callable[[str], Scores]) -> dict[str, dict[
     for name, lifted in (("near titles first", 1), ("words alone", 0)):
 
         def listed(query: str, lifted: int = lifted) -> Scores:
-            words = WEIGHT * standardised(np.asarray(score(query), np.float32)[None])[0]
+            words = standardised(np.asarray(score(query), np.float32)[None])[0]
+            words = np.float32(WEIGHT) * (words + np.float32(EVERY_WORD) * having_all(query))
             scores: Scores = Wanted(words, lifted * titles.nearness(query)).beside(at.popular)[0]
             return scores
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import csr_matrix, hstack, vstack
 
 from cllm4rec.linear.folding import composed, folded_words
 
@@ -56,28 +56,39 @@ class WordIndex:
             items.update(set(words) - ENGLISH_STOP_WORDS)
             number += sum(word not in ENGLISH_STOP_WORDS for word in words)
         terms = sorted(items)
-        having = np.array([items[word] for word in terms], np.float64)
-        idf = np.log(1 + (len(texts) - having + 0.5) / (having + 0.5)).astype(np.float32)
+        idf = _idf(np.array([items[word] for word in terms]), len(texts))
         mean_words = number / max(1, len(texts))
         empty = csr_matrix((len(terms), 0), dtype=np.float32)
         return cls(terms, stop_words, idf, mean_words, empty).with_items(texts)
 
     def with_items(self, texts: Sequence[str]) -> "WordIndex":
-        """The same with further items; words that only they have stay unknown."""
+        """The same with further items; words that only they have follow the others.
+
+        What the words of the others say stays as it was, and so do the others' weights.
+        """
+        index = self._with_terms(texts)
         row, column, values = array("q"), array("q"), array("d")
         for item, text in enumerate(texts):
             words = [word for word in folded_words(text) if word not in self._stopped]
             long = 1 - LENGTH + LENGTH * len(words) / max(self.mean_words, 1e-9)
             for word, times in Counter(words).items():
-                if (at := self.rows.get(word)) is not None:
-                    row.append(at)
-                    column.append(item)
-                    values.append(times / (times + SATURATION * long))
+                row.append(index.rows[word])
+                column.append(item)
+                values.append(times / (times + SATURATION * long))
         rows = np.array(row, np.int64)
-        weights = (self.idf[rows] * np.array(values)).astype(np.float32)
-        shape = (len(self.terms), len(texts))
+        weights = (index.idf[rows] * np.array(values)).astype(np.float32)
+        shape = (len(index.terms), len(texts))
         new = csr_matrix((weights, (rows, np.array(column, np.int64))), shape)
-        return replace(self, weights=hstack([self.weights, new], format="csr"))
+        return replace(index, weights=hstack([index.weights, new], format="csr"))
+
+    def having_all(self, words: Sequence[str]) -> NDArray[np.bool_]:
+        """Which items have every one of some distinct words: ``bool [items]``; no words, none."""
+        having = np.zeros(self.weights.shape[1], np.int64)
+        for word in words:
+            if (row := self.rows.get(word)) is not None:
+                begin, end = self.weights.indptr[row : row + 2]
+                having[self.weights.indices[begin:end]] += 1
+        return np.asarray(having == max(1, len(words)))
 
     def words_of(self, text: str) -> list[str]:
         """The distinct words of a text, in order; stop words only where there is nothing else."""
@@ -110,6 +121,24 @@ class WordIndex:
         weights = csr_matrix(csr, shape=(len(names["terms"]), names["items"]))
         return cls(names["terms"], names["stop_words"], arrays["idf"], names["mean_words"], weights)
 
+    def _with_terms(self, texts: Sequence[str]) -> "WordIndex":
+        """The same with rows for the words that only some further texts have."""
+        items = Counter[str]()
+        for text in texts:
+            items.update(set(folded_words(text)) - self._stopped - self.rows.keys())
+        terms = sorted(items)
+        idf = _idf(np.array([items[word] for word in terms]), self.weights.shape[1] + len(texts))
+        none = csr_matrix((len(terms), self.weights.shape[1]), dtype=np.float32)
+        weights = vstack([self.weights, none], format="csr")
+        both = [*self.terms, *terms]
+        return replace(self, terms=both, idf=np.concatenate([self.idf, idf]), weights=weights)
+
     @cached_property
     def _stopped(self) -> frozenset[str]:
         return frozenset(self.stop_words)
+
+
+def _idf(having: NDArray[Any], items: int) -> NDArray[np.float32]:
+    """What words say that so many of the items have."""
+    found = np.log(1 + (items - having + 0.5) / (having + 0.5))
+    return np.asarray(found, np.float32)

@@ -3,7 +3,8 @@
 A language model reads each word of the catalogue once, when the first query asks for it. A query's
 word stands for itself and for the words read most like it, by the square of their cosines; items
 are then found by BM25. So "robots" also finds a text that says "android", and only words are read,
-not texts. An item whose title is the query, or nearly, comes first.
+not texts. Items that have every word of the query are lifted, and an item whose title is the query,
+or nearly, comes first.
 """
 
 import re
@@ -37,8 +38,10 @@ LEAST_COSINE = 0.5
 """With the nearest catalogue word, for a word that the catalogue has not: below, it is unknown."""
 MAX_CHARACTERS, MAX_WORDS = 1000, 64
 """Of a query; further words are not read."""
-WEIGHT = 0.25
+WEIGHT = 0.1
 """Of a query's standardised scores, beside standardised scores of taste."""
+EVERY_WORD = 30.0
+"""Added to the standardised scores of items that have every word of the query."""
 MOST_WEIGHT = 1000.0
 NO_WORDS = "the query has no words; give some, such as 'quiet family drama'"
 
@@ -82,6 +85,8 @@ class Queries:
         folder: of the run, where readings of the words are kept; None to keep none.
         backbone_sha256: of the language model that reads.
         titles: of the items, one or None each; none where only words are asked for.
+        further_terms: words at the end of the index that only items have which were added after the
+            training; each is read when a query has it.
     """
 
     index: WordIndex
@@ -90,6 +95,7 @@ class Queries:
     folder: Path | None = None
     backbone_sha256: str = ""
     titles: Sequence[str | None] = ()
+    further_terms: int = 0
     _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
     @classmethod
@@ -136,7 +142,7 @@ class Queries:
             InputError: the query is empty, too long, or has no known word.
         """
         refuse_query(query)
-        words = self.index.words_of(query)[:MAX_WORDS]
+        words = self._words(query)
         if not words:
             raise InputError(NO_WORDS)
         found = np.zeros(self.index.weights.shape[1], np.float32)
@@ -170,7 +176,9 @@ class Queries:
             if not near.any():  # "It" and "9" are titles, and no words that say anything
                 raise
             found = np.zeros_like(near)
-        return Wanted(np.float32(weight) * standardised(found[None])[0], near)
+        words = standardised(found[None])[0]
+        words += np.float32(EVERY_WORD) * self.index.having_all(self._words(query))
+        return Wanted(np.float32(weight) * words, near)
 
     def write(self, model: Path) -> None:
         """Write into a ``model`` folder that is being made."""
@@ -208,10 +216,12 @@ class Queries:
         record, numbers = read_json(model / WORDS), load_file(model / NUMBERS)
         features = tuple(record["features"])
         index = WordIndex.of_arrays(numbers, record)
+        terms = len(index.terms)
         if len(added):
             index = index.with_items(added.words(features))
         backbone = read_json(model / "model.json")["backbone_sha256"]
-        return cls(index, record["reader"], features, folder, backbone, titles)
+        further = len(index.terms) - terms
+        return cls(index, record["reader"], features, folder, backbone, titles, further)
 
     def alike(self, word: str) -> dict[str, float]:
         """Catalogue words that a word stands for, with their weights, greatest first."""
@@ -224,16 +234,27 @@ class Queries:
 
     def _alike(self, word: str) -> tuple[NDArray[np.int64], Scores]:
         row = self.index.rows.get(word)
-        if row is None and self.reader is None:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
+        itself = np.array([] if row is None else [row], np.int64)
         if self.reader is None:
-            return np.array([row]), np.ones(1, np.float32)
+            return itself, np.ones(len(itself), np.float32)
         vectors = self.readings.vectors
-        cosines = vectors @ (self._read(word) if row is None else vectors[row])
-        if row is None and cosines.max() < LEAST_COSINE:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
+        read = row is not None and row < len(vectors)  # at the training
+        cosines = vectors @ (vectors[row] if read else self._read(word))
+        if not read and cosines.max() < LEAST_COSINE:
+            return itself, np.ones(len(itself), np.float32)
         best = np.argsort(-cosines, kind="stable")[:ALIKE]
-        return best, np.square(cosines[best].clip(0))
+        weights = np.square(cosines[best].clip(0))
+        if read or row is None:
+            return best, weights
+        others = ALIKE - 1
+        return np.append(itself, best[:others]), np.append(np.float32(1), weights[:others])
+
+    def _words(self, query: str) -> list[str]:
+        return self.index.words_of(query)[:MAX_WORDS]
+
+    @property
+    def _read_terms(self) -> Sequence[str]:
+        return self.index.terms[: len(self.index.terms) - self.further_terms]
 
     def _read(self, word: str) -> NDArray[np.float32]:
         whitening = self.readings.whitening
@@ -248,8 +269,9 @@ class Queries:
     def _readings(self) -> WordReadings:
         assert self.reader is not None
         if self.folder is None:
-            return WordReadings.of(self.index.terms, self.reader)
-        return WordReadings.at(self.folder, self.index.terms, self.reader, self.backbone_sha256)
+            return WordReadings.of(self._read_terms, self.reader)
+        terms = self._read_terms
+        return WordReadings.at(self.folder, terms, self.reader, self.backbone_sha256)
 
     @property
     def _loaded(self) -> "LoadedReader":

@@ -23,11 +23,13 @@ def test_recall_counts_what_is_listed_with_a_score():
     assert recall(scores, np.array([59])) == 0
 
 
-def test_the_weight_is_chosen_on_other_tags():
+def test_weight_and_lift_are_chosen_on_other_tags():
     tags = [f"t{n}" for n in range(10)]
-    found = {"popular": {1.0: dict.fromkeys(tags, 0.1), 2.0: dict.fromkeys(tags, 0.2)}}
+    found = {
+        "popular": {(1.0, 0.0): dict.fromkeys(tags, 0.1), (1.0, 2.0): dict.fromkeys(tags, 0.2)}
+    }
     result = measured(found, tags)["popular"]
-    assert result["weights"] == [2.0, 2.0, 2.0]
+    assert result["chosen"] == [(1.0, 2.0)] * 3
     assert all(len(of) == 2 for of in result["values"])
     for split, of in enumerate(result["values"]):
         order = np.random.default_rng(split).permutation(10)
@@ -60,7 +62,7 @@ def test_the_table_of_a_planted_shop(tmp_path, backbone):
     assert first["written"] == pytest.approx(len(KINDS) / 60)  # ten things have each title
     assert words["written"] <= first["written"]
     alone = found["kinds"]["alone"]
-    assert list(alone)[:2] == ["BM25", "BM25, stemmed"]
+    assert list(alone)[:3] == ["BM25", "BM25, not lifted", "BM25, stemmed"]
     assert alone["BM25"]["other"] == 1  # the tag stands in the title
     assert alone["ours, words alone"]["other"] == 1
     assert alone["ours"]["ours"] == alone["ours"]["other"]

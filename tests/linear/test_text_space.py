@@ -9,6 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cllm4rec.linear import decomposition
 from cllm4rec.linear.text_space import TextSpace
+from cllm4rec.linear.words import words_of
 from support.strategies import any_texts
 
 SOME = ["a red guitar", "Red guitar, red drum!", "the blue drum", "blue moon", "nothing shared"]
@@ -18,7 +19,8 @@ SOME = ["a red guitar", "Red guitar, red drum!", "the blue drum", "blue moon", "
 def test_any_text_is_cut_into_terms_as_scikit_learn_does(texts):
     space = TextSpace.fit(SOME)
     names = {"ngram_range": (1, 2), "min_df": 2, "stop_words": "english", "sublinear_tf": True}
-    wanted = TfidfVectorizer(**names).fit(SOME).transform([*texts, *SOME]).toarray()
+    cut = {"tokenizer": words_of, "token_pattern": None}
+    wanted = TfidfVectorizer(**names, **cut).fit(SOME).transform([*texts, *SOME]).toarray()
     found = space.tf_idf_of([*texts, *SOME]).toarray()
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 

@@ -7,11 +7,11 @@ import pytest
 
 from cllm4rec import progress
 from cllm4rec.api import CLLM4Rec
+from cllm4rec.baselines import Context
 from cllm4rec.cli.app import main
 from cllm4rec.errors import InputError
 from cllm4rec.linear.properties import PropertyModel
-from cllm4rec.recommender.queries import WEIGHT
-from reference.queries import standardised
+from reference.queries import asked_for, standardised
 from support.trained import served_run, small_run
 
 PROFILE = {"trade": "clerk", "age": 30}
@@ -49,7 +49,8 @@ def test_a_query_is_added_and_filters_filter(model, scores):
     recommender = model.recommender_
     word = recommender.queries.index.terms[0]
     with progress.quiet():
-        wanted = WEIGHT * standardised(recommender.queries.scores(word))
+        texts = Context.of(recommender.dataset).words
+        wanted = asked_for(recommender.queries.scores(word), texts, word)
         [listed] = model.recommend(profile=PROFILE, query=word, k=5).values()
     both = np.sort(standardised(scores) + wanted)[:-6:-1]
     np.testing.assert_allclose([score for _, score in listed], both, rtol=1e-4)

@@ -8,11 +8,12 @@ import pytest
 
 from cllm4rec import progress
 from cllm4rec.api import CLLM4Rec
+from cllm4rec.baselines import Context
 from cllm4rec.errors import InputError
 from cllm4rec.models.reading import Reader
-from cllm4rec.recommender.queries import ALIKE, MAX_CHARACTERS, NUMBERS, WEIGHT, WORDS, Queries
+from cllm4rec.recommender.queries import ALIKE, MAX_CHARACTERS, NUMBERS, WORDS, Queries
 from cllm4rec.recommender.saved import Recommender
-from reference.queries import bm25, standardised
+from reference.queries import asked_for, bm25, standardised
 from support.trained import small_run
 
 TEXTS = [
@@ -45,6 +46,11 @@ def exact() -> Queries:
 
 def word(model) -> str:
     return model.recommender_.queries.index.terms[0]
+
+
+def added_by(recommender, query):
+    texts = Context.of(recommender.dataset).words
+    return asked_for(recommender.queries.scores(query), texts, query)
 
 
 @pytest.mark.parametrize("query", ["quiet robots", "WAR", "family, quiet; war"])
@@ -97,7 +103,7 @@ def test_a_query_is_added_to_standardised_taste(model):
     items = recommender.dataset.items
     history, query = items.ids([1, 2, 3]), word(model)
     assert not recommender.queries.wanted(query).titles.any()
-    wanted = WEIGHT * standardised(recommender.queries.scores(query))
+    wanted = added_by(recommender, query)
     users = recommender.dataset.users.ids([4, 9])
     for name, given in ((users[0], {"users": users}), ("history", {"items": history})):
         ask = model.recommend if "users" in given else model.recommend_for_history
@@ -122,7 +128,7 @@ def test_a_query_alone_lists_its_items_the_popular_ones_first(model):
     counts = recommender.dataset.part("train").item_counts()
     logs = np.log1p(counts)
     logs[counts == 0] = logs[counts > 0].mean()  # who could have had them?
-    wanted = standardised(logs) + WEIGHT * standardised(recommender.queries.scores(query))
+    wanted = standardised(logs) + added_by(recommender, query)
     [(name, listed)] = model.recommend(query=query, k=7).items()
     assert name == query
     np.testing.assert_allclose([score for _, score in listed], np.sort(wanted)[:-8:-1], rtol=1e-4)
@@ -191,11 +197,42 @@ def test_an_item_that_was_added_is_found_at_once(run, tmp_path):
     assert "fresh" in dict(model.recommend(query=rare, k=100)[rare])
 
 
-def test_added_items_are_found_and_others_keep_their_scores(exact):
-    further = exact.index.with_items(["Quiet, quiet war", "unheard"])
-    assert further.weights.shape[1] == len(TEXTS) + 2
-    kept = further.weights[:, : len(TEXTS)].toarray()
+def test_a_word_that_only_an_added_item_has_finds_it_first(run, tmp_path):
+    shutil.copytree(run.path, tmp_path / "run")
+    with progress.quiet():
+        model = CLLM4Rec.load(tmp_path / "run")
+        terms, old = list(model.recommender_.queries.index.terms), word(model)
+        before = model.recommender_.queries.scores(old)
+        model.add_items(pd.DataFrame({"item_id": ["fresh"], "text": [f"{old} zorbofix"]}))
+        queries = model.recommender_.queries
+        listed = model.recommend(query="zorbofix", k=3)["zorbofix"]
+    assert listed[0][0] == "fresh"
+    assert "zorbofix" not in terms
+    assert next(iter(queries.alike("zorbofix").items())) == ("zorbofix", 1)
+    assert len(queries.alike("zorbofix")) <= ALIKE
+    # Readings are of the words of the training, and other queries' scores stay.
+    assert len(queries.readings.vectors) == len(terms)
+    np.testing.assert_array_equal(queries.scores(old)[:-1], before)
+
+
+def test_added_items_are_found_and_others_keep_their_weights(exact):
+    texts = ["Quiet, quiet war", "unheard"]
+    further = exact.index.with_items(texts)
+    assert further.weights.shape == (len(exact.index.terms) + 1, len(TEXTS) + 2)
+    kept = further.weights[:-1, : len(TEXTS)].toarray()
     np.testing.assert_array_equal(kept, exact.index.weights.toarray())
     quiet = further.weights[further.rows["quiet"]].toarray()[0]
     assert quiet[len(TEXTS)] > 0
     assert quiet[-1] == 0
+    [unheard] = further.weights[further.rows["unheard"]].toarray()
+    assert unheard[:-1].tolist() == [0] * (len(TEXTS) + 1)
+    idf = np.log(1 + (len(TEXTS) + 2 - 1 + 0.5) / 1.5)
+    long = 1 - 0.3 + 0.3 / exact.index.mean_words
+    assert unheard[-1] == pytest.approx(idf / (1 + 1.2 * long))
+
+
+@pytest.mark.parametrize("query", ["quiet", "quiet robots", "robot family", "war unknown", ""])
+def test_every_word_must_be_there(exact, query):
+    words = exact.index.words_of(query)
+    slow = [bool(words) and all(w in exact.index.words_of(text) for w in words) for text in TEXTS]
+    assert exact.index.having_all(words).tolist() == slow

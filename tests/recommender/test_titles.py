@@ -9,7 +9,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.linear.folding import folded
 from cllm4rec.recommender.queries import WEIGHT, Queries, Wanted
 from cllm4rec.recommender.titles import NEAR, Titles
-from reference.queries import standardised
+from reference.queries import asked_for
 
 TITLES = [
     "Heat (1995)",
@@ -21,6 +21,7 @@ TITLES = [
     "9",
     "Heat",
 ]
+TEXTS = [title or "toy story heat" for title in TITLES]
 TASTE = np.array([[9, 1, 5, 3, 8, 2, 0, 4], [0, 0, 1, 0, 9, 9, 0, 9]], np.float32)
 
 words = st.sampled_from(["Toy", "STORY", "heat", "łódź", "2", "straße", "it"])
@@ -29,7 +30,7 @@ texts = st.lists(words, max_size=4).map(" ".join)
 
 @pytest.fixture(scope="module")
 def queries() -> Queries:
-    found = Queries.of([title or "toy story heat" for title in TITLES], None)
+    found = Queries.of(TEXTS, None)
     assert found is not None
     return Queries(found.index, None, titles=TITLES)
 
@@ -75,10 +76,17 @@ def test_other_items_keep_their_scores(queries):
     np.testing.assert_array_equal(wanted.beside(TASTE)[:, far], plain[:, far])
 
 
-@pytest.mark.parametrize("weight", [None, 1, 40.0])
-def test_the_weight_is_of_standardised_words(queries, weight):
-    slow = standardised(queries.scores("toy")) * (WEIGHT if weight is None else weight)
-    np.testing.assert_allclose(queries.wanted("toy", weight).words, slow, rtol=1e-4)
+@pytest.mark.parametrize("query", ["toy", "heat 1995", "story, toy", "toy lodz unheard"])
+@pytest.mark.parametrize("weight", [WEIGHT, 1, 40.0])
+def test_words_are_weighed_and_all_of_them_lifted(queries, query, weight):
+    slow = asked_for(queries.scores(query), TEXTS, query, weight)
+    np.testing.assert_allclose(queries.wanted(query, weight).words, slow, rtol=1e-4, atol=1e-5)
+
+
+def test_items_with_every_word_come_before_popular_ones(queries):
+    taste = np.array([[0, -1, 1, 2, 0, -1, 2, 1]], np.float32)
+    listed = np.argsort(-queries.wanted("story").beside(taste)[0]).tolist()
+    assert set(listed[:4]) == {1, 2, 4, 5}
 
 
 @pytest.mark.parametrize("weight", [0, -1, 1001, float("nan"), float("inf"), "1", True])

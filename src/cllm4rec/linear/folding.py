@@ -2,19 +2,22 @@
 
 import unicodedata
 
-from cllm4rec.linear.text_space import WORD
+from cllm4rec.linear.words import words_of
 
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
 """Letters that Unicode does not take apart into a plain one and a mark."""
 
-_KANA_VOICING = 8
-"""Combining class of the marks that make か another letter, が: they are no diacritics."""
+_LETTERS_OWN = frozenset({0, 8, 9, 84, 91, 103, 107, 118, 122, 129, 130, 132})
+"""Combining classes of marks that make another word, as voicing does of か, が: no diacritics.
+
+Voiced kana, virama (क् is not क), vowel signs and tones of Telugu, Thai, Lao and Tibetan.
+"""
 
 
 def folded(text: str) -> str:
     """Lower case without diacritics, ligatures and wide letters: ``Łódź`` → ``lodz``."""
     apart = unicodedata.normalize("NFKD", text.casefold()).casefold()
-    kept = (each for each in apart if unicodedata.combining(each) in (0, _KANA_VOICING))
+    kept = (each for each in apart if unicodedata.combining(each) in _LETTERS_OWN)
     return "".join(kept).translate(_LETTERS)
 
 
@@ -25,4 +28,4 @@ def composed(text: str) -> str:
 
 def folded_words(text: str) -> list[str]:
     """The words of two letters or more of a text in this form, in order."""
-    return WORD.findall(composed(text))
+    return words_of(composed(text))

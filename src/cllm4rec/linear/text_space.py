@@ -1,6 +1,5 @@
 """The space of the items' TF-IDF vectors, kept: any further text gets its place in it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from cllm4rec.linear.decomposition import row_factors
+from cllm4rec.linear.words import words_of
 
-WORD = re.compile(r"\b\w\w+\b")
 _CSR = ("data", "indices", "indptr")
 
 
@@ -125,7 +124,7 @@ class TextSpace:
 
     def _counts(self, text: str) -> dict[int, int]:
         """How often each known term stands in a text: as scikit-learn's analyzer cuts it."""
-        words = [word for word in WORD.findall(text.lower()) if word not in self._stopped]
+        words = [word for word in words_of(text.lower()) if word not in self._stopped]
         counts: dict[int, int] = {}
         for term in (*words, *(f"{first} {second}" for first, second in pairwise(words))):
             column = self._columns.get(term)
@@ -158,7 +157,12 @@ def _fitted(words: Sequence[str]) -> tuple[Any, csr_matrix]:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2), min_df=2, stop_words="english", sublinear_tf=True
+        tokenizer=words_of,
+        token_pattern=None,
+        ngram_range=(1, 2),
+        min_df=2,
+        stop_words="english",
+        sublinear_tf=True,
     )
     try:
         return vectorizer, vectorizer.fit_transform(words).tocsr()

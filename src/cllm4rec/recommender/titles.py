@@ -1,6 +1,5 @@
 """Titles that are a query, or nearly: they come before what only has its words."""
 
-import re
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.linear.folding import folded
+from cllm4rec.linear.words import words_of
 
 NEAR = 0.5
 """Least share of words that a title and a query have in common, of all words of both."""
 LIFT = 1.01
 """In widths of the scores: above every item that is less near."""
-
-_WORD = re.compile(r"\w+")
 
 
 class Titles:
@@ -52,4 +50,4 @@ class Titles:
 
 
 def _words(text: str) -> set[str]:
-    return set(_WORD.findall(folded(text)))
+    return set(words_of(folded(text), least=1))

@@ -37,8 +37,8 @@ def standardised(scores):
     return (scores - scores.mean()) / scores.std()
 
 
-def asked_for(scores, texts, query, weight=0.1):
-    """What a query adds to standardised taste: its words' scores, 30 more for all of its words."""
+def asked_for(scores, texts, query, weight=0.25):
+    """What a query adds to standardised taste: its words' scores, 4 more for all of its words."""
     words = set(_words(query))
     having = np.array([bool(words) and words <= set(_words(text)) for text in texts])
-    return weight * (standardised(scores) + 30 * having)
+    return weight * (standardised(scores) + 4 * having)

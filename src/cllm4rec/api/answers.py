@@ -46,7 +46,7 @@ class Answers:
             query: what is asked for, in words, such as ``"quiet films about families"``. Titles
                 that are the query, or nearly, come first.
             query_weight: of the words beside taste or, for a query alone, popularity; None for
-                0.1. With 100 the words alone decide.
+                0.25. With 100 the words alone decide.
             profile: properties of somebody without a history, by columns of ``users.*``.
             include: only these items may be listed; None for all.
             exclude: these items may not be listed.

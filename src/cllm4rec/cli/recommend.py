@@ -103,7 +103,7 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
     "--query-weight",
     type=float,
     metavar="W",
-    help="Of the words beside taste or popularity; 100: the words alone. [0.1]",
+    help="Of the words beside taste or popularity; 100: the words alone. [0.25]",
 )
 @click.option(
     "--profile",

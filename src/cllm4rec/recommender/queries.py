@@ -38,9 +38,9 @@ LEAST_COSINE = 0.5
 """With the nearest catalogue word, for a word that the catalogue has not: below, it is unknown."""
 MAX_CHARACTERS, MAX_WORDS = 1000, 64
 """Of a query; further words are not read."""
-WEIGHT = 0.1
+WEIGHT = 0.25
 """Of a query's standardised scores, beside standardised scores of taste."""
-EVERY_WORD = 30.0
+EVERY_WORD = 4.0
 """Added to the standardised scores of items that have every word of the query."""
 MOST_WEIGHT = 1000.0
 NO_WORDS = "the query has no words; give some, such as 'quiet family drama'"

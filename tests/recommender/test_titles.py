@@ -83,9 +83,9 @@ def test_words_are_weighed_and_all_of_them_lifted(queries, query, weight):
     np.testing.assert_allclose(queries.wanted(query, weight).words, slow, rtol=1e-4, atol=1e-5)
 
 
-def test_items_with_every_word_come_before_popular_ones(queries):
+def test_with_a_larger_weight_items_with_every_word_come_before_popular_ones(queries):
     taste = np.array([[0, -1, 1, 2, 0, -1, 2, 1]], np.float32)
-    listed = np.argsort(-queries.wanted("story").beside(taste)[0]).tolist()
+    listed = np.argsort(-queries.wanted("story", 1).beside(taste)[0]).tolist()
     assert set(listed[:4]) == {1, 2, 4, 5}
 
 

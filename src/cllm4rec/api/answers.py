@@ -43,8 +43,8 @@ class Answers:
             users: ids of users; None for a query alone, whose list then stands under the query,
                 or for a profile, whose list stands under ``"profile"``.
             k: length of each list; at most the catalogue's size.
-            query: what is asked for, in words, such as ``"quiet films about families"``. Titles
-                that are the query, or nearly, come first.
+            query: what is asked for, in words, such as ``"quiet films about families"``. Items that
+                have every word are lifted; titles that are the query, or nearly, come first.
             query_weight: of the words beside taste or, for a query alone, popularity; None for
                 0.25. With 100 the words alone decide.
             profile: properties of somebody without a history, by columns of ``users.*``.

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cllm4rec.config import DataConfig
 from cllm4rec.data.database import open_database
 from cllm4rec.data.features import IDENTIFIER_ROWS, MAX_FEATURES, load_with_features
 from cllm4rec.data.reading import open_file
@@ -16,7 +17,7 @@ FORMATS = ("parquet", "csv", "jsonl")
 def load(path, key="item_id", texts=("title", "text"), mapping=None, *, attributes=False):
     """The outcome, and each kept column's values in the order of the file."""
     with open_database(path.parent, "128MB") as connection:
-        file = open_file(connection, path, mapping or {})
+        file = open_file(connection, path, DataConfig(columns=mapping or {}))
         outcome = load_with_features(
             connection, file, "entities", key, texts, attributes=attributes
         )
@@ -176,7 +177,7 @@ def test_rows_without_an_id_or_with_one_again_are_refused(tmp_path, ending):
     outcome, _ = load(path)
     assert outcome.refused_rows == {"no item_id": 2, "repeated item_id": 1}
     with open_database(tmp_path, "128MB") as connection:
-        file = open_file(connection, path, {})
+        file = open_file(connection, path, DataConfig())
         load_with_features(connection, file, "entities", "item_id", ("title", "text"))
         kept = connection.execute(
             "SELECT item_id, title FROM entities WHERE reason IS NULL ORDER BY row"

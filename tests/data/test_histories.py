@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cllm4rec.config import DataConfig
 from cllm4rec.data.histories import read_histories
 from cllm4rec.errors import InputError
 from support.examples import examples
@@ -11,12 +12,14 @@ from support.ids import id_map
 from support.input_folder import write_rows
 from support.prepared import histories, prepare_folder
 
+CONFIG = DataConfig(memory_limit="128MB")
 ITEMS = id_map([f"i{n}" for n in range(9)], "item")
 
 
-def read(tmp_path, rows, name="histories"):
-    path = write_rows(tmp_path, name, rows)
-    users, found, left_out = read_histories(path, ITEMS, tmp_path / "sorted", "128MB")
+def read(tmp_path, rows, name="histories", ending="parquet", **settings):
+    path = write_rows(tmp_path, name, rows, ending)
+    config = CONFIG.changed(**settings)
+    users, found, left_out = read_histories(path, ITEMS, tmp_path / "sorted", config)
     lists = {users.id(row): ITEMS.ids(found.of(row)) for row in range(found.num_users)}
     return lists, left_out
 
@@ -40,7 +43,7 @@ def test_histories_may_be_partitions(tmp_path):
     parts = [[row("a", "i5"), row("b", "i2")], [row("a", "i1")]]
     for number, rows in enumerate(parts):
         write_rows(tmp_path / "parts", f"part-{number}", rows)
-    users, found, _ = read_histories(tmp_path / "parts", ITEMS, tmp_path / "sorted", "128MB")
+    users, found, _ = read_histories(tmp_path / "parts", ITEMS, tmp_path / "sorted", CONFIG)
     assert [ITEMS.ids(found.of(row)) for row in range(len(users))] == [["i5", "i1"], ["i2"]]
 
 
@@ -88,9 +91,44 @@ def test_a_file_that_says_nothing_is_refused(tmp_path, rows, message):
     assert "\n" not in str(caught.value)
 
 
+MAPPED = {"columns": {"user_id": "customer", "item_id": "sku", "timestamp": "at", "title": "name"}}
+TWO = [("a", "i2", 5), ("a", "i1", 4)]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize(
+    "names",
+    [("customer", "sku", "at"), ("user_id", "item_id", "timestamp"), ("user_id", "sku", "at")],
+)
+def test_columns_are_called_as_in_the_runs_data_or_by_their_own_names(tmp_path, names, ending):
+    rows = [dict(zip(names, values, strict=True)) for values in TWO]
+    assert read(tmp_path, rows, ending=ending, **MAPPED) == ({"a": ["i1", "i2"]}, {})
+
+
+def test_a_csv_file_is_written_as_the_runs_data_are(tmp_path):
+    path = tmp_path / "histories.csv"
+    path.write_bytes("user_id;item_id\né;i1\n".encode("cp1252"))
+    with pytest.raises(InputError) as caught:
+        read_histories(path, ITEMS, tmp_path / "sorted", CONFIG)
+    assert "--set" not in str(caught.value)
+    assert "make it UTF-8, or write it as the run's data are written" in str(caught.value)
+    config = CONFIG.changed(csv_separator=";", csv_encoding="cp1252")
+    users, _, _ = read_histories(path, ITEMS, tmp_path / "sorted", config)
+    assert users.id(0) == "é"
+
+
+def test_what_is_missing_is_named_by_every_name_that_it_may_have(tmp_path):
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, [{"who": "a", "item_id": "i1"}], **MAPPED)
+    assert str(caught.value) == (
+        f"{tmp_path / 'histories.parquet'} has no column 'customer' or 'user_id' "
+        f"(it has who, item_id); rename the column that is meant"
+    )
+
+
 def test_an_absent_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="no file at"):
-        read_histories(tmp_path / "none.parquet", ITEMS, tmp_path / "sorted", "128MB")
+        read_histories(tmp_path / "none.parquet", ITEMS, tmp_path / "sorted", CONFIG)
 
 
 @given(

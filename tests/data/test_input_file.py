@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cllm4rec.config import DataConfig
 from cllm4rec.data.database import open_database
 from cllm4rec.data.reading import open_file
 from cllm4rec.errors import InputError
@@ -18,7 +19,7 @@ FORMATS = ("parquet", "csv", "jsonl")
 def evaluate(path, *expressions, mapping=None):
     """Rows of SQL expressions, each given as (method of InputFile, its arguments)."""
     with open_database(path.parent, "128MB") as connection:
-        file = open_file(connection, path, mapping or {})
+        file = open_file(connection, path, DataConfig(columns=mapping or {}))
         selected = ", ".join(getattr(file, method)(*given) for method, *given in expressions)
         rows = connection.execute(f"SELECT {selected} FROM {file.relation}").fetchall()
     (path.parent / "prepare.duckdb").unlink()
@@ -124,7 +125,7 @@ def test_a_mapped_column_is_found_and_one_map_serves_all_files(tmp_path):
 def test_a_missing_column_names_the_file_the_columns_and_the_mend(tmp_path):
     path = write_rows(tmp_path, "interactions", [{"reviewerID": "u", "asin": "i"}])
     with open_database(tmp_path, "128MB") as connection:
-        file = open_file(connection, path, {})
+        file = open_file(connection, path, DataConfig())
         with pytest.raises(
             InputError,
             match=r"interactions\.parquet has no column 'user_id' \(it has reviewerID, asin\).*"
@@ -137,7 +138,7 @@ def test_a_missing_column_names_the_file_the_columns_and_the_mend(tmp_path):
             r'data\.columns\.item_id=NAME; in Python config=\{"columns": \{"user_id": NAME, "item',
         ):
             file.require("user_id", "item_id")
-        mapped = open_file(connection, path, {"user_id": "nobody"})
+        mapped = open_file(connection, path, DataConfig(columns={"user_id": "nobody"}))
         with pytest.raises(InputError, match="no column 'nobody'"):
             mapped.require("user_id")
 
@@ -154,7 +155,7 @@ NESTED = [
 def test_a_nested_column_is_refused_by_name_and_type(tmp_path, standard, values, kind):
     pq.write_table(pa.table({standard: values}), tmp_path / "interactions.parquet")
     with open_database(tmp_path, "128MB") as connection:
-        file = open_file(connection, tmp_path / "interactions.parquet", {})
+        file = open_file(connection, tmp_path / "interactions.parquet", DataConfig())
         method = {"title": file.text, "rating": file.number, "timestamp": file.number}
         with pytest.raises(InputError) as caught:
             method.get(standard, file.identifier)(standard)

@@ -43,7 +43,7 @@ def prepared(source: Path, target: Path, **options) -> dict[str, bytes]:
 
 def rows_of(path: Path, scratch: Path, *columns: str) -> list[tuple]:
     with open_database(scratch, "128MB") as connection:
-        relation = open_file(connection, path, {}).relation
+        relation = open_file(connection, path, DataConfig()).relation
         selected = ", ".join(columns) or "*"
         return connection.execute(f"SELECT {selected} FROM {relation}").fetchall()
 

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cllm4rec.config import DataConfig
 from cllm4rec.data.database import open_database
 from cllm4rec.data.reading import find_file, find_log, open_file, reading
 from cllm4rec.errors import InputError
@@ -13,8 +14,8 @@ from support.input_folder import write_rows
 def read(path):
     """All rows of a file, as prepare reads them."""
     with open_database(path.parent, "128MB") as connection:
-        file = open_file(connection, path, {})
-        with reading(path, file.csv):
+        file = open_file(connection, path, DataConfig())
+        with reading(path, file):
             connection.execute(f"CREATE TABLE rows AS SELECT * FROM {file.relation}")
         return connection.execute("SELECT * FROM rows").fetchall()
 
@@ -51,7 +52,7 @@ def test_the_name_of_a_folder_changes_nothing(tmp_path, monkeypatch, folder, bes
     path = write_rows(tmp_path / folder, "interactions", rows, ending)
     for given in (path, Path(folder) / path.name):
         with open_database(tmp_path, "128MB") as connection:
-            file = open_file(connection, given, {})
+            file = open_file(connection, given, DataConfig())
             assert list(file.types) == ["user_id", "item_id", "title"]
             selected = ", ".join(file.identifier(column) for column in file.types)
             found = connection.execute(f"SELECT {selected} FROM {file.relation}").fetchall()
@@ -136,7 +137,7 @@ def test_csv_that_is_none_is_refused_with_its_line(tmp_path, content, expected):
 def test_a_nameless_csv_column_gets_a_name(tmp_path):
     path = write(tmp_path, "interactions.csv", b",user_id\n0,u\n")
     with open_database(tmp_path, "128MB") as connection:
-        assert list(open_file(connection, path, {}).types) == ["column0", "user_id"]
+        assert list(open_file(connection, path, DataConfig()).types) == ["column0", "user_id"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_json_keys_may_come_late_and_in_any_order(tmp_path):
     rows = [f'{{"user_id": "u{n}"}}' for n in range(30_000)] + ['{"rating": 4, "user_id": "z"}']
     path = write(tmp_path, "interactions.jsonl", "\n".join(rows).encode())
     with open_database(tmp_path, "128MB") as connection:
-        assert set(open_file(connection, path, {}).types) == {"user_id", "rating"}
+        assert set(open_file(connection, path, DataConfig()).types) == {"user_id", "rating"}
 
 
 def test_parquet_that_is_none_is_refused(tmp_path):
@@ -200,7 +201,7 @@ def test_the_order_of_a_large_csv_is_kept(tmp_path):
     lines = "".join(f'u{n},"a\n""{n}"\n' for n in range(200_000))
     path = write(tmp_path, "interactions.csv", b"user_id,item_id\n" + lines.encode())
     with open_database(tmp_path, "128MB") as connection:
-        file = open_file(connection, path, {})
+        file = open_file(connection, path, DataConfig())
         ((count, wrong),) = connection.execute(
             f"SELECT count(*), count(*) FILTER (user_id <> 'u' || (row - 1)) FROM "
             f"(SELECT row_number() OVER () AS row, user_id FROM {file.relation})"

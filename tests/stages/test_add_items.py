@@ -216,7 +216,7 @@ def test_a_file_without_ids_names_what_it_has_and_no_setting_that_there_is_not(r
     with pytest.raises(InputError) as refused:
         add_items(run, path)
     assert str(refused.value) == (
-        f"{path} has no column 'item_id' (it has sku, title); rename the one with the items' ids"
+        f"{path} has no column 'item_id' (it has sku, title); rename the column that is meant"
     )
 
 

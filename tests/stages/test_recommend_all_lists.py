@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -24,7 +25,7 @@ from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.recommend import recommend
-from cllm4rec.stages.recommend_all import recommend_all
+from cllm4rec.stages.recommend_all import audience_of, recommend_all
 from reference import metrics as slow
 from support.input_folder import write_rows
 
@@ -237,6 +238,16 @@ def test_a_folder_that_is_not_ours_is_left_as_it_is(trained, tmp_path):
         recommend_all(trained.run, out=foreign, histories=histories)
     assert (foreign / ".histories-0" / "precious").read_text() == "mine"
     assert sorted(x.name for x in foreign.iterdir()) == [".histories-0", "mine.txt"]
+
+
+def test_histories_have_the_columns_of_the_runs_data(recommender, tmp_path):
+    columns = {"user_id": "customer", "item_id": "sku"}
+    run = SimpleNamespace(
+        dataset=recommender.dataset, config=recommender.config.changed(data={"columns": columns})
+    )
+    path = write_rows(tmp_path, "histories", [{"customer": "a", "sku": "item_000001"}])
+    with audience_of(run, path, tmp_path / "out") as audience:
+        assert audience.ids.to_pylist() == ["a"]
 
 
 def test_histories_that_cannot_be_used_leave_no_folder(trained, tmp_path):

@@ -92,7 +92,8 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
     "--histories",
     type=type_of_path,
     metavar="FILE",
-    help="For everyone in this Parquet file: user_id, item_id, timestamp or position.",
+    help="For everyone in this file, of user_id, item_id, timestamp or position, or of what they "
+    "are called in the run's data.",
 )
 @click.option(
     "--query",

@@ -66,7 +66,7 @@ def _append_to_log(
     ]
     numbers = ("rating", "timestamp", "position")
     given = ", ".join(f"{file.given(x)} AS {x}_given" for x in numbers)
-    with reading(file.path, file.csv):
+    with reading(file.path, file):
         connection.execute(f"""
             INSERT INTO log
             SELECT {place}, row + {rows}, user_id, item_id, timestamp, unit, position,
@@ -116,7 +116,7 @@ def load_entities(
     selected = "".join(f", {value} AS {column}" for column, value in columns.items())
     standard = [column for column in (key, "title", "text") if column in {key, *columns}]
     checks = [*_nested(*standard), (f"no {key}", f"{key} IS NULL")]
-    with reading(file.path, file.csv):
+    with reading(file.path, file):
         connection.execute(f"""
             CREATE TABLE {table} AS
             SELECT * EXCLUDE (nested), {_first_failed(checks)} AS reason
@@ -146,7 +146,7 @@ def load_split(connection: duckdb.DuckDBPyConnection, file: InputFile) -> dict[s
         ("unknown part", "given.part IS NULL"),
         ("pair not in the log", "pairs.user_code IS NULL"),
     ]
-    with reading(file.path, file.csv):
+    with reading(file.path, file):
         connection.execute(f"""
             CREATE TABLE given AS
             SELECT row_number() OVER () AS row, {file.identifier("user_id")} AS user_id,
@@ -195,7 +195,7 @@ def load_reviews(connection: duckdb.DuckDBPyConnection, file: InputFile | None) 
         ("unknown item", "items.number IS NULL"),
         ("pair not in training", "training.user_code IS NULL"),
     ]
-    with reading(file.path, file.csv):
+    with reading(file.path, file):
         connection.execute(f"""
             CREATE TABLE given AS
             SELECT row_number() OVER () AS row, {file.identifier("user_id")} AS user_id,

@@ -19,13 +19,21 @@ _BLOCK_CHARACTERS = 1 << 20
 _ANY_END = rb"\r\n|\n|\r"
 
 
-def as_utf8(path: Path, encoding: str, scratch: Path) -> Path:
+ENCODING_MEND = {
+    True: "make it UTF-8, or name its encoding with --set data.csv_encoding=NAME, such as cp1252",
+    False: "make it UTF-8, or write it as the run's data are written",
+}
+"""What mends an encoding, by whether it can be set: :attr:`InputFile.settable`."""
+
+
+def as_utf8(path: Path, encoding: str, scratch: Path, *, settable: bool = True) -> Path:
     """The file itself if it is UTF-8, else a copy in UTF-8.
 
     Args:
         path: the file.
         encoding: as Python names it; ``auto`` is UTF-16 after a byte-order mark, else UTF-8.
         scratch: folder for the copy.
+        settable: whether the encoding can be set.
 
     Raises:
         InputError: the file is not in this encoding.
@@ -45,8 +53,7 @@ def as_utf8(path: Path, encoding: str, scratch: Path) -> Path:
                 copy.write(block)
     except UnicodeError:
         raise InputError(
-            f"{path} is not {encoding} throughout; name its encoding with "
-            f"--set data.csv_encoding=NAME"
+            f"{path} is not {encoding} throughout; {ENCODING_MEND[settable]}"
         ) from None
     return Path(name)
 

@@ -36,15 +36,8 @@ def read_further_items(
         tempfile.TemporaryDirectory(prefix="cllm4rec-items-") as work,
         open_database(Path(work), config.memory_limit) as connection,
     ):
-        separator, encoding = config.csv_separator, config.csv_encoding
-        file = open_file(
-            connection, path, config.columns, csv_separator=separator, csv_encoding=encoding
-        )
-        if not file.has("item_id"):  # no setting maps it here, as `prepare` can
-            raise InputError(
-                f"{path} has no column {file.column('item_id')!r} (it has "
-                f"{', '.join(file.types) or 'none'}); rename the one with the items' ids"
-            )
+        file = open_file(connection, path, config, settable=False)
+        file.require("item_id")
         said = " || ".join(["''", *(words(file.text(text)) for text in ("title", "text"))])
         own = {name for name in file.types if not file.is_nested(name)}
         found = {"title": file.text("title"), "text": file.text("text")}

@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from cllm4rec.config import DataConfig
 from cllm4rec.data.checks import load_interactions, refused
 from cllm4rec.data.database import open_database, stream
 from cllm4rec.data.ids import IdMap
@@ -18,7 +19,7 @@ from cllm4rec.run import make_folder
 
 
 def read_histories(
-    path: Path, items: IdMap, folder: Path, memory_limit: str
+    path: Path, items: IdMap, folder: Path, config: DataConfig
 ) -> tuple[IdMap, Interactions, dict[str, int]]:
     """Sort a file's rows into histories, oldest first, users by their ids.
 
@@ -27,10 +28,10 @@ def read_histories(
 
     Args:
         path: ``user_id, item_id`` and, for an order other than the file's, ``timestamp`` or
-            ``position``.
+            ``position``, under these names or those of the run's own data.
         items: the run's catalogue.
         folder: an absent or empty folder for the sorted histories, which are memory-mapped.
-        memory_limit: DuckDB's, such as ``"1GB"``.
+        config: how the run's own files were read.
 
     Returns:
         The users, their histories, and how many rows were left out, by reason.
@@ -41,9 +42,10 @@ def read_histories(
     scratch = folder / "scratch"
     make_folder(scratch)
     try:
-        with open_database(scratch, memory_limit) as connection:
+        with open_database(scratch, config.memory_limit) as connection:
             # `positive` plays no part: what stands in a history is what the user was taken by.
-            load_interactions(connection, [open_file(connection, path, {})], minimum_rating=0.0)
+            file = open_file(connection, path, config, settable=False)
+            load_interactions(connection, [file], minimum_rating=0.0)
             left_out = _make_pairs(connection, items)
             histories = _write(connection, folder, len(items))
             ids = [

@@ -127,10 +127,9 @@ def _open_files(
 ) -> tuple[list[InputFile], dict[str, InputFile | None]]:
     paths = {stem: find_file(source, stem) for stem in STEMS}
     paths["split"] = split
-    settings = {"csv_separator": config.csv_separator, "csv_encoding": config.csv_encoding}
-    log = [open_file(connection, path, config.columns, **settings) for path in find_log(source)]
+    log = [open_file(connection, path, config) for path in find_log(source)]
     files = {
-        stem: None if path is None else open_file(connection, path, config.columns, **settings)
+        stem: None if path is None else open_file(connection, path, config)
         for stem, path in paths.items()
     }
     opened = [*log, *filter(None, files.values())]

@@ -30,6 +30,8 @@ class InputFile:
         types: column name in the file → DuckDB type.
         mapping: standard column name → name in the file, from ``data.columns``.
         csv: of a CSV file what is read, itself or a plainer copy, and the separator.
+        settable: whether the settings of ``[data]`` may still be changed, for messages: those of a
+            run's own data hold for what is read later.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class InputFile:
     types: Mapping[str, str]
     mapping: Mapping[str, str]
     csv: tuple[Path, str] | None = None
+    settable: bool = True
 
     def has(self, standard: str) -> bool:
         """Whether the file has this standard column, under its mapped or its own name."""
@@ -60,15 +63,20 @@ class InputFile:
         """
         missing = [standard for standard in standards if not self.has(standard)]
         if missing:
-            named = " and no column ".join(repr(self.mapping.get(each, each)) for each in missing)
-            raise InputError(
-                f"{self.path} has no column {named} (it has {', '.join(self.types) or 'none'}); "
-                f"rename, or map: "
+            names = [[self.mapping.get(each, each)] for each in missing]
+            mend = (
+                "rename, or map: "
                 + " ".join(f"--set data.columns.{each}=NAME" for each in missing)
                 + '; in Python config={"columns": {'
                 + ", ".join(f'"{each}": NAME' for each in missing)
                 + "}}"
             )
+            if not self.settable:
+                names = [list(dict.fromkeys([self.mapping.get(x, x), x])) for x in missing]
+                mend = "rename the column that is meant"
+            named = " and no column ".join(" or ".join(map(repr, each)) for each in names)
+            there = ", ".join(self.types) or "none"
+            raise InputError(f"{self.path} has no column {named} (it has {there}); {mend}")
 
     def identifier(self, standard: str) -> str:
         """SQL for an id as text, NULL where there is none.

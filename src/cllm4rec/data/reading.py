@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cllm4rec.config import DataConfig
 from cllm4rec.data import csv_files, partitions
 from cllm4rec.data.database import (
     file_pattern,
@@ -85,19 +86,17 @@ def find_log(folder: Path) -> list[Path]:
 def open_file(
     connection: duckdb.DuckDBPyConnection,
     path: Path,
-    mapping: Mapping[str, str],
+    config: DataConfig,
     *,
-    csv_separator: str = "auto",
-    csv_encoding: str = "auto",
+    settable: bool = True,
 ) -> InputFile:
     """Look at a file's columns; rows are read only when :attr:`InputFile.relation` is.
 
     Args:
         connection: the database.
         path: the file, or a folder of Parquet partitions.
-        mapping: standard column name → name in the file.
-        csv_separator: ``data.csv_separator``.
-        csv_encoding: ``data.csv_encoding``.
+        config: names of the columns, separator and encoding.
+        settable: :attr:`InputFile.settable`.
 
     Raises:
         InputError: no such file, not a file of the kind its ending says, or one that names a
@@ -107,14 +106,14 @@ def open_file(
         relation = partitions.relation(path)
         types = _types(connection, path, relation)
         _refuse_repeats(path, pq.read_schema(partitions.partition_files(path)[0]).names)
-        return InputFile(path, relation, types, mapping)
+        return InputFile(path, relation, types, config.columns, settable=settable)
     if not path.is_file():
         raise InputError(f"no file at {path}")
     ending, given = path.suffix.removeprefix("."), literal(file_pattern(path))
     if ending == "csv":
         scratch = scratch_folder(connection)
-        utf8 = csv_files.as_utf8(path, csv_encoding, scratch)
-        header, separator = csv_files.header(path, utf8, csv_separator)
+        utf8 = csv_files.as_utf8(path, config.csv_encoding, scratch, settable=settable)
+        header, separator = csv_files.header(path, utf8, config.csv_separator)
         utf8 = csv_files.with_one_line_end(utf8, separator, scratch)
         _refuse_repeats(path, header)
         columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)
@@ -123,7 +122,7 @@ def open_file(
             f"delim={literal(separator)}, {_CSV}, {_FILE})"
         )
         types = dict.fromkeys(header, "VARCHAR")
-        return InputFile(path, relation, types, mapping, (utf8, separator))
+        return InputFile(path, relation, types, config.columns, (utf8, separator), settable)
     if ending == "parquet":
         relation = f"read_parquet({given}, binary_as_string=true, {_FILE})"
     elif ending == "jsonl":
@@ -142,7 +141,7 @@ def open_file(
         # DuckDB renames the second of two; pyarrow says what stands in the file.
         with suppress(OSError, pa.ArrowException):
             _refuse_repeats(path, pq.read_schema(path).names)
-    return InputFile(path, relation, types, mapping)
+    return InputFile(path, relation, types, config.columns, settable=settable)
 
 
 def _types(connection: duckdb.DuckDBPyConnection, path: Path, relation: str) -> dict[str, str]:
@@ -153,12 +152,12 @@ def _types(connection: duckdb.DuckDBPyConnection, path: Path, relation: str) -> 
 
 
 @contextmanager
-def reading(path: Path, csv: tuple[Path, str] | None = None) -> Iterator[None]:
+def reading(path: Path, file: InputFile | None = None) -> Iterator[None]:
     """Turn DuckDB's complaints about a file into one line that names the file.
 
     Args:
         path: the file.
-        csv: :attr:`InputFile.csv`.
+        file: the same, where it is open: what more is known of it.
 
     Raises:
         InputError: the file cannot be read as what its name says.
@@ -169,11 +168,11 @@ def reading(path: Path, csv: tuple[Path, str] | None = None) -> Iterator[None]:
         if resource_error(error, "") is not None:
             raise
         reason = _bad_json_line(path) if path.suffix == ".jsonl" else None
-        reason = reason or (csv and _bad_csv_line(str(error), *csv)) or _reason(str(error))
+        if reason is None and file is not None and file.csv is not None:
+            reason = _bad_csv_line(str(error), *file.csv)
+        reason = reason or _reason(str(error))
         if "Invalid unicode" in reason:
-            reason += (
-                "; make it UTF-8, or prepare with --set data.csv_encoding=NAME, such as cp1252"
-            )
+            reason += f"; {csv_files.ENCODING_MEND[file is None or file.settable]}"
         raise InputError(f"{path} cannot be read: {reason}") from None
 
 

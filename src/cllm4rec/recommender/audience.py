@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cllm4rec.config import DataConfig
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.histories import read_histories
 from cllm4rec.data.interactions import Interactions
@@ -36,19 +37,19 @@ class Audience:
         return cls(dataset.users.external, dataset.interactions, numbers, {})
 
     @classmethod
-    def of_file(cls, path: Path, dataset: Dataset, folder: Path, memory_limit: str) -> "Audience":
-        """Users of a Parquet file ``user_id, item_id, position|timestamp``, all unknown to the run.
+    def of_file(cls, path: Path, dataset: Dataset, folder: Path, config: DataConfig) -> "Audience":
+        """Users of a file ``user_id, item_id, position|timestamp``, all unknown to the run.
 
         Args:
             path: of the file.
             dataset: gives the catalogue.
             folder: for the sorted histories; must outlive the audience.
-            memory_limit: for DuckDB, such as ``"1GB"``.
+            config: how the run's own files were read.
 
         Raises:
             InputError: the file is unusable, or contains no item of the catalogue.
         """
-        users, histories, left_out = read_histories(path, dataset.items, folder, memory_limit)
+        users, histories, left_out = read_histories(path, dataset.items, folder, config)
         return cls(users.external, histories, np.full(len(users), -1, np.int32), left_out)
 
     def __len__(self) -> int:

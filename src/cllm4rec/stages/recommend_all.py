@@ -47,8 +47,8 @@ def recommend_all(
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
         out: folder of the shards; see `cllm4rec.recommender.shards`.
         k: length of each list; at most the catalogue's size.
-        histories: Parquet ``user_id, item_id, position|timestamp`` of users not in the run; a
-            file, or a folder of partitions.
+        histories: ``user_id, item_id, position|timestamp`` of users not in the run, under these
+            names or those of the run's data; a file, or a folder of partitions.
         shard_users: users per shard.
         filters: on the items listed.
 
@@ -117,10 +117,10 @@ def audience_of(recommender: Recommender, histories: Path | None, out: Path) -> 
     usable(out)
     # A separate folder per process, since another one may be sorting the same file.
     scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=out))
-    memory_limit = recommender.config.data.memory_limit
+    config = recommender.config.data
     try:
         with progress.task("Sorting histories"):
-            audience = Audience.of_file(histories, recommender.dataset, scratch, memory_limit)
+            audience = Audience.of_file(histories, recommender.dataset, scratch, config)
         yield audience
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -62,7 +62,8 @@ def answers(run: RunDir) -> list:
 
 @pytest.mark.parametrize("others", [(), OTHER_START])
 def test_one_that_diverges_costs_nothing(trained, run, others):
-    before = {name: run.file(name).read_bytes() for name in ("config.toml", "results.json")}
+    names = ("config.toml", "results.json", "metrics.jsonl")
+    before = {name: run.file(name).read_bytes() for name in names}
     wanted, chosen = answers(run), Chosen.by(run)
     diverge(run, *others)
     assert {name: run.file(name).read_bytes() for name in before} == before
@@ -100,8 +101,14 @@ def test_a_killed_one_goes_on_and_is_said_meanwhile(trained, run, monkeypatch):
     result = CliRunner().invoke(cllm4rec, given)
     assert result.exit_code == 0, result.output
     assert f"cllm4rec train --run {run.path}" in result.stderr
+    curves = run.metrics()
+    assert curves == trained.run.metrics()
     with progress.quiet():
         train(run, configure(run))
+    assert {row["stage"] for row in curves} == {"pretrain", "finetune"}
+    assert {row["stage"] for row in run.metrics()} == {"finetune"}
+    assert max(row["epoch"] for row in run.metrics() if "valid" in row) == 1
+    assert not run.file("checkpoints", "metrics.jsonl").exists()
     assert read_config(run.file("config.toml")) == begun
     assert run.settings == run.file("config.toml")
     assert Recommender.load(run.path).config.finetune.epochs == 1

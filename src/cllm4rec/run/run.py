@@ -18,7 +18,7 @@ from cllm4rec.run.files import (
     write_json,
 )
 from cllm4rec.run.leftovers import clear_leftovers, folders_gone_at_failure, gone_at_failure
-from cllm4rec.run.log import MetricsLog
+from cllm4rec.run.log import LOGGED, MetricsLog
 from cllm4rec.run.manifest import Record, package_version, read_manifest
 from cllm4rec.run.places import refuse_inside_run, run_around
 from cllm4rec.run.processes import is_alone, is_main, place_among_processes
@@ -194,6 +194,8 @@ class RunDir(MetricsLog):
             for given in files
             for found in files_of(given)
         }
+        if stage == "finetune":
+            self.end_log()
         manifest = self._manifest()
         manifest["package_version"] = package_version()
         manifest["stages"][stage] = {
@@ -284,7 +286,7 @@ class RunDir(MetricsLog):
                 )
 
     def forget(self, *stages: str) -> None:
-        """Drop the records of these stages, and their lines of ``metrics.jsonl``.
+        """Drop the records of these stages, and their lines of the log (:meth:`begin_log`).
 
         Call it before files of theirs are replaced; not when a stage resumes, or the log before the
         interruption is lost. Only the main process does it.
@@ -294,7 +296,8 @@ class RunDir(MetricsLog):
         manifest = self._manifest()
         if any([manifest["stages"].pop(stage, None) is not None for stage in stages]):
             write_json(self.file("manifest.json"), manifest)
-        self.begin_log(*stages)
+        if begun := [stage for stage in stages if stage in LOGGED]:
+            self.begin_log(*begun)
 
     def results(self) -> dict[str, Any] | None:
         """The table of `evaluate` for the model as it is, if there is one.

@@ -1,6 +1,7 @@
 """A manifest that was edited is one line, in each command that reads it."""
 
 import json
+import math
 
 import pytest
 
@@ -18,7 +19,7 @@ def run(tmp_path) -> RunDir:
     found = {"start": {"std": 1.0}, "linear": None}
     run.finish("prepare", [], 1.0)
     run.finish("initialise", [], 1.0, identity=HASH, **found)
-    run.finish("finetune", [], 1.0, identity=HASH, best_epoch=1, blend=0.5, **found)
+    run.finish("finetune", [], 1.0, identity=HASH, epochs=2, best_epoch=1, blend=0.5, **found)
     return run
 
 
@@ -61,6 +62,19 @@ def test_what_was_not_edited_is_read(run):
         (["stages", "finetune", "blend"], {}),
         (["stages", "finetune", "start"], [1.0]),
         (["stages", "finetune", "linear"], "ease"),
+        (["stages", "finetune", "seconds"], -1.0),
+        (["stages", "finetune", "best_epoch"], -1),
+        (["stages", "finetune", "best_epoch"], 3),
+        (["stages", "finetune", "epochs"], -2),
+        (["stages", "finetune", "blend"], math.inf),
+        (["stages", "finetune", "blend"], math.nan),
+        (["stages", "finetune", "blend"], 1.5),
+        (["stages", "finetune", "start", "std"], "1"),
+        (["stages", "finetune", "start", "std"], math.inf),
+        (["stages", "initialise", "start", "std"], []),
+        (["stages", "initialise", "linear"], {"l2": -math.inf}),
+        (["stages", "finetune", "valid"], {"recall@20": math.nan}),
+        (["stages", "finetune", "valid"], {"recall@20": [math.inf]}),
     ],
 )
 def test_a_value_of_another_type_is_named(run, place, value):

@@ -54,6 +54,16 @@ PLAIN: Settings = {
 NO_READER = {"depth": 0}
 
 
+def wrong_setting(settings: Mapping[str, Any]) -> str | None:
+    """The first setting of a linear model that is missing or cannot be one; None if none is."""
+    for name, like in PLAIN.items() if "baseline" in settings else {**PLAIN, "l2": 1.0}.items():
+        value = settings.get(name)
+        kinds = (int, float) if isinstance(like, float) else (type(like),)
+        if value is None or type(value) not in kinds or (kinds[0] is int and value < 0):
+            return name
+    return None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearModel:
     """An item-to-item linear model; each row of scores is divided by its standard deviation.

@@ -1,7 +1,9 @@
 """``manifest.json``: its format, and the types of what stages recorded."""
 
 import json
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "best_epoch": (int,),
     "blend": _NUMBER,
 }
+_MOST = {"seconds": inf, "epochs": inf, "blend": 1}
+"""Numbers from 0 on → the largest; ``best_epoch`` is at most ``epochs``."""
 
 
 class Record(dict[str, Any]):
@@ -32,6 +36,20 @@ class Record(dict[str, Any]):
     def __init__(self, stage: str, record: dict[str, Any], path: Path) -> None:
         super().__init__(record)
         self.place = f"{path}: the record of `{stage}`"
+
+    def refuse(self, key: str, name: str | None) -> None:
+        """Refuse a table of settings for one that is missing or wrong there.
+
+        Args:
+            key: of the table.
+            name: of the setting; None if there is no such.
+
+        Raises:
+            IntegrityError: names the file, the key, the value and the mend.
+        """
+        if name is not None:
+            said = f"{name} = {self[key][name]!r}" if name in self[key] else f"no {name}"
+            raise IntegrityError(f"{self.place} has {said} in {key}; {MEND}")
 
     def __missing__(self, key: str) -> Any:
         raise IntegrityError(f"{self.place} has no {key}; {MEND}")
@@ -84,7 +102,26 @@ def _record(stage: str, given: Any, path: Path) -> Record:
         value = record[key]
         if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
             raise IntegrityError(f"{record.place} has {key} = {value!r}; {MEND}")
+    most = {**_MOST, "best_epoch": record.get("epochs", inf)}
+    for key, number in _numbers(record):
+        if not isfinite(number) or (key in most and not 0 <= number <= most[key]):
+            raise IntegrityError(f"{record.place} has {key} = {number}; {MEND}")
+    for key, value in record.get("start", {}).items():
+        if not isinstance(value, _NUMBER) or isinstance(value, bool):
+            raise IntegrityError(f"{record.place} has start.{key} = {value!r}; {MEND}")
     for name, sha256 in record["files"].items():
         if not isinstance(sha256, str):
             raise IntegrityError(f"{record.place} has files.{name} = {sha256!r}; {MEND}")
     return record
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of a record, with its place: ``linear.l2``."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _numbers(each, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _numbers(each, key)
+    elif isinstance(value, int | float):
+        yield key, value

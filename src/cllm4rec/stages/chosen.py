@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cllm4rec.config import read_config
+from cllm4rec.ensemble.linear import wrong_setting
 from cllm4rec.errors import IntegrityError
 from cllm4rec.run import RunDir, read_json, write_json
+from cllm4rec.start.search import CHOSEN
 
 FILE = "chosen.json"
 """Beside the prepared data: stages depend on it as they do on them."""
@@ -34,8 +37,14 @@ class Chosen:
 
         Raises:
             RunError: it is not trained.
+            IntegrityError: what it recorded was edited, and is no choice.
         """
         trained = run.info("finetune")
+        if read_config(run.file("config.toml")).model.warm_start == "factors":
+            missing = [name for name in CHOSEN if name not in trained["start"]]
+            trained.refuse("start", missing[0] if missing else None)
+        if trained["linear"] is not None:
+            trained.refuse("linear", wrong_setting(trained["linear"]))
         return cls(trained["start"], trained["linear"], trained["best_epoch"], trained["blend"])
 
     @classmethod

@@ -12,7 +12,14 @@ from torch import Tensor
 from cllm4rec import progress
 from cllm4rec.baselines import Context
 from cllm4rec.config import Config
-from cllm4rec.ensemble.linear import LinearModel, as_chosen, load_linear, save_linear, search
+from cllm4rec.ensemble.linear import (
+    LinearModel,
+    as_chosen,
+    load_linear,
+    save_linear,
+    search,
+    wrong_setting,
+)
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.models.backbone import num_layers
@@ -93,11 +100,13 @@ class Initial:
 
         Raises:
             RunError: the stage is not done.
-            IntegrityError: a file is missing or has changed.
+            IntegrityError: a file is missing or has changed, or the record was edited.
         """
         run.require("initialise")
         record = run.info("initialise")
         linear, texts = record["linear"], None
+        if linear is not None:
+            record.refuse("linear", wrong_setting(linear))
         if "/".join(WORDS) in record["files"]:
             names = read_json(run.file(*WORDS))
             texts = TextSpace.of_arrays(safetensors.numpy.load_file(run.file(*TEXTS)), names)

@@ -28,6 +28,8 @@ POPULARITY_WEIGHTS = (0.0, 0.03, 0.1)
 
 NAMES = ("power", "text_weight", "popularity_weight")
 """What the grid is over."""
+CHOSEN = (*NAMES, "selection", "inverse_temperature")
+"""Settings of a start that was chosen; what `as_chosen` needs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +69,7 @@ def as_chosen(
         dataset: its training part gives popularity.
         collaborative: as of `search`.
         content: as of `search`.
-        settings: of a start, with its ``selection`` and ``inverse_temperature``.
+        settings: of a start, those of `CHOSEN`.
     """
     log_counts = np.log1p(dataset.part("train").item_counts()).astype(np.float32)
     power, text_weight, popularity_weight = (settings[name] for name in NAMES)

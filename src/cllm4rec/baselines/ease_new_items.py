@@ -1,6 +1,6 @@
 """EASE whose items without interactions stand where their texts' neighbours stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, product
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from cllm4rec.baselines.base import Context, Settings
+from cllm4rec.baselines.base import Context, Refinement, Settings
 from cllm4rec.baselines.ease import too_many_items
 from cllm4rec.baselines.reads import Reads
 from cllm4rec.baselines.text_knn import no_texts
@@ -114,8 +114,9 @@ class EaseNewItems(Reads):
     Without a reader its texts are TF-IDF alone.
 
     Args:
-        per_user: see `NewItemsScorer`.
-        reading: settings of `Reads`.
+        per_user: see `NewItemsScorer`; None: validation chooses.
+        train: also a reading that is trained (`Reads`); None: validation chooses.
+        reading: further settings of `Reads`.
 
     Raises:
         ValueError: a value of another kind or out of range.
@@ -124,41 +125,78 @@ class EaseNewItems(Reads):
     draws_at_random: ClassVar[bool] = True
     least_depth: ClassVar[int] = 0
 
-    def __init__(self, per_user: bool = False, **reading: Any) -> None:
-        super().__init__(**reading)
-        if type(per_user) is not bool:
+    def __init__(
+        self, per_user: bool | None = None, train: bool | None = None, **reading: Any
+    ) -> None:
+        super().__init__(train=True if train is None else train, **reading)
+        if per_user is not None and type(per_user) is not bool:
             raise ValueError(f"per_user = {per_user!r} is no true or false")
-        self.per_user = per_user
+        self.units = (False, True) if per_user is None else (per_user,)
+        self.trainings_tried = (False, True) if train is None else (train,)
+        if not self.reads:
+            self.trainings_tried = (False,)
+        self._fitted: tuple[Interactions, NDArray[np.float32]] | None = None
 
     def grid(self, num_items: int) -> list[Settings]:
         """``k`` and ``power`` of the neighbours, the text's own weight, the scale."""
-        points = product(NEIGHBOURS, TEXT_WEIGHTS, SCALES)
         return [
-            {"k": k, "power": power, "text_weight": text_weight, "scale": scale}
-            for (k, power), text_weight, scale in points
+            {"k": k, "power": power, **point}
+            for k, power in NEIGHBOURS
+            for point in self._of_texts(self.units[0], self.trainings_tried[0])
         ]
 
     def candidates(
         self, train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
         """One factorisation; a point changes what becomes of the new items."""
-        weights = weights_of(inverse_gram(gram_matrix(train), L2))
+        return self.fitted(self.grid(context.num_items), train, context)
+
+    def refinements(
+        self, train: Interactions, context: Context, users: int
+    ) -> Sequence[Refinement]:
+        """The other unit, then a trained reading, each with every weight and scale."""
+
+        def units(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
+            points = [
+                {**best, **point}
+                for per_user in self.units[1:]
+                for point in self._of_texts(per_user, bool(best["trained"]))
+            ]
+            return self.fitted(points, train, context)
+
+        def trained(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
+            points = [
+                {**best, **point}
+                for with_training in self.trainings_tried[1:]
+                for point in self._of_texts(bool(best["per_user"]), with_training)
+            ]
+            return self.fitted(points, train, context)
+
+        return units, trained
+
+    def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
+        """One point; an earlier version's has the settings that there was no choice of."""
+        point = {"per_user": False, "trained": False, **chosen}
+        [(_, scorer)] = self.fitted([point], train, context)
+        return scorer
+
+    def fitted(
+        self, points: Sequence[Settings], train: Interactions, context: Context
+    ) -> Iterator[tuple[Settings, Scorer]]:
+        """A scorer for each of some points; one factorisation serves all."""
         counts = train.item_counts()
         new, known = np.flatnonzero(counts == 0), np.flatnonzero(counts)
         taken = taken_for_new(known, context.seed)
         rest = np.setdiff1d(known, taken)
-        vectors = context.text_vectors
-        if self.reads:
-            vectors = with_reading(vectors, self.read(context))
-            # Items taken for new must be as unknown to the reading as new ones are.
-            vectors = self.with_trained(vectors, train, context, without=taken)
         sample = sampled(train, context.seed)
-        for (k, power), points in groupby(self.grid(context.num_items), key=_neighbourhood):
+        weights = self._ease(train) if points else np.empty((0, 0), np.float32)
+        for (trained, per_user, k, power), group in groupby(points, key=_neighbourhood):
+            vectors = self._vectors(train, context, taken, trained=trained)
             near = neighbour_weights(vectors, new, known, k=k, power=power)
-            plain = NewItemsScorer(weights, vectors, new, near, per_user=self.per_user)
+            plain = NewItemsScorer(weights, vectors, new, near, per_user=per_user)
             near = neighbour_weights(vectors, taken, rest, k=k, power=power)
             calibration = Calibration.of(replace(plain, new=taken, neighbours=near), sample)
-            for settings in points:
+            for settings in group:
                 scale = float(settings["scale"])
                 text_weight = float(settings["text_weight"]) * calibration.ratio
                 offset = calibration.offset(text_weight, scale)
@@ -170,6 +208,27 @@ class EaseNewItems(Reads):
     def unavailable(self, context: Context) -> str | None:
         """Items × items must fit in memory, and there must be texts."""
         return too_many_items(context.num_items) or no_texts(context)
+
+    def _of_texts(self, per_user: bool, trained: bool) -> list[Settings]:
+        return [
+            {"text_weight": weight, "scale": scale, "per_user": per_user, "trained": trained}
+            for weight, scale in product(TEXT_WEIGHTS, SCALES)
+        ]
+
+    def _ease(self, train: Interactions) -> NDArray[np.float32]:
+        """EASE's weights; kept, for rounds that follow one another."""
+        if self._fitted is None or self._fitted[0] is not train:
+            self._fitted = train, weights_of(inverse_gram(gram_matrix(train), L2))
+        return self._fitted[1]
+
+    def _vectors(
+        self, train: Interactions, context: Context, taken: NDArray[np.int64], *, trained: bool
+    ) -> NDArray[np.float32]:
+        vectors = context.text_vectors
+        if self.reads:
+            vectors = with_reading(vectors, self.read(context))
+        # Items taken for new must be as unknown to the reading as new ones are.
+        return self.with_trained(vectors, train, context, without=taken) if trained else vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,8 +304,9 @@ def taken_for_new(known: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return np.sort(draw.permutation(known)[: len(known) // 10])
 
 
-def _neighbourhood(settings: Settings) -> tuple[int, float]:
-    return int(settings["k"]), float(settings["power"])
+def _neighbourhood(settings: Settings) -> tuple[bool, bool, int, float]:
+    trained, per_user = bool(settings["trained"]), bool(settings["per_user"])
+    return trained, per_user, int(settings["k"]), float(settings["power"])
 
 
 def best_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:

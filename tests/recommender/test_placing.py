@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from cllm4rec.baselines.ease_new_items import sampled, taken_for_new
+from cllm4rec.baselines.trained_reading import trained_map
+from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
+from cllm4rec.linear.cooccurrence import cooccurrence
 from cllm4rec.models.reading import Reader
 from cllm4rec.recommender.calibration import calibrated
 from cllm4rec.recommender.placing import NUMBERS, WORDS, ItemTexts, Placing, ReadTexts
@@ -30,7 +33,10 @@ def test_items_taken_for_new_get_their_share_of_the_lists(run, recommender):
     rule, texts = placing.rule, placing.texts
     scorer, train = recommender.scorer, recommender.dataset.part("train")
     seed = derived_seed(recommender.config.seed, "placing")
-    assert calibrated(scorer, train, texts, seed) == rule  # as it was when the run was trained
+    assert calibrated(scorer, train, [texts], seed) == (
+        rule,
+        texts,
+    )  # as it was when the run was trained
     taken = taken_for_new(np.flatnonzero(train.item_counts()), seed)
     lists = wanted = pairs = 0
     for items in (row for row in _rows(sampled(train, seed)) if not set(row) <= set(taken)):
@@ -55,13 +61,21 @@ def test_items_taken_for_new_get_their_share_of_the_lists(run, recommender):
     assert rule.share == pytest.approx(wanted / pairs)
 
 
+@pytest.mark.parametrize("trained", [False, True])
 def test_a_language_model_that_reads_for_the_linear_model_reads_new_texts_too(
-    run, backbone, tmp_path
+    run, backbone, tmp_path, trained
 ):
     placing = Placing.read(run.path)
     words = ["red guitar", "blue drum", "", "big red drum", "green flute of a king"] * 16
     reader = {"backbone": str(backbone), "depth": 1}
-    texts = ItemTexts(placing.texts.space, ReadTexts.of(reader, words))
+    raw = Reader(**reader).vectors(words)
+    read = ReadTexts.of(reader, raw)
+    if trained:
+        likes = Interactions.from_lists([[0, 3], [0, 3, 5], [1, 6], [1, 4]] * 5, len(words))
+        found = trained_map(raw, cooccurrence(likes), 1, 0)
+        assert found is not None
+        read = read.with_trained(found, raw)
+    texts = ItemTexts(placing.texts.space, read)
     Placing(texts, placing.rule).write(tmp_path)
     (tmp_path / "model").mkdir()
     for name in (NUMBERS, WORDS):
@@ -71,10 +85,17 @@ def test_a_language_model_that_reads_for_the_linear_model_reads_new_texts_too(
     new = again.vectors(["green flute of a king", ""])
     assert new.shape[1] == texts.items.shape[1] > placing.texts.items.shape[1]
     np.testing.assert_allclose(np.linalg.norm(new, axis=1), [1, 0], atol=1e-5)
-    raw = Reader(**reader).vectors(["blue drum", "green flute of a king"])
-    assert np.isfinite(raw).all()
     # Read alone or among others, a text's vector is the same but for rounding.
-    np.testing.assert_allclose(again.read.vectors(["blue drum"])[0], texts.read.items[1], atol=1e-3)
+    parts = again.read.vectors(["blue drum"])
+    assert len(parts) == 1 + trained
+    for part, items in zip(parts, texts.read.items, strict=True):
+        np.testing.assert_allclose(part[0], items[1], atol=1e-3)
+    # Cosines are sums of the parts' cosines, each with its weight.
+    space = placing.texts.space.placed
+    weights = [0.5, 0.5] if not trained else [0.5 / 1.35, 0.5 / 1.35, 0.35 / 1.35]
+    pairs = zip(weights, [space, *texts.read.items], strict=True)
+    slow = sum(weight * (part[1] @ part[3]) for weight, part in pairs)
+    assert texts.items[1] @ texts.items[3] == pytest.approx(slow, abs=1e-5)
 
 
 def test_a_run_that_keeps_nothing_says_so_in_one_line(tmp_path):

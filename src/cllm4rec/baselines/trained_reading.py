@@ -91,13 +91,10 @@ class TrainedReader:
         if self.layers:
             reader = replace(self.reader, echo=False)
             read = _Layers(LoadedReader.of(reader, folder, "full"), texts, self.layers)
-        # Items without a word have nothing to train; the others do not compete with them.
-        given = np.flatnonzero(read.words)
-        used = pairs[given][:, given].tocsr()
-        if not used.nnz:
+        found = _trained(read, pairs, self.epochs, self.seed)
+        if found is None:
             return np.zeros((len(texts), 0), np.float32)
-        head = _Head(read.all(given), np.flatnonzero(used.getnnz(axis=1)))
-        _fit(read, head, given, used, self.epochs, self.seed)
+        head, given = found
         result = np.zeros((len(texts), head.axes.shape[1]), np.float32)
         result[given] = head.settled(read.all(given)).numpy()
         return result
@@ -111,6 +108,23 @@ class TrainedReader:
         for array in (pairs.indptr, pairs.indices, pairs.data):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def trained_map(read: Vectors, pairs: csr_matrix, epochs: int, seed: int) -> Whitening | None:
+    """The linear map alone, for texts that come later too; None where no two items co-occur.
+
+    Args:
+        read: in the items' texts, ``[items, size]``; zeros for an item without a word.
+        pairs: as of `TrainedReader.vectors`.
+        epochs: how often each item is seen.
+        seed: of the order of the items.
+    """
+    found = _trained(_Kept(read), pairs, epochs, seed)
+    if found is None:
+        return None
+    head, given = found
+    mean = read[given][head.trained.numpy()].mean(axis=0)
+    return Whitening(mean, head.axes.detach().numpy().astype(np.float64))
 
 
 class _Read(nn.Module, ABC):
@@ -231,6 +245,20 @@ class _Head(nn.Module):
     def settled(self, read: Tensor) -> Tensor:
         """Vectors of all items, without the mean of those that are trained on."""
         return F.normalize((read - read[self.trained].mean(0)) @ self.axes, dim=1)
+
+
+def _trained(
+    read: _Read, pairs: csr_matrix, epochs: int, seed: int
+) -> "tuple[_Head, NDArray[np.int64]] | None":
+    """A trained head, and the items that have words; None where no two of them co-occur."""
+    # Items without a word have nothing to train; the others do not compete with them.
+    given = np.flatnonzero(read.words)
+    used = pairs[given][:, given].tocsr()
+    if not used.nnz:
+        return None
+    head = _Head(read.all(given), np.flatnonzero(used.getnnz(axis=1)))
+    _fit(read, head, given, used, epochs, seed)
+    return head, given
 
 
 def _fit(

@@ -78,6 +78,11 @@ class LinearModel:
     settings: Settings
     new: NewItemsScorer | None = None
 
+    @property
+    def reads(self) -> bool:
+        """Whether what a language model reads in the texts may have a part."""
+        return self.new is not None or self.settings["texts"] != PLAIN["texts"]
+
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``, zeros for an empty history; ``users`` is ignored."""
         return np.asarray(linear_half_(self.sums(history)).numpy())

@@ -124,7 +124,7 @@ def seconds_of(
     words = draw.integers(WORDS, size=(items, 3))
     titles = [" ".join(f"word{w}" for w in row) + f" {at}" for at, row in enumerate(words)]
     texts = ItemTexts(TextSpace.fit(titles))
-    placed_s = once(lambda _: calibrated(scorer, train, texts, 0))
+    placed_s = once(lambda _: calibrated(scorer, train, [texts], 0))
     indexed_s = once(lambda _: Queries.of(titles, None))
     loaded_s = max(0.0, loaded_s - step_s)
     return Seconds(loaded_s, step_s, list_s, valid_s, placed_s, indexed_s)

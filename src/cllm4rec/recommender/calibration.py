@@ -1,5 +1,6 @@
 """The rule for new items, learned on a tenth of the items taken for new."""
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -26,8 +27,15 @@ MOST_SCORES = 25_000_000
 """Scores held at once, twice: 100 MB each."""
 
 
-def calibrated(scorer: ModelScorer, train: Interactions, texts: ItemTexts, seed: int) -> Rule:
-    """The rule that finds most of the items taken for new, at the share that they have.
+def taken_items(train: Interactions, seed: int) -> NDArray[np.int64]:
+    """The items that `calibrated` takes for new, ascending."""
+    return taken_for_new(np.flatnonzero(train.item_counts()), seed)[:MOST_TAKEN]
+
+
+def calibrated(
+    scorer: ModelScorer, train: Interactions, texts: Sequence[ItemTexts], seed: int
+) -> tuple[Rule, ItemTexts]:
+    """The rule, and the texts' vectors, that find most of the items taken for new.
 
     A random tenth of the items with interactions is left out of the histories and scored by the
     others; the offset gives them the share of the lists that they have of the interactions.
@@ -35,26 +43,25 @@ def calibrated(scorer: ModelScorer, train: Interactions, texts: ItemTexts, seed:
     Args:
         scorer: the trained model.
         train: histories.
-        texts: of the items.
+        texts: vectors of the items' texts to choose from; of equally good ones the first is kept.
         seed: of the draws.
     """
-    known = np.flatnonzero(train.item_counts())
-    taken = taken_for_new(known, seed)[:MOST_TAKEN]
+    known, taken = np.flatnonzero(train.item_counts()), taken_items(train, seed)
     sample = sampled(train, seed)
     few = np.arange(min(sample.num_users, max(1, MOST_SCORES // max(1, scorer.num_items))))
     sample = _with_both(sample.rows(few), taken)
     if not len(taken) or not sample.num_users:
-        return Rule()
+        return Rule(), texts[0]
     history = sample.where(~np.isin(sample.items, taken))
     scores, logits = _scored(scorer, history)
     rest = np.setdiff1d(known, taken)
     counts = np.maximum(history.counts(), 1).astype(np.float32)
-    own = (history.matrix() @ texts.items) / counts[:, None] @ texts.items[taken].T
-    best, found = Rule(), -1.0
-    for k, power in NEIGHBOURS:
+    best, found = (Rule(), texts[0]), -1.0
+    for vectors, (k, power) in product(texts, NEIGHBOURS):
+        own = (history.matrix() @ vectors.items) / counts[:, None] @ vectors.items[taken].T
         rule = Rule(k, power)
         block = max(1, MOST_SCORES // max(1, len(rest)))
-        near = texts.neighbours(texts.items[taken], rest, rule, min(block, 1024))
+        near = vectors.neighbours(vectors.items[taken], rest, rule, min(block, 1024))
         means = np.ascontiguousarray((near @ scores.T).T)
         calibration = Calibration.of_scores(scores.copy(), means, own, taken, sample)
         language = np.ascontiguousarray((near @ logits.T).T)
@@ -67,7 +74,7 @@ def calibrated(scorer: ModelScorer, train: Interactions, texts: ItemTexts, seed:
             if recall > found:
                 language_offset = of_logits.offset(0.0, 1.0)
                 numbers = weight, scale, offset, language_offset, calibration.share
-                best, found = Rule(k, power, *numbers), recall
+                best, found = (Rule(k, power, *numbers), vectors), recall
     return best
 
 

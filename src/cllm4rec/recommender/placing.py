@@ -5,7 +5,7 @@ a scale and an offset, as in ``ease-new-items``, but of the whole model's scores
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 
+from cllm4rec.baselines.reads import TRAINED_WEIGHT
 from cllm4rec.errors import InputError
 from cllm4rec.linear.neighbours import neighbour_weights
 from cllm4rec.linear.text_space import TextSpace
@@ -57,23 +58,36 @@ class ReadTexts:
     Attributes:
         reader: settings of `cllm4rec.models.reading.Reader`.
         whitening: of its vectors.
-        items: the items' whitened vectors, ``float32 [items, components]``.
+        items: the items' vectors, ``float32 [items, components]``: whitened, and beside them as the
+            trained map has them, each part of length one or zero.
+        trained: a map of what is read that was trained on which items stand in one history.
     """
 
     reader: Mapping[str, Any]
     whitening: Whitening
-    items: NDArray[np.float32]
+    items: tuple[NDArray[np.float32], ...]
+    trained: Whitening | None = None
 
     @classmethod
-    def of(cls, reader: Mapping[str, Any], words: Sequence[str]) -> "ReadTexts":
-        """Read the items' words, or take what the cache holds of them."""
-        read = _read(reader, words)
-        whitening = Whitening.fit(read, POWER)
-        return cls(reader, whitening, whitening.applied(read))
+    def of(cls, reader: Mapping[str, Any], read: NDArray[np.float32]) -> "ReadTexts":
+        """From what was read in the items' words.
 
-    def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """Whitened vectors of any words."""
-        return self.whitening.applied(_read(self.reader, words))
+        Args:
+            reader: that read.
+            read: ``float32 [items, size]``.
+        """
+        whitening = Whitening.fit(read, POWER)
+        return cls(reader, whitening, (whitening.applied(read),))
+
+    def with_trained(self, trained: Whitening, read: NDArray[np.float32]) -> "ReadTexts":
+        """The same with a trained map beside the whitening."""
+        return replace(self, trained=trained, items=(self.items[0], trained.applied(read)))
+
+    def vectors(self, words: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
+        """Vectors of any words, in the parts that ``items`` has."""
+        read = read_texts(self.reader, words)
+        maps = (self.whitening,) if self.trained is None else (self.whitening, self.trained)
+        return tuple(each.applied(read) for each in maps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +107,11 @@ class ItemTexts:
     @cached_property
     def items(self) -> NDArray[np.float32]:
         """Vectors of the items, ``float32 [items, d]``, rows of length one or zero."""
-        return self._beside(self.space.placed, None if self.read is None else self.read.items)
+        return self._beside(self.space.placed, () if self.read is None else self.read.items)
 
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of further words, ``float32 [texts, d]``; zeros where nothing is recognised."""
-        read = None if self.read is None else self.read.vectors(words)
+        read = () if self.read is None else self.read.vectors(words)
         return self._beside(self.space.vectors(words), read)
 
     def neighbours(
@@ -119,9 +133,11 @@ class ItemTexts:
 
     @staticmethod
     def _beside(
-        words: NDArray[np.float32], read: NDArray[np.float32] | None
+        words: NDArray[np.float32], read: tuple[NDArray[np.float32], ...]
     ) -> NDArray[np.float32]:
-        return words if read is None else beside(words, read, 1.0)
+        for part, weight in zip(read, (1.0, TRAINED_WEIGHT), strict=False):
+            words = beside(words, part, weight)
+        return words
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +153,10 @@ class Placing:
         if read is not None:
             whitening = read.whitening
             numbers |= {"read.mean": whitening.mean, "read.axes": whitening.axes}
-            numbers["read.items"] = read.items
+            numbers["read.items"] = read.items[0]
+            if (trained := read.trained) is not None:
+                numbers |= {"trained.mean": trained.mean, "trained.axes": trained.axes}
+                numbers["trained.items"] = read.items[1]
         whole = {name: np.ascontiguousarray(each) for name, each in numbers.items()}
         save_file(whole, model / NUMBERS)
         record = {
@@ -165,12 +184,17 @@ class Placing:
         space, read = TextSpace.of_arrays(numbers, record), None
         if record["reader"] is not None:
             whitening = Whitening(numbers["read.mean"], numbers["read.axes"])
-            read = ReadTexts(record["reader"], whitening, numbers["read.items"])
+            read = ReadTexts(record["reader"], whitening, (numbers["read.items"],))
+            if "trained.mean" in numbers:
+                trained = Whitening(numbers["trained.mean"], numbers["trained.axes"])
+                items = numbers["read.items"], numbers["trained.items"]
+                read = replace(read, trained=trained, items=items)
         texts = ItemTexts(space, read, tuple(record["features"]))
         return cls(texts, Rule(**record["rule"]))
 
 
-def _read(reader: Mapping[str, Any], words: Sequence[str]) -> NDArray[np.float32]:
+def read_texts(reader: Mapping[str, Any], words: Sequence[str]) -> NDArray[np.float32]:
+    """What a language model reads in words, ``float32 [texts, size]``, or the cache holds of it."""
     from cllm4rec.models.reading import Reader  # torch: only where a text is read
 
     return Reader(**reader).vectors(words)

@@ -1,23 +1,28 @@
 """finetune: train on the task's objective from pretrained or initial values; keep the best."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cllm4rec import progress
 from cllm4rec.baselines import Context
+from cllm4rec.baselines.reads import EPOCHS
+from cllm4rec.baselines.trained_reading import trained_map
 from cllm4rec.config import Config
 from cllm4rec.config.naming import chosen_line, chosen_note
+from cllm4rec.linear.cooccurrence import cooccurrence
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.linear.text_vectors import with_reading
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.items import ReadItems
 from cllm4rec.models.llms import CollaborativeLLM, own_tensors
 from cllm4rec.models.reading import Reader
-from cllm4rec.recommender.calibration import calibrated
-from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts
+from cllm4rec.recommender.calibration import calibrated, taken_items
+from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts, read_texts
 from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.saved import load_tensors, save_model
 from cllm4rec.recommender.scorer import ModelScorer
@@ -124,18 +129,29 @@ def _finish(
 def placing_of(setup: Setup, scorer: ModelScorer, space: TextSpace | None) -> Placing | None:
     """What places items that come with a text alone; None where no item has words.
 
-    A language model reads the texts only where it reads them for the linear model.
+    A language model reads the texts only where it reads them for the linear model; then a trained
+    map of what it reads is tried too.
     """
     if space is None:
         return None
-    dataset, linear, read = setup.dataset, scorer.linear, None
-    if linear is not None and linear.new is not None:
-        reader = reading_settings(setup.config)
-        if reader["depth"]:
-            read = ReadTexts.of(reader, Context.of(dataset).words)
-    texts = ItemTexts(space, read, tuple(dataset.texts.word_features))
+    train, linear, reader = (
+        setup.dataset.part("train"),
+        scorer.linear,
+        reading_settings(setup.config),
+    )
     seed = derived_seed(setup.config.seed, "placing")
-    return Placing(texts, calibrated(scorer, dataset.part("train"), texts, seed))
+    tried = [ItemTexts(space, None, tuple(setup.dataset.texts.word_features))]
+    if linear is not None and linear.reads and reader["depth"]:
+        read = read_texts(reader, Context.of(setup.dataset).words)
+        frozen = ReadTexts.of(reader, read)
+        tried = [replace(tried[0], read=frozen)]
+        # Items that are taken for new must be as unknown to the map as new ones are.
+        others = train.where(~np.isin(train.items, taken_items(train, seed)))
+        trained = trained_map(read, cooccurrence(others), EPOCHS, seed)
+        if trained is not None:
+            tried.append(replace(tried[0], read=frozen.with_trained(trained, read)))
+    rule, texts = calibrated(scorer, train, tried, seed)
+    return Placing(texts, rule)
 
 
 def queries_of(setup: Setup) -> Queries | None:

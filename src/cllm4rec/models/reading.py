@@ -110,6 +110,15 @@ class Reader:
         table = np.concatenate([np.zeros_like(found[0][:1]), *found])
         return table[[rows.get(text, 0) for text in tidied]]
 
+    def unkept(self, texts: Sequence[str]) -> Vectors:
+        """`vectors` of a few further texts, read at once and kept nowhere."""
+        tidied = [beginning(text, self.max_words) for text in texts]
+        given = [at for at, text in enumerate(tidied) if text]
+        loaded = self.loaded()
+        result = np.zeros((len(texts), loaded.words.shape[1]), np.float32)
+        result[given] = loaded.read([tidied[at] for at in given])
+        return result
+
     def loaded(self) -> "LoadedReader":
         """The reader with its language model, for texts that must not stay on a disk.
 

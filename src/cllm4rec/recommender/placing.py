@@ -85,7 +85,9 @@ class ReadTexts:
 
     def vectors(self, words: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
         """Vectors of any words, in the parts that ``items`` has."""
-        read = read_texts(self.reader, words)
+        from cllm4rec.models.reading import Reader  # torch: only where a text is read
+
+        read = Reader(**self.reader).unkept(words)
         maps = (self.whitening,) if self.trained is None else (self.whitening, self.trained)
         return tuple(each.applied(read) for each in maps)
 
@@ -191,10 +193,3 @@ class Placing:
                 read = replace(read, trained=trained, items=items)
         texts = ItemTexts(space, read, tuple(record["features"]))
         return cls(texts, Rule(**record["rule"]))
-
-
-def read_texts(reader: Mapping[str, Any], words: Sequence[str]) -> NDArray[np.float32]:
-    """What a language model reads in words, ``float32 [texts, size]``, or the cache holds of it."""
-    from cllm4rec.models.reading import Reader  # torch: only where a text is read
-
-    return Reader(**reader).vectors(words)

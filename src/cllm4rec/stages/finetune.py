@@ -22,7 +22,7 @@ from cllm4rec.models.items import ReadItems
 from cllm4rec.models.llms import CollaborativeLLM, own_tensors
 from cllm4rec.models.reading import Reader
 from cllm4rec.recommender.calibration import calibrated, taken_items
-from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts, read_texts
+from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts
 from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.saved import load_tensors, save_model
 from cllm4rec.recommender.scorer import ModelScorer
@@ -142,7 +142,7 @@ def placing_of(setup: Setup, scorer: ModelScorer, space: TextSpace | None) -> Pl
     seed = derived_seed(setup.config.seed, "placing")
     tried = [ItemTexts(space, None, tuple(setup.dataset.texts.word_features))]
     if linear is not None and linear.reads and reader["depth"]:
-        read = read_texts(reader, Context.of(setup.dataset).words)
+        read = Reader(**reader).vectors(Context.of(setup.dataset).words)
         frozen = ReadTexts.of(reader, read)
         tried = [replace(tried[0], read=frozen)]
         # Items that are taken for new must be as unknown to the map as new ones are.

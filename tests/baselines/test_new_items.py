@@ -202,3 +202,37 @@ def test_items_taken_for_new_are_no_part_of_the_training(log, backbone):
         next(iter(baseline.candidates(each, context)))[1].vectors for each in (train, changed)
     )
     np.testing.assert_array_equal(first, second)
+
+
+def test_validation_is_offered_the_other_unit_and_a_trained_reading(log, backbone):
+    train, context = log
+    reader = {"backbone": str(backbone), "depth": 1, "epochs": 1}
+    free = baseline_named("ease-new-items", {"backbone": str(backbone), "depth": 1})
+    best = {**free.grid(40)[4], "per_user": True}
+    units, trained = (
+        [settings for settings, _ in each(best)] for each in free.refinements(train, context, 9)
+    )
+    assert len(units) == len(trained) == 9
+    assert {(each["per_user"], each["trained"]) for each in units} == {(True, False)}
+    assert {(each["per_user"], each["trained"]) for each in trained} == {(True, True)}
+    assert {each["k"] for each in units + trained} == {best["k"]}
+    for fixed in ({"per_user": False, "train": False}, {"depth": 0, "per_user": True}):
+        given = baseline_named("ease-new-items", {"backbone": str(backbone), **fixed})
+        assert not any(list(each(best)) for each in given.refinements(train, context, 9))
+        assert {point["per_user"] for point in given.grid(40)} == {fixed["per_user"]}
+    always = baseline_named("ease-new-items", {**reader, "train": True, "per_user": False})
+    assert all(point["trained"] for point in always.grid(40))
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_chosen_point_is_fitted_again_as_it_was(log, backbone, trained):
+    train, context = log
+    baseline = baseline_named("ease-new-items", {"backbone": str(backbone), "depth": 1})
+    point = {**baseline.grid(40)[-1], "trained": trained}
+    [(_, scorer)] = baseline.fitted([point], train, context)
+    again = baseline.refitted(point, train, context)
+    np.testing.assert_array_equal(again.vectors, scorer.vectors)
+    assert (again.offset, again.scale) == (scorer.offset, scorer.scale)
+    if not trained:  # an earlier version chose neither
+        old = {name: point[name] for name in ("k", "power", "text_weight", "scale")}
+        assert baseline.refitted(old, train, context).offset == scorer.offset

@@ -1,20 +1,25 @@
 """What a run keeps to place items that come with a text alone, and the rule it learned."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cllm4rec.baselines import Context
 from cllm4rec.baselines.ease_new_items import sampled, taken_for_new
+from cllm4rec.baselines.reads import EPOCHS
 from cllm4rec.baselines.trained_reading import trained_map
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.linear.cooccurrence import cooccurrence
 from cllm4rec.models.reading import Reader
-from cllm4rec.recommender.calibration import calibrated
-from cllm4rec.recommender.placing import NUMBERS, WORDS, ItemTexts, Placing, ReadTexts
+from cllm4rec.recommender.calibration import calibrated, taken_items
+from cllm4rec.recommender.placing import NUMBERS, WORDS, ItemTexts, Placing, ReadTexts, Rule
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.finetune import placing_of
+from cllm4rec.stages.setup import Setup
 from support.trained import small_run
 
 
@@ -96,6 +101,50 @@ def test_a_language_model_that_reads_for_the_linear_model_reads_new_texts_too(
     pairs = zip(weights, [space, *texts.read.items], strict=True)
     slow = sum(weight * (part[1] @ part[3]) for weight, part in pairs)
     assert texts.items[1] @ texts.items[3] == pytest.approx(slow, abs=1e-5)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_vectors_that_find_more_are_kept(run, recommender, order):
+    placing = Placing.read(run.path)
+    space = placing.texts.space
+    other = ItemTexts(replace(space, tf_idf=space.tf_idf * 0))  # says nothing of any item
+    train = recommender.dataset.part("train")
+    seed = derived_seed(recommender.config.seed, "placing")
+    both = [placing.texts, other][::order]
+    rule, texts = calibrated(recommender.scorer, train, both, seed)
+    assert texts is placing.texts
+    assert rule == placing.rule
+
+
+def test_what_reads_for_the_linear_model_reads_for_added_items(run, recommender, monkeypatch):
+    scorer = recommender.scorer
+    space = Placing.read(run.path).texts.space
+    tried = []
+
+    def first(scorer, train, texts, seed):
+        tried.append(texts)
+        return Rule(), texts[-1]
+
+    monkeypatch.setattr("cllm4rec.stages.finetune.calibrated", first)
+    linear = scorer.linear
+    assert linear is not None
+    with Setup.begun(run, recommender.config) as setup:
+        for texts in ("words", "read", "both"):
+            settings = {**linear.settings, "texts": texts}
+            asked = replace(scorer, linear=replace(linear, settings=settings))
+            placed = placing_of(setup, asked, space).texts
+            assert (placed.read is not None) == (texts != "words")
+        assert placing_of(setup, replace(scorer, linear=None), space).texts.read is None
+    words, read, both, none = tried
+    assert len(words) == len(none) == 1
+    assert [each.read.trained is not None for each in read] == [False, True]
+    # The map has not seen the items that are taken for new.
+    train = recommender.dataset.part("train")
+    seed = derived_seed(recommender.config.seed, "placing")
+    others = train.where(~np.isin(train.items, taken_items(train, seed)))
+    raw = Reader(**both[1].read.reader).vectors(Context.of(recommender.dataset).words)
+    map_of_others = trained_map(raw, cooccurrence(others), EPOCHS, seed)
+    np.testing.assert_array_equal(both[1].read.trained.axes, map_of_others.axes)
 
 
 def test_a_run_that_keeps_nothing_says_so_in_one_line(tmp_path):

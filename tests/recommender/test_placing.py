@@ -14,7 +14,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.linear.cooccurrence import cooccurrence
 from cllm4rec.models.reading import Reader
-from cllm4rec.recommender.calibration import calibrated, taken_items
+from cllm4rec.recommender.calibration import _recall, calibrated, taken_items
 from cllm4rec.recommender.placing import NUMBERS, WORDS, ItemTexts, Placing, ReadTexts, Rule
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.seeds import derived_seed
@@ -103,17 +103,33 @@ def test_a_language_model_that_reads_for_the_linear_model_reads_new_texts_too(
     assert texts.items[1] @ texts.items[3] == pytest.approx(slow, abs=1e-5)
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_the_vectors_that_find_more_are_kept(run, recommender, order):
+def test_the_vectors_that_find_most_are_kept(run, recommender, monkeypatch):
     placing = Placing.read(run.path)
-    space = placing.texts.space
-    other = ItemTexts(replace(space, tf_idf=space.tf_idf * 0))  # says nothing of any item
-    train = recommender.dataset.part("train")
-    seed = derived_seed(recommender.config.seed, "placing")
-    both = [placing.texts, other][::order]
-    rule, texts = calibrated(recommender.scorer, train, both, seed)
-    assert texts is placing.texts
-    assert rule == placing.rule
+    space, train = placing.texts.space, recommender.dataset.part("train")
+    draw, seed = np.random.default_rng(0), derived_seed(recommender.config.seed, "placing")
+    shuffled = [space.tf_idf[draw.permutation(space.num_items)] for _ in range(2)]
+    texts = [placing.texts, *(ItemTexts(replace(space, tf_idf=each)) for each in shuffled)]
+    found = []
+
+    def noted(*given):
+        found.append(_recall(*given))
+        return found[-1]
+
+    monkeypatch.setattr("cllm4rec.recommender.calibration._recall", noted)
+    rule, kept = calibrated(recommender.scorer, train, texts, seed)
+    best = np.reshape(found, (3, -1)).max(axis=1)
+    assert len(set(best)) == 3
+    assert kept is texts[best.argmax()]
+    assert rule == calibrated(recommender.scorer, train, [kept], seed)[0]
+
+
+def test_of_items_that_are_level_as_many_count_as_have_a_place():
+    others, placed = np.array([[4, 3, 2, 1.0]]), np.array([[3.5, 2, 2, 0, 5]])
+    sample = Interactions.from_lists([[0, 1, 2, 3, 4, 8]], 9)
+    # 5, 4, 3.5 and 3 are the first four; then a list of three ends among three that are level.
+    assert _recall(others, placed, np.arange(5), sample) == pytest.approx(2 / 5)
+    others, placed = np.array([[4, 2, 1.0]]), np.array([[2, 2, 5, 0, 0.0]])
+    assert _recall(others, placed, np.arange(5), sample) == pytest.approx((1 + 2 / 3) / 5)
 
 
 def test_what_reads_for_the_linear_model_reads_for_added_items(run, recommender, monkeypatch):

@@ -108,11 +108,16 @@ def _recall(
     taken: NDArray[np.int64],
     sample: Interactions,
 ) -> float:
-    """Fraction of the interactions with items taken for new that reach the lists among all."""
+    """Fraction of the interactions with items taken for new that reach the lists among all.
+
+    Of items that are level at a list's end, as many count as have a place there.
+    """
     length = others.shape[1]
     both = np.concatenate([others, placed], axis=1)
-    last = np.partition(both, both.shape[1] - length, axis=1)[:, -length]
+    last = np.partition(both, both.shape[1] - length, axis=1)[:, -length, None]
+    level = (length - (both > last).sum(axis=1)) / (both == last).sum(axis=1)
     wanted = np.isin(sample.items, taken)
     users, columns = sample.users()[wanted], np.searchsorted(taken, sample.items[wanted])
-    hits = placed[users, columns] >= last[users]
+    scores = placed[users, columns]
+    hits = np.where(scores == last[users, 0], level[users], scores > last[users, 0])
     return float(hits.mean()) if len(hits) else 0.0

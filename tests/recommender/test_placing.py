@@ -88,7 +88,7 @@ def test_a_language_model_that_reads_for_the_linear_model_reads_new_texts_too(
     again = Placing.read(tmp_path).texts
     np.testing.assert_array_equal(again.items, texts.items)
     new = again.vectors(["green flute of a king", ""])
-    assert new.shape[1] == texts.items.shape[1] > placing.texts.items.shape[1]
+    assert new.shape[1] == texts.items.shape[1] > placing.texts.space.placed.shape[1]
     np.testing.assert_allclose(np.linalg.norm(new, axis=1), [1, 0], atol=1e-5)
     # Read alone or among others, a text's vector is the same but for rounding.
     parts = again.read.vectors(["blue drum"])
@@ -132,35 +132,37 @@ def test_of_items_that_are_level_as_many_count_as_have_a_place():
     assert _recall(others, placed, np.arange(5), sample) == pytest.approx((1 + 2 / 3) / 5)
 
 
-def test_what_reads_for_the_linear_model_reads_for_added_items(run, recommender, monkeypatch):
-    scorer = recommender.scorer
-    space = Placing.read(run.path).texts.space
-    tried = []
+def test_where_texts_help_the_linear_model_what_is_read_may_place(run, recommender, monkeypatch):
+    scorer, space = recommender.scorer, Placing.read(run.path).texts.space
+    offered = []
 
-    def first(scorer, train, texts, seed):
-        tried.append(texts)
+    def last(scorer, train, texts, seed):
+        offered.append(texts)
         return Rule(), texts[-1]
 
-    monkeypatch.setattr("cllm4rec.stages.finetune.calibrated", first)
+    monkeypatch.setattr("cllm4rec.stages.finetune.calibrated", last)
     linear = scorer.linear
     assert linear is not None
     with Setup.begun(run, recommender.config) as setup:
-        for texts in ("words", "read", "both"):
-            settings = {**linear.settings, "texts": texts}
+        for alpha in (0.0, 3.0):
+            settings = {**linear.settings, "alpha": alpha, "texts": "words"}
             asked = replace(scorer, linear=replace(linear, settings=settings))
             placed = placing_of(setup, asked, space).texts
-            assert (placed.read is not None) == (texts != "words")
+            assert placed is offered[-1][-1]
         assert placing_of(setup, replace(scorer, linear=None), space).texts.read is None
-    words, read, both, none = tried
-    assert len(words) == len(none) == 1
-    assert [each.read.trained is not None for each in read] == [False, True]
+    refused, helped, none = offered
+    assert len(refused) == len(none) == 1
+    words, frozen, trained = helped
+    assert words.read is None
+    assert frozen.read.trained is None
     # The map has not seen the items that are taken for new.
     train = recommender.dataset.part("train")
     seed = derived_seed(recommender.config.seed, "placing")
     others = train.where(~np.isin(train.items, taken_items(train, seed)))
-    raw = Reader(**both[1].read.reader).vectors(Context.of(recommender.dataset).words)
+    raw = Reader(**trained.read.reader).vectors(Context.of(recommender.dataset).words)
     map_of_others = trained_map(raw, cooccurrence(others), EPOCHS, seed)
-    np.testing.assert_array_equal(both[1].read.trained.axes, map_of_others.axes)
+    np.testing.assert_array_equal(trained.read.trained.axes, map_of_others.axes)
+    np.testing.assert_array_equal(trained.read.items[0], frozen.read.items[0])
 
 
 def test_a_run_that_keeps_nothing_says_so_in_one_line(tmp_path):

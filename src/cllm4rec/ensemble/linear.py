@@ -79,9 +79,9 @@ class LinearModel:
     new: NewItemsScorer | None = None
 
     @property
-    def reads(self) -> bool:
-        """Whether what a language model reads in the texts may have a part."""
-        return self.new is not None or self.settings["texts"] != PLAIN["texts"]
+    def uses_texts(self) -> bool:
+        """Whether texts have a part; then a language model has read them, if there is one."""
+        return self.new is not None or float(self.settings["alpha"]) > 0
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``, zeros for an empty history; ``users`` is ignored."""

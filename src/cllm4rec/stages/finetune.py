@@ -129,8 +129,8 @@ def _finish(
 def placing_of(setup: Setup, scorer: ModelScorer, space: TextSpace | None) -> Placing | None:
     """What places items that come with a text alone; None where no item has words.
 
-    A language model reads the texts only where it reads them for the linear model; then a trained
-    map of what it reads is tried too.
+    By TF-IDF; beside it, where texts help the linear model, by what a language model reads in them,
+    and by a trained map of that. What finds most of the items taken for new is kept.
     """
     if space is None:
         return None
@@ -141,10 +141,10 @@ def placing_of(setup: Setup, scorer: ModelScorer, space: TextSpace | None) -> Pl
     )
     seed = derived_seed(setup.config.seed, "placing")
     tried = [ItemTexts(space, None, tuple(setup.dataset.texts.word_features))]
-    if linear is not None and linear.reads and reader["depth"]:
+    if linear is not None and linear.uses_texts and reader["depth"]:
         read = Reader(**reader).vectors(Context.of(setup.dataset).words)
         frozen = ReadTexts.of(reader, read)
-        tried = [replace(tried[0], read=frozen)]
+        tried.append(replace(tried[0], read=frozen))
         # Items that are taken for new must be as unknown to the map as new ones are.
         others = train.where(~np.isin(train.items, taken_items(train, seed)))
         trained = trained_map(read, cooccurrence(others), EPOCHS, seed)

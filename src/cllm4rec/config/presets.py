@@ -12,11 +12,17 @@ from cllm4rec.config.sections import (
 from cllm4rec.config.training import FinetuneConfig, PretrainConfig
 
 
-def reported_measures(*, newest_held_out: bool) -> list[Measure]:
-    """What results tables report, and what selects, where each user's newest are held out or not.
+def reported_measures(*, newest_held_out: bool, new_items: bool = False) -> list[Measure]:
+    """What results tables report, and what selects.
 
     For sets the measures are those of the authors' code.
+
+    Args:
+        newest_held_out: whether the held-out interactions are each user's newest.
+        new_items: whether they are those of items that training has not seen.
     """
+    if new_items:
+        return ["recall@20"]
     if newest_held_out:
         return ["recall@10", "ndcg@10"]
     return ["recall@20", "recall@40", "ndcg@100"]

@@ -67,7 +67,7 @@ def request_of(given: Given = None, overrides: Sequence[str] = ()) -> Request:
     return request
 
 
-def resolve(request: Request, *, newest_held_out: bool) -> Config:
+def resolve(request: Request, *, newest_held_out: bool, new_items: bool = False) -> Config:
     """The complete configuration that a request means for some data.
 
     ``auto`` is ``sequences`` where the held-out interactions are each user's newest, unless
@@ -82,6 +82,7 @@ def resolve(request: Request, *, newest_held_out: bool) -> Config:
     Args:
         request: as given.
         newest_held_out: whether the held-out interactions are each user's newest.
+        new_items: whether they are those of items that training has not seen.
 
     Raises:
         ConfigError: what is given does not exist, is out of range, or does not go together.
@@ -93,7 +94,7 @@ def resolve(request: Request, *, newest_held_out: bool) -> Config:
     elif not isinstance(start, Config):
         start = PRESETS[start]
     if not isinstance(request.start, Config):
-        measures = reported_measures(newest_held_out=newest_held_out)
+        measures = reported_measures(newest_held_out=newest_held_out, new_items=new_items)
         start = start.changed(evaluate={"selection": measures})
     values = merged(start, request.changes)
     given = _section(request, "backbone")

@@ -234,8 +234,9 @@ class EvaluateConfig(Settings):
     selection: Annotated[list[Measure], Field(min_length=1)]
     """Measures whose sum on validation chooses everything that is chosen: baselines' settings, the
     linear model, initial vectors, the best epoch and the blend weight. Unless given, those that
-    are reported: Recall@10 and NDCG@10 where each user's newest are held out, elsewhere Recall@20,
-    Recall@40 and NDCG@100."""
+    are reported: Recall@20 where a protocol holds out items that training has not seen, Recall@10
+    and NDCG@10 where each user's newest are held out, elsewhere Recall@20, Recall@40 and
+    NDCG@100."""
     baselines: list[str] = [
         "popularity",
         "item-knn",

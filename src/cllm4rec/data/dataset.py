@@ -240,6 +240,11 @@ class Dataset:
         return bool(self.report().get("ordered", False))
 
     @property
+    def new_items_held_out(self) -> bool:
+        """Whether a protocol held items out of training altogether; of a split file: unknown."""
+        return self.report().get("split") in ("new-items", "new-items-last")
+
+    @property
     def newest_held_out(self) -> bool:
         """Whether what is held out of the histories are their newest interactions.
 

@@ -113,8 +113,8 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
         ConfigError: a model is called after the paper and is not trained by its method.
     """
     cells = []
-    newest_held_out = data.dataset.newest_held_out
-    selection = plan.selection or reported_measures(newest_held_out=newest_held_out)
+    newest, new_items = data.dataset.newest_held_out, data.dataset.new_items_held_out
+    selection = plan.selection or reported_measures(newest_held_out=newest, new_items=new_items)
     for seed in plan.seeds:
         names = [
             name
@@ -126,7 +126,9 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
             config = None
             if name in plan.models:
                 config = resolve(
-                    plan.model_request(data.name, name, seed), newest_held_out=newest_held_out
+                    plan.model_request(data.name, name, seed),
+                    newest_held_out=newest,
+                    new_items=new_items,
                 ).changed(evaluate={"selection": selection})
                 if name.casefold().startswith("cllm4rec") and not is_papers_method(config):
                     raise ConfigError(

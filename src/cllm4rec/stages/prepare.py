@@ -111,7 +111,9 @@ def _refuse_other_data(
 
 def _resolved(dataset: Dataset, request: Request) -> Config:
     """The complete configuration for these data, with an absolute path to a local backbone."""
-    config = resolve(request, newest_held_out=dataset.newest_held_out)
+    config = resolve(
+        request, newest_held_out=dataset.newest_held_out, new_items=dataset.new_items_held_out
+    )
     refuse_unknown_baselines(config.evaluate)
     _refuse_baseline_settings(config)
     progress.note(backbone_in_force(config))

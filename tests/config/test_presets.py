@@ -57,6 +57,15 @@ def test_a_preset_that_is_named_is_what_runs(name, newest):
     assert PRESETS[name].preset == name
 
 
+@pytest.mark.parametrize("newest", [True, False])
+def test_where_new_items_are_held_out_what_is_reported_of_them_selects(newest):
+    config = resolve(request_of(None), newest_held_out=newest, new_items=True)
+    assert config == decided(newest=newest).changed(evaluate={"selection": ["recall@20"]})
+    given = request_of(None, ["evaluate.selection=['ndcg@10']"])
+    chosen = resolve(given, newest_held_out=newest, new_items=True).evaluate.selection
+    assert chosen == ["ndcg@10"]
+
+
 @pytest.mark.parametrize(("newest", "preset"), [(True, SEQUENCES), (False, SETS)])
 def test_auto_is_decided_by_the_data(newest, preset):
     assert decided(newest=newest) == decided("auto", newest=newest) == preset

@@ -49,6 +49,21 @@ def kept(run) -> bool:
     return done.pop()
 
 
+@pytest.mark.parametrize(
+    ("protocol", "measures"),
+    [
+        ("paper", ["recall@20", "recall@40", "ndcg@100"]),
+        ("leave-last-out", ["recall@10", "ndcg@10"]),
+        ("new-items", ["recall@20"]),
+    ],
+)
+def test_what_the_protocol_reports_selects(source, tmp_path, protocol, measures):
+    run = RunDir(tmp_path / "run")
+    again(source, run, protocol=protocol)
+    assert configured(run).evaluate.selection == measures
+    assert Dataset.open(run.file("data")).new_items_held_out == (protocol == "new-items")
+
+
 def test_the_same_input_keeps_data_and_what_was_trained_on_them(source, run):
     stamp = run.file("data", "report.json").stat().st_mtime_ns
     first = RunDir(run.path.parent / "other")

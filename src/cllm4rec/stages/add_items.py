@@ -271,7 +271,9 @@ def _placed(rows: ItemRows, dataset: Dataset, placing: Placing, refusals: Refusa
     if lines:
         neighbours = vstack(lines, format="csr", dtype=np.float32)
     found = AddedItems(rows, neighbours, vectors, same)
-    has_place = np.diff(neighbours.indptr) > 0
+    # A language model reads any script, and finds neighbours that mean nothing.
+    known_words = same | texts.space.vectors(words).any(axis=1)
+    has_place = known_words & (np.diff(neighbours.indptr) > 0)
     refusals.add(NO_WORD, [rows.ids[at] for at in np.flatnonzero(~has_place)])
     return found.taken(np.flatnonzero(has_place))
 

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, IntegrityError, RunError, UnknownId
+from cllm4rec.models.reading import Reader
 from cllm4rec.recommender.added import AddedItems
 from cllm4rec.recommender.intact import model_fingerprint, seal_model
-from cllm4rec.recommender.placing import Placing
+from cllm4rec.recommender.placing import Placing, ReadTexts
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, read_json, write_json
 from cllm4rec.run.added import Current
@@ -24,6 +26,7 @@ from cllm4rec.stages.add_items import add_items, remove_items, share_of_lists
 from cllm4rec.stages.evaluate import model_rankings
 from support.trained import served_run
 
+TEXTS = ["a tale of a robot", "the galaxy", "a detective and a suspect"]
 TWIN = "item_000001"
 ROWS = [
     {"item_id": "n2", "title": "The Autumn of the Robot", "text": "A tale of a rocket."},
@@ -208,6 +211,23 @@ def test_what_cannot_be_added_is_refused_and_nothing_is_written(run, rows, why):
     report = add(run, [*ROWS, *rows], skip=True)
     assert report["added"] == 3 + (why.startswith("repeated"))
     assert sum(report["skipped"].values()) == len(rows) - (why.startswith("repeated"))
+
+
+def test_what_is_read_places_items_and_words_decide_which(run, backbone, monkeypatch):
+    placing = Placing.read(run.path)
+    reader = {"backbone": str(backbone), "depth": 1}
+    words = [f"{TEXTS[n % 3]} number {n}" for n in range(placing.texts.space.num_items)]
+    read = ReadTexts.of(reader, Reader(**reader).vectors(words))
+    reads = replace(placing, texts=replace(placing.texts, read=read))
+    monkeypatch.setattr(Placing, "read", lambda folder: reads)
+    strange = {"item_id": "n", "title": "история робота"}  # a reader reads any script
+    with pytest.raises(InputError, match=r"no word that any item .*: 'n'"):
+        add(run, [*ROWS, strange])
+    assert add(run, [*ROWS, strange], skip=True)["added"] == 3
+    added = AddedItems.of(run.path)
+    texts = [f"{row['title']}. {row['text']}" for row in sorted(ROWS, key=lambda x: x["item_id"])]
+    np.testing.assert_allclose(added.vectors, reads.texts.vectors(texts), atol=1e-5)
+    assert added.vectors.shape[1] > placing.texts.items.shape[1]
 
 
 def test_a_file_without_ids_names_what_it_has_and_no_setting_that_there_is_not(run, tmp_path):

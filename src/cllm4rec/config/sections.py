@@ -258,7 +258,8 @@ class EvaluateConfig(Settings):
     learning_rates, losses``); ``ease-lm``, ``lm-knn`` and ``ease-new-items`` how they read
     (``backbone, depth, max_words, echo, weights, permuted``) and whether they train that (``train,
     train_layers, epochs``), ``ease-new-items`` whether each user's scores have a unit of their own
-    (``per_user``; validation chooses this and ``train`` unless given), ``sasrec-hybrid`` how its linear model does (``reader``, a table of these);
+    (``per_user``; validation chooses this and ``train`` unless given), ``sasrec-hybrid`` how its
+    linear model does (``reader``, a table of these);
     ``ease``, ``ease-text`` and ``ease-text-order`` how many nearest items are in each item's
     regression (``neighbours``)."""
     bootstrap: PositiveInt = 1000

@@ -47,6 +47,12 @@ def test_nearness_is_the_share_of_common_words(titles, query):
     np.testing.assert_allclose(Titles(titles).nearness(query), slow, rtol=1e-6)
 
 
+def test_voiced_kana_are_other_words_in_titles():
+    titles = Titles(["バグの本", "パクの本", "はくの本"])
+    assert titles.nearness("バグの本").tolist() == [1, 0, 0]
+    assert titles.nearness("\u30cf\u3099\u30af\u3099の本").tolist() == [1, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("query", "first"),
     [

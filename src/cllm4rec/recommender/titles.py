@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec.linear.folding import folded
+from cllm4rec.linear.folding import composed
 from cllm4rec.linear.words import words_of
 
 NEAR = 0.5
@@ -50,4 +50,4 @@ class Titles:
 
 
 def _words(text: str) -> set[str]:
-    return set(words_of(folded(text), least=1))
+    return set(words_of(composed(text), least=1))

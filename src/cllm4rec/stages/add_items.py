@@ -1,6 +1,5 @@
 """add-items, remove-items: items that come with a text alone, placed at once, without training."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.further_items import read_further_items
 from cllm4rec.data.item_rows import ItemRows
 from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.linear.words import words_of
 from cllm4rec.recommender.added import AddedItems
 from cllm4rec.recommender.arguments import id_list
 from cllm4rec.recommender.intact import model_sha256, verified_record
@@ -262,6 +262,7 @@ def _placed(rows: ItemRows, dataset: Dataset, placing: Placing, refusals: Refusa
         with_text.setdefault(_plain(text), []).append(number)
     vectors = texts.vectors(words)
     neighbours = texts.neighbours(vectors, known, placing.rule, block=1)
+    with_text.pop("", None)  # items without a word have no text in common
     twins = [with_text.get(_plain(text), []) for text in words]
     same = np.array([bool(each) for each in twins], bool)
     lines = [
@@ -294,7 +295,7 @@ def _totals(dataset: Dataset, added: int) -> dict[str, int]:
 
 def _plain(text: str) -> str:
     """A text without capitals, punctuation and blanks."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    return " ".join(words_of(text.casefold(), least=1))
 
 
 def _named(ids: Sequence[str]) -> str:

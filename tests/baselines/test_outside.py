@@ -62,7 +62,7 @@ def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
         "ease-text": "neighbours",
         "ease-text-order": "neighbours",
         "lm-knn": READING,
-        "ease-new-items": f"per_user, {READING}",
+        "ease-new-items": f"per_user, train, {READING.replace('train, ', '', 1)}",
         "ease-lm": READING,
     }.get(name, "none")
     with pytest.raises(ConfigError, match=rf"settings\.{name}: .*'l2'; its settings: {known}$"):

@@ -122,6 +122,38 @@ def test_feedback_that_nobody_sent_yet_is_no_file(tmp_path):
     assert "read_of" not in report
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("csv", "user_id,item_id,timestamp\n"), ("csv", ""), ("jsonl", "\n"), ("jsonl", "")],
+)
+def test_a_day_without_a_visit_stops_nothing(tmp_path, name, text):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    (tmp_path / "in" / f"interactions-today.{name}").write_text(text)
+    _, report = prepared(tmp_path / "in")
+    assert report["read"] == 36
+    assert report.get("read_of", {"interactions.parquet": 36})["interactions.parquet"] == 36
+
+
+def test_a_log_that_is_empty_altogether_is_refused(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "interactions.csv").write_text("user_id,item_id,timestamp\n")
+    with pytest.raises(InputError, match="no usable row"):
+        prepared(tmp_path / "in")
+
+
+def test_a_folder_is_read_and_what_is_not_read_is_named(tmp_path, capsys):
+    rows = small_log()
+    write_rows(tmp_path / "in", "interactions", rows[:20])
+    write_rows(tmp_path / "in" / "interactions-old", "part-0", rows[20:])
+    for name in ("interactions-b.CSV", "interactions-c.csv.gz", "interactions.tsv"):
+        (tmp_path / "in" / name).write_text("user_id,item_id\n")
+    _, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert report["read_of"] == {"interactions.parquet": 20, "interactions-old": 16}
+    said = capsys.readouterr().err
+    assert said.count("not read: ") == 1
+    assert "not read: interactions-b.CSV, interactions-c.csv.gz, interactions.tsv;" in said
+
+
 def test_the_recipe_knows_every_file(tmp_path):
     def hashed():
         made_of = recipe(tmp_path, split=None, protocol="paper", config=DataConfig(), seed=0)

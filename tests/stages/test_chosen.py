@@ -70,4 +70,6 @@ def test_a_linear_model_that_was_edited_is_no_start(tmp_path):
 def test_every_setting_of_a_linear_model_is_looked_at():
     assert wrong_setting(LINEAR) is None
     for name in LINEAR:
-        assert wrong_setting({key: LINEAR[key] for key in LINEAR if key != name}) == name
+        without = {key: LINEAR[key] for key in LINEAR if key != name}
+        # Transitions came later than runs that can still be read.
+        assert wrong_setting(without) == (None if name == "transitions" else name)

@@ -58,7 +58,7 @@ def _settings_of(kind: type[Baseline]) -> list[str]:
         names += [value.name for value in given if value.kind is not value.VAR_KEYWORD]
         if all(value.kind is not value.VAR_KEYWORD for value in given):
             break
-    return names
+    return list(dict.fromkeys(names))  # a class may name again what it takes otherwise
 
 
 def _one_line(error: Exception) -> str:

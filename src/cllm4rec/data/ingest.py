@@ -16,7 +16,7 @@ from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.left_out import write_left_out
 from cllm4rec.data.log import load_log
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
-from cllm4rec.data.reading import find_file, find_log, open_file
+from cllm4rec.data.reading import find_file, find_log, note_unread, open_file
 from cllm4rec.data.split import PROTOCOLS, split_by_protocol
 from cllm4rec.data.texts import ATTRIBUTES
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
@@ -127,7 +127,9 @@ def _open_files(
 ) -> tuple[list[InputFile], dict[str, InputFile | None]]:
     paths = {stem: find_file(source, stem) for stem in STEMS}
     paths["split"] = split
-    log = [open_file(connection, path, config) for path in find_log(source)]
+    found = find_log(source)
+    note_unread(source, found)
+    log = [open_file(connection, path, config) for path in found]
     files = {
         stem: None if path is None else open_file(connection, path, config)
         for stem, path in paths.items()

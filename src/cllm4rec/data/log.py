@@ -98,8 +98,9 @@ def _rows(
 
 def _refuse_unusable(connection: duckdb.DuckDBPyConnection, files: Sequence[InputFile]) -> None:
     for place, (file, rows) in enumerate(_rows(connection, files, "reason IS NULL")):
-        if rows == 0:
-            refused = checks.refused(connection, "log", f"file = {place}")
+        refused = checks.refused(connection, "log", f"file = {place}")
+        # Of several one may have no rows: a day without a visit.
+        if rows == 0 and (refused or len(files) == 1):
             why = ", ".join(f"{reason}: {count}" for reason, count in refused.items())
             times = "; timestamps are unix times or ISO dates" if "bad timestamp" in refused else ""
             raise InputError(

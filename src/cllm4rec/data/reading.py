@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cllm4rec import progress
 from cllm4rec.config import DataConfig
 from cllm4rec.data import csv_files, partitions
 from cllm4rec.data.database import (
@@ -31,6 +32,7 @@ FOLDERS = (".parquet", "")
 LOG = "interactions"
 """Stem of the files that are one log."""
 
+_BLANK_BYTES = 4096
 _LONGEST_LINE = 8_388_608
 # DuckDB 1.4 would take a buffer of 16 longest lines, whatever the memory limit.
 _CSV = (
@@ -62,8 +64,8 @@ def find_file(folder: Path, stem: str) -> Path | None:
 def find_log(folder: Path) -> list[Path]:
     """All files of interactions, which are one log: ``interactions.*``, then ``interactions-*.*``.
 
-    Each may be a folder of partitions. Of several a JSON-lines file without a byte is left out: so
-    the service's feedback is until the first comes.
+    Each may be a folder of partitions. Of several a file with nothing in it is left out: so the
+    service's feedback is until the first comes.
 
     Raises:
         InputError: there is none.
@@ -75,12 +77,36 @@ def find_log(folder: Path) -> list[Path]:
     found = [path for end in ENDINGS if (path := folder / f"{LOG}.{end}").exists()]
     found += [path for path in [folder / LOG] if path.is_dir()]
     found += sorted(
-        path for path in folder.glob(f"{LOG}-*") if path.suffix.removeprefix(".") in ENDINGS
+        path
+        for path in folder.glob(f"{LOG}-*")
+        if path.suffix.removeprefix(".") in ENDINGS or (path.is_dir() and not path.suffix)
     )
     if not found:
         raise InputError(f"{folder} has no {LOG}.parquet, {LOG}.csv or {LOG}.jsonl; add one")
-    given = [path for path in found if path.suffix != ".jsonl" or path.stat().st_size]
-    return given or found[:1]
+    return [path for path in found if not _is_blank(path)] or found[:1]
+
+
+def note_unread(folder: Path, log: Sequence[Path]) -> None:
+    """Name files that are called like a log's and are none of them, nor empty.
+
+    Args:
+        folder: the input directory.
+        log: from `find_log`.
+    """
+    named = {*folder.glob(f"{LOG}-*"), *folder.glob(f"{LOG}.*")} - set(log)
+    unread = sorted(path.name for path in named if not _is_blank(path))
+    if unread:
+        progress.note(
+            f"not read: {', '.join(unread)}; files of one log are called {LOG}-NAME and end in "
+            f".parquet, .csv or .jsonl"
+        )
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether nothing but blanks is in a text file."""
+    if path.suffix == ".parquet" or path.is_dir() or path.stat().st_size > _BLANK_BYTES:
+        return False
+    return not path.read_bytes().strip()
 
 
 def open_file(

@@ -57,7 +57,8 @@ NO_READER = {"depth": 0}
 def wrong_setting(settings: Mapping[str, Any]) -> str | None:
     """The first setting of a linear model that is missing or cannot be one; None if none is."""
     for name, like in PLAIN.items() if "baseline" in settings else {**PLAIN, "l2": 1.0}.items():
-        value = settings.get(name)
+        # Runs that are older than transitions have none.
+        value = settings.get(name, like if name == "transitions" else None)
         kinds = (int, float) if isinstance(like, float) else (type(like),)
         if value is None or type(value) not in kinds or (kinds[0] is int and value < 0):
             return name

@@ -59,27 +59,30 @@ class WordIndex:
         idf = _idf(np.array([items[word] for word in terms]), len(texts))
         mean_words = number / max(1, len(texts))
         empty = csr_matrix((len(terms), 0), dtype=np.float32)
-        return cls(terms, stop_words, idf, mean_words, empty).with_items(texts)
+        return cls(terms, stop_words, idf, mean_words, empty)._weighed(texts)
 
     def with_items(self, texts: Sequence[str]) -> "WordIndex":
         """The same with further items; words that only they have follow the others.
 
         What the words of the others say stays as it was, and so do the others' weights.
         """
-        index = self._with_terms(texts)
+        return self._with_terms(texts)._weighed(texts)
+
+    def _weighed(self, texts: Sequence[str]) -> "WordIndex":
+        """The same with further items, whose words are all known."""
         row, column, values = array("q"), array("q"), array("d")
         for item, text in enumerate(texts):
             words = [word for word in folded_words(text) if word not in self._stopped]
             long = 1 - LENGTH + LENGTH * len(words) / max(self.mean_words, 1e-9)
             for word, times in Counter(words).items():
-                row.append(index.rows[word])
+                row.append(self.rows[word])
                 column.append(item)
                 values.append(times / (times + SATURATION * long))
         rows = np.array(row, np.int64)
-        weights = (index.idf[rows] * np.array(values)).astype(np.float32)
-        shape = (len(index.terms), len(texts))
+        weights = (self.idf[rows] * np.array(values)).astype(np.float32)
+        shape = (len(self.terms), len(texts))
         new = csr_matrix((weights, (rows, np.array(column, np.int64))), shape)
-        return replace(index, weights=hstack([index.weights, new], format="csr"))
+        return replace(self, weights=hstack([self.weights, new], format="csr"))
 
     def having_all(self, words: Sequence[str]) -> NDArray[np.bool_]:
         """Which items have every one of some distinct words: ``bool [items]``; no words, none."""
@@ -125,7 +128,9 @@ class WordIndex:
         """The same with rows for the words that only some further texts have."""
         items = Counter[str]()
         for text in texts:
-            items.update(set(folded_words(text)) - self._stopped - self.rows.keys())
+            # Word by word: taking a dictionary's keys from a set goes through all of them.
+            words = set(folded_words(text)) - self._stopped
+            items.update(word for word in words if word not in self.rows)
         terms = sorted(items)
         idf = _idf(np.array([items[word] for word in terms]), self.weights.shape[1] + len(texts))
         none = csr_matrix((len(terms), self.weights.shape[1]), dtype=np.float32)

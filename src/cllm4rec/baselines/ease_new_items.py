@@ -190,8 +190,11 @@ class EaseNewItems(Reads):
         rest = np.setdiff1d(known, taken)
         sample = sampled(train, context.seed)
         weights = self._ease(train) if points else np.empty((0, 0), np.float32)
+        by_training: dict[bool, NDArray[np.float32]] = {}
         for (trained, per_user, k, power), group in groupby(points, key=_neighbourhood):
-            vectors = self._vectors(train, context, taken, trained=trained)
+            if trained not in by_training:
+                by_training[trained] = self._vectors(train, context, taken, trained=trained)
+            vectors = by_training[trained]
             near = neighbour_weights(vectors, new, known, k=k, power=power)
             plain = NewItemsScorer(weights, vectors, new, near, per_user=per_user)
             near = neighbour_weights(vectors, taken, rest, k=k, power=power)

@@ -75,6 +75,7 @@ def test_a_block_that_fails_fails_its_page(place):
         run.run(Block(3, "console", "cllm4rec evaluate --run nowhere\n", None, None))
     with pytest.raises(AssertionError, match="nowhere"):
         run.run(Block(3, "console", "cllm4rec evaluate --run nowhere | cat\n", None, None))
+    run.close()
 
 
 def test_blocks_of_a_page():

@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec.cli import cllm4rec
+from support.ports import ReservedPort
 from support.server import Server
 
 SHELL = set("&|;$<>`(")
@@ -88,21 +88,18 @@ def commands(block: str) -> str:
     return "\n".join(script) + "\n"
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class PageRun:
     """Runs the blocks of one page; the current folder and the environment are the caller's."""
 
     page: str
     names: dict[str, Any] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
+    reserved: ReservedPort = field(default_factory=ReservedPort)
     servers: list[Server] = field(default_factory=list)
+    port: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.port = self.reserved.number
 
     def run(self, block: Block) -> None:
         if block.kind == "python":
@@ -137,6 +134,7 @@ class PageRun:
 
     def close(self) -> None:
         """End what the page started."""
+        self.reserved.close()
         for server in self.servers:
             assert server.end() == 0
 

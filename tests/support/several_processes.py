@@ -28,7 +28,7 @@ from cllm4rec.training import divided, rows, sharded
 from cllm4rec.training.world import joined
 from support.checks_of_processes import check_all
 from support.forked import from_a_loaded_process, say_into
-from support.pages import free_port
+from support.ports import ReservedPort
 
 
 class Stopped(Exception):
@@ -45,8 +45,8 @@ def start(number: int, *arguments: str | Path, **options: Any) -> subprocess.Pop
 
 def train_on(number: int, *jobs: str | Path) -> None:
     """Train the runs, stopped where their name is followed by a number of steps."""
-    with tempfile.NamedTemporaryFile("r") as said:
-        processes = _started(number, said.name, _main, [str(job) for job in jobs])
+    with tempfile.NamedTemporaryFile("r") as said, ReservedPort() as port:
+        processes = _started(number, port, said.name, _main, [str(job) for job in jobs])
         for process in processes:
             process.join(300)
         assert [process.exitcode for process in processes] == [0] * number, said.read()
@@ -58,8 +58,8 @@ def kill_one(number: int, run: Path) -> tuple[int, float, str]:
     Returns:
         Its number, seconds until all had ended, and what they said.
     """
-    with tempfile.NamedTemporaryFile("r") as said:
-        processes = _started(number, said.name, _command, [str(run)])
+    with tempfile.NamedTemporaryFile("r") as said, ReservedPort() as port:
+        processes = _started(number, port, said.name, _command, [str(run)])
         while not (run / "checkpoints" / "finetune" / "state.json").exists():
             assert all(process.exitcode is None for process in processes), said.read()
             time.sleep(0.01)
@@ -71,8 +71,10 @@ def kill_one(number: int, run: Path) -> tuple[int, float, str]:
         return processes[1].pid, time.monotonic() - killed_at_s, said.read()
 
 
-def _started(number: int, said: str, target: Callable[[Sequence[str]], None], given: list[str]):
-    context, port = from_a_loaded_process(), free_port()
+def _started(
+    number: int, port: int, said: str, target: Callable[[Sequence[str]], None], given: list[str]
+):
+    context = from_a_loaded_process()
     arguments = number, port, said, target, given
     processes = [context.Process(target=_rank, args=(rank, *arguments)) for rank in range(number)]
     for process in processes:

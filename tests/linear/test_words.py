@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cllm4rec.linear.folding import folded_words
 from cllm4rec.linear.word_index import WordIndex
-from cllm4rec.linear.words import words_of
+from cllm4rec.linear.words import CUT, cut_otherwise, words_of
 
 SPACED = st.characters(max_codepoint=0x08FF)
 
@@ -45,3 +45,18 @@ def test_signs_that_make_another_word_are_kept(pair):
 def test_a_query_finds_what_is_inside_a_text(query, item):
     index = WordIndex.fit(["नई किताब", "東京物語", "iPhone用ケース"])
     assert index.having_all(index.words_of(query)).nonzero()[0].tolist() == [item]
+
+
+@pytest.mark.parametrize(
+    ("text", "term", "hidden"),
+    [
+        ("家族", "静かな家族の映画", True),
+        ("犬", "静かな家族の映画", False),
+        ("किताब", "कत", True),
+        ("कमल", "कमल", False),  # without a sign: cut as it is today
+        ("quiet", "quiet", False),
+    ],
+)
+def test_words_that_an_earlier_cut_hides(text, term, hidden):
+    assert cut_otherwise(text, ["robot", term], 1) == hidden
+    assert not cut_otherwise(text, ["robot", term], CUT)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from cllm4rec.linear.decomposition import row_factors
-from cllm4rec.linear.words import words_of
+from cllm4rec.linear.words import CUT, cut_otherwise, words_of
 
 _CSR = ("data", "indices", "indptr")
 
@@ -30,6 +30,7 @@ class TextSpace:
         idf: of the terms, ``float32 [terms]``.
         tf_idf: of the items, ``float32 [items, terms]``.
         factors: ``U √S`` of the items, ``float32 [items, d]``.
+        cut: version that cut the words, as `cllm4rec.linear.words.CUT`.
     """
 
     terms: Sequence[str]
@@ -37,6 +38,7 @@ class TextSpace:
     idf: NDArray[np.float32]
     tf_idf: csr_matrix
     factors: NDArray[np.float32]
+    cut: int = CUT
 
     @classmethod
     def fit(cls, words: Sequence[str], dimensions: int = 400, seed: int = 0) -> "TextSpace":
@@ -108,19 +110,23 @@ class TextSpace:
         csr = {f"tf_idf.{name}": getattr(self.tf_idf, name) for name in _CSR}
         return {"idf": self.idf, "factors": np.ascontiguousarray(self.factors), **csr}
 
-    def names(self) -> dict[str, list[str]]:
+    def names(self) -> dict[str, Any]:
         """Its words, as JSON."""
-        return {"terms": list(self.terms), "stop_words": list(self.stop_words)}
+        words = {"terms": list(self.terms), "stop_words": list(self.stop_words)}
+        return {**words, "cut": self.cut}
+
+    def cut_otherwise(self, text: str) -> bool:
+        """Whether the items may have words of a text that an earlier version cut otherwise."""
+        return cut_otherwise(text.lower(), self.terms, self.cut)
 
     @classmethod
-    def of_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, Sequence[str]]
-    ) -> "TextSpace":
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, Any]) -> "TextSpace":
         """Rebuild a space from `arrays` and `names`."""
         terms, factors = names["terms"], arrays["factors"]
         csr = tuple(arrays[f"tf_idf.{name}"] for name in _CSR)
         tf_idf = csr_matrix(csr, shape=(len(factors), len(terms)))
-        return cls(terms, names["stop_words"], arrays["idf"], tf_idf, factors)
+        cut = names.get("cut", 1)
+        return cls(terms, names["stop_words"], arrays["idf"], tf_idf, factors, cut)
 
     def _counts(self, text: str) -> dict[int, int]:
         """How often each known term stands in a text: as scikit-learn's analyzer cuts it."""

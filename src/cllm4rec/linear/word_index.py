@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack, vstack
 
 from cllm4rec.linear.folding import composed, folded_words
+from cllm4rec.linear.words import CUT
 
 SATURATION = 1.2
 """``k1``: where a word's further occurrences stop to count."""
@@ -30,6 +31,7 @@ class WordIndex:
         idf: of the terms, ``float32 [terms]``.
         mean_words: words of a text, on average.
         weights: ``float32 [terms, items]``.
+        cut: version that cut the words, as `cllm4rec.linear.words.CUT`.
     """
 
     terms: Sequence[str]
@@ -37,6 +39,7 @@ class WordIndex:
     idf: NDArray[np.float32]
     mean_words: float
     weights: csr_matrix
+    cut: int = CUT
 
     @classmethod
     def fit(cls, texts: Sequence[str]) -> "WordIndex":
@@ -115,14 +118,21 @@ class WordIndex:
         """Its words, as JSON."""
         items = self.weights.shape[1]
         words = {"terms": list(self.terms), "stop_words": list(self.stop_words)}
-        return {**words, "mean_words": self.mean_words, "items": items}
+        return {**words, "mean_words": self.mean_words, "items": items, "cut": self.cut}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, Any]) -> "WordIndex":
         """Rebuild an index from `arrays` and `names`."""
         csr = tuple(arrays[f"weights.{name}"] for name in _CSR)
         weights = csr_matrix(csr, shape=(len(names["terms"]), names["items"]))
-        return cls(names["terms"], names["stop_words"], arrays["idf"], names["mean_words"], weights)
+        return cls(
+            names["terms"],
+            names["stop_words"],
+            arrays["idf"],
+            names["mean_words"],
+            weights,
+            names.get("cut", 1),
+        )
 
     def _with_terms(self, texts: Sequence[str]) -> "WordIndex":
         """The same with rows for the words that only some further texts have."""

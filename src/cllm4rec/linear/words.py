@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from itertools import pairwise
 
 _INDIC_TO_KHMER = (*range(0x0900, 0x1100), *range(0x1780, 0x1800))
@@ -16,6 +17,10 @@ _UNSPACED = re.compile(
     "]+"
 )
 """Scripts that put no spaces between words."""
+CUT = 2
+"""Version of the cut, kept with words: 1 took all between two spaces or vowel signs for a word."""
+_CUT_ANEW = re.compile(rf"{_UNSPACED.pattern}|[{_SIGNS}]")
+"""In words that version 1 cut otherwise, or hid in longer ones."""
 
 
 def words_of(text: str, least: int = 2) -> list[str]:
@@ -40,6 +45,20 @@ def words_of(text: str, least: int = 2) -> list[str]:
             at = unspaced.end()
         found += _at_least(run[at:], least)
     return found
+
+
+def cut_otherwise(text: str, terms: Iterable[str], cut: int) -> bool:
+    """Whether terms may hide a text's words, as an earlier version cut them: they share letters.
+
+    Args:
+        text: in the form of the terms.
+        terms: words of items.
+        cut: version that cut them, as `CUT`.
+    """
+    if cut >= CUT:
+        return False
+    letters = set("".join(word for word in words_of(text) if _CUT_ANEW.search(word)))
+    return any(not letters.isdisjoint(term) for term in terms)
 
 
 def _at_least(word: str, least: int) -> list[str]:

@@ -22,7 +22,9 @@ from safetensors.numpy import load_file, save_file
 from cllm4rec.data.arguments import shown
 from cllm4rec.data.item_rows import NO_ROWS, ItemRows
 from cllm4rec.errors import InputError
+from cllm4rec.linear.folding import composed
 from cllm4rec.linear.word_index import WordIndex
+from cllm4rec.linear.words import cut_otherwise
 from cllm4rec.recommender.titles import LIFT, Titles
 from cllm4rec.recommender.word_readings import WordReadings
 from cllm4rec.run import read_json, write_json
@@ -44,6 +46,11 @@ EVERY_WORD = 4.0
 """Added to the standardised scores of items that have every word of the query."""
 MOST_WEIGHT = 1000.0
 NO_WORDS = "the query has no words; give some, such as 'quiet family drama'"
+NO_ITEM = "no item's text has a word of the query, or one that reads alike; use other words"
+CUT_OTHERWISE = (
+    "an earlier version trained this run and cut words otherwise in scripts without spaces or with "
+    "vowel signs; train it again to ask in one"
+)
 
 Scores = NDArray[np.float32]
 
@@ -150,7 +157,9 @@ class Queries:
             found += self._of_word(word)
         if not found.any():
             raise InputError(
-                "no item's text has a word of the query, or one that reads alike; use other words"
+                CUT_OTHERWISE
+                if cut_otherwise(composed(query), self._read_terms, self.index.cut)
+                else NO_ITEM
             )
         return found
 

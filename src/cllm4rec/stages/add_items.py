@@ -38,6 +38,7 @@ SAMPLE_USERS, LISTED = 500, 20
 KNOWN, ADDED = "an item_id that the run was trained with", "an item_id that was added before"
 NO_TEXT, TOO_LONG = "no title or text", f"a text of more than {MOST_BYTES:,} bytes"
 NO_WORD = "no word that any item of the run has"
+CUT_OTHERWISE = "no word that the run has, whose words an earlier version cut (train it again)"
 
 
 @dataclass(slots=True)
@@ -275,7 +276,9 @@ def _placed(rows: ItemRows, dataset: Dataset, placing: Placing, refusals: Refusa
     # A language model reads any script, and finds neighbours that mean nothing.
     known_words = same | texts.space.vectors(words).any(axis=1)
     has_place = known_words & (np.diff(neighbours.indptr) > 0)
-    refusals.add(NO_WORD, [rows.ids[at] for at in np.flatnonzero(~has_place)])
+    for at in np.flatnonzero(~has_place):
+        otherwise = texts.space.cut_otherwise(words[at])
+        refusals.add(CUT_OTHERWISE if otherwise else NO_WORD, [rows.ids[at]])
     return found.taken(np.flatnonzero(has_place))
 
 

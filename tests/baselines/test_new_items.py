@@ -7,7 +7,7 @@ import pytest
 
 import reference.new_items
 from cllm4rec.baselines import Context, baseline_named
-from cllm4rec.baselines.ease_new_items import Calibration, NewItemsScorer, taken_for_new
+from cllm4rec.baselines.ease_new_items import NewItemsScorer
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import ConfigError
 from cllm4rec.linear.neighbours import neighbour_weights
@@ -119,7 +119,7 @@ def test_items_taken_for_new_get_the_share_that_they_have_of_the_interactions(lo
     taken = np.arange(0, 8)
     near = neighbour_weights(context.text_vectors, taken, np.arange(8, 36), k=5, power=3.0)
     pretended = replace(scorer, new=taken, neighbours=near)
-    calibration = Calibration.of(pretended, train)
+    calibration = pretended.calibration(train)
     text_weight = calibration.ratio
     offset = calibration.offset(text_weight, 2.0)
     found = replace(pretended, text_weight=text_weight, scale=2.0, offset=offset)
@@ -186,22 +186,6 @@ def test_a_trained_reading_stands_beside_the_rest(log, backbone, name):
     np.testing.assert_allclose(np.linalg.norm(trained.vectors, axis=1), 1, atol=1e-5)
     for control in (permuted, random):
         assert control.vectors.tobytes() != trained.vectors.tobytes()
-
-
-def test_items_taken_for_new_are_no_part_of_the_training(log, backbone):
-    train, context = log
-    taken = taken_for_new(np.arange(36), context.seed)
-    settings = {"backbone": str(backbone), "depth": 1, "train": True, "epochs": 1}
-    baseline = baseline_named("ease-new-items", settings)
-    # Others like the items taken for new: all that changes is what must not be seen.
-    users = np.flatnonzero(np.isin(train.items, taken))
-    items = train.items.copy()
-    items[users] = np.resize(taken[::-1], len(users))
-    changed = replace(train, items=items)
-    first, second = (
-        next(iter(baseline.candidates(each, context)))[1].vectors for each in (train, changed)
-    )
-    np.testing.assert_array_equal(first, second)
 
 
 def test_validation_is_offered_the_other_unit_and_a_trained_reading(log, backbone):

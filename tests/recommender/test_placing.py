@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cllm4rec.baselines import Context
-from cllm4rec.baselines.ease_new_items import sampled, taken_for_new
 from cllm4rec.baselines.reads import EPOCHS
+from cllm4rec.baselines.taken_for_new import sampled
 from cllm4rec.baselines.trained_reading import trained_map
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
@@ -42,7 +42,7 @@ def test_items_taken_for_new_get_their_share_of_the_lists(run, recommender):
         rule,
         texts,
     )  # as it was when the run was trained
-    taken = taken_for_new(np.flatnonzero(train.item_counts()), seed)
+    taken = taken_items(train, seed)
     lists = wanted = pairs = 0
     for items in (row for row in _rows(sampled(train, seed)) if not set(row) <= set(taken)):
         history = [item for item in items if item not in taken]

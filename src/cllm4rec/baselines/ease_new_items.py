@@ -11,14 +11,14 @@ from scipy.sparse import csr_matrix
 
 from cllm4rec.baselines.base import Context, Refinement, Settings
 from cllm4rec.baselines.ease import too_many_items
-from cllm4rec.baselines.reads import Reads
+from cllm4rec.baselines.reads import NO_ITEMS, Reads
+from cllm4rec.baselines.taken_for_new import Calibration, sampled, tenths
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.ease import gram_matrix, inverse_gram, weights_of
-from cllm4rec.linear.neighbours import neighbour_weights, offset_for_share
+from cllm4rec.linear.neighbours import neighbour_weights
 from cllm4rec.linear.text_vectors import with_reading
-from cllm4rec.seeds import generator
 
 L2 = 200.0
 """Of EASE; from 200 to 1,000 new items fare alike."""
@@ -28,10 +28,9 @@ TEXT_WEIGHTS = (0.3, 1.0, 3.0)
 """Std of the text's own score relative to that of the neighbours' mean."""
 SCALES = (1.0, 2.0, 4.0)
 """Of new items' scores relative to others'."""
-LISTED = 20
-"""Length of the lists in which the share of new items is set."""
-USERS = 1000
-"""Training users whose lists set it."""
+MAPS = 5
+"""Trained readings that set the offset, each without the items of two tenths; ten, each without
+one, set nearly the same (docs/decisions/0037)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,17 +75,18 @@ class NewItemsScorer:
         scores[:, self.new] += self.offset * unit
         return scores
 
-    def parts(
-        self, history: Interactions
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """EASE's scores of all; of the new items the neighbours' mean and the text's own.
+    def calibration(self, sample: Interactions) -> Calibration:
+        """What the scores of the new items are compared with, where these do have interactions.
 
-        The first two are divided by the user's unit.
+        All are divided by the user's unit.
+
+        Args:
+            sample: histories; their interactions with the new items are what is predicted.
         """
-        matrix = history.matrix()
-        scores = np.asarray(self.asked(matrix) @ self.weights)
+        history = sample.where(~np.isin(sample.items, self.new)).matrix()
+        scores = np.asarray(self.asked(history) @ self.weights)
         scores /= self._unit(scores)
-        return scores, *self._of_new(scores, matrix)
+        return Calibration.of(scores, *self._of_new(scores, history), self.new, sample)
 
     def _unit(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """What one is in, by user: ``float32 [batch, 1]``; 1 where all scores are alike."""
@@ -107,9 +107,9 @@ class NewItemsScorer:
 class EaseNewItems(Reads):
     """EASE for items with interactions; neighbours in the texts for those without.
 
-    The offset is set on training histories: a random tenth of the items is taken for new, and gets
-    the fraction of the lists that it has of the interactions. So new items are neither buried nor
-    everywhere.
+    The offset is set on training histories: each tenth of the items, drawn at random, is taken for
+    new once, and all ten together get the fraction of the lists that they have of the interactions.
+    So new items are neither buried nor everywhere.
 
     Without a reader its texts are TF-IDF alone.
 
@@ -184,21 +184,30 @@ class EaseNewItems(Reads):
         self, points: Sequence[Settings], train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
         """A scorer for each of some points; one factorisation serves all."""
+        if not points:
+            return
         counts = train.item_counts()
         new, known = np.flatnonzero(counts == 0), np.flatnonzero(counts)
-        taken = taken_for_new(known, context.seed)
-        rest = np.setdiff1d(known, taken)
-        sample = sampled(train, context.seed)
-        weights = self._ease(train) if points else np.empty((0, 0), np.float32)
-        by_training: dict[bool, NDArray[np.float32]] = {}
+        sample, draws = sampled(train, context.seed), tenths(known, context.seed)
+        weights, frozen = self._ease(train), self._frozen(context)
+
+        def read(trained: bool, without: NDArray[np.int64] = NO_ITEMS) -> NDArray[np.float32]:
+            return self.with_trained(frozen, train, context, without) if trained else frozen
+
         for (trained, per_user, k, power), group in groupby(points, key=_neighbourhood):
-            if trained not in by_training:
-                by_training[trained] = self._vectors(train, context, taken, trained=trained)
-            vectors = by_training[trained]
+            vectors = read(trained)
             near = neighbour_weights(vectors, new, known, k=k, power=power)
             plain = NewItemsScorer(weights, vectors, new, near, per_user=per_user)
-            near = neighbour_weights(vectors, taken, rest, k=k, power=power)
-            calibration = Calibration.of(replace(plain, new=taken, neighbours=near), sample)
+            calibrations = []
+            for some in np.array_split(np.array(draws), MAPS):
+                # Items taken for new must be as unknown to the reading as new ones are.
+                vectors = read(trained, np.ravel(some))
+                for taken in some:
+                    rest = np.setdiff1d(known, taken)
+                    near = neighbour_weights(vectors, taken, rest, k=k, power=power)
+                    pretended = replace(plain, vectors=vectors, new=taken, neighbours=near)
+                    calibrations.append(pretended.calibration(sample))
+            calibration = Calibration.joined(calibrations)
             for settings in group:
                 scale = float(settings["scale"])
                 text_weight = float(settings["text_weight"]) * calibration.ratio
@@ -224,103 +233,12 @@ class EaseNewItems(Reads):
             self._fitted = train, weights_of(inverse_gram(gram_matrix(train), L2))
         return self._fitted[1]
 
-    def _vectors(
-        self, train: Interactions, context: Context, taken: NDArray[np.int64], *, trained: bool
-    ) -> NDArray[np.float32]:
+    def _frozen(self, context: Context) -> NDArray[np.float32]:
+        """Vectors of the texts without training."""
         vectors = context.text_vectors
-        if self.reads:
-            vectors = with_reading(vectors, self.read(context))
-        # Items taken for new must be as unknown to the reading as new ones are.
-        return self.with_trained(vectors, train, context, without=taken) if trained else vectors
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Calibration:
-    """Scores of items taken for new, and of the others that they compete with.
-
-    Attributes:
-        others: each user's best scores of other items, falling.
-        means: the neighbours' means of the items taken for new, ``[users, taken]``.
-        own: their texts' own scores.
-        share: of them among the sampled interactions.
-    """
-
-    others: NDArray[np.float32]
-    means: NDArray[np.float32]
-    own: NDArray[np.float32]
-    share: float
-
-    @classmethod
-    def of(cls, pretended: NewItemsScorer, sample: Interactions) -> "Calibration":
-        """Scores for the rest of each history.
-
-        Args:
-            pretended: a scorer whose new items do have interactions.
-            sample: histories; their interactions with those items are what is predicted.
-        """
-        history = sample.where(~np.isin(sample.items, pretended.new))
-        return cls.of_scores(*pretended.parts(history), pretended.new, sample)
-
-    @classmethod
-    def of_scores(
-        cls,
-        scores: NDArray[np.float32],
-        means: NDArray[np.float32],
-        own: NDArray[np.float32],
-        taken: NDArray[np.int64],
-        sample: Interactions,
-    ) -> "Calibration":
-        """From scores made without the items taken for new in the histories.
-
-        Args:
-            scores: of all items, ``[users, items]``; overwritten.
-            means: the neighbours' means of the items taken for new, ``[users, taken]``.
-            own: their texts' own scores.
-            taken: numbers of the items taken for new.
-            sample: whole histories.
-        """
-        is_taken = np.isin(sample.items, taken)
-        scores[sample.users(), sample.items] = -np.inf
-        scores[:, taken] = -np.inf
-        share = float(is_taken.mean()) if len(is_taken) else 0.0
-        return cls(best_scores(scores), means, own, share)
-
-    @property
-    def ratio(self) -> float:
-        """Std of the neighbours' means relative to that of the texts' own scores."""
-        if self.own.size == 0:
-            return 0.0
-        return float(self.means.std(axis=1).mean()) / max(float(self.own.std(axis=1).mean()), 1e-9)
-
-    def offset(self, text_weight: float, scale: float) -> float:
-        """The offset at which items taken for new get their share of the lists; 0 without any."""
-        if not 0 < self.share < 1:
-            return 0.0
-        new = best_scores(np.float32(scale) * (self.means + np.float32(text_weight) * self.own))
-        short = min(self.others.shape[1], new.shape[1])
-        return offset_for_share(self.others[:, :short], new[:, :short], self.share)
-
-
-def taken_for_new(known: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """A random tenth of some items, ascending."""
-    draw = generator(seed, "taken for new")
-    return np.sort(draw.permutation(known)[: len(known) // 10])
+        return with_reading(vectors, self.read(context)) if self.reads else vectors
 
 
 def _neighbourhood(settings: Settings) -> tuple[bool, bool, int, float]:
     trained, per_user = bool(settings["trained"]), bool(settings["per_user"])
     return trained, per_user, int(settings["k"]), float(settings["power"])
-
-
-def best_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The best scores of each row, falling."""
-    kept = min(LISTED, scores.shape[1])
-    return -np.sort(np.partition(-scores, kept - 1, axis=1)[:, :kept], axis=1)
-
-
-def sampled(train: Interactions, seed: int) -> Interactions:
-    """Histories of at most `USERS` users with two interactions or more."""
-    users = np.flatnonzero(train.counts() >= 2)
-    if len(users) > USERS:
-        users = generator(seed, "users").choice(users, USERS, replace=False)
-    return train.rows(np.sort(users))

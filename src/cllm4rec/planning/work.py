@@ -2,7 +2,7 @@
 
 import math
 
-from cllm4rec.baselines.ease_new_items import USERS as PLACED_USERS
+from cllm4rec.baselines.taken_for_new import USERS as PLACED_USERS
 from cllm4rec.config import Config
 from cllm4rec.evaluation.selection import MAX_USERS
 from cllm4rec.models.device import room_for

@@ -7,14 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec import progress
-from cllm4rec.baselines.ease_new_items import (
-    NEIGHBOURS,
-    SCALES,
-    TEXT_WEIGHTS,
-    Calibration,
-    sampled,
-    taken_for_new,
-)
+from cllm4rec.baselines.ease_new_items import NEIGHBOURS, SCALES, TEXT_WEIGHTS
+from cllm4rec.baselines.taken_for_new import Calibration, sampled, tenths
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.recommender.placing import ItemTexts, Rule
 from cllm4rec.recommender.scorer import ModelScorer
@@ -29,7 +23,7 @@ MOST_SCORES = 25_000_000
 
 def taken_items(train: Interactions, seed: int) -> NDArray[np.int64]:
     """The items that `calibrated` takes for new, ascending."""
-    return taken_for_new(np.flatnonzero(train.item_counts()), seed)[:MOST_TAKEN]
+    return tenths(np.flatnonzero(train.item_counts()), seed)[0][:MOST_TAKEN]
 
 
 def calibrated(
@@ -63,9 +57,9 @@ def calibrated(
         block = max(1, MOST_SCORES // max(1, len(rest)))
         near = vectors.neighbours(vectors.items[taken], rest, rule, min(block, 1024))
         means = np.ascontiguousarray((near @ scores.T).T)
-        calibration = Calibration.of_scores(scores.copy(), means, own, taken, sample)
+        calibration = Calibration.of(scores.copy(), means, own, taken, sample)
         language = np.ascontiguousarray((near @ logits.T).T)
-        of_logits = Calibration.of_scores(logits.copy(), language, own, taken, sample)
+        of_logits = Calibration.of(logits.copy(), language, own, taken, sample)
         for text_weight, scale in product(TEXT_WEIGHTS, SCALES):
             weight = text_weight * calibration.ratio
             offset = calibration.offset(weight, scale)

@@ -77,7 +77,11 @@ def test_items_are_in_every_answer_until_they_are_removed(own, own_run):
     explained = {"histories": [["n0", "item_000001"]], "k": 3, "explain": True}
     assert own.post("/v1/recommend", json=explained).status_code == 200
     compared = own.post("/v1/compare", json={"histories": [["n0", "item_000001"]]})
-    assert compared.status_code == 200
+    assert compared.json()["results"][0]["items"]
+    unknown = {"histories": [["n0", "n 1"]], "explain": True}
+    assert own.post("/v1/compare", json=unknown).json()["results"][0]["items"] == []
+    asked = own.post("/v1/compare", json={**unknown, "query": "robot"}).json()
+    assert asked["results"][0]["items"], "the words still tell items apart"
     rows = [{"user_id": "someone", "item_id": "n0"}]
     assert own.post("/v1/feedback", json={"interactions": rows}).status_code == 202
     assert lists_of(own, users=["someone"], k=3)

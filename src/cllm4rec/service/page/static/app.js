@@ -81,7 +81,7 @@ function show(ours, theirs) {
   byId("reasons-error").textContent = "";
   const asked = byId("explain").checked;
   const ease = Array.isArray(theirs) ? theirs : [];
-  byId("ease-error").textContent = Array.isArray(theirs) ? "" : theirs.message;
+  byId("ease-error").textContent = Array.isArray(theirs) ? knowsNone(ours, ease) : theirs.message;
   const add = (item) => session.add(item);
   const ranks = (items) => new Map(items.map((item) => [item.item_id, item.rank]));
   const shared = ours.filter((item) => ranks(ease).has(item.item_id)).length;
@@ -89,6 +89,11 @@ function show(ours, theirs) {
   keepingFocus(byId("ours"), () => drawRanked(byId("ours"), ours, ranks(ease), "EASE", add, asked));
   keepingFocus(byId("ease"), () => drawRanked(byId("ease"), ease, ranks(ours), byId("ours-title").textContent, add));
   map.mark(session.ids, ours.map((item) => item.item_id));
+}
+
+/** Why EASE's list is empty beside ours. */
+function knowsNone(ours, ease) {
+  return ours.length && !ease.length ? "EASE knows no item of this history." : "";
 }
 
 /** What changed and what came of it, for those who do not see it. */

@@ -22,13 +22,21 @@ def test_weights_are_those_of_the_definition(k, power):
     np.testing.assert_allclose(found.toarray(), wanted, atol=1e-6)
 
 
-def test_many_items_are_taken_in_blocks():
-    vectors, among = vectors_of(2500), np.arange(400)
-    items = np.arange(400, 2500)
+@pytest.mark.parametrize("most", [1, 7 * 400, 2**24])
+def test_a_row_is_the_same_bits_whichever_others_are_expressed(most, monkeypatch):
+    vectors, among = vectors_of(700, size=67), np.arange(400)
+    vectors[10:30] = vectors[40]  # more of one vector than neighbours, in the items and among them
+    vectors[500:520] = vectors[40]
+    near = np.random.default_rng(1).normal(scale=1e-8, size=(40, 67)) + vectors[41]
+    vectors[50:90] = near  # less apart than cosines are rounded
+    vectors[520:560] = vectors[41]
+    items = np.arange(400, 700)
+    monkeypatch.setattr("cllm4rec.linear.neighbours.MOST_COSINES", most)
     whole = neighbour_weights(vectors, items, among, k=5, power=2.0)
-    for row in (0, 1023, 1024, 2099):
-        alone = neighbour_weights(vectors, items[row : row + 1], among, k=5, power=2.0)
-        np.testing.assert_allclose(whole[row].toarray(), alone.toarray(), atol=1e-6)
+    for some in ([0], [299, 3], [100, 101, 250], [120], range(90, 160)):
+        alone = neighbour_weights(vectors, items[list(some)], among, k=5, power=2.0)
+        np.testing.assert_array_equal(alone.toarray(), whole[list(some)].toarray())
+    assert np.diff(whole.indptr)[100] == 21, "equally near ones are all kept"
 
 
 def test_without_new_items_there_are_no_rows():

@@ -2,7 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix
+
+MOST_COSINES = 2**24
+"""Held at once; of a large catalogue that is no square matrix."""
+ROUNDING = 1e-4
+"""More than cosines of one pair differ by, however they are added up."""
 
 
 def neighbour_weights(
@@ -12,9 +17,10 @@ def neighbour_weights(
     *,
     k: int,
     power: float,
-    block: int = 1024,
 ) -> csr_matrix:
     """Each item as a weighted mean of its nearest neighbours.
+
+    An item's row is the same to the bit whichever others are expressed.
 
     Args:
         vectors: of all items, ``[items, d]``, rows of length one or zero.
@@ -22,25 +28,36 @@ def neighbour_weights(
         among: numbers of the candidates, ascending.
         k: neighbours kept; equally near ones at the end are all kept.
         power: of the cosines; negative ones count as zero.
-        block: items at once, to hold no square matrix; of 1, an item's row is the same to the bit
-            whichever others are expressed.
 
     Returns:
         ``float32 [len(items), vectors' items]``; rows sum to one, or to zero without a neighbour.
     """
-    rows = [csr_matrix((0, len(vectors)), dtype=np.float32)]
-    candidates = vectors[among].T
+    candidates = vectors[among]
+    values, columns = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
+    ends = [0]
+    block = max(1, MOST_COSINES // max(1, len(among)))
     for start in range(0, len(items), block):
-        cosines = np.maximum(vectors[items[start : start + block]] @ candidates, 0)
-        if k < len(among):
-            last = np.partition(cosines, len(among) - k, axis=1)[:, len(among) - k, None]
-            cosines[cosines < last] = 0
-        near = csr_matrix(cosines**power)
-        totals = np.asarray(near.sum(axis=1)).ravel()
-        near.data /= np.repeat(totals, np.diff(near.indptr))
-        shape = (near.shape[0], len(vectors))
-        rows.append(csr_matrix((near.data, among[near.indices], near.indptr), shape=shape))
-    return vstack(rows, format="csr", dtype=np.float32)
+        numbers = items[start : start + block]
+        for number, rough in zip(numbers, vectors[numbers] @ candidates.T, strict=True):
+            least = max(_largest(rough, k), 0) - ROUNDING
+            near = np.flatnonzero(rough >= least)
+            # Not by BLAS, whose rounding depends on how many items there are.
+            cosines = np.einsum("nd,d->n", candidates[near], vectors[number])
+            kept = cosines >= max(_largest(cosines, k), np.finfo(np.float32).tiny)
+            weights = cosines[kept] ** np.float32(power)
+            values.append(weights / max(weights.sum(), np.finfo(np.float32).tiny))
+            columns.append(among[near[kept]])
+            ends.append(ends[-1] + len(weights))
+    arrays = np.concatenate(values), np.concatenate(columns), np.array(ends)
+    return csr_matrix(arrays, shape=(len(items), len(vectors)), dtype=np.float32)
+
+
+def _largest(values: NDArray[np.float32], k: int) -> float:
+    """The ``k``-th largest; the smallest of fewer, minus infinity of none."""
+    if not len(values):
+        return -np.inf
+    place = max(0, len(values) - k)
+    return float(np.partition(values, place)[place])
 
 
 def offset_for_share(others: NDArray[np.float32], new: NDArray[np.float32], share: float) -> float:

@@ -54,8 +54,7 @@ def calibrated(
     for vectors, (k, power) in product(texts, NEIGHBOURS):
         own = (history.matrix() @ vectors.items) / counts[:, None] @ vectors.items[taken].T
         rule = Rule(k, power)
-        block = max(1, MOST_SCORES // max(1, len(rest)))
-        near = vectors.neighbours(vectors.items[taken], rest, rule, min(block, 1024))
+        near = vectors.neighbours(vectors.items[taken], rest, rule)
         means = np.ascontiguousarray((near @ scores.T).T)
         calibration = Calibration.of(scores.copy(), means, own, taken, sample)
         language = np.ascontiguousarray((near @ logits.T).T)

@@ -117,7 +117,7 @@ class ItemTexts:
         return self._beside(self.space.vectors(words), read)
 
     def neighbours(
-        self, vectors: NDArray[np.float32], known: NDArray[np.int64], rule: Rule, block: int = 1024
+        self, vectors: NDArray[np.float32], known: NDArray[np.int64], rule: Rule
     ) -> csr_matrix:
         """Weights of the known items that are nearest to further vectors, ``[texts, items]``.
 
@@ -125,12 +125,11 @@ class ItemTexts:
             vectors: from `vectors`.
             known: numbers of items with interactions, ascending.
             rule: number of neighbours and power.
-            block: see `neighbour_weights`.
         """
         size = len(self.items)
         both = np.concatenate([self.items, vectors])
         new = np.arange(size, len(both))
-        near = neighbour_weights(both, new, known, k=rule.k, power=rule.power, block=block)
+        near = neighbour_weights(both, new, known, k=rule.k, power=rule.power)
         return near[:, :size]
 
     @staticmethod

@@ -262,7 +262,7 @@ def _placed(rows: ItemRows, dataset: Dataset, placing: Placing, refusals: Refusa
     for number, text in enumerate(dataset.texts.described(texts.features)):
         with_text.setdefault(_plain(text), []).append(number)
     vectors = texts.vectors(words)
-    neighbours = texts.neighbours(vectors, known, placing.rule, block=1)
+    neighbours = texts.neighbours(vectors, known, placing.rule)
     with_text.pop("", None)  # items without a word have no text in common
     twins = [with_text.get(_plain(text), []) for text in words]
     same = np.array([bool(each) for each in twins], bool)

@@ -16,6 +16,9 @@ from cllm4rec.models.backbone import num_layers
 from cllm4rec.models.pretrained import find_backbone
 from cllm4rec.recommender.queries import Queries
 
+DRAWS = (0, 1, 2)
+"""Seeds of random layers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -42,11 +45,11 @@ def rows(at: World, minilm: Path | None, backbone: str) -> Iterator[Row]:
         except InputError:
             return nothing
 
-    index = WordIndex.fit(at.words)
+    def with_every_word(words: Sequence[str]) -> Callable[[str], Scores]:
+        index = WordIndex.fit(words)
+        return lambda query: index.having_all(index.words_of(query))
 
-    def having_all(query: str) -> Scores:
-        return index.having_all(index.words_of(query))
-
+    having_all = with_every_word(at.words)
     yield from bm25(at.words)
     space = TextSpace.fit(at.words)
     yield Row(
@@ -56,18 +59,29 @@ def rows(at: World, minilm: Path | None, backbone: str) -> Iterator[Row]:
     )
     yield Row("TF-IDF/SVD", lambda query: space.placed @ space.vectors([query])[0], having_all)
     reader = {"backbone": backbone, "depth": depth_of(backbone)}
-    for name, settings in (
-        ("ours, words alone", None),
-        ("ours, random layers", {**reader, "weights": "random"}),
-        ("ours", reader),
+    drawn = {**reader, "weights": "random"}
+    for name, settings, words in (
+        ("ours, words alone", None, at.words),
+        *((f"ours, random layers {seed}", {**drawn, "seed": seed}, at.words) for seed in DRAWS),
+        ("ours, texts permuted", reader, permuted(at.words)),
+        ("ours", reader, at.words),
     ):
-        queries = Queries.of(at.words, settings)
+        queries = Queries.of(words, settings)
         assert queries is not None
-        yield Row(name, partial(quiet, queries), having_all)
+        yield Row(name, partial(quiet, queries), with_every_word(words))
     if minilm is not None:
         encode = sentence_encoder(minilm)
         items = encode(at.words)
         yield Row("MiniLM", lambda query: items @ encode([query])[0], having_all)
+
+
+def permuted(words: Sequence[str]) -> list[str]:
+    """Each item with another's text, where it has one: a control row."""
+    given = np.array([at for at, text in enumerate(words) if text])
+    result = list(words)
+    for at, other in zip(given, np.random.default_rng(0).permutation(given), strict=True):
+        result[at] = words[other]
+    return result
 
 
 def depth_of(backbone: str) -> int:

@@ -53,7 +53,7 @@ def show(result: dict[str, Any]) -> None:
     for kind, of in result["kinds"].items():
         click.echo(f"\n{kind}: Recall@{K} of held-out tags; ours less row, 95 %")
         for name, row in of.items():
-            gap = f"{row['low']:+.3f} to {row['high']:+.3f}"
+            gap = f"{row['low']:+.3f} to {row['high']:+.3f}  p {row['p']:.4f}"
             click.echo(f"  {name:32s} {row['other']:.4f}  {gap}  chosen {row['chosen']}")
     click.echo(f"\ntitles as queries, with popularity: share first listed; Recall@{K} of tags")
     for name, row in result["titles"].items():

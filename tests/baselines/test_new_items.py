@@ -188,6 +188,15 @@ def test_a_trained_reading_stands_beside_the_rest(log, backbone, name):
         assert control.vectors.tobytes() != trained.vectors.tobytes()
 
 
+@pytest.mark.parametrize("weights", ["pretrained", "random"])
+def test_only_random_layers_are_drawn_by_the_seed(log, backbone, weights):
+    _, context = log
+    settings = {"backbone": str(backbone), "depth": 1, "weights": weights}
+    baseline = baseline_named("lm-knn", settings)
+    read, other = (baseline.read(replace(context, seed=seed)) for seed in (0, 1))
+    assert (read.tobytes() == other.tobytes()) == (weights == "pretrained")
+
+
 def test_validation_is_offered_the_other_unit_and_a_trained_reading(log, backbone):
     train, context = log
     reader = {"backbone": str(backbone), "depth": 1, "epochs": 1}

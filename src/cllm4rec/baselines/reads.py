@@ -1,7 +1,7 @@
 """A baseline for which a language model reads the items' texts."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.linear.cooccurrence import cooccurrence
 from cllm4rec.linear.text_vectors import beside
 from cllm4rec.seeds import generator
+
+if TYPE_CHECKING:
+    from cllm4rec.models.reading import Reader
 
 TRAINED_WEIGHT = 0.35
 """Of what is read with training, relative to TF-IDF and what is read without."""
@@ -29,7 +32,8 @@ class Reads(Baseline):
         depth: layers that read; 0, where a baseline can do without: none does.
         max_words: word tokens read of each text.
         echo: read each text twice and take the second time.
-        weights: ``random`` for a control row: the words are kept, the layers are not.
+        weights: ``random`` for a control row: the words are kept, the layers are drawn by the
+            context's seed.
         permuted: for another control row: each item gets what was read of another's text.
         train: also a reading that is trained on which items stand in one history.
         train_layers: of the reader's layers that are trained, the last; 0: a linear map alone.
@@ -95,9 +99,7 @@ class Reads(Baseline):
 
         The first run reads every text (`cllm4rec.models.reading`); later ones find it in the cache.
         """
-        from cllm4rec.models.reading import Reader  # torch: only where a text is read
-
-        return Reader(**self.reader).vectors(self._words(context))
+        return self._reader(context).vectors(self._words(context))
 
     def with_trained(
         self,
@@ -117,11 +119,16 @@ class Reads(Baseline):
         if self.training is None:
             return vectors
         from cllm4rec.baselines.trained_reading import TrainedReader
-        from cllm4rec.models.reading import Reader
 
-        reader = TrainedReader(Reader(**self.reader), **self.training, seed=context.seed)
+        reader = TrainedReader(self._reader(context), **self.training, seed=context.seed)
         pairs = cooccurrence(train.where(~np.isin(train.items, without)))
         return beside(vectors, reader.vectors(self._words(context), pairs), TRAINED_WEIGHT)
+
+    def _reader(self, context: Context) -> "Reader":
+        from cllm4rec.models.reading import Reader  # torch: only where a text is read
+
+        drawn = context.seed if self.reader["weights"] == "random" else 0
+        return Reader(**self.reader, seed=drawn)
 
     def _words(self, context: Context) -> Sequence[str]:
         """The text of each item, or of another."""

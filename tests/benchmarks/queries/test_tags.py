@@ -1,5 +1,7 @@
 """Held-out tags: a slow count of what is found, and a whole table on a planted shop."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,21 @@ def test_weight_and_lift_are_chosen_on_other_tags():
     for split, of in enumerate(result["values"]):
         order = np.random.default_rng(split).permutation(10)
         assert set(of) == {tags[n] for n in order[:2]}
-    assert compared(result["values"], result["values"])["low"] == 0
+    same = compared(result["values"], result["values"])
+    assert (same["low"], same["p"]) == (0, 1)
+
+
+def test_p_is_of_the_gap_between_tags():
+    gaps = np.random.default_rng(1).normal(0.1, 0.25, 40)
+    ours = [{f"t{n}": 0.5 + gap for n, gap in enumerate(gaps)}]
+    other = [{f"t{n}": 0.5 for n in range(40)}]
+    z = gaps.mean() / (gaps.std() / np.sqrt(40))  # 2 to 3 standard errors
+    normal = 1 - math.erf(abs(z) / math.sqrt(2))
+    assert 0.001 < normal < 0.05
+    assert compared(ours, other)["p"] == pytest.approx(normal, rel=0.5)
+    assert compared(other, ours)["p"] == compared(ours, other)["p"]
+    sure = [{tag: value + 1 for tag, value in ours[0].items()}]
+    assert compared(sure, other)["p"] == pytest.approx(2 / 10_001)
 
 
 def test_the_table_of_a_planted_shop(tmp_path, backbone):

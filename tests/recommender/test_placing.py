@@ -180,3 +180,14 @@ def _scores(recommender, history):
 
     one = Interactions.from_lists([history], recommender.scorer.num_items)
     return recommender.scorer.score(np.full(1, -1, np.int32), one)[0].astype(np.float64)
+
+
+def test_of_very_many_items_a_random_part_is_taken_for_new(monkeypatch):
+    train = Interactions.from_lists([range(900)], 900)
+    whole = taken_items(train, 4)
+    monkeypatch.setattr("cllm4rec.recommender.calibration.MOST_TAKEN", 30)
+    some = taken_items(train, 4)
+    assert (len(whole), len(some)) == (90, 30)
+    assert (np.diff(some) > 0).all()
+    assert np.isin(some, whole).all()
+    assert some.max() > whole[29]  # not those with the lowest numbers

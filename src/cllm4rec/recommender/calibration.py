@@ -12,6 +12,7 @@ from cllm4rec.baselines.taken_for_new import Calibration, sampled, tenths
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.recommender.placing import ItemTexts, Rule
 from cllm4rec.recommender.scorer import ModelScorer
+from cllm4rec.seeds import generator
 
 MOST_TAKEN = 3_000
 """Items taken for new; more take longer and show no more."""
@@ -23,7 +24,10 @@ MOST_SCORES = 25_000_000
 
 def taken_items(train: Interactions, seed: int) -> NDArray[np.int64]:
     """The items that `calibrated` takes for new, ascending."""
-    return tenths(np.flatnonzero(train.item_counts()), seed)[0][:MOST_TAKEN]
+    taken = tenths(np.flatnonzero(train.item_counts()), seed)[0]
+    if len(taken) > MOST_TAKEN:
+        taken = generator(seed, "some taken for new").choice(taken, MOST_TAKEN, replace=False)
+    return np.sort(taken)
 
 
 def calibrated(

@@ -13,6 +13,8 @@ from cllm4rec.recommender.queries import EVERY_WORD, WEIGHT
 
 PROGRAM = (WEIGHT, round(WEIGHT * EVERY_WORD, 6))
 """Weight and lift of the program, among those that are tried."""
+NOT_LIFTED = ", not lifted"
+"""Of a row's name: its weight is chosen among points without a lift."""
 
 
 def table(data: Path, minilm: Path | None, backbone: str) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def table(data: Path, minilm: Path | None, backbone: str) -> dict[str, Any]:
         values = per_tag(at, row.scores, row.having_all)
         unlifted = {kind: {p: v for p, v in of.items() if not p[1]} for kind, of in values.items()}
         found[row.name] = measured(values, tags)
-        found[f"{row.name}, not lifted"] = measured(unlifted, tags)
+        found[f"{row.name}{NOT_LIFTED}"] = measured(unlifted, tags)
         if row.name == "ours":
             fixed = {kind: {PROGRAM: of[PROGRAM]} for kind, of in values.items() if PROGRAM in of}
             found["ours, the program's"] = measured(fixed, tags)
@@ -39,19 +41,29 @@ def table(data: Path, minilm: Path | None, backbone: str) -> dict[str, Any]:
     found["history alone"] = {"history": {"values": alone, "chosen": []}}
     kinds: dict[str, Any] = {}
     for kind in ("alone", "popular", "history"):
-        ours = found["ours"][kind]["values"]
         kinds[kind] = {
-            name: {**compared(ours, of[kind]["values"]), "chosen": of[kind]["chosen"]}
+            name: {
+                **compared(found[ours_beside(name)][kind]["values"], of[kind]["values"]),
+                "chosen": of[kind]["chosen"],
+            }
             for name, of in found.items()
             if kind in of
         }
     return {"tags": len(tags), "pairs": len(at.pairs), "kinds": kinds, "titles": titles}
 
 
+def ours_beside(name: str) -> str:
+    """The row of ours that a row is compared with: one that is not lifted with its like."""
+    unlike = name == f"ours{NOT_LIFTED}" or not name.endswith(NOT_LIFTED)
+    return "ours" if unlike else f"ours{NOT_LIFTED}"
+
+
 def show(result: dict[str, Any]) -> None:
     """Print the table."""
     for kind, of in result["kinds"].items():
-        click.echo(f"\n{kind}: Recall@{K} of held-out tags; ours less row, 95 %")
+        click.echo(
+            f"\n{kind}: Recall@{K} of held-out tags; ours less row, 95 %; like by like lifted"
+        )
         for name, row in of.items():
             gap = f"{row['low']:+.3f} to {row['high']:+.3f}  p {row['p']:.4f}"
             click.echo(f"  {name:32s} {row['other']:.4f}  {gap}  chosen {row['chosen']}")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.queries.table import table
+from benchmarks.queries.table import ours_beside, table
 from benchmarks.queries.tags import K, compared, measured, recall
 from cllm4rec import progress
 from support.input_folder import write_rows
@@ -83,3 +83,12 @@ def test_the_table_of_a_planted_shop(tmp_path, backbone):
     assert alone["ours, words alone"]["other"] == 1
     assert alone["ours"]["ours"] == alone["ours"]["other"]
     assert {"history alone", "ours"} <= found["kinds"]["history"].keys()
+    for of in found["kinds"].values():  # lifted or not, a row has its like of ours beside it
+        for name in of:
+            assert of[name]["ours"] == of[ours_beside(name)]["other"]
+
+
+def test_rows_that_are_not_lifted_are_compared_with_ours_not_lifted():
+    assert ours_beside("BM25, not lifted") == "ours, not lifted"
+    for name in ("BM25", "history alone", "ours, the program's", "ours, not lifted", "ours"):
+        assert ours_beside(name) == "ours"

@@ -39,6 +39,22 @@ def test_a_row_is_the_same_bits_whichever_others_are_expressed(most, monkeypatch
     assert np.diff(whole.indptr)[100] == 21, "equally near ones are all kept"
 
 
+def test_items_without_a_text_are_compared_with_nothing(monkeypatch):
+    """Their cosines are all zero: as near as that would be every other item."""
+    vectors, compared = vectors_of(60), []
+    vectors[:20] = 0
+    einsum = np.einsum
+    monkeypatch.setattr(np, "einsum", lambda *of: compared.append(len(of[1])) or einsum(*of))
+    found = neighbour_weights(vectors, np.arange(10), np.arange(10, 60), k=5, power=2.0)
+    assert (found.nnz, sum(compared)) == (0, 0)
+
+
+def test_weights_of_small_cosines_sum_to_one():
+    vectors = np.array([[1e-14, 1], [1, 0], [1, 0]], np.float32)
+    found = neighbour_weights(vectors, np.array([0]), np.array([1, 2]), k=5, power=3.0)
+    np.testing.assert_allclose(found.toarray(), [[0, 0.5, 0.5]])
+
+
 def test_without_new_items_there_are_no_rows():
     found = neighbour_weights(vectors_of(6), np.array([], int), np.arange(6), k=2, power=1.0)
     assert found.shape == (0, 6)

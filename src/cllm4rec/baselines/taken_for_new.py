@@ -11,8 +11,9 @@ from cllm4rec.linear.neighbours import offset_for_share
 from cllm4rec.seeds import generator
 
 TENTHS = 10
-"""Draws that hold every known item once. Over seeds the share of new items in the lists then has a
-tenth of the std that it has with one draw; three draws leave half (docs/decisions/0037)."""
+"""Draws that hold every known item once, but for up to nine. Over seeds the share of new items in
+the lists then has a tenth of the std that it has with one draw; three draws leave half
+(docs/decisions/0037)."""
 LISTED = 20
 """Length of the lists in which the share of new items is set."""
 USERS = 1000

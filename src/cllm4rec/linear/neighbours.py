@@ -8,6 +8,7 @@ MOST_COSINES = 2**24
 """Held at once; of a large catalogue that is no square matrix."""
 ROUNDING = 1e-4
 """More than cosines of one pair differ by, however they are added up."""
+NONE = np.zeros(0, np.int64)
 
 
 def neighbour_weights(
@@ -40,12 +41,13 @@ def neighbour_weights(
         numbers = items[start : start + block]
         for number, rough in zip(numbers, vectors[numbers] @ candidates.T, strict=True):
             least = max(_largest(rough, k), 0) - ROUNDING
-            near = np.flatnonzero(rough >= least)
+            # An item without a text has no neighbour: not all others at a cosine of zero.
+            near = np.flatnonzero(rough >= least) if vectors[number].any() else NONE
             # Not by BLAS, whose rounding depends on how many items there are.
             cosines = np.einsum("nd,d->n", candidates[near], vectors[number])
             kept = cosines >= max(_largest(cosines, k), np.finfo(np.float32).tiny)
-            weights = cosines[kept] ** np.float32(power)
-            values.append(weights / max(weights.sum(), np.finfo(np.float32).tiny))
+            weights = cosines[kept].astype(np.float64) ** power  # a power of float32 may be zero
+            values.append((weights / weights.sum()).astype(np.float32))
             columns.append(among[near[kept]])
             ends.append(ends[-1] + len(weights))
     arrays = np.concatenate(values), np.concatenate(columns), np.array(ends)

@@ -48,10 +48,32 @@ def test_a_softmax_over_a_sample_costs_its_part_and_divides_no_table():
     assert whole - sampled == of_all - of_some > 0
     assert step(SMALL, model, SETS.changed(model={"softmax_items": 9_000}))[0].flops == whole
     sample, texts = {"model": {"softmax_items": 50_000}}, {"model": {"item_texts": "words"}}
-    for given, named in (({}, True), (sample, False), (texts, False)):  # nor do texts
+    auto = {"model": {"item_texts": "auto"}}  # without texts, where there are so many
+    # Nor do texts.
+    for given, named in (({}, True), (sample, False), (texts, False), (auto, True)):
         request = Request("sets", given)
         rows = plan(LARGE, request, device="H100", devices=64, host_memory=512e9)["settings"]
         assert any("divided" in str(row) for row in rows) == named
+
+
+@pytest.mark.parametrize(
+    ("kind", "items", "width"),
+    [
+        ("none", 2_000, 0),
+        ("words", 2_000, 400),
+        ("read", 25_001, 800),
+        ("auto", 25_000, 800),
+        ("auto", 25_001, 0),
+    ],
+)
+def test_items_made_of_their_texts_cost_two_products_and_a_map(kind, items, width):
+    model, size = Model.of(SETS.backbone), Size(1_000, items, 20_000)
+    config = SETS.changed(model={"item_texts": kind})
+    free, made = step(size, model, SETS)[0], step(size, model, config)[0]
+    assert made.flops - free.flops == 2 * 2 * items * width * 576
+    without, parts = (memory.finetuning(size, model, each) for each in (SETS, config))
+    assert parts["parameters"] - without["parameters"] == 4 * width * 576
+    assert parts["texts of the items"] == 4 * items * width
 
 
 @pytest.mark.parametrize(

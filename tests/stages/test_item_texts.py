@@ -1,6 +1,8 @@
 """Items whose vectors are made of what is read in their texts."""
 
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,3 +92,24 @@ def test_training_begins_at_the_same_vectors(prepared, backbone, kind, monkeypat
     assert isinstance(model.embedding.items, ReadItems) == (kind == "words")
     start = Initial.read(prepared).tensors["collaborative"]
     assert torch.equal(model.embedding.items.all(), start)
+
+
+@pytest.mark.parametrize(
+    ("helps", "most", "is_made"),
+    [(None, 25_000, True), (True, 25_000, True), (False, 25_000, False), (True, 20, False)],
+)
+def test_auto_makes_items_of_texts_that_help(prepared, backbone, monkeypatch, helps, most, is_made):
+    """Where the linear model uses texts, or there is none; for so many items and no more."""
+    monkeypatch.setattr(epochs, "fit", lambda *given, **named: None)
+    monkeypatch.setattr("cllm4rec.stages.finetune.MAX_ITEMS", most)
+    config = settings(backbone, "auto")
+    with progress.quiet():
+        train(prepared, config)
+    linear = None if helps is None else SimpleNamespace(uses_texts=helps)
+    initial = replace(Initial.read(prepared), linear=linear)
+    setup = Setup.of(prepared, config)
+    model, _ = finetuning_objectives(setup, initial)
+    assert isinstance(model.embedding.items, ReadItems) == is_made
+    if is_made:
+        read = finetuning_objectives(Setup.of(prepared, settings(backbone, "read")), initial)[0]
+        assert torch.equal(model.embedding.items.texts, read.embedding.items.texts)

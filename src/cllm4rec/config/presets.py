@@ -107,9 +107,8 @@ Validation drops first and recovers after about half the schedule, so early stop
 
 SEQUENCES = SETS.changed(
     preset="sequences",
-    backbone={"weights": "pretrained"},
     corpus={"order": "time"},
-    model={"skip_decay": 0.8},
+    model={"skip_decay": 0.8, "item_texts": "auto"},
     finetune={
         "target": "next",
         "epochs": 8,
@@ -124,7 +123,7 @@ SEQUENCES = SETS.changed(
     },
     evaluate={"selection": reported_measures(newest_held_out=True)},
 )
-"""For each user's newest interactions held out (docs/decisions/0004, 0025, 0036)."""
+"""For each user's newest interactions held out (docs/decisions/0004, 0009, 0025, 0036, 0038)."""
 
 PAPER = SETS.changed(
     preset="paper",

@@ -205,10 +205,11 @@ class ModelConfig(Settings):
     reading_depth: NonNegativeInt
     """Layers of the backbone, at most all, with pretrained weights, that read the items' texts for
     the linear model, where their TF-IDF helps it; 0: TF-IDF alone."""
-    item_texts: Literal["none", "words", "read"]
+    item_texts: Literal["none", "words", "read", "auto"]
     """What of an item's text its vector is made of in finetuning, through a trained linear map and
     beside a free part: TF-IDF (``words``), or that beside what ``reading_depth`` layers read
-    (``read``)."""
+    (``read``); ``auto``: ``read``, unless texts do not help the linear model on validation or there
+    are more than 25,000 items."""
     projection: bool
     """Trained square projection between the backbone's hidden state and the heads."""
     bias: bool

@@ -60,10 +60,19 @@ def tables(size: Size, model: Model, config: Config) -> tuple[float, float]:
     return width * size.items, width * size.users if reads_users else 0.0
 
 
+def text_dimensions(size: Size, config: Config) -> int:
+    """Width of the texts that items are made of in finetuning, where there are texts; or 0."""
+    kind = config.model.item_texts
+    if kind == "none" or (kind == "auto" and size.items > MAX_ITEMS):
+        return 0
+    return TEXT_DIMENSIONS if kind == "words" else 2 * TEXT_DIMENSIONS
+
+
 def trained_bytes(size: Size, model: Model, config: Config) -> float:
-    """Bytes of all trained parameters: tables, head and, if it is trained, the backbone."""
+    """Bytes of all trained parameters: tables, head, map of texts and, if trained, the backbone."""
     maps = config.model.projection + config.model.history_skip
     head = NUMBER * (maps * model.shape.size**2 + size.items)
+    head += NUMBER * text_dimensions(size, config) * model.shape.size
     backbone = NUMBER * model.shape.weights if config.backbone.mode == "full" else 0
     return sum(tables(size, model, config)) + head + backbone
 
@@ -134,6 +143,7 @@ def finetuning(
         "optimiser state": 2 * trained,
         "average and best epoch": 0 if last.startswith("placing") else copies * trained,
         "initial vectors": (2 if texts else 1) * (items + users),
+        "texts of the items": float(NUMBER * text_dimensions(size, config) * size.items),
         "content vectors": texts
         * (4 * parts - without if config.finetune.content_steps else parts),
         "linear model": 3 * linear_model(size, config),

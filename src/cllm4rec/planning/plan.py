@@ -110,7 +110,7 @@ def _divided(size: Size, model: Model, config: Config) -> frozenset[str]:
     """Tables that several processes divide by rows (`stages.sharing`)."""
     items, users = (each / memory.NUMBER for each in memory.tables(size, model, config))
     found = {"users"} if users >= DIVIDED_FROM else set()
-    is_free = config.model.item_texts == "none"
+    is_free = not memory.text_dimensions(size, config)
     if items >= DIVIDED_FROM and is_free and softmax_items(size, config) == size.items:
         found.add("items")
     return frozenset(found)

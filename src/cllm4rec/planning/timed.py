@@ -5,6 +5,7 @@ from itertools import chain, count
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from cllm4rec.config import Config
 from cllm4rec.data.interactions import Interactions
@@ -12,8 +13,11 @@ from cllm4rec.ensemble.weight import reports_by_weight
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.models.build import collaborative_llm
+from cllm4rec.models.items import ReadItems
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.llms import CollaborativeLLM
+from cllm4rec.planning.memory import text_dimensions
+from cllm4rec.planning.size import Size
 from cllm4rec.recommender.calibration import calibrated
 from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.placing import ItemTexts
@@ -90,6 +94,9 @@ def seconds_of(
 
     def load(_: int) -> None:
         model = collaborative_llm(lm, config, users, vectors, dropout=config.finetune.dropout)
+        if width := text_dimensions(Size(USERS, items, history * USERS), config):
+            texts = torch.randn(items, width, generator=torch.Generator().manual_seed(2))
+            model.embedding.items = ReadItems(model.embedding.items.all().detach(), texts)
         task.standardise(model, train)
         objective = task.objective(model, train, None)
         optimizer = finetuning_optimizer(config.finetune, objective.parameters())

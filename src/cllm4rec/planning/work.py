@@ -6,8 +6,8 @@ from cllm4rec.baselines.taken_for_new import USERS as PLACED_USERS
 from cllm4rec.config import Config
 from cllm4rec.evaluation.selection import MAX_USERS
 from cllm4rec.models.device import room_for
-from cllm4rec.planning.flops import Cost, adam, backbone, head
-from cllm4rec.planning.memory import NUMBER, tables, trained_bytes
+from cllm4rec.planning.flops import Cost, adam, backbone, head, product
+from cllm4rec.planning.memory import NUMBER, tables, text_dimensions, trained_bytes
 from cllm4rec.planning.size import PROMPT_TOKENS, TRAINED_SHARE, Model, Size
 from cllm4rec.recommender.calibration import MOST_SCORES, MOST_TAKEN
 from cllm4rec.stages.epochs import epochs_of
@@ -73,6 +73,9 @@ def step(size: Size, model: Model, config: Config, *, lazy: bool = False) -> tup
         maps=maps_of(config),
         learning=True,
     )
+    if texts := text_dimensions(size, config):
+        # The items' vectors from their texts, and the gradient of the map that makes them.
+        products += product(size.items, texts, model.shape.size, NUMBER) * 2
     items, users = tables(size, model, config)
     numbers = (trained_bytes(size, model, config) - (users if lazy else 0)) / NUMBER
     passes = TABLE_PASSES * items

@@ -15,6 +15,7 @@ from cllm4rec.baselines.trained_reading import trained_map
 from cllm4rec.config import Config
 from cllm4rec.config.naming import chosen_line, chosen_note
 from cllm4rec.linear.cooccurrence import cooccurrence
+from cllm4rec.linear.ease import MAX_ITEMS
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.linear.text_vectors import with_reading
 from cllm4rec.models.embedding import TokenEmbedding
@@ -161,14 +162,17 @@ def queries_of(setup: Setup) -> Queries | None:
     return Queries.of(words, reader if reader["depth"] else None, tuple(texts.word_features))
 
 
-def text_vectors(setup: Setup, space: TextSpace | None) -> Tensor | None:
+def text_vectors(setup: Setup, initial: Initial) -> Tensor | None:
     """Vectors of the items' texts that ``model.item_texts`` adds to their own, ``[items, d]``.
 
     Args:
         setup: loaded inputs.
-        space: of the items' words; None without words.
+        initial: the space of the items' words, and the linear model.
     """
-    kind = setup.config.model.item_texts
+    kind, space, linear = setup.config.model.item_texts, initial.texts, initial.linear
+    if kind == "auto":
+        help_it = linear is None or linear.uses_texts
+        kind = "read" if help_it and len(setup.dataset.items) <= MAX_ITEMS else "none"
     if kind == "none" or space is None or not space.factors.shape[1]:
         return None
     vectors, reader = space.items, reading_settings(setup.config)
@@ -224,7 +228,7 @@ def finetuning_objectives(
         counts = torch.from_numpy(train.item_counts())
         cold = (counts == 0).nonzero().flatten().to(setup.lm.device)
         model.embedding.items.replace_(cold, z_c.items.vectors(cold).detach())
-    texts = text_vectors(setup, initial.texts)
+    texts = text_vectors(setup, initial)
     if texts is not None:
         model.embedding.items = ReadItems(model.embedding.items.all().detach(), texts)
     setup.task.standardise(model, train)

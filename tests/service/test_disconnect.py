@@ -15,9 +15,10 @@ class Gated:
     """A scorer that waits at a gate and remembers whom it scored."""
 
     def __init__(self) -> None:
-        self.gate, self.users = threading.Event(), []
+        self.gate, self.asked, self.users = threading.Event(), threading.Event(), []
 
     def score(self, users, history):
+        self.asked.set()
         assert self.gate.wait(30)
         self.users += users.tolist()
         return np.zeros((len(users), history.num_items), np.float32)
@@ -64,7 +65,7 @@ def test_who_leaves_is_not_scored_and_who_stays_is(gated, holder):
         async with app.router.lifespan_context(app):
             leaves, stays = asyncio.Event(), asyncio.Event()
             first = asyncio.ensure_future(asked(app, users[0], stays))
-            await asyncio.sleep(0.1)  # it is being scored
+            assert await asyncio.to_thread(scorer.asked.wait, 30)  # it is being scored
             second = asyncio.ensure_future(asked(app, users[1], leaves))
             third = asyncio.ensure_future(asked(app, users[2], stays))
             await asyncio.sleep(0.1)

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,17 @@ def test_a_signal_to_the_whole_group_ends_neither(anew, tmp_path):
     again = anew.start(tmp_path)
     assert preloaded_of(again) == template
     close(started, again)
+
+
+def test_whether_it_has_ended_is_asked_while_another_thread_waits_for_its_end():
+    life, held = os.pipe()
+    with open(os.devnull, "wb") as to, open(os.devnull, "rb") as answers:
+        process = Started(os.getpid(), to, answers, life)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(process.ended, 30)
+            until_s = time.monotonic() + 0.2
+            while time.monotonic() < until_s:
+                assert not process.ended()
+            os.close(held)
+            assert waiting.result()
+        assert process.ended()

@@ -61,12 +61,13 @@ class Started:
     def __init__(self, pid: int, to: IO[bytes], answers: IO[bytes], life: int) -> None:
         self.pid, self.to, self.answers = pid, to, answers
         finalize(self, os.close, life)
-        self._watch = poll()  # select knows the first thousand files only
-        self._watch.register(life, POLLIN | POLLHUP)
+        self._life = life
 
     def ended(self, within_s: float = 0.0) -> bool:
-        """Whether the process has ended, or does so in time."""
-        return bool(self._watch.poll(1000 * within_s))
+        """Whether the process has ended, or does so in time; several threads may ask at once."""
+        watch = poll()  # not select, which knows the first thousand files only; of this call alone
+        watch.register(self._life, POLLIN | POLLHUP)
+        return bool(watch.poll(1000 * within_s))
 
     def kill(self) -> None:
         """End it at once."""

@@ -101,7 +101,7 @@ def test_training_begins_at_the_same_vectors(prepared, backbone, kind, monkeypat
 def test_auto_makes_items_of_texts_that_help(prepared, backbone, monkeypatch, helps, most, is_made):
     """Where the linear model uses texts, or there is none; for so many items and no more."""
     monkeypatch.setattr(epochs, "fit", lambda *given, **named: None)
-    monkeypatch.setattr("cllm4rec.stages.finetune.MAX_ITEMS", most)
+    monkeypatch.setattr("cllm4rec.stages.initialise.MAX_ITEMS", most)
     config = settings(backbone, "auto")
     with progress.quiet():
         train(prepared, config)

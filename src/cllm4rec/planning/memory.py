@@ -27,6 +27,7 @@ from cllm4rec.models.device import KEPT_NUMBERS
 from cllm4rec.planning.size import Model, Size
 from cllm4rec.ranking.scoring import BLOCK_USERS
 from cllm4rec.recommender.calibration import MOST_SCORES
+from cllm4rec.stages.initialise import item_texts
 
 NUMBER = 4
 PROCESS = 640e6
@@ -62,10 +63,8 @@ def tables(size: Size, model: Model, config: Config) -> tuple[float, float]:
 
 def text_dimensions(size: Size, config: Config) -> int:
     """Width of the texts that items are made of in finetuning, where there are texts; or 0."""
-    kind = config.model.item_texts
-    if kind == "none" or (kind == "auto" and size.items > MAX_ITEMS):
-        return 0
-    return TEXT_DIMENSIONS if kind == "words" else 2 * TEXT_DIMENSIONS
+    parts = {"none": 0, "words": 1, "read": 2}[item_texts(config, size.items)]
+    return parts * TEXT_DIMENSIONS
 
 
 def trained_bytes(size: Size, model: Model, config: Config) -> float:

@@ -15,7 +15,6 @@ from cllm4rec.baselines.trained_reading import trained_map
 from cllm4rec.config import Config
 from cllm4rec.config.naming import chosen_line, chosen_note
 from cllm4rec.linear.cooccurrence import cooccurrence
-from cllm4rec.linear.ease import MAX_ITEMS
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.linear.text_vectors import with_reading
 from cllm4rec.models.embedding import TokenEmbedding
@@ -32,7 +31,7 @@ from cllm4rec.seeds import derived_seed
 from cllm4rec.stages.chosen import Chosen
 from cllm4rec.stages.content import content_objective
 from cllm4rec.stages.epochs import AsChosen, Best, train_epochs
-from cllm4rec.stages.initialise import Initial, reading_settings
+from cllm4rec.stages.initialise import Initial, item_texts, reading_settings
 from cllm4rec.stages.pretrain import Pretrained
 from cllm4rec.stages.settings import keep_settings
 from cllm4rec.stages.setup import Setup
@@ -169,10 +168,10 @@ def text_vectors(setup: Setup, initial: Initial) -> Tensor | None:
         setup: loaded inputs.
         initial: the space of the items' words, and the linear model.
     """
-    kind, space, linear = setup.config.model.item_texts, initial.texts, initial.linear
-    if kind == "auto":
-        help_it = linear is None or linear.uses_texts
-        kind = "read" if help_it and len(setup.dataset.items) <= MAX_ITEMS else "none"
+    space, linear = initial.texts, initial.linear
+    kind = item_texts(setup.config, len(setup.dataset.items))
+    if setup.config.model.item_texts == "auto" and linear is not None and not linear.uses_texts:
+        return None
     if kind == "none" or space is None or not space.factors.shape[1]:
         return None
     vectors, reader = space.items, reading_settings(setup.config)

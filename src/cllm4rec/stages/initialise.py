@@ -21,6 +21,7 @@ from cllm4rec.ensemble.linear import (
     wrong_setting,
 )
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.linear.ease import MAX_ITEMS
 from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.models.backbone import num_layers
 from cllm4rec.models.build import collaborative_llm
@@ -133,6 +134,14 @@ class Initial:
             model.head.bias.copy_(tensors["bias"])
             model.head.log_scale.copy_(tensors["log_scale"])
         return model
+
+
+def item_texts(config: Config, items: int) -> str:
+    """``model.item_texts`` for a catalogue of ``items``, where texts help: never ``auto``."""
+    kind = config.model.item_texts
+    if kind == "auto":
+        return "read" if items <= MAX_ITEMS else "none"
+    return kind
 
 
 def reading_settings(config: Config) -> dict[str, Any]:

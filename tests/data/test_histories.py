@@ -60,6 +60,18 @@ def test_without_a_time_the_order_is_the_files(tmp_path):
     assert read(tmp_path, rows)[0] == {"a": ["i5", "i1", "i4"]}
 
 
+def test_items_of_one_time_stand_as_in_training(tmp_path):
+    rows = [row(user, f"i{item}", timestamp=item // 4) for user in "ab" for item in range(8)]
+    write_rows(tmp_path / "in", "interactions", rows)
+    split = [{**each, "part": "train"} for each in rows]
+    write_rows(tmp_path / "in", "split", split)
+    dataset, _ = prepare_folder(tmp_path / "in", split=tmp_path / "in" / "split.parquet")
+    trained = histories(dataset, "train")
+    assert read(tmp_path, rows[::-1])[0] == trained
+    assert sorted(trained["a"][:4]) == [f"i{item}" for item in range(4)]
+    assert trained["a"] != sorted(trained["a"])
+
+
 def test_numbers_are_ids_too(tmp_path):
     rows = [row(7, "i1", position=0), row(10, "i2", position=0)]
     assert read(tmp_path, rows)[0] == {"10": ["i2"], "7": ["i1"]}

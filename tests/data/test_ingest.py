@@ -76,14 +76,36 @@ def test_the_format_of_the_files_does_not_matter(tmp_path, protocol):
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path):
-    """Every pair has its own time here; equal times keep the file's order."""
-    log = [row | {"timestamp": n} for n, row in enumerate(small_log(12, 15, 12))]
+    """Several pairs of a user have one time; of several rows of a pair the times differ."""
+    log = [row | {"timestamp": n // 5} for n, row in enumerate(small_log(12, 15, 12))]
+    log = list({(row["user_id"], row["item_id"]): row for row in log}.values())
     found = []
     for rows in (log, log[::-1]):
         write_rows(tmp_path / "in", "interactions", rows)
         dataset, _ = prepare_folder(tmp_path / "in")
         found.append(everything(dataset.folder))
     assert found[0] == found[1]
+
+
+def test_users_whose_newest_item_was_drawn_are_counted_and_said(tmp_path, capsys):
+    """Of users 0 to 9 the last four items have one time; one of them has positions there."""
+    log = [
+        {
+            "user_id": f"u{user}",
+            "item_id": f"i{item}",
+            "timestamp": min(item, 4) if user < 3 else item,
+        }
+        for user in range(10)
+        for item in range(8)
+    ]
+    for row in log[:8]:
+        row["position"] = int(row["item_id"][1:])
+    write_rows(tmp_path / "in", "interactions", log)
+    _, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert report["newest_drawn"] == 2
+    assert "2 of 10 users have several newest items of one time" in capsys.readouterr().err
+    _, report = prepare_folder(tmp_path / "in", protocol="paper")
+    assert "newest_drawn" not in report
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])

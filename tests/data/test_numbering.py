@@ -51,7 +51,7 @@ def test_refused_rows_have_no_code_and_repeats_are_counted(connection):
     make_codes(connection, seed=0)
     assert connection.execute("SELECT user_id FROM user_codes").fetchall() == [("a",)]
     assert make_pairs(connection, "true") == 2
-    assert connection.execute("SELECT row FROM pairs").fetchall() == [(3,)]
+    assert connection.execute("SELECT position, tie FROM pairs").fetchall() == [(1, 3)]
 
 
 def test_keys_depend_on_the_seed_and_the_kind(connection):

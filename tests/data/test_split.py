@@ -156,6 +156,20 @@ def test_leave_last_out_breaks_ties_by_position_then_file_order():
     assert [parts["u", item] for item in "abcd"] == ["train", "valid", "test", "train"]
 
 
+def test_pairs_of_one_time_are_held_out_by_a_draw_and_not_by_the_files_order():
+    """A shop's days: within one the file is often in the items' order, which tells the newest."""
+    rows = [
+        {"user_id": f"u{user:03}", "item_id": f"i{user % 7}{item}", "timestamp": item // 4}
+        for user in range(400)
+        for item in range(8)
+    ]
+    parts = split_pairs(rows, "leave-last-out")
+    assert parts == split_pairs(rows[::-1], "leave-last-out")
+    held = Counter((part, item[-1]) for (_, item), part in parts.items() if part != "train")
+    assert set(held) == {(part, item) for part in ("test", "valid") for item in "4567"}
+    assert all(abs(count - 100) < 4 * (400 * 0.25 * 0.75) ** 0.5 for count in held.values())
+
+
 def test_leave_last_out_works_by_position_alone():
     rows = [{"user_id": "u", "item_id": item, "position": 9 - n} for n, item in enumerate("abc")]
     parts = split_pairs(rows, "leave-last-out")

@@ -13,7 +13,7 @@ from cllm4rec.data.database import open_database, stream
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.reading import open_file
-from cllm4rec.data.split import NEWEST_FIRST, OLDEST_FIRST
+from cllm4rec.data.split import LATEST_ROW, OLDEST_FIRST, TIE
 from cllm4rec.errors import InputError
 from cllm4rec.run import make_folder
 
@@ -75,9 +75,9 @@ def _make_pairs(connection: duckdb.DuckDBPyConnection, items: IdMap) -> dict[str
     """)
     connection.execute(f"""
         CREATE TABLE known AS
-        SELECT user_id, item, timestamp, position, row FROM log JOIN catalogue USING (item_id)
-        WHERE reason IS NULL
-        QUALIFY row_number() OVER (PARTITION BY user_id, item ORDER BY {NEWEST_FIRST}) = 1
+        SELECT user_id, item, timestamp, position, {TIE} AS tie
+        FROM log JOIN catalogue USING (item_id) WHERE reason IS NULL
+        QUALIFY row_number() OVER (PARTITION BY user_id, item ORDER BY {LATEST_ROW}) = 1
     """)
     left_out = refused(connection, "log")
     connection.execute("DROP TABLE log")

@@ -17,7 +17,7 @@ from cllm4rec.data.left_out import write_left_out
 from cllm4rec.data.log import load_log
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
 from cllm4rec.data.reading import find_file, find_log, note_unread, open_file
-from cllm4rec.data.split import PROTOCOLS, split_by_protocol
+from cllm4rec.data.split import PROTOCOLS, split_by_protocol, users_of_a_drawn_newest
 from cllm4rec.data.texts import ATTRIBUTES
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
 from cllm4rec.errors import InputError
@@ -200,6 +200,13 @@ def _split_by_protocol(
             f"{'mend the rows or ' if refused else ''}lower one with --set"
         )
     split_by_protocol(connection, protocol)
+    if protocol == "leave-last-out":
+        report["newest_drawn"] = drawn = users_of_a_drawn_newest(connection)
+        if drawn * 10 >= eligible_users:
+            progress.note(
+                f"{drawn:,} of {eligible_users:,} users have several newest items of one time; "
+                f"which is held out was drawn. A column position would say their order"
+            )
     report["users_without_training"] = eligible_users - _count_users(connection, "parted")
     report["pairs_without_training"] = eligible - _count(connection, "parted")
 

@@ -86,7 +86,7 @@ def write_left_out(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """
     connection.execute("""
         CREATE TABLE left_out_pairs AS
-        SELECT user_code, items.number AS item, timestamp, position, row
+        SELECT user_code, items.number AS item, timestamp, position, tie
         FROM pairs JOIN items ON items.code = pairs.item_code
         WHERE positive AND user_code NOT IN (SELECT code FROM users)
     """)

@@ -3,7 +3,7 @@
 import duckdb
 
 from cllm4rec.data.database import literal, one_number
-from cllm4rec.data.split import NEWEST_FIRST
+from cllm4rec.data.split import LATEST_ROW, TIE
 
 
 def make_codes(connection: duckdb.DuckDBPyConnection, seed: int) -> None:
@@ -18,7 +18,7 @@ def make_codes(connection: duckdb.DuckDBPyConnection, seed: int) -> None:
 
 
 def make_pairs(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
-    """From ``log`` make ``pairs``, each once: codes, ``timestamp, position, row, positive``.
+    """From ``log`` make ``pairs``, each once: codes, ``timestamp, position, tie, positive``.
 
     Of a repeated pair the latest row is kept.
 
@@ -34,12 +34,11 @@ def make_pairs(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
     )
     connection.execute(f"""
         CREATE TABLE pairs AS
-        SELECT user_codes.code AS user_code, item_codes.code AS item_code, timestamp, position, row,
-               positive
-        FROM log JOIN user_codes ON user_codes.user_id = log.user_id
-        JOIN item_codes ON item_codes.item_id = log.item_id
+        SELECT user_codes.code AS user_code, item_codes.code AS item_code, timestamp, position,
+               positive, {TIE} AS tie
+        FROM log JOIN user_codes USING (user_id) JOIN item_codes USING (item_id)
         WHERE reason IS NULL AND {condition}
-        QUALIFY row_number() OVER (PARTITION BY user_code, item_code ORDER BY {NEWEST_FIRST}) = 1
+        QUALIFY row_number() OVER (PARTITION BY user_code, item_code ORDER BY {LATEST_ROW}) = 1
     """)
     connection.execute("DROP TABLE log")
     return usable - one_number(connection, "SELECT count(*) FROM pairs")

@@ -4,7 +4,7 @@ Every draw is the order of md5(seed, user) and md5(seed, item), so a split depen
 the ids alone: not on the order of rows, the file's format, the machine or, where a protocol works
 within users, on the other users.
 
-Each protocol reads the table ``eligible`` (``user_code, item_code, timestamp, position, row``; one
+Each protocol reads the table ``eligible`` (``user_code, item_code, timestamp, position, tie``; one
 row per pair) and gives a query of the same columns plus ``part``.
 """
 
@@ -21,10 +21,20 @@ TRAIN, VALID, TEST, HISTORY = range(len(PARTS))
 PAIR_DRAW = "md5_number_lower(user_codes.key || item_codes.key)"
 """SQL of a pair's place in random order; the keys are md5 of seed and id, in hexadecimal."""
 
-OLDEST_FIRST = "timestamp NULLS FIRST, position NULLS FIRST, row"
-NEWEST_FIRST = "timestamp DESC NULLS LAST, position DESC NULLS LAST, row DESC"
+OLDEST_FIRST = "timestamp NULLS FIRST, position NULLS FIRST, tie"
+NEWEST_FIRST = "timestamp DESC NULLS LAST, position DESC NULLS LAST, tie DESC"
+LATEST_ROW = "timestamp DESC NULLS LAST, position DESC NULLS LAST, row DESC"
+"""Of the rows of one pair the first is kept."""
 
-_COLUMNS = "user_code, item_code, timestamp, position, row"
+TIE = """CASE WHEN timestamp IS NULL OR position IS NOT NULL THEN row::UBIGINT
+              ELSE md5_number_lower(user_id || item_id) END"""
+"""SQL of what orders a user's pairs of equal times: a draw, the same for every seed.
+
+Not the file's order, which within a day is often that of the items' ids: then the newest item could
+be told by its id. Where positions are given, or no time is, rows are in the file's order.
+"""
+
+_COLUMNS = "user_code, item_code, timestamp, position, tie"
 
 
 def split_by_protocol(connection: duckdb.DuckDBPyConnection, protocol: str) -> None:
@@ -70,6 +80,20 @@ def leave_last_out(connection: duckdb.DuckDBPyConnection) -> str:
     """
     _need_order(connection, "leave-last-out", "timestamp", "position")
     return _within_users(NEWEST_FIRST, held="1")
+
+
+def users_of_a_drawn_newest(connection: duckdb.DuckDBPyConnection) -> int:
+    """How many users have several pairs of their newest time, and no positions among these."""
+    return one_number(
+        connection,
+        """
+        SELECT count(*) FROM (
+            SELECT user_code FROM (
+                SELECT user_code, position FROM eligible WHERE timestamp IS NOT NULL
+                QUALIFY rank() OVER (PARTITION BY user_code ORDER BY timestamp DESC) = 1)
+            GROUP BY user_code HAVING count(*) > 1 AND count(position) = 0)
+        """,
+    )
 
 
 def temporal(connection: duckdb.DuckDBPyConnection) -> str:

@@ -20,6 +20,7 @@ EPOCHS = {
     "sasrec": (5, 15),
     "sasrec-text": (5, 15),
     "sasrec-hybrid": (5,),
+    "sasrec-hybrid-text": (5,),
 }
 """Instead of the neural baselines' own, which take minutes."""
 PACKAGES = {"ials": "implicit", "lightgcn": "torch_geometric"}
@@ -55,7 +56,7 @@ def given(name, backbone):
     reader = {"backbone": str(backbone), "depth": 1}
     if name.startswith("sasrec"):
         network = {"dims": [64], "dropouts": [0.2]}
-        return {**network, "reader": reader} if name == "sasrec-hybrid" else network
+        return {**network, "reader": reader} if "hybrid" in name else network
     if name == "lightgcn":
         return {"dims": [32], "layers": [2], "learning_rates": [0.02]}
     return reader if name in READING else {}

@@ -58,6 +58,7 @@ def test_what_ours_do_not_take_is_refused_and_what_they_take_is_listed(name):
         "sasrec": "dims, dropouts, layers, learning_rates, losses",
         "sasrec-text": "dims, dropouts, layers, learning_rates, losses",
         "sasrec-hybrid": "dims, dropouts, layers, learning_rates, losses, reader",
+        "sasrec-hybrid-text": "dims, dropouts, layers, learning_rates, losses, reader",
         "ease": "neighbours",
         "ease-text": "neighbours",
         "ease-text-order": "neighbours",
@@ -98,7 +99,7 @@ def test_two_of_one_name_are_refused(package):
 def test_an_unknown_name_lists_what_is_installed_too(package):
     package("damped", "outside_damped", "outside_damped:Damped")
     with pytest.raises(
-        ConfigError, match=r"no baseline 'x'; there are popularity.*sasrec-hybrid, damped"
+        ConfigError, match=r"no baseline 'x'; there are popularity.*sasrec-hybrid-text, damped"
     ):
         baseline_named("x")
 

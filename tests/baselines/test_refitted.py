@@ -24,6 +24,7 @@ GIVEN = {
     "ease-text-order": {},
     "sasrec": SMALL,
     "sasrec-hybrid": {**SMALL, "reader": {"depth": 0}},
+    "sasrec-hybrid-text": {**SMALL, "reader": {"depth": 0}},
     "mult-vae": {},
 }
 """Name → settings: every `refitted` there is, and those that inherit one."""

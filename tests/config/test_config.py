@@ -113,7 +113,7 @@ def test_mistakes_are_named_in_one_line(override, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load(None, override)
     assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 300
+    assert len(str(caught.value)) < 320
 
 
 def test_an_override_below_a_value_of_the_file_is_refused(tmp_path):
@@ -125,7 +125,7 @@ def test_an_override_below_a_value_of_the_file_is_refused(tmp_path):
 def test_a_long_value_is_shortened():
     with pytest.raises(ConfigError) as caught:
         load(None, "finetune.epochs=" + "x" * 10_000)
-    assert len(str(caught.value)) < 300
+    assert len(str(caught.value)) < 320
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -141,7 +141,7 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_value_beyond_what_the_reader_takes_is_one_line(tmp_path, text):
     with pytest.raises(ConfigError, match=r"setting seed = '[1\[]+…: ") as caught:
         load(None, f"seed={text}")
-    assert len(str(caught.value)) < 300
+    assert len(str(caught.value)) < 320
     (tmp_path / "c.toml").write_text(f"seed = {text}")
     with pytest.raises(ConfigError, match=r"c\.toml is not TOML: "):
         load(tmp_path / "c.toml")

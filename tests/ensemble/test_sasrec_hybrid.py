@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
@@ -11,6 +12,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.sasrec_hybrid import WEIGHTS
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.factors import item_factors
+from cllm4rec.models.randomness import seeded
 from reference.blend import language_half, linear_half
 from support.planted_order import write_planted_order
 
@@ -74,6 +76,28 @@ def test_its_items_begin_as_factors_at_the_norm_of_its_own_initialisation(datase
     # A rotation and a scale leave the items' products as they were, but for the scale.
     found = table @ table.T
     assert np.corrcoef(found.ravel(), products.ravel())[0, 1] > 0.99
+
+
+def test_items_made_of_texts_begin_where_free_ones_do_and_learn_a_map(
+    dataset, context, monkeypatch
+):
+    monkeypatch.setattr(SasRec, "epochs", (1,))
+    given = {**GIVEN, "reader": {"depth": 0}}
+    plain, texts = (baseline_named(f"sasrec-hybrid{end}", given) for end in ("", "-text"))
+    train = dataset.part("train")
+    settings = texts.networks(len(dataset.items))[0]
+    with seeded(0, "weights"):
+        before = plain.network(settings, train, context).items
+    with seeded(0, "weights"):
+        begun = texts.network(settings, train, context).items
+    assert np.array_equal(begun.get_buffer("texts"), context.text_vectors)
+    assert torch.equal(begun.vectors(), begun.weight)
+    assert begun.weight.norm(dim=1).mean().item() == pytest.approx(
+        before.weight.norm(dim=1).mean().item(), rel=0.2
+    )
+    with progress.quiet():
+        _, scorer = next(iter(texts.candidates(train, context)))
+    assert scorer.network.network.items.get_parameter("map.weight").abs().max() > 0
 
 
 def test_it_is_tuned_like_any_baseline(rival, dataset, context):

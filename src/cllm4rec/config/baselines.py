@@ -24,6 +24,7 @@ BUILT_IN = {
     "sasrec": "cllm4rec.baselines.sasrec:SasRec",
     "sasrec-text": "cllm4rec.baselines.sasrec_text:SasRecText",
     "sasrec-hybrid": "cllm4rec.ensemble.sasrec_hybrid:SasRecHybrid",
+    "sasrec-hybrid-text": "cllm4rec.ensemble.sasrec_hybrid_text:SasRecHybridText",
 }
 """Name → class, as in an entry point. No package replaces one of these."""
 

@@ -248,19 +248,19 @@ class EvaluateConfig(Settings):
         "ials",
     ]
     """Baselines in the table, tuned on the validation part; ``mult-vae``, ``lightgcn``, ``sasrec``,
-    ``sasrec-text`` (whose items have texts) and ``sasrec-hybrid`` (with our start and linear model)
-    are neural networks and take minutes. ``ease-lm``, ``lm-knn`` and ``ease-new-items`` read the
-    items' texts with a language model; the last two are for items without interactions. Installed
-    packages may add others."""
+    ``sasrec-text`` (whose items have texts), ``sasrec-hybrid`` (with our start and linear model)
+    and ``sasrec-hybrid-text`` (with all three) are neural networks and take minutes. ``ease-lm``,
+    ``lm-knn`` and ``ease-new-items`` read the items' texts with a language model; the last two are
+    for items without interactions. Installed packages may add others."""
     baseline_settings: dict[str, dict[str, Any]] = {}
     """Settings by baseline, e.g. ``sasrec = {dims = [64, 128], losses = ["full", "gbce"]}``. Of
-    ours ``sasrec``, ``sasrec-text`` and ``sasrec-hybrid`` take what their search tries (``dims,
-    dropouts, layers, learning_rates, losses``), as does ``lightgcn`` (``dims, layers,
-    learning_rates, losses``); ``ease-lm``, ``lm-knn`` and ``ease-new-items`` how they read
+    ours ``sasrec``, ``sasrec-text``, ``sasrec-hybrid`` and ``sasrec-hybrid-text`` take what their
+    search tries (``dims, dropouts, layers, learning_rates, losses``), as does ``lightgcn`` (``dims,
+    layers, learning_rates, losses``); ``ease-lm``, ``lm-knn`` and ``ease-new-items`` how they read
     (``backbone, depth, max_words, echo, weights, permuted``) and whether they train that (``train,
     train_layers, epochs``), ``ease-new-items`` whether each user's scores have a unit of their own
-    (``per_user``; validation chooses this and ``train`` unless given), ``sasrec-hybrid`` how its
-    linear model does (``reader``, a table of these);
+    (``per_user``; validation chooses this and ``train`` unless given), ``sasrec-hybrid`` and
+    ``sasrec-hybrid-text`` how their linear model does (``reader``, a table of these);
     ``ease``, ``ease-text`` and ``ease-text-order`` how many nearest items are in each item's
     regression (``neighbours``)."""
     bootstrap: PositiveInt = 1000

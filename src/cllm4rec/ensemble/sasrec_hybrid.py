@@ -1,4 +1,4 @@
-"""The fairest rival of our default: SASRec with our start and our linear model blended in."""
+"""A fair rival of our default: SASRec with our start and our linear model blended in."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class BlendedScorer:
 
 
 class SasRecHybrid(SasRec):
-    """SASRec from item factors, blended: what our default is without a language model.
+    """SASRec from item factors, blended: its items are free, those of our default have texts too.
 
     Its item table begins as factors of interactions and texts side by side, in a fixed mixture, at
     the norm of its own initialisation; the linear model is searched as our default's is, and the

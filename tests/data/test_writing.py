@@ -24,7 +24,7 @@ def test_interactions_are_grouped_by_user_and_ordered_by_time(tmp_path, pairs):
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute(
             "CREATE TABLE parted (user_code INTEGER, item_code INTEGER, timestamp DOUBLE, "
-            "position DOUBLE, row BIGINT, part UTINYINT)"
+            "position DOUBLE, tie BIGINT, part UTINYINT)"
         )
         connection.executemany("INSERT INTO parted VALUES (?, ?, ?, ?, ?, ?)", rows)
         for kind, size in (("users", 5), ("items", 7)):

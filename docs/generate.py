@@ -158,10 +158,10 @@ all but those of `[data]`; in a run that has a model both count once the new one
 
 With `auto`, `corpus.order = "random"` chooses `sets` whatever is held out.
 
-**Random weights.** The preset `sets` draws the transformer's weights at random, which is best for
-its own backbone at its own depth on data of that kind. It does so for no other: where
-`backbone.name` or `backbone.depth` is given and `backbone.weights` is not, the pretrained weights
-are kept. `prepare` and `train` say which weights are in force, and why."""
+**Random weights.** The presets `sets` and `sequences` draw the transformer's weights at random, for
+their own backbone at its own depth alone: where `backbone.name` or `backbone.depth` is given and
+`backbone.weights` is not, the pretrained weights are kept. `prepare` and `train` say which weights
+are in force, and why."""
 
 
 def _layers() -> str:

@@ -29,6 +29,8 @@ FULL = "backbone.mode='full'"
 PRESETS = {  # few documents a step: of four processes some have none
     "sets": (SETS, "finetune.batch_users=3", "finetune.average=1.0"),
     "sequences": (SEQUENCES, "finetune.batch_tokens=60"),
+    # Items made of their texts are not divided.
+    "ordered": (SEQUENCES, "finetune.batch_tokens=60", "model.item_texts=none"),
     "paper": (PAPER_SMALL, "finetune.batch_users=10", "pretrain.rounds=1"),
     "paper-full": (PAPER_SMALL, "finetune.batch_users=10", "pretrain.rounds=1", FULL),
 }
@@ -107,11 +109,12 @@ def trained(prepared, killed_sharded, tmp_path_factory) -> Path:
         begun("divided-1-2", preset="paper", steps=LATE),
         f"divided={copy('paper', 'divided-1')}",
         str(copy("paper-full", "1")),
+        str(copy("ordered", "1")),
     )
     for job in jobs(1, *here):
         train_here(job)
     shutil.copytree(folder / "sets-1-2", folder / "sets-sharded-1-2")
-    divided = f"divided={copy('sequences', 'divided')}"
+    divided = f"divided={copy('ordered', 'divided')}"
     begun_by_4 = [begun("4-2"), begun("divided-2", "divided="), begun("both-4-2", BOTH)]
     begun_by_4 += [
         begun("divided-4-2", **tables, steps=LATE),
@@ -168,7 +171,7 @@ def test_any_number_of_processes_trains_the_same_model(prepared, trained, preset
 @pytest.mark.parametrize(
     "name",
     [
-        "sequences-divided",
+        "ordered-divided",
         "sets-divided-2",
         *(f"paper-divided-{how}" for how in ("1", "2", "4", "1-2", "2-1", "4-2")),
     ],

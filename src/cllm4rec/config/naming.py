@@ -96,6 +96,15 @@ def chosen_line(best_epoch: int, epochs: int, blend: float, *, linear: bool) -> 
     return f"{model}; blend weight {blend:.4g} is the linear model's, {1 - blend:.4g} its own"
 
 
+_ITEM_TEXTS = {
+    "none": "",
+    "words": "items made of TF-IDF and a free part",
+    "read": "items made of TF-IDF, what {depth} pretrained layers read, and a free part",
+    "auto": "items made of TF-IDF, what {depth} pretrained layers read, and a free part, "
+    "where texts help the linear model",
+}
+
+
 def made_by(config: Config) -> str:
     """One line: preset, backbone, layers, and what of it was pretrained."""
     backbone = config.backbone
@@ -108,6 +117,8 @@ def made_by(config: Config) -> str:
         else "word embeddings pretrained, transformer weights random"
     )
     texts = "" if config.model.content else "; texts not used"
+    if config.model.content and (kind := _ITEM_TEXTS[config.model.item_texts]):
+        texts = f"; {kind.format(depth=config.model.reading_depth)}"
     # A path may name a person; `prepare` keeps folders as absolute paths.
     local = Path(backbone.name).is_absolute()
     name = "from a local folder" if local else _BACKBONES.get(backbone.name, backbone.name)

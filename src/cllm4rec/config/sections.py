@@ -140,7 +140,7 @@ class DataConfig(Settings):
 
 
 class BackboneConfig(Settings):
-    """The pretrained causal language model."""
+    """The causal language model under the tokens."""
 
     name: str
     """``smollm2-135m``, a local folder, or a Hugging Face model name (``org/model@revision``)."""
@@ -203,13 +203,14 @@ class ModelConfig(Settings):
     """Blend with a linear model of interactions, order and texts (``ensemble/linear.py``). The
     blend weight is chosen on validation; the results table also shows both halves."""
     reading_depth: NonNegativeInt
-    """Layers of the backbone, at most all, with pretrained weights, that read the items' texts for
-    the linear model, where their TF-IDF helps it; 0: TF-IDF alone."""
+    """Layers of the backbone, at most all, with pretrained weights, that read the items' texts,
+    where their TF-IDF helps the linear model: for that, for items' vectors (``item_texts``), for
+    new and added items and for queries in words; 0: TF-IDF alone."""
     item_texts: Literal["none", "words", "read", "auto"]
     """What of an item's text its vector is made of in finetuning, through a trained linear map and
     beside a free part: TF-IDF (``words``), or that beside what ``reading_depth`` layers read
     (``read``); ``auto``: ``read``, unless texts do not help the linear model on validation or there
-    are more than 25,000 items."""
+    are more than 25,000 items; also ``read`` without a linear model."""
     projection: bool
     """Trained square projection between the backbone's hidden state and the heads."""
     bias: bool
@@ -226,7 +227,8 @@ class ModelConfig(Settings):
     prior_weight: NonNegativeFloat
     """λ_l of the prior on z^l, ``½ ‖z^l‖²`` at the same scale as the mutual regularisation."""
     content: bool
-    """``false``: do not use texts: no content LLM, no regularisation, no texts in warm starts."""
+    """``false``: do not use texts: no content LLM, no regularisation, no texts in warm starts, in
+    the linear model or in items' vectors."""
 
 
 class EvaluateConfig(Settings):

@@ -62,7 +62,7 @@ def model_card(
     parts = [
         _front_matter(config.backbone),
         f"# A recommender of {len(dataset.items):,} items ({model_name(config)})",
-        f"{_method(config)}{_blended(blend)}",
+        f"{_method(config)}{_blended(config, blend)}",
         "## How to load it",
         _LOADING,
         "## Results",
@@ -104,12 +104,13 @@ def _method(config: Config) -> str:
     )
 
 
-def _blended(blend: float | None) -> str:
+def _blended(config: Config, blend: float | None) -> str:
     if blend is None:
         return ""
+    texts = " and, where they help it, texts" if config.model.content else ""
     return (
-        f" Its scores are blended with those of a linear model of interactions; its blend weight, "
-        f"{blend:g}, was chosen on validation."
+        f" Its scores are blended with those of a linear model of interactions{texts}; its blend "
+        f"weight, {blend:g}, was chosen on validation."
     )
 
 

@@ -227,10 +227,26 @@ def _load_entities(
         ),
         "users": load_with_features(connection, files["users"], "user_rows", "user_id"),
     }
+    if (items := files["items"]) is not None:
+        _note_untitled(items)
     for stem, outcome in features.items():
         report["refused"][stem] = outcome.refused_rows
         report["refused_columns"][stem] = outcome.refused_columns
     return features
+
+
+def _note_untitled(items: InputFile) -> None:
+    """Titles under another name would be a feature like any other, and no list would show them."""
+    others = items.unread(("item_id",))
+    if others and not (items.has("title") or items.has("text")):
+        texts = ("title", "text")
+        progress.note(
+            f"items have no title and no text; other columns: {', '.join(others)}; if one is, "
+            + " or ".join(f"--set data.columns.{text}=NAME" for text in texts)
+            + '; in Python config={"columns": {'
+            + ", ".join(f'"{text}": NAME' for text in texts)
+            + "}}"
+        )
 
 
 def _write(

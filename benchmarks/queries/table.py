@@ -7,12 +7,9 @@ import click
 import numpy as np
 
 from benchmarks.queries.rivals import rows
-from benchmarks.queries.tags import K, compared, measured, per_tag, recall, world
+from benchmarks.queries.tags import PROGRAM, K, compared, measured, per_tag, recall, world
 from benchmarks.queries.titles import first_by_title
-from cllm4rec.recommender.queries import EVERY_WORD, WEIGHT
 
-PROGRAM = (WEIGHT, round(WEIGHT * EVERY_WORD, 6))
-"""Weight and lift of the program, among those that are tried."""
 NOT_LIFTED = ", not lifted"
 """Of a row's name: its weight is chosen among points without a lift."""
 
@@ -24,8 +21,9 @@ def table(data: Path, minilm: Path | None, backbone: str) -> dict[str, Any]:
     found, titles = {}, {}
     for row in rows(at, minilm, backbone):
         values = per_tag(at, row.scores, row.having_all)
-        unlifted = {kind: {p: v for p, v in of.items() if not p[1]} for kind, of in values.items()}
-        found[row.name] = measured(values, tags)
+        tried = {kind: {p: v for p, v in of.items() if p != PROGRAM} for kind, of in values.items()}
+        unlifted = {kind: {p: v for p, v in of.items() if not p[1]} for kind, of in tried.items()}
+        found[row.name] = measured(tried, tags)
         found[f"{row.name}{NOT_LIFTED}"] = measured(unlifted, tags)
         if row.name == "ours":
             fixed = {kind: {PROGRAM: of[PROGRAM]} for kind, of in values.items() if PROGRAM in of}

@@ -16,7 +16,7 @@ from cllm4rec.baselines import Context
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.linear.ease import gram_matrix, inverse_gram, weights_of
 from cllm4rec.recommender.catalogue import Catalogue
-from cllm4rec.recommender.queries import standardised
+from cllm4rec.recommender.queries import WEIGHT, standardised, weighed
 
 K = 20
 WEIGHTS = (0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0)
@@ -32,6 +32,8 @@ RESAMPLES = 10_000
 Scores = NDArray[Any]
 Point = tuple[float, float]
 """Weight and lift."""
+PROGRAM: Point = (WEIGHT, -1.0)
+"""Stands for the program's form, whose lift depends on the query."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +114,16 @@ def per_tag(
     for tag, items in at.tags.items():
         query = np.asarray(score(tag), np.float32)
         found["alone"][1.0, 0.0][tag] = recall(query, items) if query.any() else 0.0
-        query, having = standardised(query[None])[0], having_all(tag)
+        having = having_all(tag)
+        wanted = {PROGRAM: np.float32(WEIGHT) * weighed(query, having)}
+        query = standardised(query[None])[0]
         for weight, lift in product(WEIGHTS, LIFTS):
-            wanted = weight * query + np.float32(lift) * having
-            found["popular"][weight, lift][tag] = recall(at.popular[0] + wanted, items)
+            wanted[weight, lift] = weight * query + np.float32(lift) * having
+        for point, words in wanted.items():
+            found["popular"][point][tag] = recall(at.popular[0] + words, items)
             if tag in asked:
-                each = [recall(at.taste[row] + wanted, of) for row, of in asked[tag]]
-                found["history"][weight, lift][tag] = float(np.mean(each))
+                each = [recall(at.taste[row] + words, of) for row, of in asked[tag]]
+                found["history"][point][tag] = float(np.mean(each))
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.queries.tags import Scores, World, recall
-from cllm4rec.recommender.queries import EVERY_WORD, WEIGHT, Wanted, standardised
+from cllm4rec.recommender.queries import WEIGHT, Wanted, weighed
 from cllm4rec.recommender.titles import Titles
 
 ASKED = 600
@@ -34,8 +34,8 @@ def first_by_title(
     for name, lifted in (("near titles first", 1), ("words alone", 0)):
 
         def listed(query: str, lifted: int = lifted) -> Scores:
-            words = standardised(np.asarray(score(query), np.float32)[None])[0]
-            words = np.float32(WEIGHT) * (words + np.float32(EVERY_WORD) * having_all(query))
+            found = np.asarray(score(query), np.float32)
+            words = np.float32(WEIGHT) * weighed(found, having_all(query))
             scores: Scores = Wanted(words, lifted * titles.nearness(query)).beside(at.popular)[0]
             return scores
 

@@ -38,7 +38,16 @@ def standardised(scores):
 
 
 def asked_for(scores, texts, query, weight=0.25):
-    """What a query adds to standardised taste: its words' scores, 4 more for all of its words."""
+    """What a query adds to standardised taste, 4 more for all of its words.
+
+    Its words' scores, in such a unit that the best item has 14 at least; the best of those that
+    have all words gets 20 at least, and the others of them as much more as it gets.
+    """
     words = set(_words(query))
-    having = np.array([bool(words) and words <= set(_words(text)) for text in texts])
-    return weight * (standardised(scores) + 4 * having)
+    having = [bool(words) and words <= set(_words(text)) for text in texts]
+    scores = standardised(scores)
+    if max(scores) < 14:
+        scores = scores * 14 / max(scores)
+    best = max((s for s, every in zip(scores, having, strict=True) if every), default=0)
+    lift = 4 if best > 16 else 20 - best
+    return weight * np.array([s + lift * every for s, every in zip(scores, having, strict=True)])

@@ -43,7 +43,10 @@ MAX_CHARACTERS, MAX_WORDS = 1000, 64
 WEIGHT = 0.25
 """Of a query's standardised scores, beside standardised scores of taste."""
 EVERY_WORD = 4.0
-"""Added to the standardised scores of items that have every word of the query."""
+"""Added to the standardised scores of items that have every word of the query, at least."""
+BEST, BEST_OF_ALL_WORDS = 14.0, 20.0
+"""Least standardised score of the best item, and of the best that has every word. A word that many
+items have is far from no mean: without this it would say little beside taste."""
 MOST_WEIGHT = 1000.0
 NO_WORDS = "the query has no words; give some, such as 'quiet family drama'"
 NO_ITEM = "no item's text has a word of the query, or one that reads alike; use other words"
@@ -185,8 +188,7 @@ class Queries:
             if not near.any():  # "It" and "9" are titles, and no words that say anything
                 raise
             found = np.zeros_like(near)
-        words = standardised(found[None])[0]
-        words += np.float32(EVERY_WORD) * self.index.having_all(self._words(query))
+        words = weighed(found, self.index.having_all(self._words(query)))
         return Wanted(np.float32(weight) * words, near)
 
     def write(self, model: Path) -> None:
@@ -321,6 +323,22 @@ def refuse_query(query: str, weight: float | None = None) -> None:
             f"the query's weight is {shown(weight)}; give a number above 0, up to "
             f"{MOST_WEIGHT:,.0f}, such as {WEIGHT} (the default), or 100 for the words alone"
         )
+
+
+def weighed(found: Scores, having_all: NDArray[np.bool_]) -> Scores:
+    """Standardised scores of a query, and a lift for items that have every word of it.
+
+    Args:
+        found: scores of all items, ``[items]``.
+        having_all: which have every word.
+    """
+    words: Scores = standardised(found[None])[0]
+    if (best := float(words.max())) > 0:
+        words *= np.float32(max(1.0, BEST / best))
+    if having_all.any():
+        best = float(words[having_all].max())
+        words[having_all] += np.float32(max(EVERY_WORD, BEST_OF_ALL_WORDS - best))
+    return words
 
 
 def standardised(scores: Scores) -> Scores:

@@ -32,6 +32,8 @@ def test_a_model_is_trained_once_more_on_what_was_held_out(model, tmp_path):
 def test_a_folder_of_nobody_goes_with_the_model(model):
     again = model.refit()
     folder = again.run
+    with pytest.raises(InputError, match="made by refit and trained on everything"):
+        again.evaluate()
     assert (folder / "manifest.json").is_file()
     del again
     gc.collect()
@@ -40,6 +42,8 @@ def test_a_folder_of_nobody_goes_with_the_model(model):
 
 def test_a_saved_model_is_not_trained_once_more(model, tmp_path):
     model.save(tmp_path / "saved")
+    with pytest.raises(RunError, match=r"saved model, which cannot be evaluated; the run"):
+        CLLM4Rec.load(tmp_path / "saved").evaluate()
     with pytest.raises(RunError, match=r"is a saved model.*the run that it came from"):
         CLLM4Rec.load(tmp_path / "saved").refit(tmp_path / "again")
     assert not (tmp_path / "again").exists()

@@ -107,3 +107,19 @@ def test_a_folder_within_a_run_is_none(said, run):
     for given in (("recommend", "--users", "u"), ("evaluate",), ("refit", "--to", "new")):
         line = said(*given, at=model)
         assert f"{model} lies in the run {run.path}; give --run {run.path}" in line
+
+
+def test_what_has_nothing_to_be_measured_on(said, run, tmp_path):
+    saved = tmp_path / "saved"
+    (saved / "model").mkdir(parents=True)
+    (saved / "model" / "model.json").write_text(json.dumps({}))
+    seal(saved, "model")
+    line = said("evaluate", at=saved)
+    assert f"{saved} is a saved model, which cannot be evaluated; the run that" in line
+    assert "`cllm4rec evaluate --run RUN`" in line
+    run.finish("prepare", [], 1.0, refit={"identity": "b", "keep_test": False})
+    for given in (("evaluate",), ("evaluate", "--topk", __file__)):
+        line = said(*given)
+        assert f"{run.path} was made by refit and trained on everything" in line
+        assert "evaluate the run that it was made from, or make it with" in line
+        assert "`cllm4rec refit --keep-test`" in line

@@ -1,7 +1,9 @@
 """The model card: YAML for hubs, a page for people, silent about what it cannot know."""
 
 import inspect
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard, upload_folder
 
@@ -73,7 +75,14 @@ def test_the_results_are_those_that_were_measured(card):
     assert "| hybrid (untrained start) | 0.2500 (0.2000, 0.3000) |" in page
     assert "| ease | 0.5000 (0.4000, 0.6000) |" in page
     assert "its blend weight, 0.4, was chosen" in page
-    assert "Not measured" in card()
+    assert "Not measured: `evaluate` was not run" in card()
+
+
+def test_a_model_that_was_trained_on_everything_points_to_the_run_before(config, planted_dataset):
+    codes = np.zeros_like(planted_dataset.part_codes)
+    everything = replace(planted_dataset, part_codes=codes)
+    page = model_card(config, everything, blend=None, results=None)
+    assert "Not measured: no test part is held out of its data. If it was made by `refit`" in page
 
 
 @pytest.mark.parametrize(

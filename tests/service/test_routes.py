@@ -1,6 +1,7 @@
 """Every route against the library: the service translates and adds nothing."""
 
 import json
+from dataclasses import replace
 from urllib.parse import quote
 
 import numpy as np
@@ -10,6 +11,7 @@ from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import reported_measures
 from cllm4rec.data.ids import IdMap
+from cllm4rec.errors import InputError
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import top_k
 from cllm4rec.recommender.explain import explain
@@ -119,6 +121,13 @@ def test_comparison_is_the_tuned_ease(client, served):
     assert ids(response["results"][0]) == served.dataset.items.ids(items[0])
     assert response["model"]["version"].startswith("ease-")
     assert response["results"][0]["items"][0]["reasons"]
+
+
+def test_without_a_validation_part_there_is_no_ease_to_compare_with(served):
+    codes = np.zeros_like(served.dataset.part_codes)
+    refitted = replace(served, dataset=replace(served.dataset, part_codes=codes))
+    with pytest.raises(InputError, match="no EASE to compare with: nothing is held out for valid"):
+        refitted.ease()
 
 
 def test_comparison_takes_one_at_a_time(client, served):

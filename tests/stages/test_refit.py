@@ -148,7 +148,7 @@ def test_without_a_test_part_everything_is_trained_on_and_nothing_is_measured(so
     recommender = Recommender.load(to)
     known = before.known("recommend").rows(np.arange(3))
     assert recommender.scorer.score(np.arange(3, dtype=np.int32), known).shape[0] == 3
-    with progress.quiet(), pytest.raises(InputError, match="no user has a held-out item"):
+    with progress.quiet(), pytest.raises(InputError, match="trained on everything, the test"):
         evaluate(run)
 
 

@@ -183,6 +183,7 @@ class CLLM4Rec(Answers):
 
         Raises:
             RunError: the model is a saved one: its run has the table, and so has its card.
+            InputError: the model was made by `refit` on the test part too.
             ConfigError: a baseline that does not exist.
         """
         if baselines is None:

@@ -208,6 +208,9 @@ def evaluate(run: RunDir, topk: Path | None, overrides: tuple[str, ...]) -> dict
     """
     after = "finetune" if topk is None else "prepare"
     options.ready(run, topk, after=after, overrides=overrides)
+    from cllm4rec.stages.measurable import refuse_unmeasurable
+
+    refuse_unmeasurable(run)
     from cllm4rec.stages.evaluate import evaluate as stage
 
     return stage(run, topk=topk, overrides=overrides)

@@ -66,7 +66,7 @@ def model_card(
         "## How to load it",
         _LOADING,
         "## Results",
-        _results(results),
+        _results(results, measurable=dataset.summary()["test"] > 0),
         "## Intended use",
         "Ranking the items of this catalogue for its users, or after a bare history, offline or in "
         "a service. Not for decisions about people (credit, work, housing, health), and not as a "
@@ -114,7 +114,12 @@ def _blended(config: Config, blend: float | None) -> str:
     )
 
 
-def _results(results: Mapping[str, Any] | None) -> str:
+def _results(results: Mapping[str, Any] | None, *, measurable: bool) -> str:
+    if results is None and not measurable:
+        return (
+            "Not measured: no test part is held out of its data. If it was made by `refit`, the "
+            "run that it was made from has the same settings, and can be measured."
+        )
     if results is None:
         return "Not measured: `evaluate` was not run before the model was saved."
     rows = results["rows"]

@@ -220,8 +220,8 @@ class RunDir(MetricsLog):
         stages = self._manifest()["stages"]
         if stage not in stages and is_sealed(self.path):
             raise RunError(
-                f"{self.path} is a saved model, which recommends and serves; for `{stage}` give "
-                f"--run the run that it came from"
+                f"{self.path} is a saved model, which recommends and serves; for what else a run "
+                f"does, give --run the run that it came from"
             )
         if stage not in stages:
             command = _COMMANDS.get(stage, "cllm4rec " + stage + " --run {run}")

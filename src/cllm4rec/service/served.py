@@ -189,7 +189,7 @@ class Served:
         """The EASE baseline, tuned on the validation part at the first call, then cached.
 
         Raises:
-            InputError: the catalogue is too large for EASE.
+            InputError: the catalogue is too large for EASE, or nothing is held out to tune it on.
         """
         with self._fitting:
             return self._ease
@@ -202,6 +202,11 @@ class Served:
         ease = baseline_named("ease")
         if reason := ease.unavailable(context):
             raise InputError(f"there is no EASE to compare with: {reason}")
+        if not len(selection.users):
+            raise InputError(
+                "there is no EASE to compare with: nothing is held out for validation, as after "
+                "refit, so its settings cannot be chosen; serve the run that it was made from"
+            )
         return tune(ease, self.dataset.part("train"), selection, context).scorer
 
 

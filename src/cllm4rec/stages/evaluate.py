@@ -27,6 +27,7 @@ from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, atomic_write, exclusive, write_json
 from cllm4rec.seeds import derived_seed
+from cllm4rec.stages.measurable import refuse_unmeasurable
 from cllm4rec.stages.settings import CHANGEABLE, write_settings
 
 TRAINING = ("initialise", "pretrain", "finetune")
@@ -55,10 +56,11 @@ def evaluate(
         baseline, in one line; None where nothing can be compared).
 
     Raises:
-        RunError: a required stage is not done.
-        InputError: the top-k file violates the format.
+        RunError: a required stage is not done, or ``run`` is a saved model.
+        InputError: the top-k file violates the format, or `refit` trained on the test part too.
         ConfigError: an override that does not exist, or of what was trained.
     """
+    refuse_unmeasurable(run)
     run.require("prepare")
     config = _changed(read_config(run.file("config.toml")), overrides)
     dataset = Dataset.open(run.file("data"))

@@ -1,0 +1,25 @@
+"""Whether a run has something to measure; loads no library, so that one without is refused early."""
+
+from cllm4rec.errors import InputError, RunError
+from cllm4rec.run import RunDir, is_sealed
+
+
+def refuse_unmeasurable(run: RunDir) -> None:
+    """Refuse what has no held-out interactions.
+
+    Raises:
+        RunError: a saved model, whose run has them, or a run that is not prepared.
+        InputError: a run that `refit` trained on all of them.
+    """
+    if is_sealed(run.path) and not run.is_done("prepare"):
+        raise RunError(
+            f"{run.path} is a saved model, which cannot be evaluated; the run that it was saved "
+            f"from can: `cllm4rec evaluate --run RUN`"
+        )
+    source = run.info("prepare").get("refit")
+    if source is not None and not source["keep_test"]:
+        raise InputError(
+            f"{run.path} was made by refit and trained on everything, the test part too, so "
+            f"nothing is left to measure it on; evaluate the run that it was made from, or make "
+            f"it with `cllm4rec refit --keep-test`"
+        )

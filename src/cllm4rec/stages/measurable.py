@@ -1,4 +1,4 @@
-"""Whether a run has something to measure; loads no library, so that one without is refused early."""
+"""Whether a run has something to measure; loads no library: one without is refused at once."""
 
 from cllm4rec.errors import InputError, RunError
 from cllm4rec.run import RunDir, is_sealed

@@ -2,9 +2,13 @@
 
 import json
 
+import duckdb
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
+from pyarrow import dataset
 
 from cllm4rec import progress
 from cllm4rec.errors import InputError, IntegrityError
@@ -69,7 +73,7 @@ def test_it_goes_on_where_it_stood(done):
 
 
 def test_a_shard_without_its_record_is_not_done(done):
-    (done.path / "part-00001.json").unlink()
+    (done.path / "_part-00001.json").unlink()
     assert [done.is_done(shard) for shard in done.shards] == [True, False, True]
 
 
@@ -80,6 +84,7 @@ def test_a_shard_that_has_changed_is_written_anew(done, capsys):
     assert not done.is_done(done.shards[1])
     assert "part-00001.parquet is not what its record says" in capsys.readouterr().err
     (done.path / ".part-00001.parquet.tmp-77").touch()
+    (done.path / "._part-00001.json.tmp-77").touch()
     write(done, done.shards[1])
     assert lists.read_bytes() == before
     assert not list(done.path.glob(".*"))
@@ -87,10 +92,10 @@ def test_a_shard_that_has_changed_is_written_anew(done, capsys):
 
 @pytest.mark.parametrize("damage", ["", "[1]", "{}", '{"rows": 2}'])
 def test_a_shard_whose_record_is_damaged_is_written_anew(done, damage):
-    (done.path / "part-00002.json").write_text(damage)
+    (done.path / "_part-00002.json").write_text(damage)
     with progress.quiet():
         assert [done.is_done(shard) for shard in done.shards] == [True, True, False]
-    with pytest.raises(IntegrityError, match=r"part-00002\.json is not of this model"):
+    with pytest.raises(IntegrityError, match=r"_part-00002\.json is not of this model"):
         done.finish()
     write(done, done.shards[2])
     assert done.finish()
@@ -115,15 +120,43 @@ def test_another_question_in_the_same_folder_is_refused(done, change, message):
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match=r"is not empty and holds no batch\.json"):
+    with pytest.raises(InputError, match=r"is not empty and holds no _batch\.json"):
         folder(tmp_path).open()
     with pytest.raises(InputError, match=r"notes\.txt is not a folder; choose another path"):
         folder(tmp_path / "notes.txt").open()
 
 
+def test_others_read_the_folder_as_one_of_parquet_files(done):
+    assert done.finish()
+    expected = [(f"u{n}", item) for n in range(7) for item in ("c", "ab"[n // 3 % 2])]
+    arrow = dataset.dataset(done.path).to_table().to_pydict()
+    frame = pd.read_parquet(done.path)
+    polars = pl.read_parquet(done.path / "*.parquet")
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"SELECT user_id, item_id FROM '{done.path}/*.parquet'"
+        ).fetchall()
+    assert list(zip(arrow["user_id"], arrow["item_id"], strict=True)) == expected
+    assert list(zip(frame["user_id"], frame["item_id"], strict=True)) == expected
+    assert list(zip(polars["user_id"], polars["item_id"], strict=True)) == expected
+    assert rows == expected
+
+
+def test_a_folder_of_an_earlier_version_stays_as_it_is(done):
+    assert done.finish()
+    for path in list(done.path.glob("_*.json")):
+        path.rename(path.with_name(path.name.removeprefix("_")))
+    with pytest.raises(InputError, match=r"begun by an earlier version \(it has a batch\.json\)"):
+        folder(done.path).open()
+    assert len(RankedItems.read(done.path, USERS, ITEMS, 2)) == 7
+    (done.path / "_SUCCESS").unlink()
+    with pytest.raises(InputError, match="is not finished"):
+        RankedItems.read(done.path, USERS, ITEMS, 2)
+
+
 def test_a_record_of_another_folder_is_refused_at_the_end(done):
     other = folder(done.path, model="other")
-    with pytest.raises(IntegrityError, match=r"part-00000\.json is not of this model"):
+    with pytest.raises(IntegrityError, match=r"_part-00000\.json is not of this model"):
         other.finish()
     with progress.quiet():
         assert not any(map(other.is_done, other.shards))

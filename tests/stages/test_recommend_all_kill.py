@@ -42,7 +42,7 @@ def test_killed_and_resumed_scoring_gives_the_same_bytes(trained, uninterrupted,
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    done_before = {path: path.stat().st_mtime_ns for path in out.glob("part-*.json")}
+    done_before = {path: path.stat().st_mtime_ns for path in out.glob("_part-*.json")}
     assert 0 < len(done_before) < SHARDS
     assert not (out / "_SUCCESS").exists()
     resumed = forked(said, *command(trained.run, out))

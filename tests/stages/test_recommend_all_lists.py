@@ -191,10 +191,10 @@ def test_strangers_get_what_a_bare_history_gets(trained, recommender, dataset, t
 def test_a_finished_folder_is_not_scored_again(trained, tmp_path):
     out = tmp_path / "out"
     recommend_all(trained.run, k=3, out=out, shard_users=200)
-    before = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("*part-*")}
     again = recommend_all(trained.run, k=3, out=out, shard_users=200)
     assert (again["scored_shards"], again["scored_users"], again["finished"]) == (0, 0, True)
-    assert {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")} == before
+    assert {path.name: path.stat().st_mtime_ns for path in out.glob("*part-*")} == before
     with pytest.raises(InputError, match="of another k"):
         recommend_all(trained.run, k=4, out=out, shard_users=200)
 
@@ -234,7 +234,7 @@ def test_a_folder_that_is_not_ours_is_left_as_it_is(trained, tmp_path):
     for name in ("mine.txt", ".histories-0/precious"):
         (foreign / name).write_text("mine")
     histories = write_rows(tmp_path, "histories", [{"user_id": "a", "item_id": "item_000001"}])
-    with pytest.raises(InputError, match=r"not empty and holds no batch\.json"):
+    with pytest.raises(InputError, match=r"not empty and holds no _batch\.json"):
         recommend_all(trained.run, out=foreign, histories=histories)
     assert (foreign / ".histories-0" / "precious").read_text() == "mine"
     assert sorted(x.name for x in foreign.iterdir()) == [".histories-0", "mine.txt"]

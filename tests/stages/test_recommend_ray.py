@@ -63,11 +63,11 @@ def test_lists_of_two_workers_of_which_one_is_killed_are_those_of_one_process(tr
     )
     killed = None
     while killed is None and process.poll() is None:
-        if list(out.glob("part-*.json")) and (actors := actors_below(process.pid)):
+        if list(out.glob("_part-*.json")) and (actors := actors_below(process.pid)):
             killed = actors[0]
             os.kill(killed, signal.SIGKILL)
         time.sleep(0.001)
-    done = len(list(out.glob("part-*.json")))
+    done = len(list(out.glob("_part-*.json")))
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert killed is not None

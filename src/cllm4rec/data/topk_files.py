@@ -5,6 +5,11 @@ from pathlib import Path
 from cllm4rec.errors import InputError
 from cllm4rec.run import read_json, sha256_file
 
+BATCH = "_batch.json"
+"""What was asked of a folder of shards; who reads it as Parquet passes over ``_`` and ``.``."""
+EARLIER_BATCH = "batch.json"
+"""Its name in earlier versions, whose folders are scored as they are and not gone on with."""
+
 
 def topk_files(path: Path) -> list[Path]:
     """The file itself, or the files of a folder of them.
@@ -15,7 +20,7 @@ def topk_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    shards = (path / "batch.json").is_file()
+    shards = any((path / name).is_file() for name in (BATCH, EARLIER_BATCH))
     files = _shards(path) if shards else sorted(path.glob("*.parquet"))
     if not files:
         raise InputError(f"{path} holds no *.parquet; give a top-k file or a folder of them")

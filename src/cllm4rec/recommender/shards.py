@@ -1,11 +1,12 @@
 """The output folder of ``recommend --all``: lists in shards, resumable.
 
     OUT/
-      batch.json            model, data, filters, k and shard size; a call with others is refused
+      _batch.json           model, data, filters, k and shard size; a call with others is refused
       part-00000.parquet    lists of the first users
-      part-00000.json       written next: users, rows and sha256 of the shard
+      _part-00000.json      written next: users, rows and sha256 of the shard
       _SUCCESS              all shards with their sha256; written last
 
+What is no list begins with ``_``, so that others read the folder as one of Parquet files.
 Files are written atomically (`run`), so a killed process leaves each shard either done or not
 begun. Processes need not communicate: a shard's number determines its process.
 """
@@ -19,11 +20,12 @@ import pyarrow as pa
 
 from cllm4rec import progress
 from cllm4rec.data.ids import IdMap
+from cllm4rec.data.topk_files import BATCH, EARLIER_BATCH
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.ranking import RankedItems, write_lists
 from cllm4rec.run import make_folder, read_json, sha256_file, write_json
 
-FORMAT = 2
+FORMAT = 3
 """Format number of the folder; others are refused."""
 
 _NAMES = {
@@ -53,24 +55,27 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """Name of its files, without suffix."""
+        """Name of its lists, without suffix."""
         return f"part-{self.number:05}"
 
 
 def usable(folder: Path) -> bool:
-    """Create the folder if needed; return whether it already has a ``batch.json``.
+    """Create the folder if needed; return whether it already has a ``_batch.json``.
 
     Raises:
-        InputError: it is a file, or contains something else.
+        InputError: it is a file, was begun by an earlier version, or contains something else.
     """
     make_folder(folder, "--out")
     # List before checking: another process may write the first files in between.
     foreign = [x.name for x in folder.iterdir() if not x.name.startswith(".")]
-    begun = (folder / "batch.json").is_file()
-    if foreign and not begun:
+    begun = (folder / BATCH).is_file()
+    if EARLIER_BATCH in foreign:
         raise InputError(
-            f"--out {folder} is not empty and holds no batch.json; choose another folder"
+            f"--out {folder} was begun by an earlier version (it has a {EARLIER_BATCH}), whose "
+            f"lists stay as they are; choose another folder"
         )
+    if foreign and not begun:
+        raise InputError(f"--out {folder} is not empty and holds no {BATCH}; choose another folder")
     return begun
 
 
@@ -104,13 +109,13 @@ class ShardFolder:
         """
         request = self._request
         if not usable(self.path):
-            write_json(self.path / "batch.json", request)
+            write_json(self.path / BATCH, request)
             return
-        found = read_json(self.path / "batch.json")
+        found = read_json(self.path / BATCH)
         for key, what in _NAMES.items():
             if not isinstance(found, dict) or found.get(key) != request[key]:
                 raise InputError(
-                    f"--out {self.path} holds lists {what} ({key} differs in batch.json); "
+                    f"--out {self.path} holds lists {what} ({key} differs in {BATCH}); "
                     f"choose another folder or remove this one"
                 )
 
@@ -148,8 +153,9 @@ class ShardFolder:
             items: item ids.
         """
         self._record(shard).unlink(missing_ok=True)
-        for leftover in self.path.glob(f".{shard.name}.*.tmp-*"):
-            leftover.unlink(missing_ok=True)
+        for file in (self._lists(shard), self._record(shard)):
+            for leftover in self.path.glob(f".{file.name}.tmp-*"):
+                leftover.unlink(missing_ok=True)
         rows = write_lists(self._lists(shard), user_ids, ranked, items)
         sha256 = sha256_file(self._lists(shard))
         write_json(self._record(shard), self._described(shard, rows, sha256))
@@ -221,7 +227,7 @@ class ShardFolder:
         return self.path / f"{shard.name}.parquet"
 
     def _record(self, shard: Shard) -> Path:
-        return self.path / f"{shard.name}.json"
+        return self.path / f"_{shard.name}.json"
 
 
 def ids_of(ids: pa.LargeStringArray, shard: Shard) -> Any:

@@ -36,9 +36,13 @@ CLOSED_FORMS = ("ease-lm", "ease-text-order", "ease-text", "ease")
 NEW_ITEMS = 0.05
 """Share of validation interactions with items that training has not seen, from which on there are
 new items to care for."""
+ALL_WEIGHTS = 8000
+"""Items up to which every weight is kept, at most 256 MB. Where histories are long, small weights
+count: the thousand largest of each row alone cost movielens-latest-small (7,363 items) 1 to 2 %
+(docs/decisions/0008)."""
 KEPT_WEIGHTS = 1000
-"""Number of largest weights kept per row. On catalogues of 1,300 to 5,000 items Recall and NDCG
-changed by 0.1 % at most; 300 cost MovieLens-100K 1.5 % (docs/decisions/0008)."""
+"""Number of largest weights kept per row above that. On catalogues of 9,590 and 12,101 items it
+costs nothing."""
 
 _CSR = ("data", "indices", "indptr")
 Settings = dict[str, Any]
@@ -70,7 +74,7 @@ class LinearModel:
     """An item-to-item linear model; each row of scores is divided by its standard deviation.
 
     Attributes:
-        weights: ``float32 [items, items]``; sparse (CSR) above ``KEPT_WEIGHTS`` items.
+        weights: ``float32 [items, items]``; sparse (CSR) above `ALL_WEIGHTS` items.
         settings: of the fit.
         new: what scores items without interactions; its own weights play no part.
     """
@@ -187,8 +191,12 @@ def _of_baseline(tuned: Tuned) -> LinearModel:
     if isinstance(scorer, NewItemsScorer):
         settings["baseline"] = tuned.name
         none = np.empty((0, 0), np.float32)
-        return LinearModel(largest(scorer.weights), settings, replace(scorer, weights=none))
-    return LinearModel(largest(scorer.weights), settings)
+        return LinearModel(
+            largest(scorer.weights, kept_weights(scorer.weights.shape[1])),
+            settings,
+            replace(scorer, weights=none),
+        )
+    return LinearModel(largest(scorer.weights, kept_weights(scorer.weights.shape[1])), settings)
 
 
 def _arrays_of_new(new: NewItemsScorer) -> dict[str, NDArray[Any]]:
@@ -220,7 +228,12 @@ def as_chosen(
     return _of_baseline(Tuned(name, settings, scorer, 0.0))
 
 
-def largest(weights: Weights, kept: int = KEPT_WEIGHTS) -> Weights:
+def kept_weights(items: int) -> int:
+    """How many weights of each row are kept, of a catalogue of so many items."""
+    return items if items <= ALL_WEIGHTS else KEPT_WEIGHTS
+
+
+def largest(weights: Weights, kept: int) -> Weights:
     """Keep the ``kept`` weights of largest magnitude per row; all of them in a smaller matrix.
 
     Args:

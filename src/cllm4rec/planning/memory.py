@@ -20,7 +20,7 @@ from collections.abc import Container
 
 from cllm4rec.baselines.ease import MAX_ITEMS_BY_NEIGHBOURS, NEIGHBOURS
 from cllm4rec.config import Config
-from cllm4rec.ensemble.linear import KEPT_WEIGHTS
+from cllm4rec.ensemble.linear import kept_weights
 from cllm4rec.linear.decomposition import EXACT_ROWS
 from cllm4rec.linear.ease import FLOAT64_ITEMS, MAX_ITEMS
 from cllm4rec.models.device import KEPT_NUMBERS
@@ -77,11 +77,14 @@ def trained_bytes(size: Size, model: Model, config: Config) -> float:
 
 
 def linear_model(size: Size, config: Config) -> float:
-    """Bytes of the finished linear model: number and column of each kept weight; 0 without one."""
+    """Bytes of the finished linear model; 0 without one.
+
+    All weights, or number and column of each that is kept.
+    """
     if not config.model.linear or size.items > MAX_ITEMS_BY_NEIGHBOURS:
         return 0.0
-    kept = NEIGHBOURS if size.items > MAX_ITEMS else min(size.items, KEPT_WEIGHTS)
-    return 8.0 * kept * size.items
+    kept = NEIGHBOURS if size.items > MAX_ITEMS else kept_weights(size.items)
+    return (4.0 if kept == size.items else 8.0) * kept * size.items
 
 
 def finetuning(

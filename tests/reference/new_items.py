@@ -1,6 +1,7 @@
 """Slow, independent versions of what becomes of items without interactions."""
 
 import math
+from itertools import combinations
 
 
 def neighbour_weights(vectors, items, among, k: int, power: float) -> list[list[float]]:
@@ -51,3 +52,20 @@ def share_of_new(others, new, offset: float) -> float:
         both = [(score, 0) for score in other] + [(score + offset, 1) for score in own]
         total += sum(kind for _, kind in sorted(both, reverse=True)[: len(other)])
     return total / (len(others) * len(others[0]))
+
+
+def places_of_new(others, new, length: int) -> list[float]:
+    """How often each new item is among one user's first ``length``, over all orders of level ones.
+
+    Args:
+        others: the user's scores of other items.
+        new: those of new items.
+        length: of the list; as many items as that there are.
+    """
+    scores = [*others, *new]
+    last = sorted(scores, reverse=True)[length - 1]
+    above = [at for at, score in enumerate(scores) if score > last]
+    level = [at for at, score in enumerate(scores) if score == last]
+    lists = [{*above, *some} for some in combinations(level, length - len(above))]
+    size = len(others)
+    return [sum(size + at in each for each in lists) / len(lists) for at in range(len(new))]

@@ -279,3 +279,13 @@ def _process(program: str, *arguments: object):
     )
     process.stdout.readline()
     return process
+
+
+def test_a_refusal_names_the_request_and_its_field(own):
+    bad = [*NEW, {"item_id": "n2", "title": "ѫѫѫ"}]
+    answer = own.post("/v1/items", json={"items": bad})
+    assert answer.status_code == 422, answer.text
+    said = json.dumps(answer.json())
+    assert "the request: nothing was added" in said
+    assert r"ask to skip them (\"skip\": true)" in said
+    assert "--skip" not in said

@@ -24,6 +24,7 @@ from cllm4rec.recommender.placing import Placing, Rule
 from cllm4rec.run.added import MEND, Current
 
 ROWS = "rows.safetensors"
+AGAIN = "`cllm4rec add-items` adds them again"
 LOADS = 3
 """Attempts to read what is being replaced at the same time."""
 _CSR = ("data", "indices", "indptr")
@@ -86,8 +87,8 @@ class AddedItems:
                 return None
             if current.model != model_sha256(folder):
                 progress.note(
-                    f"{folder}: the items that were added belong to an earlier training; "
-                    f"add them again, or run `cllm4rec remove-items --all`"
+                    f"{folder}: the items that were added belong to an earlier training; {AGAIN}, "
+                    f"`cllm4rec remove-items --all` forgets them"
                 )
                 return None
             try:
@@ -97,6 +98,18 @@ class AddedItems:
                 if not left or Current.read(folder) == current:
                     raise
         raise IntegrityError(f"{folder}: items are being added all the time; {MEND}")
+
+    @classmethod
+    def note_left(cls, folder: Path, to: Path) -> None:
+        """Say how many items of a run another one, trained on its data, does not have.
+
+        Raises:
+            IntegrityError: a file has changed.
+        """
+        added = cls.of(folder)
+        if added is not None:
+            many = f"{len(added):,} items that were" if len(added) > 1 else "1 item that was"
+            progress.note(f"{many} added to {folder} without training: not in {to}; {AGAIN}")
 
     @classmethod
     def _read(cls, folder: Path) -> "AddedItems":

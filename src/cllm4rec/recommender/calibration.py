@@ -20,6 +20,12 @@ BLOCK_USERS = 64
 """Histories scored at once."""
 MOST_SCORES = 25_000_000
 """Scores held at once, twice: 100 MB each."""
+FIRST = 5
+"""Places of a list that are seen first."""
+MOST_OF_FIRST = 2.0
+"""Most that new items should have of these, relative to their share of the whole lists. The offset
+sets that share alone: with a large scale all of them stand on top for some users, and Recall@20
+does not see it (docs/decisions/0037)."""
 
 
 def taken_items(train: Interactions, seed: int) -> NDArray[np.int64]:
@@ -36,7 +42,9 @@ def calibrated(
     """The rule, and the texts' vectors, that find most of the items taken for new.
 
     A random tenth of the items with interactions is left out of the histories and scored by the
-    others; the offset gives them the share of the lists that they have of the interactions.
+    others; the offset gives them the share of the lists that they have of the interactions. Rules
+    that give them more than `MOST_OF_FIRST` times that share of the `FIRST` places come after all
+    others, those with the least excess first.
 
     Args:
         scorer: the trained model.
@@ -54,7 +62,7 @@ def calibrated(
     scores, logits = _scored(scorer, history)
     rest = np.setdiff1d(known, taken)
     counts = np.maximum(history.counts(), 1).astype(np.float32)
-    best, found = (Rule(), texts[0]), -1.0
+    best, found = (Rule(), texts[0]), (-np.inf, -np.inf)
     for vectors, (k, power) in product(texts, NEIGHBOURS):
         own = (history.matrix() @ vectors.items) / counts[:, None] @ vectors.items[taken].T
         rule = Rule(k, power)
@@ -67,11 +75,13 @@ def calibrated(
             weight = text_weight * calibration.ratio
             offset = calibration.offset(weight, scale)
             placed = scale * (means + np.float32(weight) * own) + np.float32(offset)
-            recall = _recall(calibration.others, placed, taken, sample)
-            if recall > found:
+            first = _first_places(calibration.others, placed)
+            excess = max(0.0, first - MOST_OF_FIRST * calibration.share)
+            worth = -excess, _recall(calibration.others, placed, taken, sample)
+            if worth > found:
                 language_offset = of_logits.offset(0.0, 1.0)
                 numbers = weight, scale, offset, language_offset, calibration.share
-                best, found = (Rule(k, power, *numbers), vectors), recall
+                best, found = (Rule(k, power, *numbers), vectors), worth
     return best
 
 
@@ -105,16 +115,27 @@ def _recall(
     taken: NDArray[np.int64],
     sample: Interactions,
 ) -> float:
-    """Fraction of the interactions with items taken for new that reach the lists among all.
+    """Fraction of the interactions with items taken for new that reach the lists among all."""
+    wanted = np.isin(sample.items, taken)
+    users, columns = sample.users()[wanted], np.searchsorted(taken, sample.items[wanted])
+    hits = _in_lists(others, placed, others.shape[1])[users, columns]
+    return float(hits.mean()) if len(hits) else 0.0
 
-    Of items that are level at a list's end, as many count as have a place there.
+
+def _first_places(others: NDArray[np.float32], placed: NDArray[np.float32]) -> float:
+    """Fraction of the lists' first places that the items taken for new have."""
+    length = min(FIRST, others.shape[1])
+    return float(_in_lists(others, placed, length).sum() / (len(others) * length))
+
+
+def _in_lists(
+    others: NDArray[np.float32], placed: NDArray[np.float32], length: int
+) -> NDArray[np.float64]:
+    """Whether each item taken for new is among a list's first ``length``, ``[users, taken]``.
+
+    Of items that are level at the end, as many count as have a place there.
     """
-    length = others.shape[1]
     both = np.concatenate([others, placed], axis=1)
     last = np.partition(both, both.shape[1] - length, axis=1)[:, -length, None]
     level = (length - (both > last).sum(axis=1)) / (both == last).sum(axis=1)
-    wanted = np.isin(sample.items, taken)
-    users, columns = sample.users()[wanted], np.searchsorted(taken, sample.items[wanted])
-    scores = placed[users, columns]
-    hits = np.where(scores == last[users, 0], level[users], scores > last[users, 0])
-    return float(hits.mean()) if len(hits) else 0.0
+    return np.where(placed == last, level[:, None], placed > last)

@@ -44,7 +44,7 @@ class CatalogueChanges:
             lines = (json.dumps(item.row()) for item in request.items)
             source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             before = _added(run)
-            with _named("the request", source):
+            with _as_asked(source):
                 report = add_items(run, source, skip=request.skip, measure=False, columns={})
             return self._loaded(run, report, before)
 
@@ -79,12 +79,15 @@ class CatalogueChanges:
 
 
 @contextmanager
-def _named(name: str, source: Path) -> Iterator[None]:
-    """Errors say ``name`` instead of the file."""
+def _as_asked(source: Path) -> Iterator[None]:
+    """Errors say the request instead of the file, and its field instead of an option."""
+    from cllm4rec.stages.add_items import SKIPPED_BY
+
     try:
         yield
     except InputError as error:
-        raise type(error)(str(error).replace(str(source), name)) from None
+        said = str(error).replace(str(source), "the request")
+        raise type(error)(said.replace(SKIPPED_BY, '("skip": true)')) from None
 
 
 def _added(run: RunDir) -> AddedItems | None:

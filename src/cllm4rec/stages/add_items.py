@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from cllm4rec import progress
@@ -32,9 +33,11 @@ MOST_BYTES = 100_000
 """Longest text of an item, in UTF-8."""
 NAMED = 3
 """Ids that a refusal names for each reason."""
-SAMPLE_USERS, LISTED = 500, 20
-"""Lists in which the share of added items is measured, and their length."""
+SAMPLE_USERS, LISTED, FIRST = 500, 20, 5
+"""Lists in which the share of added items is measured, their length, and places seen first."""
 
+SKIPPED_BY = "(--skip; in Python skip=True)"
+"""How a shell and Python ask for it; over HTTP it is a field."""
 KNOWN, ADDED = "an item_id that the run was trained with", "an item_id that was added before"
 NO_TEXT, TOO_LONG = "no title or text", f"a text of more than {MOST_BYTES:,} bytes"
 NO_WORD = "no word that any item of the run has"
@@ -63,7 +66,7 @@ class Refusals:
         said = "; ".join(f"{reason}: {_named(ids)}" for reason, ids in self.by_reason.items())
         raise InputError(
             f"{source}: nothing was added, for some rows cannot be: {said}; mend them, or ask to "
-            f"skip them (--skip; in Python and JSON, skip)"
+            f"skip them {SKIPPED_BY}"
         )
 
     def counts(self) -> dict[str, int]:
@@ -198,8 +201,8 @@ def share_of_lists(recommender: Recommender) -> dict[str, Any]:
     """How often added items are listed, beside how many there are.
 
     Returns:
-        ``share_of_lists`` (of the places in the lists of some users), ``share_of_items``, and the
-        ``sample``: users and length of the lists.
+        ``share_of_lists`` (of the places in the lists of some users), ``share_of_first_5`` (of the
+        first five alone), ``share_of_items``, and the ``sample``: users and length of the lists.
     """
     dataset = recommender.dataset
     total, added = len(dataset.items), dataset.items.appended
@@ -211,10 +214,14 @@ def share_of_lists(recommender: Recommender) -> dict[str, Any]:
     k = min(LISTED, total)
     request = ListRequest.of(users.astype(np.int32), known.rows(users), k)
     items = ranked(recommender.scorer, request).items
-    listed = items[items >= 0]
-    share = float((listed >= total - added).mean()) if len(listed) else 0.0
+
+    def share(places: NDArray[np.integer]) -> float:
+        listed = places[places >= 0]
+        return round(float((listed >= total - added).mean()), 4) if len(listed) else 0.0
+
     return {
-        "share_of_lists": round(share, 4),
+        "share_of_lists": share(items),
+        f"share_of_first_{FIRST}": share(items[:, :FIRST]),
         "share_of_items": round(added / max(total, 1), 4),
         "sample": {"users": len(users), "k": k},
     }

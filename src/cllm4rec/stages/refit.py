@@ -3,19 +3,19 @@
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cllm4rec import progress
 from cllm4rec.config import read_config
 from cllm4rec.data.checks import PARTS
 from cllm4rec.data.dataset import Dataset, Part
 from cllm4rec.data.split_file import write_split
-from cllm4rec.errors import InputError
+from cllm4rec.errors import InputError, IntegrityError
+from cllm4rec.recommender.added import AddedItems
 from cllm4rec.run import RunDir, atomic_folder, exclusive, read_json, write_json
-from cllm4rec.run.added import FOLDER, POINTER
 from cllm4rec.stages.chosen import Chosen
 from cllm4rec.stages.made_from import is_made_from, made_from
 from cllm4rec.stages.settings import keep_settings
@@ -65,8 +65,8 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
         merge(run.file("data"), folder, chosen, merged_parts(keep_test))
     write_split(Dataset.open(to.file("data")), to.file("split.parquet"))
     keep_settings(to, read_config(run.file("config.toml")))
-    if run.file(FOLDER, POINTER).is_file():
-        progress.note(f"items that were added to {run.path} are not in {to.path}; add them again")
+    with suppress(IntegrityError):  # what is damaged is not taken along either
+        AddedItems.note_left(run.path, to.path)
     seconds, source = time.perf_counter() - started_at_s, made_from(run, keep_test=keep_test)
     to.finish("prepare", [to.file("data")], seconds, refit=source)
 

@@ -4,7 +4,7 @@ import pytest
 
 from cllm4rec.data.dataset import Dataset
 from support.input_folder import small_log, write_rows
-from support.prepared import prepare_folder
+from support.prepared import histories, prepare_folder
 
 
 @pytest.fixture
@@ -91,3 +91,47 @@ def test_a_column_whose_name_another_took_is_named_too(tmp_path, said):
     why = {"timestamp": "another column is mapped to this name"}
     assert report["refused_columns"]["interactions"] == why
     assert "not read: timestamp" in said[0]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_rows_without_a_time_among_others_are_counted_and_many_are_said(tmp_path, said, ending):
+    """Of twenty rows some have a position instead, which says as much."""
+    for without in (0, 1, 2, 19):
+        rows = [
+            {
+                "user_id": f"u{n % 4}",
+                "item_id": f"i{n}",
+                "timestamp": 1_600_000_000 + n if n >= without + 3 else None,
+                "position": n if without <= n < without + 3 else None,
+                "rating": 5,
+            }
+            for n in range(20)
+        ]
+        write_rows(tmp_path / str(without), "interactions", rows, ending)
+        dataset, report = prepare_folder(tmp_path / str(without))
+        assert report.get("without_time") == (without or None)
+        assert dataset.ordered
+    assert [line.partition(" usable rows")[0] for line in said] == ["2 of 20", "19 of 20"]
+    assert said[0].partition(" usable rows ")[2] == (
+        "have neither a timestamp nor a position: they count as older than all others, and none is "
+        "held out as a user's newest while there is another; fill these in, or leave the rows out "
+        "of the log"
+    )
+
+
+def test_a_row_without_a_time_is_the_oldest_of_its_user(tmp_path, said):
+    rows = [
+        {"user_id": "u", "item_id": f"i{n}", "timestamp": None if n in (2, 5) else 100 + n}
+        for n in range(6)
+    ]
+    write_rows(tmp_path / "in", "interactions", rows)
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    train, valid, test = (histories(dataset, part)["u"] for part in ("train", "valid", "test"))
+    assert (set(train[:2]), train[2:], valid, test) == ({"i2", "i5"}, ["i0", "i1"], ["i3"], ["i4"])
+    assert report["without_time"] == 2
+
+
+def test_a_log_without_times_counts_none(tmp_path, said):
+    rows = [{key: row[key] for key in ("user_id", "item_id")} for row in small_log()]
+    write_rows(tmp_path / "in", "interactions", rows)
+    assert "without_time" not in prepare_folder(tmp_path / "in")[1]

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cllm4rec.errors import InputError
 from support.input_folder import write_rows
 from support.prepared import histories, prepare_folder
 
@@ -128,6 +129,35 @@ def test_what_is_no_date_is_refused(tmp_path, text):
     rows = [*log(iso("%Y-%m-%d")), {"user_id": "u", "item_id": "bad", "timestamp": text}]
     reason = "timestamp not in dates, as most are" if text == "2024" else "bad timestamp"
     assert order(tmp_path, rows)[1]["refused"]["interactions"] == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("stamps", "counts"),
+    [
+        ([START, START + 1, START * 1000, START * 1000 + 1], "2 in seconds, 2 in milliseconds"),
+        ([START, START * 1000, "2024-01-01", "2024-01-02", 0],
+         "2 in dates, 1 in seconds, 1 in milliseconds"),
+    ],
+)  # fmt: skip
+def test_where_no_unit_has_more_than_half_the_file_is_refused(tmp_path, stamps, counts):
+    rows = [{"user_id": "u", "item_id": f"i{n}", "timestamp": str(x)} for n, x in enumerate(stamps)]
+    with pytest.raises(InputError) as refused:
+        order(tmp_path, rows, "csv")
+    assert str(refused.value) == (
+        f"{tmp_path / 'in' / 'interactions.csv'}: its timestamps are {counts}, none of them most; "
+        f"write all in one unit, or each unit's rows to a file of its own, interactions-NAME.csv"
+    )
+
+
+def test_the_mend_that_is_named_mends_it(tmp_path):
+    rows = log(lambda second: second)
+    for name, some in (("interactions", rows[:3]), ("interactions-later", rows[3:])):
+        by = 1000 if name == "interactions-later" else 1
+        scaled = [row | {"timestamp": row["timestamp"] * by} for row in some]
+        write_rows(tmp_path / "in", name, scaled, "csv")
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert report["timestamp_unit"] == "seconds, milliseconds"
+    assert histories(dataset, "test")["u"] == [rows[-1]["item_id"]]
 
 
 def test_without_timestamps_there_is_no_unit(tmp_path):

@@ -84,7 +84,7 @@ def _append_to_log(
                                      {file.nested("user_id", "item_id")} AS nested, {given}
                               FROM {file.relation})))
         """)
-    timestamps.refuse_other_units(connection, place)
+    timestamps.refuse_other_units(connection, place, file.path)
 
 
 def load_entities(

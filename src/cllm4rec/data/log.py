@@ -18,6 +18,9 @@ AT_RANDOM = ("paper", "new-users", "new-items")
 COLUMNS = ("user_id", "item_id", "timestamp", "position", "rating")
 """Standard columns of interactions; others are not read."""
 
+MANY_WITHOUT_TIME = 0.1
+"""Fraction of a log's usable rows without a time from which on it is said."""
+
 
 def load_log(
     connection: duckdb.DuckDBPyConnection,
@@ -55,6 +58,8 @@ def load_log(
     report["refused"]["interactions"] = refused
     given = "reason IS NULL AND (timestamp IS NOT NULL OR position IS NOT NULL)"
     report["ordered"] = one_number(connection, f"SELECT count(*) FROM log WHERE {given}") > 0
+    if report["ordered"]:
+        _count_without_time(connection, report)
     report["timestamp_unit"] = unit_of_log(connection)
     if len(files) > 1:
         report["read_of"] = {file.path.name: rows for file, rows in _rows(connection, files)}
@@ -68,6 +73,22 @@ def load_log(
     if unread:
         absent = [each for each in COLUMNS if not any(file.has(each) for file in files)]
         progress.note(_said(list(unread), absent, at_random=report["split"] in AT_RANDOM))
+
+
+def _count_without_time(connection: duckdb.DuckDBPyConnection, report: dict[str, Any]) -> None:
+    """``without_time``, where some rows say neither when nor in which order; a note, where many."""
+    count = "SELECT count(*) FROM log WHERE reason IS NULL"
+    usable = one_number(connection, count)
+    without = one_number(connection, f"{count} AND timestamp IS NULL AND position IS NULL")
+    if not without:
+        return
+    report["without_time"] = without
+    if without >= MANY_WITHOUT_TIME * usable:
+        progress.note(
+            f"{without:,} of {usable:,} usable rows have neither a timestamp nor a position: they "
+            f"count as older than all others, and none is held out as a user's newest while there "
+            f"is another; fill these in, or leave the rows out of the log"
+        )
 
 
 def _refuse_other_order(files: Sequence[InputFile]) -> None:

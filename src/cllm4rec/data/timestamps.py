@@ -1,8 +1,11 @@
 """Detection of a log's timestamp unit: that of most values, by their magnitude."""
 
+from pathlib import Path
+
 import duckdb
 
 from cllm4rec.data.database import literal
+from cllm4rec.errors import InputError
 
 MAX_TIMESTAMP = 253_402_300_799
 """The last second of the year 9999; a larger number is in a smaller unit, or noise."""
@@ -45,12 +48,16 @@ def seconds(date: str, number: str) -> str:
     return f"coalesce({date}, CASE unit {scaled} ELSE {number} END)"
 
 
-def refuse_other_units(connection: duckdb.DuckDBPyConnection, file: int) -> None:
+def refuse_other_units(connection: duckdb.DuckDBPyConnection, file: int, path: Path) -> None:
     """Give the rows of ``log`` whose timestamp is not in the unit of most of its file a reason.
 
     Args:
         connection: the database.
         file: whose rows are looked at.
+        path: of the file.
+
+    Raises:
+        InputError: no unit has more than half of the file's timestamps.
     """
     here = f"file = {file} AND unit"
     rows = dict(
@@ -66,7 +73,14 @@ def refuse_other_units(connection: duckdb.DuckDBPyConnection, file: int) -> None
         )
         rows[are] = rows.get(are, 0) + days
     if len(rows) > 1:
-        most = min(rows, key=lambda code: (-rows[code], code))
+        most = max(rows, key=rows.__getitem__)
+        if 2 * rows[most] <= sum(rows.values()):
+            counts = sorted(rows.items(), key=lambda each: (-each[1], each[0]))
+            units = ", ".join(f"{number:,} in {UNITS[code]}" for code, number in counts)
+            raise InputError(
+                f"{path}: its timestamps are {units}, none of them most; write all in one unit, or "
+                f"each unit's rows to a file of its own, interactions-NAME{path.suffix}"
+            )
         connection.execute(f"""
             UPDATE log SET reason = {literal(f"timestamp not in {UNITS[most]}, as most are")}
             WHERE reason IS NULL AND {here} <> {most}

@@ -60,6 +60,8 @@ class Settings(BaseModel):
             and cls.model_fields[str(info.field_name)].annotation is not bool
         ):
             raise ValueError("neither true nor false can stand here")
+        if isinstance(value, list) and any(isinstance(each, bool) for each in value):
+            raise ValueError("neither true nor false can stand in this list")
         if isinstance(value, int) and abs(value) > MOST:
             raise ValueError(f"whole numbers end at {MOST}")
         return value

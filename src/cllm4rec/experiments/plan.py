@@ -10,6 +10,7 @@ from pydantic import (
     Field,
     NonNegativeInt,
     PositiveInt,
+    StrictBool,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -123,10 +124,10 @@ class Plan(Settings):
     that are reported of each data set."""
     bootstrap: PositiveInt = 1000
     """Bootstrap samples of users for each interval and p-value."""
-    refit: bool = False
+    refit: StrictBool = False
     """Fit every model and baseline once more on training and validation part, as validation chose
     it, and add these rows: ``hybrid, refit``."""
-    keep_runs: bool = False
+    keep_runs: StrictBool = False
     """Keep each model's run directory too: its data, tables and heads, many megabytes."""
     datasets: Annotated[dict[Name, DatasetPlan], Field(min_length=1)]
     """The data sets by name."""

@@ -18,6 +18,7 @@ from cllm4rec.ensemble.linear import (
     load_linear,
     save_linear,
     search,
+    wrong_setting,
 )
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear import ease as exact
@@ -202,9 +203,14 @@ def test_without_texts_the_linear_model_is_plain_ease(tmp_path):
     dataset = Dataset.load(tmp_path / "in", folder=tmp_path / "data")
     with progress.quiet():
         model = search(dataset.part("train"), selection_of(dataset), Context.of(dataset, 0))
-    assert model.settings["alpha"] == 0
+    assert (model.settings["alpha"], model.settings["texts"]) == (0, "none")
+    assert wrong_setting(model.settings) is None
     again = as_chosen(dataset.part("train"), model.settings, Context.of(dataset, 0))
     assert again.weights.tobytes() == model.weights.tobytes()
+    assert again.settings == model.settings
+    # The reader is not asked what it finds in no text.
+    read = as_chosen(dataset.part("train"), model.settings, Context.of(dataset, 0), {"depth": 1})
+    assert read.weights.tobytes() == model.weights.tobytes()
 
 
 def test_the_linear_model_is_the_strongest_closed_form_that_the_data_allow(sequences, found):

@@ -22,6 +22,7 @@ from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.ease_new_items import NewItemsScorer
 from cllm4rec.baselines.ease_text_order import OrderedScorer
+from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.baselines.tuning import Tuned, tune
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import linear_half_
@@ -55,6 +56,8 @@ PLAIN: Settings = {
     "decay": 1.0,
 }
 """Settings of ``ease-lm`` with which it is EASE."""
+NO_TEXTS = "none"
+"""What a linear model of data without texts reports as ``texts``."""
 NO_READER = {"depth": 0}
 
 
@@ -175,6 +178,8 @@ def search(
     for_new = baseline_named("ease-new-items", reader)
     if asks_for_new_items(train, selection) and not for_new.unavailable(context):
         tuned = max(tuned, tune(for_new, train, selection, context), key=lambda each: each.value)
+    if no_texts(context):
+        tuned = replace(tuned, settings={**tuned.settings, "texts": NO_TEXTS})
     return _of_baseline(tuned)
 
 
@@ -224,7 +229,10 @@ def as_chosen(
     """Fit with settings that `search` chose on other parts of the data; arguments as there."""
     name = str(settings.get("baseline", "ease-lm"))
     baseline = baseline_named(name, NO_READER if reader is None else reader)
-    scorer = baseline.refitted({**PLAIN, **settings}, train, context)
+    point = {**PLAIN, **settings}
+    if point["texts"] == NO_TEXTS:
+        point["texts"] = PLAIN["texts"]
+    scorer = baseline.refitted(point, train, context)
     return _of_baseline(Tuned(name, settings, scorer, 0.0))
 
 

@@ -181,6 +181,7 @@ def test_the_disk_that_prepare_needs_is_planned():
 
 def test_a_small_size_fits_and_a_large_one_says_what_breaks_first():
     assert planned(SMALL)["breaks"] == []
+    assert "linear model's search" in planned(SMALL)["not_in_time"]
     result = planned(LARGE, devices=64)
     assert [row["stage"] for row in result["breaks"]] == ["start", "finetuning, each rank"][
         : len(result["breaks"])

@@ -60,7 +60,8 @@ def plan(
         host_memory: bytes of a machine's memory; None: of this one.
 
     Returns:
-        ``memory`` (bytes by stage and part), ``time``, ``settings`` and ``breaks`` (first first).
+        ``memory`` (bytes by stage and part), ``time`` and what is ``not_in_time``, ``settings`` and
+        ``breaks`` (first first).
 
     Raises:
         InputError: a number does not fit the others, or the device is not known.
@@ -99,6 +100,7 @@ def plan(
         "size": {"users": size.users, "items": size.items, "interactions": size.interactions},
         "device": "this machine's processor" if known is None else f"{devices} x {known.name}",
         "memory": [_stage(name, parts, available[name], size) for name, parts in stages.items()],
+        "not_in_time": "initialise: initial vectors and the linear model's search",
         "time": _times(size, model, config, known, devices, "items" in divided, lazy),
         "settings": _settings(size, config, **shared)
         + _reads_fewer_tokens(size, model, config, known, devices, shared),

@@ -56,6 +56,16 @@ def test_any_json_is_answered(client, path, body):
     refused(client, path, json.dumps(body).encode())
 
 
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain"])
+def test_a_body_that_is_not_marked_as_json_is_told_the_header(client, path, kind):
+    """As curl -d sends it."""
+    headers = {} if kind is None else {"Content-Type": kind}
+    response = refused(client, path, b'{"users": ["user_000001"]}', headers)
+    assert response.status_code == 422
+    assert "header Content-Type: application/json" in response.json()["error"]
+
+
 @examples(80)
 @given(st.sampled_from(POSTS), st.binary(max_size=60))
 def test_any_bytes_are_refused(client, path, content):

@@ -6,6 +6,11 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
 
+NO_CONTENT_TYPE = (
+    "the body is not marked as JSON; send the header Content-Type: application/json "
+    "(curl -H 'Content-Type: application/json')"
+)
+
 
 def fault_line(endpoint: Callable[..., Any], fault: Mapping[str, Any]) -> str:
     """One fault of a request, with the field that was probably meant.
@@ -14,6 +19,8 @@ def fault_line(endpoint: Callable[..., Any], fault: Mapping[str, Any]) -> str:
         endpoint: of the route, whose models know the fields.
         fault: of a ``RequestValidationError``.
     """
+    if isinstance(fault.get("input"), bytes):  # JSON has none: the body was not read as JSON
+        return NO_CONTENT_TYPE
     place = ".".join(map(str, fault["loc"][:6]))[:200]
     line = f"{place}: {fault['msg'].removeprefix('Value error, ')}"
     if fault["type"] != "extra_forbidden":

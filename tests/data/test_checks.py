@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cllm4rec.errors import InputError
 from support.examples import examples
 from support.input_folder import small_log, write_rows
 from support.prepared import histories, prepare_folder
@@ -253,3 +254,43 @@ def test_json_objects_and_lists_are_no_ids_and_no_titles(tmp_path):
     }
     assert dataset.texts.item_titles[5] == "kept"
     assert dataset.texts.item_texts[5] == "a, b"
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr("cllm4rec.progress.note", lines.append)
+    return lines
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_european_date_and_a_decimal_comma_are_shown_with_their_mend(
+    tmp_path, said, ending, every
+):
+    """Of all rows, which are then refused as a whole, or of some."""
+    changed = {"timestamp": "17.06.2018 00:00", "rating": "5,0"}
+    good = {"timestamp": "2018-06-17", "rating": "5.0"}
+    rows = [
+        {**row, **(good if place % every else changed)} for place, row in enumerate(small_log())
+    ]
+    write_rows(tmp_path / "in", "interactions", rows, ending)
+    if every == 1:
+        with pytest.raises(InputError, match="has no usable row"):
+            prepare_folder(tmp_path / "in")
+    else:
+        prepare_folder(tmp_path / "in")
+    name = f"interactions.{ending}"
+    assert said[:2] == [
+        f"{name}: a timestamp such as 17.06.2018 00:00 cannot be read; write ISO dates, such as "
+        f"2018-06-17 or 2018-06-17 00:00, or unix times",
+        f"{name}: a rating such as 5,0 cannot be read; write a decimal point, such as 5.0",
+    ]
+
+
+def test_a_text_in_the_place_of_a_number_is_not_shown(tmp_path, said):
+    bad = [{"user_id": "u", "item_id": "i", "timestamp": "Anna, 17.06.2018", "rating": "so good"}]
+    good = [{**row, "timestamp": str(row["timestamp"])} for row in small_log()]
+    write_rows(tmp_path / "in", "interactions", [*bad, *good])
+    prepare_folder(tmp_path / "in")
+    assert said == []

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import duckdb
 
+from cllm4rec import progress
 from cllm4rec.data import timestamps
 from cllm4rec.data.database import literal, one_number
 from cllm4rec.data.input_file import InputFile
@@ -18,6 +19,17 @@ PARTS = ("train", "valid", "test", "history")
 """Part names; a part's code on disk is its place here."""
 
 REPEATED_PAIR = "repeated pair"
+
+_DECIMAL_COMMA = r"[-+]?\d{1,10},\d{1,6}"
+_OTHER_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:[T ,]+\d[\d:. APMZ+-]{0,19})?"
+_UNREADABLE = {
+    "timestamp": (
+        f"{_OTHER_DATE}|{_DECIMAL_COMMA}",
+        "ISO dates, such as 2018-06-17 or 2018-06-17 00:00, or unix times",
+    ),
+    "rating": (_DECIMAL_COMMA, "a decimal point, such as 5.0"),
+}
+"""Column → the shape of a value that may be shown, which no text has, and how to write it."""
 
 _EMPTY_LOG = """
     CREATE TABLE log (file USMALLINT, row BIGINT, user_id VARCHAR, item_id VARCHAR,
@@ -84,7 +96,26 @@ def _append_to_log(
                                      {file.nested("user_id", "item_id")} AS nested, {given}
                               FROM {file.relation})))
         """)
+        _note_unreadable(connection, file, place)
     timestamps.refuse_other_units(connection, place, file.path)
+
+
+def _note_unreadable(connection: duckdb.DuckDBPyConnection, file: InputFile, place: int) -> None:
+    """Show a timestamp and a rating that were refused, and how to write them."""
+    bad = f"log WHERE file = {place} AND reason IN ('bad timestamp', 'bad rating')"
+    if not one_number(connection, f"SELECT count(*) FROM {bad}"):
+        return
+    for standard, (shape, mend) in _UNREADABLE.items():
+        example = connection.execute(f"""
+            SELECT trim(value) FROM (SELECT {file.text(standard)} AS value FROM {file.relation}
+                                     WHERE {file.number(standard)} IS NULL
+                                           AND {file.date(standard)} IS NULL)
+            WHERE regexp_full_match(trim(value), {literal(shape)}) LIMIT 1
+        """).fetchone()
+        if example is not None:
+            progress.note(
+                f"{file.path.name}: a {standard} such as {example[0]} cannot be read; write {mend}"
+            )
 
 
 def load_entities(

@@ -207,10 +207,7 @@ def evaluate(run: RunDir, topk: Path | None, overrides: tuple[str, ...]) -> dict
     the run: --set 'evaluate.baselines=["sasrec"]'.
     """
     after = "finetune" if topk is None else "prepare"
-    options.ready(run, topk, after=after, overrides=overrides)
-    from cllm4rec.stages.measurable import refuse_unmeasurable
-
-    refuse_unmeasurable(run)
+    options.ready(run, topk, after=after, overrides=overrides, measured=True)
     from cllm4rec.stages.evaluate import evaluate as stage
 
     return stage(run, topk=topk, overrides=overrides)
@@ -290,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the program: run one command and exit.
 
     Exit codes: 0 done; 2 wrong input or usage, one line on standard error; 130 interrupted;
+    143 likewise, by SIGTERM;
     1 a fault of this program, with its traceback, or a bench with a cell that failed.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)

@@ -11,6 +11,7 @@ from cllm4rec import progress
 from cllm4rec.config import read_config, request_of
 from cllm4rec.errors import InputError
 from cllm4rec.run import RunDir, place_among_processes
+from cllm4rec.stages.measurable import refuse_unmeasurable
 
 
 class _NamedPath(click.Path):
@@ -71,6 +72,7 @@ def ready(
     after: str = "finetune",
     config: str | None = None,
     overrides: Sequence[str] = (),
+    measured: bool = False,
 ) -> None:
     """Say what is wrong at sight now: what a command loads next takes many seconds.
 
@@ -80,6 +82,7 @@ def ready(
         after: ``"prepare"`` or ``"finetune"``.
         config: as given.
         overrides: as given.
+        measured: whether held-out interactions must be left.
 
     Raises:
         CLLM4RecError: what the stage itself would raise later.
@@ -98,6 +101,8 @@ def ready(
             )
     else:
         run.info(after)
+    if measured:
+        refuse_unmeasurable(run)
 
 
 def together(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -115,6 +115,7 @@ or, with `--json`, as exactly one JSON object.
 | 0 | done |
 | 2 | wrong input or usage: one line `error: …` that says what, where and the mend |
 | 130 | interrupted (Ctrl-C); nothing half-written keeps its final name; give the command again |
+| 143 | the same, by SIGTERM; several processes that train together end with 1, and say why |
 | 1 | a fault of the program, with its traceback: please report it; or a bench's cell failed |
 
 `train`, `pretrain` and `finetune` begin from the run's settings, as `prepare` or the last of them

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cllm4rec.data.database import one_number, open_database
-from cllm4rec.interrupts import interruptible
+from cllm4rec.interrupts import interruptible, termination
 from support.input_folder import small_log, write_rows
 
 PREPARE = """
@@ -48,8 +48,14 @@ except KeyboardInterrupt:
 """
 
 
-def interrupted(program: str, *arguments: object, path: Path, after_s: float = 0.0) -> None:
-    """Run it and send Ctrl-C after it has said that it has begun: it ends as it should."""
+def interrupted(
+    program: str,
+    *arguments: object,
+    path: Path,
+    after_s: float = 0.0,
+    by: signal.Signals = signal.SIGINT,
+) -> None:
+    """Run it and send a signal after it has said that it has begun: it ends as it should."""
     paths = os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])
     with subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
@@ -61,19 +67,31 @@ def interrupted(program: str, *arguments: object, path: Path, after_s: float = 0
         while (line := running.stderr.readline()) != "begun\n":
             assert line, "it has ended"
         time.sleep(after_s)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(by)
         try:
             _, said = running.communicate(timeout=5)
         finally:
             running.kill()
     assert said == "interrupted; run the same command again to go on\n"
-    assert running.returncode == 130
+    assert running.returncode == 128 + by
 
 
-def test_control_c_ends_a_query_at_once_and_leaves_nothing(tmp_path):
+BACKGROUND = PREPARE.replace("signal.default_int_handler", "signal.SIG_IGN")
+"""As a script starts it behind ``&``."""
+
+
+@pytest.mark.parametrize(
+    ("program", "by"),
+    [
+        (PREPARE, signal.SIGINT),
+        (PREPARE, signal.SIGTERM),
+        (BACKGROUND, signal.SIGTERM),
+    ],
+)
+def test_a_query_is_ended_at_once_and_leaves_nothing(tmp_path, program, by):
     write_rows(tmp_path / "in", "interactions", small_log(12, 10, 6))
     # Half a second later it is within the query.
-    interrupted(PREPARE, tmp_path / "in", tmp_path / "run", path=tmp_path, after_s=0.5)
+    interrupted(program, tmp_path / "in", tmp_path / "run", path=tmp_path, after_s=0.5, by=by)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
@@ -81,12 +99,13 @@ def test_control_c_ends_a_query_at_once_and_leaves_nothing(tmp_path):
     ("library", "then"),
     [("click", "raise"), ("duckdb", "raise"), ("duckdb", "raise ImportError('numpy') from None")],
 )
-def test_control_c_while_a_library_is_loaded_is_no_fault(tmp_path, library, then):
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_library_is_loaded_is_no_fault(tmp_path, library, then, by):
     """What is written in C may make another error of it."""
     (tmp_path / f"{library}.py").write_text(LIBRARY.format(then=then))
     (tmp_path / "interactions.csv").write_text("user_id,item_id,timestamp\nu,i,1\n")
     given = ["prepare", "--data", tmp_path, "--run", tmp_path / "run"]
-    interrupted(MODULE, *given, path=tmp_path)
+    interrupted(MODULE, *given, path=tmp_path, by=by)
     assert not (tmp_path / "run").exists()
 
 
@@ -119,6 +138,31 @@ def test_a_signal_that_somebody_else_handles_is_left_to_them():
     finally:
         signal.signal(signal.SIGINT, with_python)
     assert heard == [signal.SIGINT]
+
+
+def test_of_two_processes_that_train_together_nobody_handles_the_end(monkeypatch):
+    """`training.watch` does, as soon as they have met."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with termination():
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        with termination():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_end_of_a_program_that_handles_it_is_left_to_it():
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with termination(), interruptible(lambda: heard.append(-1)):
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(0.3)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
 
 
 def test_another_thread_prepares_too(tmp_path: Path):

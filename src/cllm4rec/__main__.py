@@ -2,19 +2,19 @@
 
 import sys
 
-from cllm4rec.interrupts import EXIT_CODE, SAID, interruption
+from cllm4rec.interrupts import SAID, exit_code, interruption, termination
 
 
 def main() -> None:
-    """Load the command line and run it; Ctrl-C while it is loaded is one line, too."""
+    """Load the command line and run it; Ctrl-C or SIGTERM meanwhile is one line, too."""
     try:
-        with interruption():
+        with termination(), interruption():
             from cllm4rec.cli import main as program
 
             program()
     except KeyboardInterrupt:
         print(SAID, file=sys.stderr)
-        sys.exit(EXIT_CODE)
+        sys.exit(exit_code())
 
 
 if __name__ == "__main__":

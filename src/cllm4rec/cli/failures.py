@@ -12,7 +12,7 @@ import click
 
 from cllm4rec import interrupts
 from cllm4rec.errors import CLLM4RecError, InputError, unusable_place
-from cllm4rec.interrupts import interruption
+from cllm4rec.interrupts import interruption, termination
 from cllm4rec.run.processes import may_speak
 
 DONE, OUR_FAULT, WRONG_INPUT = 0, 1, 2
@@ -27,7 +27,7 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 def exit_code(action: Callable[[], None]) -> int:
     """Do it, and say in one line what the caller can mend; anything else is our fault."""
     try:
-        with interruption():
+        with termination(), interruption():
             action()
     except click.exceptions.Exit as finished:
         return finished.exit_code
@@ -40,7 +40,7 @@ def exit_code(action: Callable[[], None]) -> int:
         return _refused(str(error))
     except (KeyboardInterrupt, click.Abort):
         _say(interrupts.SAID)
-        return interrupts.EXIT_CODE
+        return interrupts.exit_code()
     except BrokenPipeError:
         # The reader (`| head`) has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from cllm4rec.cli import main
+from cllm4rec.data.dataset import Dataset
 from cllm4rec.run import RunDir, seal
+from support.input_folder import small_log, write_rows
 
 
 @pytest.fixture(autouse=True)
@@ -123,3 +125,17 @@ def test_what_has_nothing_to_be_measured_on(said, run, tmp_path):
         assert f"{run.path} was made by refit and trained on everything" in line
         assert "evaluate the run that it was made from, or make it with" in line
         assert "`cllm4rec refit --keep-test`" in line
+
+
+def test_users_and_columns_that_are_not_there(said, run, tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    write_rows(tmp_path / "in", "items", [{"item_id": "i0", "title": "x", "genre": "y"}])
+    Dataset.load(tmp_path / "in", folder=tmp_path / "data", config={"minimum_interactions": 1})
+    (tmp_path / "data").rename(run.file("data"))
+    assert "NOPE" in said("recommend", "--users", "NOPE")
+    line = "where: items have no column 'genres'; there are: genre"
+    assert line in said("recommend", "--users", "u0", "--where", "genres=y")
+    assert line in said("recommend", "--history", "i0", "--where", "genres=y")
+    lists = ("recommend", "--all", "--out", tmp_path / "lists", "--where", "genres=y")
+    assert line in said(*lists)
+    assert not (tmp_path / "lists").exists()

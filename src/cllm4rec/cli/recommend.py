@@ -208,6 +208,9 @@ def recommend(
     options.ready(run, histories)
     _refuse_at_sight(query, query_weight, out, folder=many or ray is not None)
     wanted = filters_given(**filters)
+    from cllm4rec.recommender.at_sight import refuse_unknown
+
+    refuse_unknown(run.path, ids if users else None, wanted.where)
     from cllm4rec.stages.recommend import recommend as stage
     from cllm4rec.stages.recommend_all import recommend_all
 

@@ -256,13 +256,6 @@ def test_json_objects_and_lists_are_no_ids_and_no_titles(tmp_path):
     assert dataset.texts.item_texts[5] == "a, b"
 
 
-@pytest.fixture
-def said(monkeypatch) -> list[str]:
-    lines: list[str] = []
-    monkeypatch.setattr("cllm4rec.progress.note", lines.append)
-    return lines
-
-
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 @pytest.mark.parametrize("every", [1, 3])
 def test_a_european_date_and_a_decimal_comma_are_shown_with_their_mend(

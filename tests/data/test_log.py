@@ -7,13 +7,6 @@ from support.input_folder import small_log, write_rows
 from support.prepared import histories, prepare_folder
 
 
-@pytest.fixture
-def said(monkeypatch) -> list[str]:
-    lines: list[str] = []
-    monkeypatch.setattr("cllm4rec.progress.note", lines.append)
-    return lines
-
-
 def shops_log() -> list[dict]:
     """Times and ratings under names that are not known."""
     return [

@@ -18,13 +18,6 @@ SAID = (
 )
 
 
-@pytest.fixture
-def said(monkeypatch) -> list[str]:
-    lines: list[str] = []
-    monkeypatch.setattr("cllm4rec.progress.note", lines.append)
-    return lines
-
-
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_columns_that_may_be_a_title_are_named(tmp_path, said, ending):
     write_rows(tmp_path / "in", "interactions", small_log(), ending)

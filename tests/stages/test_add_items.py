@@ -17,14 +17,13 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, IntegrityError, RunError, UnknownId
 from cllm4rec.models.reading import Reader
 from cllm4rec.recommender.added import AddedItems
-from cllm4rec.recommender.intact import model_fingerprint, seal_model
+from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.placing import Placing, ReadTexts
 from cllm4rec.recommender.saved import Recommender
-from cllm4rec.run import RunDir, read_json, write_json
+from cllm4rec.run import RunDir
 from cllm4rec.run.added import Current
 from cllm4rec.stages.add_items import add_items, remove_items, share_of_lists
 from cllm4rec.stages.evaluate import model_rankings
-from cllm4rec.stages.refit import _prepare
 from support.trained import served_run
 
 TEXTS = ["a tale of a robot", "the galaxy", "a detective and a suspect"]
@@ -311,20 +310,6 @@ def test_a_second_adder_is_refused_while_the_first_is_at_work(run):
     assert add(run, ROWS)["added"] == 3
 
 
-def test_what_was_added_to_an_earlier_training_is_left_out_with_a_note(run, capsys):
-    add(run, ROWS)
-    record = read_json(run.file("model", "model.json"))
-    write_json(run.file("model", "model.json"), {**record, "blend": 0.125})
-    run.file("model", "sha256.json").unlink()
-    seal_model(run.file("model"))
-    assert AddedItems.of(run.path) is None
-    assert (
-        "belong to an earlier training; `cllm4rec add-items` adds them again"
-        in capsys.readouterr().err
-    )
-    assert remove_items(run, None)["items"] == 60
-
-
 def test_what_was_added_and_damaged_is_refused_by_name_and_can_be_removed(run):
     add(run, ROWS)
     path = Current.read(run.path).path / "rows.safetensors"
@@ -354,17 +339,3 @@ def test_their_share_of_the_lists_is_said_beside_their_share_of_the_items(run):
     assert report["share_of_items"] == pytest.approx(3 / 63, abs=1e-4)
     assert report["sample"] == {"users": 120, "k": 20}
     assert share_of_lists(recommender)["share_of_lists"] == report["share_of_lists"]
-
-
-@pytest.mark.parametrize("number", [1, 3])
-def test_a_training_on_the_same_data_says_how_many_it_does_not_take_along(run, number, capsys):
-    other = run.path.with_name("other")
-    AddedItems.note_left(run.path, other)
-    assert capsys.readouterr().err == ""
-    add(run, ROWS[:number])
-    AddedItems.note_left(run.path, other)
-    said = capsys.readouterr().err
-    assert said.startswith("1 item that was added" if number == 1 else "3 items that were added")
-    assert said.endswith(f"not in {other}; `cllm4rec add-items` adds them again\n")
-    _prepare(run, RunDir(other), keep_test=False)
-    assert said in capsys.readouterr().err

@@ -20,6 +20,7 @@ from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.linear.words import words_of
 from cllm4rec.recommender.added import AddedItems
 from cllm4rec.recommender.arguments import id_list
+from cllm4rec.recommender.calibration import FIRST
 from cllm4rec.recommender.intact import model_sha256, verified_record
 from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.placing import ItemTexts, Placing
@@ -33,8 +34,8 @@ MOST_BYTES = 100_000
 """Longest text of an item, in UTF-8."""
 NAMED = 3
 """Ids that a refusal names for each reason."""
-SAMPLE_USERS, LISTED, FIRST = 500, 20, 5
-"""Lists in which the share of added items is measured, their length, and places seen first."""
+SAMPLE_USERS, LISTED = 500, 20
+"""Lists in which the share of added items is measured, and their length."""
 
 SKIPPED_BY = "(--skip; in Python skip=True)"
 """How a shell and Python ask for it; over HTTP it is a field."""

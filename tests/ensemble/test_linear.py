@@ -10,6 +10,7 @@ from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import reported_measures
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.ensemble import linear
 from cllm4rec.ensemble.linear import (
     PLAIN,
     LinearModel,
@@ -125,6 +126,20 @@ def test_the_search_gives_the_very_weights_of_the_settings_it_chose(sequences, f
     again = as_chosen(dataset.part("train"), found.settings, Context.of(dataset, 3))
     assert again.weights.tobytes() == found.weights.tobytes()
     assert found.weights.flags.c_contiguous
+
+
+@pytest.mark.parametrize(("most", "kept"), [(25, 25), (24, 3)])
+def test_a_small_catalogue_keeps_every_weight_and_a_larger_one_the_largest(
+    sequences, monkeypatch, most, kept
+):
+    """There are 25 items."""
+    monkeypatch.setattr(linear, "ALL_WEIGHTS", most)
+    monkeypatch.setattr(linear, "KEPT_WEIGHTS", 3)
+    settings = {**PLAIN, "l2": 10.0}
+    weights = as_chosen(sequences.part("train"), settings, Context.of(sequences, 3)).weights
+    assert isinstance(weights, np.ndarray) == (kept == 25)
+    if kept < 25:
+        assert set(np.diff(weights.indptr)) == {kept}
 
 
 @given(st.integers(0, 50), st.integers(1, 12))

@@ -14,6 +14,7 @@ def test_the_programs_are_these():
     assert [folder.name for folder in PROGRAMS] == [
         "authors",
         "batch",
+        "grocer",
         "growth",
         "processes",
         "profiles",

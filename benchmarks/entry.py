@@ -29,8 +29,8 @@ set_option = click.option(
     "--set",
     "overrides",
     multiple=True,
-    metavar="STAGE.KEY=VALUE",
-    help="Change one setting; may be repeated.",
+    metavar="KEY=VALUE",
+    help="Change one setting (`device=cuda`, `finetune.epochs=5`); may be repeated.",
 )
 
 

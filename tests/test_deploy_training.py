@@ -64,7 +64,7 @@ def test_a_script_is_one_that_bash_can_read(script):
 def test_shellcheck_finds_nothing():
     places = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
     found = shutil.which("shellcheck", path=places)
-    assert found is not None, "install the extra cllm4rec[dev]"
+    assert found is not None, "install the extra dev"
     scripts = [FOLDER / script for script in SCRIPTS]
     done = subprocess.run([found, *scripts], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout

@@ -105,6 +105,15 @@ def test_a_setting_that_does_not_exist_would_be_found():
         request_of(None, ["finetune.epoch=5"])
 
 
+def test_extras_are_installed_in_one_way():
+    files = [*PAGES, *SOURCE.rglob("*.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    commands = re.findall(r"pip install '.*", text)
+    assert len(commands) > 10
+    for command in commands:
+        assert re.match(r"pip install '\.\[\w+\]'( pandas)? -c constraints\.txt", command)
+
+
 @each_page
 def test_make_targets_that_are_named_exist(page):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -52,7 +52,7 @@ def test_folding_in_solves_the_users_weighted_regression(fitted, planted):
 
 def test_without_the_package_the_mend_is_named(planted, monkeypatch):
     monkeypatch.setattr(ials, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'cllm4rec\[ials\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[ials\]' -c constraints\.txt"):
         tune(
             baseline_named("ials"),
             planted.dataset.part("train"),

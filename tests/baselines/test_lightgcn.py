@@ -37,4 +37,4 @@ def test_what_cannot_be_searched_is_refused_in_one_line(given, message):
 def test_without_its_package_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(lightgcn, "find_spec", lambda name: None)
     reason = baseline_named("lightgcn").unavailable(Context(10, [""] * 10))
-    assert "pip install 'cllm4rec[graph]'" in reason
+    assert "pip install '.[graph]' -c constraints.txt" in reason

@@ -147,7 +147,7 @@ def test_documents_can_be_written_from_the_manifest(exported, recommender):
 @pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_library_that_is_missing_is_named(recommender, tmp_path, monkeypatch, library):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(InputError, match=rf"needs {library}; pip install 'cllm4rec\[export\]'"):
+    with pytest.raises(InputError, match=rf"needs {library}; .*'\.\[export\]' -c constraints\.txt"):
         write_onnx(
             recommender.scorer,
             Audience.of_run(recommender.dataset),

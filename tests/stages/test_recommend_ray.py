@@ -50,7 +50,7 @@ def actors_below(pid: int) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (the extra cllm4rec[ray])")
+@pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (the extra ray)")
 def test_lists_of_two_workers_of_which_one_is_killed_are_those_of_one_process(trained, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     program = [sys.executable, *MAIN]
@@ -88,7 +88,7 @@ def test_without_ray_the_extra_is_named(trained, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         main(command(trained, tmp_path / "out", "--ray", "2"))
     assert ended.value.code == 2
-    assert "pip install 'cllm4rec[ray]'" in capsys.readouterr().err
+    assert "pip install '.[ray]' -c constraints.txt" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

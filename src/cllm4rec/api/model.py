@@ -107,8 +107,9 @@ class CLLM4Rec(Answers):
         Args:
             folder: to write, or to go on with.
             k: length of each list.
-            histories: Parquet ``user_id, item_id, position|timestamp`` of users the data do not
-                know, to be asked for instead.
+            histories: Parquet, CSV or JSON lines of users the data do not know, to be asked for
+                instead: ``user_id``, ``item_id`` and, for an order other than the file's,
+                ``timestamp`` or ``position``.
             include: as of `recommend`, and so are the other filters.
             exclude: items that may not be listed.
             where: values that attributes must have.

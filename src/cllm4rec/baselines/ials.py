@@ -65,7 +65,10 @@ class IAls(Baseline):
         """The package is an optional extra."""
         if find_spec("implicit") is not None:
             return None
-        return "package implicit is not installed; pip install 'cllm4rec[ials]'"
+        return (
+            "package implicit is not installed; in the checkout: "
+            "pip install '.[ials]' -c constraints.txt"
+        )
 
 
 def _one_blas_thread() -> threadpool_limits:

@@ -92,4 +92,7 @@ class LightGcn(NeuralBaseline):
         """The package is an optional extra."""
         if find_spec("torch_geometric") is not None:
             return None
-        return "package torch_geometric is not installed; pip install 'cllm4rec[graph]'"
+        return (
+            "package torch_geometric is not installed; in the checkout: "
+            "pip install '.[graph]' -c constraints.txt"
+        )

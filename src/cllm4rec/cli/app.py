@@ -17,6 +17,7 @@ from cllm4rec.cli.items import add_items, remove_items
 from cllm4rec.cli.options import (
     replaceable,
     run_option,
+    run_settings_options,
     settings_options,
     together,
     type_of_path,
@@ -92,7 +93,7 @@ def prepare(
 
 @cllm4rec.command()
 @run_option
-@settings_options
+@run_settings_options
 @output_option
 @together
 def initialise(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def initialise(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> d
 
 @cllm4rec.command()
 @run_option
-@settings_options
+@run_settings_options
 @output_option
 @together
 def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def pretrain(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 
 @cllm4rec.command()
 @run_option
-@settings_options
+@run_settings_options
 @output_option
 @together
 def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 
 @cllm4rec.command()
 @run_option
-@settings_options
+@run_settings_options
 @output_option
 @together
 def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
@@ -244,8 +245,8 @@ cllm4rec.add_command(remove_items)
 def export(run: RunDir, to: Path, k: int, onnx: bool, int8: bool) -> dict[str, Any]:
     """Export vectors, faiss indexes and an ONNX model.
 
-    The folder can be served without torch; its README explains the scores. Needs the extra: pip
-    install 'cllm4rec[export]'.
+    The folder can be served without torch; its README explains the scores. Needs the extra export,
+    in the checkout: pip install '.[export]' -c constraints.txt
     """
     options.ready(run)
     from cllm4rec.export import export_run

@@ -49,21 +49,32 @@ def run_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--config`` and ``--set``, the only two ways to change a setting."""
+def settings_options(command: Callable[..., Any], start: str = "auto") -> Callable[..., Any]:
+    """``--config`` and ``--set``, the only two ways to change a setting.
+
+    Args:
+        command: to which they belong.
+        start: where settings start without ``--config``, for its help.
+    """
     command = click.option(
         "--set",
         "overrides",
         multiple=True,
-        metavar="STAGE.KEY=VALUE",
-        help="Change one setting; may be repeated. docs/configuration.md lists all.",
+        metavar="KEY=VALUE",
+        help="Change one setting (`device=cuda`, `finetune.epochs=5`); may be repeated. "
+        "docs/configuration.md lists all.",
     )(command)
     return click.option(
         "--config",
         metavar="PRESET|FILE",
-        help="Where settings start: auto, sets, sequences, paper, paper-small, or a TOML "
-        "file. [auto]",
+        help=f"Where settings start: auto, sets, sequences, paper, paper-small, or a TOML "
+        f"file. [{start}]",
     )(command)
+
+
+def run_settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`settings_options` of a command that begins from what the run is set to."""
+    return settings_options(command, "the run's settings")
 
 
 def ready(

@@ -32,8 +32,9 @@ def plan(
 ) -> dict[str, Any]:
     """Memory, operations, hours and what breaks first for a size.
 
-    Nothing is read but the settings. Without --device the program's own steps and lists are timed
-    on this machine for some thirty seconds; with it, peak figures of its maker count.
+    Nothing is read but the settings; auto plans the preset sets, --config sequences what has an
+    order. Without --device the program's own steps and lists are timed on this machine for some
+    thirty seconds; with it, peak figures of its maker count.
 
     \b
     Examples:

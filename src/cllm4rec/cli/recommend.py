@@ -92,8 +92,8 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
     "--histories",
     type=type_of_path,
     metavar="FILE",
-    help="For everyone in this file, of user_id, item_id, timestamp or position, or of what they "
-    "are called in the run's data.",
+    help="For everyone in this file (Parquet, CSV, JSON lines): user_id, item_id and, if there is "
+    "one, timestamp or position; or what they are called in the run's data.",
 )
 @click.option(
     "--query",
@@ -133,7 +133,7 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
     "--ray",
     type=click.IntRange(min=1),
     metavar="WORKERS",
-    help="With --all: score on so many actors of Ray Data (cllm4rec[ray]).",
+    help="With --all: score on so many actors of Ray Data (the extra ray).",
 )
 @filter_options
 @output_option

@@ -41,7 +41,10 @@ def serve(
         from cllm4rec.service.server import serve as serve_until_told
         from cllm4rec.service.settings import ServiceSettings, read_keys
     except ModuleNotFoundError as error:
-        raise InputError(f"serving needs {error.name}; pip install 'cllm4rec[serve]'") from None
+        raise InputError(
+            f"serving needs {error.name}; in the checkout: "
+            f"pip install '.[serve]' -c constraints.txt"
+        ) from None
     if feedback is not None and feedback.resolve() != run.file("feedback").resolve():
         refuse_inside_run(feedback, "--feedback")
     given = {name: value for name, value in tuning.items() if value is not None}

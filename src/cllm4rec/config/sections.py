@@ -149,7 +149,7 @@ class BackboneConfig(Settings):
     depth: Depth
     """Number of layers kept, from the first; ``"all"`` keeps all (``None`` in Python)."""
     mode: Literal["frozen", "lora", "full"]
-    """Which part of the backbone is trained; ``lora`` needs the extra ``cllm4rec[lora]``."""
+    """Which part of the backbone is trained; ``lora`` needs the extra ``lora``."""
     weights: Literal["pretrained", "random"]
     """``random`` keeps the word embeddings and re-initialises the transformer. A preset's
     ``random`` applies only to its own backbone and depth: if you give ``name`` or ``depth`` but

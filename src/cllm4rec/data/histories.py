@@ -58,7 +58,8 @@ def read_histories(
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.items())
         raise InputError(
             f"no row of {path} can be used ({reasons or 'it is empty'}); "
-            f"give user_id, item_id and timestamp or position, item ids as in the run's data"
+            f"give user_id, item_id and, if known, timestamp or position; "
+            f"item ids as in the run's data"
         )
     return IdMap(pa.concat_arrays(ids), "user"), histories, left_out
 

@@ -101,5 +101,7 @@ def load_faiss() -> Any:
             warnings.simplefilter("ignore", DeprecationWarning)
             import faiss
     except ImportError:
-        raise InputError("an export needs faiss; pip install 'cllm4rec[export]'") from None
+        raise InputError(
+            "an export needs faiss; in the checkout: pip install '.[export]' -c constraints.txt"
+        ) from None
     return faiss

@@ -177,7 +177,7 @@ def _load_runtime() -> Any:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f"the ONNX export needs {error.name}; pip install 'cllm4rec[export]', "
-            f"or leave it out with --no-onnx"
+            f"the ONNX export needs {error.name}; leave it out with --no-onnx, or in the checkout: "
+            f"pip install '.[export]' -c constraints.txt"
         ) from None
     return onnxruntime

@@ -336,7 +336,8 @@ def _with_adapters(model: Any, rank: int, seed: int) -> Any:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise ConfigError(
-            "setting backbone.mode = 'lora' needs peft; pip install 'cllm4rec[lora]'"
+            "setting backbone.mode = 'lora' needs peft; in the checkout: "
+            "pip install '.[lora]' -c constraints.txt"
         ) from None
     settings = LoraConfig(
         r=rank,

@@ -47,8 +47,9 @@ def recommend_all(
         run: a finetuned run, or a folder written by ``CLLM4Rec.save``.
         out: folder of the shards; see `cllm4rec.recommender.shards`.
         k: length of each list; at most the catalogue's size.
-        histories: ``user_id, item_id, position|timestamp`` of users not in the run, under these
-            names or those of the run's data; a file, or a folder of partitions.
+        histories: of users not in the run: ``user_id``, ``item_id`` and, for an order other than
+            the file's, ``timestamp`` or ``position``, under these names or those of the run's data;
+            Parquet, CSV or JSON lines, or a folder of Parquet partitions.
         shard_users: users per shard.
         filters: on the items listed.
 

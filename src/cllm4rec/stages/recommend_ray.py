@@ -155,7 +155,9 @@ def _ray() -> Any:
         importlib.import_module("ray.data")
         return importlib.import_module("ray")
     except ImportError:
-        raise RunError("--ray needs Ray Data; pip install 'cllm4rec[ray]'") from None
+        raise RunError(
+            "--ray needs Ray Data; in the checkout: pip install '.[ray]' -c constraints.txt"
+        ) from None
 
 
 def _connect(ray: Any, workers: int) -> bool:

@@ -170,7 +170,7 @@ def _layers() -> str:
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     lines = ["| layer | what it is |", "|---|---|"]
     for layer in layers:
-        if layer.startswith("("):  # a room that nobody has moved into yet
+        if layer.startswith("("):  # a layer that has no module yet
             continue
         names = layer.split(" | ")
         meanings = "<br>".join(map(_first_line, names))

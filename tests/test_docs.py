@@ -105,6 +105,13 @@ def test_a_setting_that_does_not_exist_would_be_found():
         request_of(None, ["finetune.epoch=5"])
 
 
+@pytest.mark.parametrize("name", ["initialise", "pretrain", "finetune", "train", "prepare"])
+def test_help_says_where_settings_start(name):
+    shown = cllm4rec.commands[name].get_help(click.Context(cllm4rec.commands[name]))
+    starts = "[auto]" in shown, "run's settings" in shown
+    assert starts == (name == "prepare", name != "prepare")
+
+
 def test_extras_are_installed_in_one_way():
     files = [*PAGES, *SOURCE.rglob("*.py")]
     text = "".join(path.read_text(encoding="utf-8") for path in files)

@@ -52,12 +52,6 @@ def stages(monkeypatch) -> Stages:
     return stages
 
 
-@pytest.mark.parametrize("name", [*TRAINING, "prepare"])
-def test_help_says_where_settings_start(name):
-    help_ = cllm4rec.commands[name].get_help(click.Context(cllm4rec.commands[name]))
-    assert ("run's settings" in help_, "[auto]" in help_) == (name in TRAINING, name == "prepare")
-
-
 def code_of(*arguments: object) -> int:
     with pytest.raises(SystemExit) as exit_:
         main([str(argument) for argument in arguments])

@@ -5,12 +5,13 @@ Heavy imports happen only inside commands, so that ``cllm4rec --help`` answers a
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from cllm4rec.cli import options
+from cllm4rec.cli import brief, following, options
 from cllm4rec.cli.bench import bench
 from cllm4rec.cli.failures import exit_code
 from cllm4rec.cli.items import add_items, remove_items
@@ -49,7 +50,7 @@ def cllm4rec() -> None:
 @cllm4rec.command()
 @click.argument("name")
 @click.option("--to", type=type_of_path, required=True, metavar="DIR", help="Folder to write.")
-@output_option
+@partial(output_option, follow=following.after_data)
 def data(name: str, to: Path) -> dict[str, Any]:
     """Write a known data set as an input directory.
 
@@ -73,7 +74,7 @@ def data(name: str, to: Path) -> dict[str, Any]:
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), help="How to split. [paper]")
 @run_option
 @settings_options
-@output_option
+@partial(output_option, brief=brief.prepared, follow=following.after_prepare)
 def prepare(
     data: Path,
     split: Path | None,
@@ -147,7 +148,7 @@ def finetune(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dic
 @cllm4rec.command()
 @run_option
 @run_settings_options
-@output_option
+@partial(output_option, brief=brief.trained, follow=following.after_training)
 @together
 def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Initialise, pretrain if enabled, finetune.
@@ -166,7 +167,7 @@ def train(run: RunDir, config: str | None, overrides: tuple[str, ...]) -> dict[s
 @run_option
 @click.option("--to", type=type_of_path, required=True, metavar="DIR", help="The new run's folder.")
 @click.option("--keep-test", is_flag=True, help="Leave the test part out, for `evaluate`.")
-@output_option
+@partial(output_option, brief=brief.trained, follow=following.after_training)
 @together
 def refit(run: RunDir, to: Path, keep_test: bool) -> dict[str, Any]:
     """Train once more, on what was held out too, before a model goes to work.
@@ -200,7 +201,7 @@ def refit(run: RunDir, to: Path, keep_test: bool) -> dict[str, Any]:
     metavar="evaluate.KEY=VALUE",
     help="Other baselines, their settings, or bootstrap; may be repeated.",
 )
-@output_option
+@partial(output_option, brief=brief.evaluated, follow=following.after_evaluate)
 def evaluate(run: RunDir, topk: Path | None, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Evaluate on the test part, next to baselines.
 
@@ -265,7 +266,7 @@ def export(run: RunDir, to: Path, k: int, onnx: bool, int8: bool) -> dict[str, A
 )
 @click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
 @settings_options
-@output_option
+@partial(output_option, brief=brief.demonstrated, follow=following.after_demo)
 def demo(
     run: RunDir, split: Path | None, config: str | None, overrides: tuple[str, ...]
 ) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """``add-items`` and ``remove-items``: a trained model's catalogue without training."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cllm4rec.cli import options
+from cllm4rec.cli import following, options
 from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.cli.output import output_option
 from cllm4rec.cli.recommend import ids_in
@@ -22,7 +23,7 @@ from cllm4rec.run import RunDir
     help="Parquet, CSV or JSON lines: item_id, title or text, other columns as in items.*.",
 )
 @click.option("--skip", is_flag=True, help="Leave out rows that cannot be added; add the rest.")
-@output_option
+@partial(output_option, follow=following.after_items)
 def add_items(run: RunDir, items: Path, skip: bool) -> dict[str, Any]:
     """Add items to a trained model by their texts.
 

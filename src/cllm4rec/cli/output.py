@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import wraps
 from typing import Any
@@ -23,14 +23,25 @@ _QUIET = {
 }
 
 
+Result = Mapping[str, Any]
+Options = Mapping[str, Any]
+"""What a command was given, by name."""
+
+
 def output_option(
-    command: Callable[..., dict[str, Any]], show: Callable[[dict[str, Any]], None] | None = None
+    command: Callable[..., dict[str, Any]],
+    show: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    brief: Callable[[Result, Options], Result] | None = None,
+    follow: Callable[[Result, Options], str | None] | None = None,
 ) -> Callable[..., None]:
     """``--json``: print the command's result as one JSON object and nothing else.
 
     Args:
         command: its result is printed; one that lists what ``failed`` then exits with 1.
         show: prints a result to read; as tables where it is not given.
+        brief: what of a result is put into the tables; see `cllm4rec.cli.brief`.
+        follow: the command that comes next, for a last line; see `cllm4rec.cli.following`.
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -52,7 +63,9 @@ def output_option(
         else:
             from cllm4rec.cli import tables
 
-            tables.show(result)
+            tables.show(result if brief is None else brief(result, options))
+        if not as_json and follow is not None and (command_line := follow(result, options)):
+            click.echo(f"next: {command_line}")
         sys.stdout.flush()
         if result.get("failed"):
             raise click.exceptions.Exit(OUR_FAULT)

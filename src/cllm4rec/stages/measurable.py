@@ -4,6 +4,12 @@ from cllm4rec.errors import InputError, RunError
 from cllm4rec.run import RunDir, is_sealed
 
 
+def is_measurable(run: RunDir) -> bool:
+    """Whether interactions are held out, as far as is known: of a run that is prepared."""
+    source = run.info("prepare").get("refit") if run.is_done("prepare") else None
+    return source is None or bool(source["keep_test"])
+
+
 def refuse_unmeasurable(run: RunDir) -> None:
     """Refuse what has no held-out interactions.
 
@@ -16,8 +22,8 @@ def refuse_unmeasurable(run: RunDir) -> None:
             f"{run.path} is a saved model, which cannot be evaluated; the run that it was saved "
             f"from can: `cllm4rec evaluate --run RUN`"
         )
-    source = run.info("prepare").get("refit")
-    if source is not None and not source["keep_test"]:
+    run.info("prepare")
+    if not is_measurable(run):
         raise InputError(
             f"{run.path} was made by refit and trained on everything, the test part too, so "
             f"nothing is left to measure it on; evaluate the run that it was made from, or make "

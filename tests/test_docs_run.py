@@ -78,6 +78,24 @@ def test_a_block_that_fails_fails_its_page(place):
     run.close()
 
 
+@pytest.mark.parametrize(
+    ("given", "by_bash"),
+    [
+        ("--where 'year>=1990'  # a shell's sign | in quotes", False),
+        ("--where year>=1990", True),
+        ('--query "$words"', True),
+    ],
+)
+def test_a_block_is_run_by_bash_where_it_needs_a_shell(monkeypatch, given, by_bash):
+    called = []
+    monkeypatch.setattr("support.pages.bash", lambda _script: called.append("bash"))
+    run = PageRun("a page")
+    monkeypatch.setattr(run, "command", called.append)
+    run.run(Block(1, "console", f"cllm4rec recommend {given}\n", None, None))
+    run.close()
+    assert called == (["bash"] if by_bash else [["recommend", "--where", "year>=1990"]])
+
+
 def test_blocks_of_a_page():
     page = """
 ```python

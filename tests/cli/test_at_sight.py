@@ -136,6 +136,8 @@ def test_users_and_columns_that_are_not_there(said, run, tmp_path):
     line = "where: items have no column 'genres'; there are: genre"
     assert line in said("recommend", "--users", "u0", "--where", "genres=y")
     assert line in said("recommend", "--history", "i0", "--where", "genres=y")
+    text = "where genre<5: genre is text, such as 'y'; compare it by = or !="
+    assert text in said("recommend", "--users", "u0", "--where", "genre<5")
     lists = ("recommend", "--all", "--out", tmp_path / "lists", "--where", "genres=y")
     assert line in said(*lists)
     assert not (tmp_path / "lists").exists()

@@ -1,16 +1,13 @@
-"""Filters by id and by attribute, against plain loops over the same values."""
+"""Filters by id and by attribute, and what is said of them."""
 
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cllm4rec.errors import InputError, UnknownId
-from cllm4rec.recommender.catalogue import Attribute, Catalogue, Filters
+from cllm4rec.recommender.catalogue import Catalogue, Filters
+from cllm4rec.recommender.resolving import filter_notes
 from support.ids import id_map
-
-values = st.none() | st.lists(st.sampled_from(["a", "b", " a", "a|b", "a, b", "a,c", "|"]))
 
 
 def catalogue(**attributes) -> Catalogue:
@@ -31,6 +28,9 @@ def test_filters_meet():
     both = Filters(exclude=["000"], where={"year": "1977"})
     assert known.allowed(both).tolist() == [False, False, True, False]
     assert not known.allowed(Filters(where={"year": "2000"})).any()
+    assert known.allowed(Filters(where=["year<1980"])).tolist() == [True, False, True, False]
+    both = Filters(where=["year>=1977", "year!=1977"])
+    assert known.allowed(both).tolist() == [False, False, False, True]
     assert known.attributes_of(1) == {"year": None}
     assert known.attributes_of(3) == {"year": "1980"}
 
@@ -50,45 +50,20 @@ def test_filters_are_recorded_as_what_they_mean():
     ]
     assert all(other.record() not in (record, None) for other in others)
     assert Filters(exclude=[], where={}).record() is None
-
-
-def test_a_value_is_found_as_a_whole_and_by_its_parts():
-    known = catalogue(
-        genres=[["Action|Comedy"], ["Comedy, War"], ["Comedy, noir", "War"], ["Comedy noir"]]
-    )
-    for value, items in {
-        "Action": [0],
-        "Comedy": [0, 1, 2],
-        "Action|Comedy": [0],
-        "Comedy, War": [1],
-        "Comedy, noir": [2],
-        "Comedy, noir, War": [2],
-        " War ": [1, 2],
-        "Comedy noir": [3],
-        "Comed": [],
-        "": [],
-    }.items():
-        assert known.attributes["genres"].matching(value).tolist() == items, value
-    assert known.attributes["genres"].of(2) == "Comedy, noir, War"
-
-
-@given(st.lists(values, max_size=6), st.sampled_from(["a", "b", "a|b", "a, b", "c", "|", "d"]))
-def test_what_matches_is_what_a_loop_finds(column, wanted):
-    found = []
-    for item, given_values in enumerate(column):
-        names = {", ".join(given_values).strip()} if given_values else set()
-        for value in given_values or []:
-            parts = [part for half in value.split("|") for part in half.split(",")]
-            names |= {value.strip()} | {part.strip() for part in parts if part.strip()}
-        if wanted in names:
-            found.append(item)
-    assert Attribute(column).matching(wanted).tolist() == found
+    assert Filters(["b", "a"], ["c"], ["year=1977"]).record() == record
+    ranges = Filters(where=("year <1980", "price!=5", "genre=a")).record()
+    assert ranges == Filters(where=["genre=a", "price!=5", "year< 1980"]).record()
+    assert ranges["where"] == ["genre=a", "price!=5", "year<1980"]
+    assert ranges != Filters(where=("year<=1980", "price!=5", "genre=a")).record()
+    assert Filters(where=()).record() is None
 
 
 def test_what_does_not_exist_is_named():
     known = catalogue(year=[["1977"], None, None, None])
     with pytest.raises(InputError, match=r"no column 'colour'; there are: year"):
         known.allowed(Filters(where={"colour": "red"}))
+    with pytest.raises(InputError, match=r"no column 'colour'; there are: year"):
+        known.allowed(Filters(where=["colour>red"]))
     with pytest.raises(UnknownId, match=r"unknown item '7'"):
         known.item_numbers(["000", "7"])
     with pytest.raises(UnknownId, match=r"unknown item 7"):
@@ -99,6 +74,11 @@ def test_what_does_not_exist_is_named():
     ("filters", "why"),
     [
         (Filters(where={"year": "secret"}), "none has that year; frequent ones: 1977, 1980"),
+        (Filters(where=["year>1980"]), "none has such a year; there are 1977 to 1980"),
+        (Filters(where=["kind!=secret"]), "none has another kind"),
+        (Filters(where=["nothing!=secret"]), "none has a nothing"),
+        (Filters(where=["nothing<secret"]), "none has a nothing"),
+        (Filters(where=["year>1977", "year<1980"]), "none meets all of them"),
         (Filters(["001"], where={"year": "1977"}), "none meets all of them"),
         (Filters([]), "none meets all of them"),
         (Filters(where={"year": "1980"}), None),
@@ -106,6 +86,19 @@ def test_what_does_not_exist_is_named():
     ],
 )
 def test_filters_that_no_item_passes_say_why_without_the_value(filters, why):
-    known = catalogue(year=[["1977"], None, ["1977"], ["1980"]])
+    year = [["1977"], None, ["1977"], ["1980"]]
+    known = catalogue(year=year, kind=[["secret"]] * 4, nothing=[None] * 4)
     said = known.nothing_passes(filters, known.allowed(filters))
     assert said == (None if why is None else f"no item passes the filters: {why}")
+
+
+def test_values_that_ranges_cannot_be_compared_with_are_counted():
+    known = catalogue(
+        year=[["1977"], ["soon"], ["1977"], ["1980"]],
+        day=[["2024-01-01"], None, ["2024-01-02"], ["2024-01-02"]],
+    )
+    line = "1 item has a year that is no number, and no range is met by it"
+    assert known.unread(Filters(where=["year<1980", "year>3", "day<2025"])) == [line]
+    assert filter_notes(known, Filters(where=["year<1980"]), None) == [line]
+    for where in (["year!=1980", "year=1977"], {"year": "1977"}, None):
+        assert known.unread(Filters(where=where)) == []

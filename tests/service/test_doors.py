@@ -16,6 +16,7 @@ FILTERS = [
     {"seen": True},
     {"where": {"genre": "genre 1"}},
     {"where": {"genre": "genre 1", "year": "1999", "kind": "tale"}, "seen": True},
+    {"where": ["year>=1990", "year<2005", "genre!=genre 1"], "seen": True},
     {"exclude": [3, 4, 5, 6, 7, 8]},
     {"include": range(10, 40), "exclude": [12, 30], "where": {"genre": "genre 0"}},
     {"include": []},
@@ -38,7 +39,10 @@ def cli(capsys, tmp_path, run):
     """Asks the program; filters as of the other two doors."""
 
     def ask(command, *arguments, **filters):
-        options = [f"--where={name}={value}" for name, value in filters.get("where", {}).items()]
+        where = filters.get("where", [])
+        if isinstance(where, dict):
+            where = [f"{name}={value}" for name, value in where.items()]
+        options = [f"--where={condition}" for condition in where]
         for name in ("include", "exclude"):
             if name in filters:
                 (tmp_path / name).write_text("\n".join(filters[name]))
@@ -92,6 +96,20 @@ def test_filters_leave_only_what_they_name(model, dataset):
     assert len(seen) == len(dataset.items) > len(everything)
 
 
+def test_conditions_leave_only_what_meets_all_of_them(model, dataset):
+    user, every = dataset.users.id(3), dataset.texts.item_attributes
+    listed = dict(
+        model.recommend([user], 10**6, where=["year>=1999", "genre!=genre 1"], seen=True)[user]
+    )
+    wanted = [
+        item
+        for item, (genre, year) in enumerate(zip(every["genre"], every["year"], strict=True))
+        if int(year[0]) >= 1999 and "genre 1|" not in genre[0]
+    ]
+    assert 0 < len(wanted) < len([year for year in every["year"] if int(year[0]) >= 1999])
+    assert sorted(listed) == sorted(dataset.items.ids(wanted))
+
+
 def test_everyone_into_a_file_is_filtered_too(model, dataset, cli, tmp_path):
     from cllm4rec.ranking import RankedItems
 
@@ -138,15 +156,24 @@ def test_one_text_is_no_list_of_items(run):
         similar(RunDir(run), "i7")
 
 
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("colour=red", "items have no column 'colour'; there are:"),
+        ("genre<5", "where genre<5: genre is text, such as"),
+        ("year<soon", "where year<soon: year has numbers; give a number, such as year<"),
+        ("year", "where: 'year' is no condition; give COLUMN=VALUE"),
+    ],
+)
 def test_a_filter_that_cannot_be_is_refused_by_all_in_the_same_words(
-    client, model, run, dataset, capsys
+    client, model, run, dataset, capsys, condition, said
 ):
     user = dataset.users.id(3)
-    with pytest.raises(Exception, match="items have no column 'colour'; there are:") as refused:
-        model.recommend([user], where={"colour": "red"})
-    answer = client.post("/v1/recommend", json={"users": [user], "where": {"colour": "red"}})
+    with pytest.raises(InputError, match=said) as refused:
+        model.recommend([user], where=[condition])
+    answer = client.post("/v1/recommend", json={"users": [user], "where": [condition]})
     assert (answer.status_code, answer.json()["error"]) == (422, str(refused.value))
     with pytest.raises(SystemExit) as exit_:
-        main(["recommend", "--run", str(run), "--where", "colour=red", "--users", user])
+        main(["recommend", "--run", str(run), "--where", condition, "--users", user])
     assert exit_.value.code == 2
     assert str(refused.value) in capsys.readouterr().err

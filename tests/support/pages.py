@@ -111,7 +111,7 @@ class PageRun:
         lines = script.replace("\\\n", " ").splitlines()
         words = [shlex.split(line, comments=True) for line in lines]
         simple = [each for each in words if each]
-        plain = not SHELL & {letter for each in simple for word in each for letter in word}
+        plain = not any(SHELL & set(word) for line in lines for word in _unquoted(line))
         if plain and all(each[0] == "cllm4rec" for each in simple):
             for each in simple:
                 self.command(each[1:])
@@ -137,6 +137,12 @@ class PageRun:
         self.reserved.close()
         for server in self.servers:
             assert server.end() == 0
+
+
+def _unquoted(line: str) -> list[str]:
+    """The words of a line that a shell looks into: all but those within single quotes."""
+    words = shlex.split(line, comments=True, posix=False)
+    return [word for word in words if not word.startswith("'")]
 
 
 def bash(script: str) -> None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 from cllm4rec.errors import RunError
 from cllm4rec.ranking import list_length, list_table
 from cllm4rec.recommender.arguments import filters_of, id_list, none_of
+from cllm4rec.recommender.conditions import Where
 from cllm4rec.recommender.incremental import IncrementalHistory
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.similar import By
@@ -31,7 +32,7 @@ class Answers:
         profile: Mapping[str, str | float] | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
-        where: Mapping[str, str] | None = None,
+        where: Where | None = None,
         seen: bool = False,
     ) -> dict[str, list[tuple[str, float]]]:
         """The best ``k`` items of known users, as ``{user_id: [(item_id, score), …]}``, best first.
@@ -51,13 +52,17 @@ class Answers:
             include: only these items may be listed; None for all.
             exclude: these items may not be listed.
             where: only items whose attributes (columns of ``items.*``) have these values, as a
-                whole or as one of several: ``{"genres": "Comedy"}`` finds ``Action|Comedy``.
+                whole or as one of several: ``{"genres": "Comedy"}`` finds ``Action|Comedy``. Or a
+                list of conditions, all to be met: ``["genres=Comedy", "year>=1990", "price!=5"]``;
+                ``<``, ``<=``, ``>`` and ``>=`` are for numbers and ISO dates. An item without a
+                value meets none.
             seen: whether items of the user's history may be listed.
 
         Raises:
             UnknownId: none of the users is known, or no item of ``include``.
             InputError: ``k`` is no positive whole number, ``users`` no list, a filter names a
-                column that is not there, no item has words like the query's, or no user a property.
+                column that is not there or cannot be compared so, no item has words like the
+                query's, or no user a property.
         """
         filters = filters_of(include, exclude, where, seen)
         words = query, query_weight
@@ -81,7 +86,7 @@ class Answers:
         query_weight: float | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
-        where: Mapping[str, str] | None = None,
+        where: Where | None = None,
         seen: bool = False,
     ) -> list[tuple[str, float]]:
         """The best ``k`` items after a history, oldest first, as ``[(item_id, score), …]``.
@@ -152,7 +157,7 @@ class Answers:
         *,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
-        where: Mapping[str, str] | None = None,
+        where: Where | None = None,
         seen: bool = False,
     ) -> pa.Table:
         """Like `recommend`, as an Arrow table ``user_id, item_id, rank, score``.
@@ -164,7 +169,7 @@ class Answers:
             k: length of each list.
             include: as of `recommend`, and so are the other filters.
             exclude: items that may not be listed.
-            where: values that attributes must have.
+            where: conditions on attributes, as of `recommend`.
             seen: whether items of the user's history may be listed.
 
         Raises:

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.frames import input_file
 from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.recommender.arguments import filters_of, id_list
+from cllm4rec.recommender.conditions import Where
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, is_sealed, verify_seal
 from cllm4rec.stages.add_items import add_items, remove_items, share_of_lists
@@ -99,7 +100,7 @@ class CLLM4Rec(Answers):
         histories: str | Path | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
-        where: Mapping[str, str] | None = None,
+        where: Where | None = None,
         seen: bool = False,
     ) -> dict[str, Any]:
         """Lists for every user as a folder of shards; resumes an interrupted call.
@@ -112,7 +113,7 @@ class CLLM4Rec(Answers):
                 ``timestamp`` or ``position``.
             include: as of `recommend`, and so are the other filters.
             exclude: items that may not be listed.
-            where: values that attributes must have.
+            where: conditions on attributes, as of `recommend`.
             seen: whether items of the user's history may be listed.
 
         Raises:

@@ -29,8 +29,9 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--where",
             multiple=True,
-            metavar="KEY=VALUE",
-            help="Only items with this value in a column of items.*; may be repeated.",
+            metavar="CONDITION",
+            help="Only items that meet it, such as genres=Comedy, 'year>=1990' or 'price!=5', on a "
+            "column of items.*; may be repeated, and all count.",
         ),
     ):
         command = option(command)
@@ -40,18 +41,16 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def filters_given(
     where: Sequence[str], include: Path | None, exclude: Path | None, seen: bool
 ) -> Any:
-    """The filters that the options ask for."""
-    from cllm4rec.recommender.catalogue import Filters
+    """The filters that the options ask for.
 
-    wanted: dict[str, str] = {}
-    for pair in where:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise click.UsageError(f"--where {pair!r} is not KEY=VALUE, such as genres=Comedy")
-        if name in wanted:
-            raise click.UsageError(f"--where {name} is given twice; an item has to meet each KEY")
-        wanted[name] = value
-    return Filters(ids_in(include), ids_in(exclude), wanted or None, seen)
+    Raises:
+        InputError: a condition is none, or a file of ids cannot be read.
+    """
+    from cllm4rec.recommender.catalogue import Filters
+    from cllm4rec.recommender.conditions import conditions
+
+    conditions(where)  # what is none is refused now
+    return Filters(ids_in(include), ids_in(exclude), tuple(where) or None, seen)
 
 
 def profile_given(pairs: Sequence[str]) -> dict[str, str] | None:
@@ -170,6 +169,7 @@ def recommend(
         cllm4rec recommend --run RUN --query "war at sea" --history 50 181
         cllm4rec recommend --run RUN --profile age=34,occupation=artist
         cllm4rec recommend --run RUN --users 196 --where genres=Comedy --exclude sold-out.txt
+        cllm4rec recommend --run RUN --users 196 --where 'year>=1990' --where 'year<2000'
         cllm4rec recommend --run RUN --all --where genres=Comedy --out FOLDER
 
     An id that begins with a dash comes after a bare `--`.

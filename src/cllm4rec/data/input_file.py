@@ -15,9 +15,9 @@ _DATES = ("TIMESTAMP", "DATE")
 _FLOATS = ("FLOAT", "DOUBLE")
 _LISTS = ("text",)
 """Standard columns that may be of lists, which are joined."""
-_ISO_DAY = r"\d{4}-\d{2}-\d{2}"
-_ISO_TIME = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
-_ISO_OFFSET = r" ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)"
+ISO_DAY = r"\d{4}-\d{2}-\d{2}"
+ISO_TIME = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
+ISO_OFFSET = r" ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,9 @@ class InputFile:
         # DuckDB's TIMESTAMP overlooks an offset, and its TIMESTAMPTZ takes the session's zone.
         zoned = f"regexp_replace({text}, ' ?(UTC|Z)$', '+00')::VARCHAR"
         return (
-            f"CASE WHEN regexp_full_match({text}, '{_ISO_DAY}(?:{_ISO_TIME})?') "
+            f"CASE WHEN regexp_full_match({text}, '{ISO_DAY}(?:{ISO_TIME})?') "
             f"THEN epoch(TRY_CAST({text} AS TIMESTAMP)) "
-            f"WHEN regexp_full_match({text}, '{_ISO_DAY}{_ISO_TIME}{_ISO_OFFSET}') "
+            f"WHEN regexp_full_match({text}, '{ISO_DAY}{ISO_TIME}{ISO_OFFSET}') "
             f"THEN epoch(TRY_CAST({zoned} AS TIMESTAMPTZ)) END::DOUBLE"
         )
 

@@ -1,11 +1,13 @@
 """Checks of Python arguments; wrong ones are refused with a one-line error."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from cllm4rec.data.arguments import kind_of, shown
 from cllm4rec.errors import InputError
 from cllm4rec.recommender.catalogue import Filters
+from cllm4rec.recommender.conditions import Where
 
 
 def id_list(name: str, ids: Any) -> list[str]:
@@ -47,12 +49,7 @@ def filters_of(include: Any, exclude: Any, where: Any, seen: Any) -> Filters:
     Raises:
         InputError: an argument has the wrong type.
     """
-    if where is not None and not isinstance(where, Mapping):
-        raise InputError(f"where is {kind_of(where)}; give a dict, such as {{'genres': 'Comedy'}}")
-    for pair in (where or {}).items():
-        for each in pair:
-            if not isinstance(each, str):
-                raise InputError(f"where holds {shown(each)}, {kind_of(each)}; attributes are text")
+    where = _where_of(where)
     if not isinstance(seen, bool):
         raise InputError(f"seen is {kind_of(seen)}; give True or False")
     return Filters(
@@ -61,3 +58,18 @@ def filters_of(include: Any, exclude: Any, where: Any, seen: Any) -> Filters:
         where,
         seen,
     )
+
+
+def _where_of(where: Any) -> Where | None:
+    """Values by attribute, or conditions."""
+    if where is None:
+        return None
+    if isinstance(where, str | bytes) or not isinstance(where, Mapping | Sequence):
+        raise InputError(
+            f"where is {kind_of(where)}; give a dict, such as {{'genres': 'Comedy'}}, or a list, "
+            f"such as ['price<20']"
+        )
+    for each in chain.from_iterable(where.items()) if isinstance(where, Mapping) else where:
+        if not isinstance(each, str):
+            raise InputError(f"where holds {shown(each)}, {kind_of(each)}; attributes are text")
+    return where if isinstance(where, Mapping) else tuple(where)

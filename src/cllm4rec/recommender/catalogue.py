@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import InputError
-
-SHOWN = 8
-"""Values of a column that a line names."""
+from cllm4rec.recommender.attributes import Attribute
+from cllm4rec.recommender.conditions import Condition, Where, conditions, recorded
 
 
 @dataclass(frozen=True)
@@ -26,13 +24,14 @@ class Filters:
     Attributes:
         include: list only these items; None for all.
         exclude: never list these items.
-        where: list only items with these attribute values; see :class:`Attribute`.
+        where: list only items whose attributes meet these conditions, all of them; see `conditions`
+            and `Attribute`.
         seen: whether to list items of the history.
     """
 
     include: Sequence[str] | None = None
     exclude: Sequence[str] | None = None
-    where: Mapping[str, str] | None = None
+    where: Where | None = None
     seen: bool = False
 
     def record(self) -> dict[str, Any] | None:
@@ -43,57 +42,10 @@ class Filters:
         asked = {
             "include": None if self.include is None else _sha256(self.include),
             "exclude": _sha256(self.exclude) if self.exclude else None,
-            "where": dict(sorted(self.where.items())) if self.where else None,
+            "where": recorded(self.where),
             "seen": self.seen or None,
         }
         return {name: value for name, value in asked.items() if value is not None} or None
-
-
-class Attribute:
-    """An additional column of ``items.*``.
-
-    A filter value must equal, apart from surrounding blanks, the whole value or one of its
-    elements: elements of a list, or pieces of text separated by ``|`` or commas. ``Action``,
-    ``Comedy`` and ``Action|Comedy`` all match ``Action|Comedy``; ``Act`` does not.
-
-    Args:
-        values: by item number; None for a missing value.
-    """
-
-    def __init__(self, values: Sequence[Sequence[str] | None]) -> None:
-        self._values = values
-
-    def of(self, item: int) -> str | None:
-        """An item's value as one string; list elements are joined by commas."""
-        value = self._values[item]
-        return None if value is None else ", ".join(value)
-
-    def matching(self, value: str) -> NDArray[np.int64]:
-        """Numbers of the items that match a value, ascending."""
-        codes, starts, items = self._index
-        code = codes.get(value.strip())
-        return items[:0] if code is None else items[starts[code] : starts[code + 1]]
-
-    def frequent(self, number: int) -> list[str]:
-        """The values that most items match, most frequent first."""
-        codes, starts, _ = self._index
-        order = np.argsort(-np.diff(starts), kind="stable")[:number].tolist()
-        values = list(codes)
-        return [values[code] for code in order]
-
-    @cached_property
-    def _index(self) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int64]]:
-        """Name → code; start of each code's items; items sorted by code."""
-        codes: dict[str, int] = {}
-        found, items = array("q"), array("q")
-        for item, values in enumerate(self._values):
-            for name in dict.fromkeys(_names(values)) if values else ():
-                found.append(codes.setdefault(name, len(codes)))
-                items.append(item)
-        by_code = np.array(found, np.int64)
-        order = np.argsort(by_code, kind="stable")
-        starts = np.searchsorted(by_code[order], np.arange(len(codes) + 1))
-        return codes, starts, np.array(items, np.int64)[order]
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,23 +144,21 @@ class Catalogue:
 
         Raises:
             UnknownId: no item of ``include`` is known.
-            InputError: an unknown column.
+            InputError: what stands in ``where`` is no condition, of an unknown column, or compares
+                by ``<`` and the like what cannot be compared so.
         """
-        include, exclude, where = filters.include, filters.exclude, filters.where
-        if include is None and not exclude and not where:
+        include, exclude = filters.include, filters.exclude
+        if include is None and not exclude and not filters.where:
             return None
         allowed = np.full(len(self.items), include is None)
         if include:
             allowed[self.known_numbers(include) or self.item_numbers(include)] = True
         if exclude:
             allowed[self.known_numbers(exclude)] = False
-        for name, value in (where or {}).items():
-            if name not in self.attributes:
-                known = ", ".join(self.attributes) or "none"
-                raise InputError(f"where: items have no column {_short(name)}; there are: {known}")
-            matching = np.zeros(len(allowed), bool)
-            matching[self.attributes[name].matching(value)] = True
-            allowed &= matching
+        for condition in self._conditions(filters):
+            meeting = np.zeros(len(allowed), bool)
+            meeting[self.attributes[condition.column].meeting(condition)] = True
+            allowed &= meeting
         return allowed
 
     def nothing_passes(self, filters: Filters, allowed: NDArray[np.bool_] | None) -> str | None:
@@ -220,30 +170,38 @@ class Catalogue:
         """
         if allowed is None or allowed.any():
             return None
-        for name, value in (filters.where or {}).items():
-            attribute = self.attributes[name]
-            if not len(attribute.matching(value)):
-                some = ", ".join(map(_one_line, attribute.frequent(SHOWN))) or "none"
-                return f"no item passes the filters: none has that {name}; frequent ones: {some}"
+        for condition in self._conditions(filters):
+            attribute = self.attributes[condition.column]
+            if not len(attribute.meeting(condition)):
+                return f"no item passes the filters: {attribute.why_none(condition)}"
         return "no item passes the filters: none meets all of them"
+
+    def unread(self, filters: Filters) -> list[str]:
+        """Items that ranges leave out because their value is no number or date, a line each."""
+        found = self._conditions(filters)
+        lines = (self.attributes[each.column].unread(each) for each in found)
+        return list(dict.fromkeys(line for line in lines if line is not None))
 
     def warm(self) -> None:
         """Read everything now, so that the first request is fast."""
         assert len(self._numbers) == len(self.titles) == len(self.texts) == len(self.counts)
         for attribute in self.attributes.values():
-            attribute.matching("")
+            attribute.warm()
+
+    def _conditions(self, filters: Filters) -> list[Condition]:
+        """Those of the filters, each on a column that there is."""
+        found = conditions(filters.where, self.attributes) if filters.where else []
+        for each in found:
+            if each.column not in self.attributes:
+                known = ", ".join(self.attributes) or "none"
+                raise InputError(
+                    f"where: items have no column {_short(each.column)}; there are: {known}"
+                )
+        return found
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return dict(zip(self.ids, range(len(self.ids)), strict=True))
-
-
-def _names(values: Sequence[str]) -> Iterator[str]:
-    """All filter values that match an item with these values."""
-    yield ", ".join(values).strip()
-    for value in values:
-        yield value.strip()
-        yield from filter(None, map(str.strip, value.replace("|", ",").split(",")))
 
 
 def _sha256(ids: Sequence[str]) -> str:
@@ -253,8 +211,3 @@ def _sha256(ids: Sequence[str]) -> str:
 def _short(name: str) -> str:
     short = ascii(name)
     return short if len(short) <= 80 else short[:79] + "…"
-
-
-def _one_line(value: str) -> str:
-    line = " ".join(value.split())
-    return line if len(line) <= 40 else line[:39] + "…"

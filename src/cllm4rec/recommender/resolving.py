@@ -116,12 +116,12 @@ def history_of(
 def filter_notes(
     catalogue: Catalogue, filters: Filters, allowed: NDArray[np.bool_] | None
 ) -> list[str]:
-    """What of the filters' ids is not known, and why nothing passes, a line each."""
+    """What of the filters' ids is not known, what ranges leave out, and why none passes."""
     notes = [
         None if ids is None else catalogue.unknown_note(ids, f"of {name}")
         for name, ids in (("include", filters.include), ("exclude", filters.exclude))
     ]
-    notes.append(catalogue.nothing_passes(filters, allowed))
+    notes += [*catalogue.unread(filters), catalogue.nothing_passes(filters, allowed)]
     return [note for note in notes if note is not None]
 
 

@@ -6,8 +6,10 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     model_validator,
 )
 
@@ -25,6 +27,19 @@ Named = Name | int | float
 """Of a property of a user."""
 Value = str | int | float | bool | list[str]
 """Of an attribute."""
+MAX_CONDITIONS = 16
+"""On attributes, in one request."""
+Conditions = Annotated[
+    Annotated[dict[Name, Name], Field(max_length=MAX_CONDITIONS), Tag("object")]
+    | Annotated[list[Name], Field(max_length=MAX_CONDITIONS), Tag("list")],
+    Discriminator(
+        lambda given: {dict: "object", list: "list"}.get(type(given)),
+        custom_error_type="where",
+        custom_error_message='give an object, such as {"genres": "Comedy"}, or a list of '
+        'conditions, such as ["price<20"]',
+    ),
+]
+"""Attribute → its value, or conditions as the command line takes them."""
 Filter = Annotated[list[Id], Field(max_length=100_000)]
 
 _KINDS = {"users": "array", "histories": "array", "profile": "object"}
@@ -66,8 +81,10 @@ class RecommendRequest(_Strict):
     """Only these items may be recommended."""
     exclude: Filter | None = None
     """These items may not be recommended."""
-    where: Annotated[dict[Name, Name], Field(max_length=16)] | None = None
-    """Only items whose attributes (columns of ``items.*``) have these values."""
+    where: Conditions | None = None
+    """Only items whose attributes (columns of ``items.*``) have these values, or meet all of these
+    conditions: ``["genres=Comedy", "price<20", "year!=1990"]``; ``<``, ``<=``, ``>`` and ``>=`` are
+    for numbers and ISO dates."""
     seen: bool = False
     """Whether items of the history may be recommended."""
     explain: bool = False

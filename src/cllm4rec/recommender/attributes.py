@@ -1,0 +1,154 @@
+"""An attribute of the items, and which of them meet a condition on it."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cllm4rec.errors import InputError
+from cllm4rec.recommender.conditions import Condition
+from cllm4rec.recommender.scales import Scale
+
+SHOWN = 8
+"""Values of a column that a line names."""
+
+
+class Attribute:
+    """An additional column of ``items.*``.
+
+    A filter value must equal, apart from surrounding blanks, the whole value or one of its
+    elements: elements of a list, or pieces of text separated by ``|`` or commas. ``Action``,
+    ``Comedy`` and ``Action|Comedy`` all match ``Action|Comedy``; ``Act`` does not. Where most items
+    have a number, or a date, values are compared as such too: ``<``, ``<=``, ``>``, ``>=``.
+
+    Args:
+        values: by item number; None for a missing value.
+    """
+
+    def __init__(self, values: Sequence[Sequence[str] | None]) -> None:
+        self._values = values
+
+    def of(self, item: int) -> str | None:
+        """An item's value as one string; list elements are joined by commas."""
+        value = self._values[item]
+        return None if value is None else ", ".join(value)
+
+    def matching(self, value: str) -> NDArray[np.int64]:
+        """Numbers of the items that have a value, letter by letter, ascending."""
+        codes, starts, items = self._index
+        code = codes.get(value.strip())
+        return items[:0] if code is None else items[starts[code] : starts[code + 1]]
+
+    def meeting(self, condition: Condition) -> NDArray[np.int64]:
+        """Numbers of the items that meet a condition, ascending; none of those without a value.
+
+        What no item has letter by letter is also found as the same number or date: 20.50 as 20.5.
+
+        Raises:
+            InputError: ``<`` and the like where values are texts, or beside something else than
+                the values are.
+        """
+        if condition.operator == "=":
+            return self._equal(condition.value)
+        if condition.operator == "!=":
+            return np.setdiff1d(self._given, self._equal(condition.value))
+        column, said = _one_line(condition.column), f"where {_said(condition)}"
+        if not len(self._given):
+            return self._given
+        if self.scale is None:
+            example = _one_line(self.frequent(1)[0])
+            raise InputError(
+                f"{said}: {column} is text, such as {example!r}; compare it by = or !=, or have "
+                f"numbers or ISO dates in it"
+            )
+        found = self.scale.passing(condition.operator, condition.value)
+        if found is None:
+            raise InputError(
+                f"{said}: {column} has {self.scale.kind}s; give a {self.scale.kind}, such as "
+                f"{column}{condition.operator}{_one_line(self.scale.highest)}"
+            )
+        return found
+
+    def why_none(self, condition: Condition) -> str:
+        """Why no item meets a condition, without its value."""
+        name = _one_line(condition.column)
+        if condition.operator == "=":
+            some = ", ".join(map(_one_line, self.frequent(SHOWN))) or "none"
+            return f"none has that {name}; frequent ones: {some}"
+        if condition.operator == "!=" or self.scale is None:
+            return f"none has another {name}" if len(self._given) else f"none has a {name}"
+        ends = f"{_one_line(self.scale.lowest)} to {_one_line(self.scale.highest)}"
+        return f"none has such a {name}; there are {ends}"
+
+    def unread(self, condition: Condition) -> str | None:
+        """How many items have a value that a range cannot be compared with; None if none."""
+        if condition.operator in {"=", "!="} or self.scale is None or not self.scale.unread:
+            return None
+        number, kind = self.scale.unread, self.scale.kind
+        items = "1 item has" if number == 1 else f"{number:,} items have"
+        return (
+            f"{items} a {_one_line(condition.column)} that is no {kind}, and no range is met by it"
+        )
+
+    def warm(self) -> None:
+        """Read everything now, so that the first condition is fast."""
+        assert self.scale is None or len(self._given) >= self.scale.unread
+        self.matching("")
+
+    def frequent(self, number: int) -> list[str]:
+        """The values that most items match, most frequent first."""
+        codes, starts, _ = self._index
+        order = np.argsort(-np.diff(starts), kind="stable")[:number].tolist()
+        values = list(codes)
+        return [values[code] for code in order]
+
+    @cached_property
+    def scale(self) -> Scale | None:
+        """The values as numbers or dates; None where they are texts, or there is none."""
+        return Scale.of(self._values)
+
+    def _equal(self, value: str) -> NDArray[np.int64]:
+        found = self.matching(value)
+        if len(found) or self.scale is None:
+            return found
+        same = self.scale.passing("=", value)
+        return found if same is None else same
+
+    @cached_property
+    def _given(self) -> NDArray[np.int64]:
+        """Numbers of the items that have a value."""
+        return np.array([at for at, values in enumerate(self._values) if values], np.int64)
+
+    @cached_property
+    def _index(self) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int64]]:
+        """Name → code; start of each code's items; items sorted by code."""
+        codes: dict[str, int] = {}
+        found, items = array("q"), array("q")
+        for item, values in enumerate(self._values):
+            for name in dict.fromkeys(_names(values)) if values else ():
+                found.append(codes.setdefault(name, len(codes)))
+                items.append(item)
+        by_code = np.array(found, np.int64)
+        order = np.argsort(by_code, kind="stable")
+        starts = np.searchsorted(by_code[order], np.arange(len(codes) + 1))
+        return codes, starts, np.array(items, np.int64)[order]
+
+
+def _names(values: Sequence[str]) -> Iterator[str]:
+    """All filter values that match an item with these values."""
+    yield ", ".join(values).strip()
+    for value in values:
+        yield value.strip()
+        yield from filter(None, map(str.strip, value.replace("|", ",").split(",")))
+
+
+def _said(condition: Condition) -> str:
+    return _one_line(f"{condition.column}{condition.operator}{condition.value}")
+
+
+def _one_line(value: str) -> str:
+    printable = "".join(letter if letter.isprintable() else " " for letter in value)
+    line = " ".join(printable.split())
+    return line if len(line) <= 40 else line[:39] + "…"

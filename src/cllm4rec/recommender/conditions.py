@@ -1,0 +1,79 @@
+"""Conditions on the items' attributes: ``genres=Comedy``, ``price<20``, ``year!=1990``."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cllm4rec.errors import InputError
+
+Where = Mapping[str, str] | Sequence[str]
+"""Attribute → value that it has; or conditions as one writes them, such as ``["price<20"]``."""
+
+_CONDITION = re.compile(
+    r"\s*(?P<column>\S.*?)\s*(?P<operator>!=|<=|>=|<|>|=)(?P<value>.*)", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Condition:
+    """What an item has to meet.
+
+    Attributes:
+        column: name of the attribute.
+        operator: ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
+        value: as given.
+    """
+
+    column: str
+    operator: str
+    value: str
+
+
+def conditions(where: Where | None, columns: Collection[str] = ()) -> list[Condition]:
+    """The conditions that an item has to meet, all of them.
+
+    Args:
+        where: as given.
+        columns: that there are: what stands before the first ``=`` may be the whole name of one,
+            whatever signs are in it.
+
+    Raises:
+        InputError: a text is no condition, or a column is to have two values.
+    """
+    if isinstance(where, Mapping):
+        return [Condition(column, "=", value) for column, value in where.items()]
+    found = [_read(text, columns) for text in where or ()]
+    equal = [each.column for each in found if each.operator == "="]
+    for column in equal:
+        if equal.count(column) > 1:
+            raise InputError(
+                f"where: {_short(column)} is given twice by =; an item has to meet each condition"
+            )
+    return found
+
+
+def recorded(where: Where | None) -> Any:
+    """Conditions as JSON, equal for those that mean the same; None without any."""
+    found = sorted(conditions(where))
+    if all(each.operator == "=" for each in found):
+        return {each.column: each.value for each in found} or None
+    return sorted({f"{each.column}{each.operator}{each.value.strip()}" for each in found})
+
+
+def _read(text: str, columns: Collection[str]) -> Condition:
+    column, equals, value = text.partition("=")
+    if equals and column in columns:
+        return Condition(column, "=", value)
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise InputError(
+            f"where: {_short(text)} is no condition; give COLUMN=VALUE, or !=, <, <=, > or >= in "
+            f"the place of =, in a shell within quotes: 'price<20'"
+        )
+    return Condition(found["column"], found["operator"], found["value"])
+
+
+def _short(text: str) -> str:
+    short = ascii(text)
+    return short if len(short) <= 80 else short[:79] + "…"

@@ -1,0 +1,137 @@
+"""Items that meet a condition on an attribute, against plain loops over the same values."""
+
+import operator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cllm4rec.errors import InputError
+from cllm4rec.recommender.attributes import Attribute
+from cllm4rec.recommender.conditions import Condition
+
+values = st.none() | st.lists(st.sampled_from(["a", "b", " a", "a|b", "a, b", "a,c", "|"]))
+RANGES = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def meeting(attribute: Attribute, sign: str, value: str) -> list[int]:
+    return attribute.meeting(Condition("price", sign, value)).tolist()
+
+
+def test_a_value_is_found_as_a_whole_and_by_its_parts():
+    genres = Attribute([
+        ["Action|Comedy"],
+        ["Comedy, War"],
+        ["Comedy, noir", "War"],
+        ["Comedy noir"],
+        None,
+    ])
+    for value, items in {
+        "Action": [0],
+        "Comedy": [0, 1, 2],
+        "Action|Comedy": [0],
+        "Comedy, War": [1],
+        "Comedy, noir": [2],
+        "Comedy, noir, War": [2],
+        " War ": [1, 2],
+        "Comedy noir": [3],
+        "Comed": [],
+        "": [],
+    }.items():
+        assert genres.matching(value).tolist() == items, value
+        assert meeting(genres, "=", value) == items, value
+        assert meeting(genres, "!=", value) == sorted({0, 1, 2, 3} - set(items)), value
+    assert genres.of(2) == "Comedy, noir, War"
+
+
+@given(st.lists(values, max_size=6), st.sampled_from(["a", "b", "a|b", "a, b", "c", "|", "d"]))
+def test_what_matches_is_what_a_loop_finds(column, wanted):
+    found = []
+    for item, given_values in enumerate(column):
+        names = {", ".join(given_values).strip()} if given_values else set()
+        for value in given_values or []:
+            parts = [part for half in value.split("|") for part in half.split(",")]
+            names |= {value.strip()} | {part.strip() for part in parts if part.strip()}
+        if wanted in names:
+            found.append(item)
+    assert Attribute(column).matching(wanted).tolist() == found
+    others = [item for item, given_values in enumerate(column) if given_values]
+    assert meeting(Attribute(column), "!=", wanted) == [i for i in others if i not in found]
+
+
+numbers = st.sampled_from(["3", "-7", "20.5", "1e3", ".5", "3.0", "0"])
+
+
+@given(
+    st.lists(st.none() | st.lists(numbers, min_size=1, max_size=2), max_size=8),
+    numbers,
+    st.sampled_from(sorted(RANGES)),
+)
+def test_ranges_are_met_by_any_of_an_items_numbers(column, wanted, sign):
+    expected = [
+        item
+        for item, given_values in enumerate(column)
+        if any(RANGES[sign](float(each), float(wanted)) for each in given_values or ())
+    ]
+    assert meeting(Attribute(column), sign, f" {wanted} ") == expected
+
+
+def test_a_number_or_a_time_is_found_as_the_same_in_other_letters():
+    price = Attribute([["20.5"], ["007"], None, ["-3"]])
+    assert [meeting(price, "=", each) for each in ("20.50", "7", "-3.0", "8")] == [
+        [0],
+        [1],
+        [3],
+        [],
+    ]
+    assert meeting(price, "!=", "20.50") == [1, 3]
+    assert meeting(Attribute([["7"], ["007"]]), "=", "7") == [0]  # letter by letter, if there is
+    day = Attribute([["2024-01-31 12:00:00"], ["2024-02-01"]])
+    assert meeting(day, "=", "2024-01-31") == [0]
+
+
+def test_what_is_no_number_among_numbers_meets_no_range():
+    price = Attribute([["5"], ["on request"], ["19"], None, ["7"]])
+    assert meeting(price, "<", "10") == [0, 4]
+    assert meeting(price, ">=", "0") == [0, 2, 4]
+    assert meeting(price, "!=", "5") == [1, 2, 4]
+    assert price.scale.unread == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        (
+            [["crime"], ["3"]],
+            "5",
+            "where price<5: price is text, such as 'crime'; compare it by = or !=, or have numbers "
+            "or ISO dates in it",
+        ),
+        ([["19,90"]], "5", "price is text, such as '19,90'"),
+        ([["$3"]], "5", "price is text, such as '$3'"),
+        (
+            [["5"], ["82.25"]],
+            "che\nap",
+            "where price<che ap: price has numbers; give a number, such as price<82.25",
+        ),
+        ([["5"]], "", "where price<: price has numbers; give a number, such as price<5"),
+        ([["5"]], "nan", "price has numbers; give a number"),
+        (
+            [["2024-01-31"]],
+            "20240131",
+            "price has dates; give a date, such as price<2024-01-31",
+        ),
+        ([["2024-01-31"]], "2024-13", "price has dates; give a date"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_line(column, value, said):
+    with pytest.raises(InputError) as refused:
+        meeting(Attribute(column), "<", value)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert meeting(Attribute(column), "=", value) == []
+
+
+def test_a_column_without_a_value_meets_nothing():
+    for sign in (*RANGES, "=", "!="):
+        assert meeting(Attribute([None, None]), sign, "5") == []

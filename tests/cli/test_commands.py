@@ -95,8 +95,9 @@ class TestTranslation:
         assert code_of("similar", "--run", tmp_path, "50", "181", "--k", 5) == 0
         assert the_call(stages) == ("similar", (tmp_path, ["50", "181"]), {"k": 5, "by": "model"})
 
-    def test_recommend_for_everyone(self, stages, tmp_path):
-        out = tmp_path / "topk.parquet"
+    @pytest.mark.parametrize("name", ["topk.parquet", "topk.csv", "topk.CSV"])
+    def test_recommend_for_everyone(self, stages, tmp_path, name):
+        out = tmp_path / name
         assert code_of("recommend", "--run", tmp_path, "--all", "--k", 100, "--out", out) == 0
         expected = {"users": None, "history": None, "k": 100, "out": out, "filters": Filters()}
         assert the_call(stages) == ("recommend", (tmp_path,), NOBODY | expected)

@@ -27,13 +27,22 @@ class TestUsage:
             (["recommend", "--run", "R", "--users"], "need IDS"),
             (["recommend", "--run", "R", "--all", "1", "--out", "F"], "--all, --histories and"),
             (["recommend", "--run", "R", "--all"], "--all needs --out"),
-            (["recommend", "--run", "R", "--all", "--out", "x.csv"], "written as Parquet"),
+            (["recommend", "--run", "R", "--all", "--out", "x.tsv"], "written as Parquet or CSV"),
+            (
+                ["recommend", "--run", "R", "--all", "--out", "x.csv.gz"],
+                "give FILE.parquet or FILE",
+            ),
             (["recommend", "--run", "R", "--users", "1", "--out", "x.JSON"], "written as Parquet"),
             (["recommend", "--run", "R", "--histories", "F"], "--histories needs --out"),
             (
                 ["recommend", "--run", "R", "--histories", "F", "--out", "x.parquet"],
                 "a folder of shards",
             ),
+            (
+                ["recommend", "--run", "R", "--histories", "F", "--out", "x.csv"],
+                "give --out FOLDER",
+            ),
+            (["recommend", "--run", "R", "--all", "--ray", "2", "--out", "x.csv"], "--out FOLDER"),
             (["recommend", "--run", "R", "--all", "--histories", "F", "--out", "D"], "exactly one"),
             (["recommend", "--run", "R", "--all", "--out", "D", "--shard-users", "0"], "--shard"),
             (["recommend", "--run", "R", "--history", "1", "--out", "F"], "--out is for users"),

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from cllm4rec import CLLM4Rec, progress
@@ -121,6 +122,16 @@ def test_everyone_into_a_file_is_filtered_too(model, dataset, cli, tmp_path):
     listed = [item for item, _ in model.recommend([user], 5, where=where)[user]]
     row = list(ranked.users).index(7)
     assert dataset.items.ids([item for item in ranked.items[row] if item >= 0]) == listed
+
+
+def test_everyone_into_csv_is_everyone_into_parquet(cli, tmp_path):
+    for name in ("lists.parquet", "lists.csv"):
+        result = cli("recommend", "--all", "--k", 5, "--out", tmp_path / name)
+        assert result["out"] == str(tmp_path / name)
+    written = pd.read_csv(tmp_path / "lists.csv", dtype={"score": "float32", "rank": "int32"})
+    expected = pd.read_parquet(tmp_path / "lists.parquet")
+    assert len(written) == 5 * expected.user_id.nunique() > 500
+    assert written.to_dict("records") == expected.to_dict("records")
 
 
 def test_similar_items(client, model, cli, dataset):

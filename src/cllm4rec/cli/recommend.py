@@ -9,6 +9,7 @@ import click
 from cllm4rec.cli import options
 from cllm4rec.cli.options import run_option, type_of_path
 from cllm4rec.cli.output import output_option
+from cllm4rec.data.topk_files import names_one_file
 from cllm4rec.errors import InputError
 from cllm4rec.run import RunDir
 
@@ -78,7 +79,7 @@ def ids_in(file: Path | None) -> list[str] | None:
     return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
-_OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
+_OTHER_FORMATS = {".tsv", ".json", ".jsonl", ".gz"}
 """Endings of ``--out`` that ask for what is not written, and would name a folder of shards."""
 
 
@@ -119,7 +120,8 @@ _OTHER_FORMATS = {".csv", ".tsv", ".json", ".jsonl"}
     "--out",
     type=type_of_path,
     metavar="PATH",
-    help="Top-k FILE.parquet to write; with --all or --histories also a folder of shards.",
+    help="FILE.parquet or FILE.csv of lists to write; with --all or --histories also a folder of "
+    "shards.",
 )
 @click.option(
     "--shard-users",
@@ -160,6 +162,7 @@ def recommend(
     \b
     Examples:
         cllm4rec recommend --run RUN --all --k 100 --out topk.parquet
+        cllm4rec recommend --run RUN --all --k 100 --out lists.csv
         cllm4rec recommend --run RUN --all --k 100 --out FOLDER
         cllm4rec recommend --run RUN --all --k 100 --ray 8 --out FOLDER
         cllm4rec recommend --run RUN --histories new.parquet --out FOLDER
@@ -195,15 +198,17 @@ def recommend(
         )
     if many and out is None:
         raise click.UsageError(f"{'--all' if everyone else '--histories'} needs --out PATH")
-    if histories is not None and out is not None and out.suffix == ".parquet":
+    if histories is not None and out is not None and names_one_file(out):
         raise click.UsageError("--histories writes a folder of shards; give --out FOLDER")
     if not (many or users) and out is not None:
         raise click.UsageError(
             "--out is for users; a bare --history, --profile or --query is printed"
         )
     if out is not None and out.suffix.lower() in _OTHER_FORMATS:
-        raise click.UsageError(f"--out {out}: lists are written as Parquet; give FILE.parquet")
-    if ray is not None and (not everyone or out is None or out.suffix == ".parquet"):
+        raise click.UsageError(
+            f"--out {out}: lists are written as Parquet or CSV; give FILE.parquet or FILE.csv"
+        )
+    if ray is not None and (not everyone or out is None or names_one_file(out)):
         raise click.UsageError("--ray is for --all, and writes a folder of shards: --out FOLDER")
     options.ready(run, histories)
     _refuse_at_sight(query, query_weight, out, folder=many or ray is not None)
@@ -219,7 +224,7 @@ def recommend(
 
         sizes = {"k": k, "shard_users": shard_users}
         return recommend_on_ray(run, out=out, workers=ray, **sizes, filters=wanted)
-    if many and out is not None and out.suffix != ".parquet":
+    if many and out is not None and not names_one_file(out):
         return recommend_all(
             run, out=out, k=k, histories=histories, shard_users=shard_users, filters=wanted
         )
@@ -248,7 +253,7 @@ def _refuse_at_sight(
     if out is not None:
         from cllm4rec.ranking import refuse_file, refuse_folder
 
-        if folder and out.suffix != ".parquet":
+        if folder and not names_one_file(out):
             refuse_folder(out)
         else:
             refuse_file(out)

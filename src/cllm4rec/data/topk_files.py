@@ -11,6 +11,16 @@ EARLIER_BATCH = "batch.json"
 """Its name in earlier versions, whose folders are scored as they are and not gone on with."""
 
 
+def is_csv(path: Path) -> bool:
+    """Whether a file's name asks for CSV."""
+    return path.suffix.lower() == ".csv"
+
+
+def names_one_file(path: Path) -> bool:
+    """Whether a place for lists is a file by its name, and no folder of shards."""
+    return is_csv(path) or path.suffix == ".parquet"
+
+
 def topk_files(path: Path) -> list[Path]:
     """The file itself, or the files of a folder of them.
 

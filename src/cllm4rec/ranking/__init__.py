@@ -3,8 +3,9 @@
 Ties go to the smaller item number, so a ranking is a pure function of the scores.
 """
 
+from cllm4rec.ranking.list_files import is_topk_file
 from cllm4rec.ranking.list_table import list_table
-from cllm4rec.ranking.lists import RankedItems, is_topk_file, write_lists
+from cllm4rec.ranking.lists import RankedItems, write_lists
 from cllm4rec.ranking.places import refuse_file, refuse_folder
 from cllm4rec.ranking.scoring import Scorer, blocks, rank_all
 from cllm4rec.ranking.topk import NO_ITEM, list_length, top_k

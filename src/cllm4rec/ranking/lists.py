@@ -13,17 +13,14 @@ from numpy.typing import NDArray
 
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.data.topk_files import topk_files
+from cllm4rec.data.topk_files import is_csv, topk_files
 from cllm4rec.errors import InputError, UnknownId
+from cllm4rec.ranking.list_files import list_writer
 from cllm4rec.ranking.list_table import SCHEMA, list_table
 from cllm4rec.ranking.topk import NO_ITEM, top_k
-from cllm4rec.run import atomic_write
 
 ROW_GROUP = 1 << 16
 """Rows of a top-k file that are held as text at once."""
-
-_REPEATED = ["user_id", "item_id", "rank"]
-"""Columns in which values come again; a dictionary of the scores would take time and room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +70,10 @@ class RankedItems:
         self.items[rows], self.scores[rows] = top_k(scores, known, k, allowed=allowed)
 
     def write(self, path: Path, users: IdMap, items: IdMap) -> None:
-        """Write the top-k file: Parquet ``user_id, item_id, rank`` (1 = best), ``score``.
+        """Write the top-k file: ``user_id, item_id, rank`` (1 = best), ``score``.
 
-        Written atomically; one row group at a time is held as text.
+        Written atomically; one row group at a time is held as text. CSV for a name that ends in
+        ``.csv``, else Parquet.
         """
         write_lists(path, users.external.take(pa.array(self.users)), self, items)
 
@@ -128,25 +126,14 @@ def write_lists(path: Path, user_ids: Any, ranked: RankedItems, catalogue: IdMap
     """
     step = max(1, ROW_GROUP // max(1, ranked.items.shape[1]))
     written = 0
-    with (
-        atomic_write(path) as temporary,
-        pq.ParquetWriter(temporary, SCHEMA, compression="zstd", use_dictionary=_REPEATED) as writer,
-    ):
+    with list_writer(path) as write:
         for start in range(0, len(ranked), step):
             block = slice(start, start + step)
             items, scores = ranked.items[block], ranked.scores[block]
             table = list_table(user_ids.slice(start, step), items, scores, catalogue)
-            writer.write_table(table)
+            write(table)
             written += table.num_rows
     return written
-
-
-def is_topk_file(path: Path) -> bool:
-    """Whether a file is Parquet with the columns of a top-k file and no others."""
-    try:
-        return bool(pq.read_schema(path).names == SCHEMA.names)
-    except (pa.ArrowException, OSError):
-        return False
 
 
 def _read_columns(path: Path, users: IdMap, items: IdMap) -> Iterator[tuple[NDArray[Any], ...]]:
@@ -170,6 +157,11 @@ def _read_columns(path: Path, users: IdMap, items: IdMap) -> Iterator[tuple[NDAr
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or 'damaged file'}") from None
     except pa.ArrowInvalid:
+        if is_csv(path):
+            raise InputError(
+                f"{path} is CSV, and lists are scored as Parquet: write them with --out "
+                f"FILE.parquet, or convert the file"
+            ) from None
         raise InputError(f"{path} is not a Parquet file; give a top-k file") from None
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cllm4rec.errors import InputError
-from cllm4rec.ranking.lists import is_topk_file
+from cllm4rec.ranking.list_files import is_topk_file
 from cllm4rec.run import refuse_inside_run, refuse_unwritable
 
 OPTION = "--out"
@@ -38,6 +38,6 @@ def refuse_folder(out: Path) -> None:
     refuse_inside_run(out, OPTION)
     if out.is_file():
         raise InputError(
-            f"{OPTION} {out} is a file; choose a folder, or a name that ends in .parquet"
+            f"{OPTION} {out} is a file; choose a folder, or a name that ends in .parquet or .csv"
         )
     refuse_unwritable(out, OPTION)

@@ -39,7 +39,7 @@ def recommend(
         query_weight: of the words beside taste or popularity; None for the default.
         profile: properties of somebody without a history, as columns of ``users.*``.
         k: length of each list; at most the catalogue's size.
-        out: top-k file to write (Parquet); not for a history.
+        out: top-k file to write, CSV where its name ends in .csv, else Parquet; not for a history.
         filters: on the items listed.
         recommender: the run's model, if it is loaded.
 
@@ -70,7 +70,9 @@ def recommend(
     dataset = recommender.dataset
     if users is None:
         if out is None:
-            raise InputError("lists for every user need a file; give --out FILE.parquet")
+            raise InputError(
+                "lists for every user need a file; give --out FILE.parquet or FILE.csv"
+            )
         ranked = recommender.recommend(None, k, filters)
     else:
         users = list(dict.fromkeys(users))

@@ -53,6 +53,7 @@ def run(tmp_path) -> RunDir:
 @pytest.fixture
 def printed(monkeypatch, capsys):
     """A function that runs a command whose stage gives a result; what it prints."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # a narrow terminal's would break long paths
 
     def lines_of(result: dict[str, Any], command: str, *arguments: object) -> list[str]:
         stage = command.replace("-", "_")

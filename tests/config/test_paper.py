@@ -73,6 +73,7 @@ NOT_READ = {
     "pretrain.head_learning_rate_scale",
     "finetune.head_learning_rate_scale",
     "finetune.backbone_learning_rate_scale",
+    "finetune.head_full_rate_interactions",
     "pretrain.batch_tokens",  # micro-batches: memory
     "finetune.batch_tokens",
 }

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cllm4rec import progress
 from cllm4rec.config import SEQUENCES, Config, Request, read_config, resolve
+from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.linear import PLAIN
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
-from cllm4rec.stages.epochs import epochs_of
+from cllm4rec.stages.epochs import epochs_of, finetuning_optimizer
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import configure, prepare
 from cllm4rec.stages.recommend import recommend
 from cllm4rec.stages.train import train
+from cllm4rec.training.optim import adam
 from support.planted_order import write_planted_order
 from support.toy_run import toy_request
 
@@ -47,6 +50,7 @@ def request_for(backbone: Path, *overrides: str) -> Request:
         "finetune.batch_tokens=512",
         "finetune.epochs=8",
         "finetune.least_steps=0",
+        "finetune.head_full_rate_interactions=0",
         *overrides,
     )
 
@@ -177,6 +181,41 @@ def test_an_interrupted_run_goes_on_to_the_same_model(alone, prepared, backbone,
 def test_small_data_get_more_epochs_up_to_five_times_as_many(steps, epochs):
     assert epochs_of(SEQUENCES.finetune, steps) == epochs
     assert epochs_of(SEQUENCES.finetune.changed(least_steps=0), steps) == 8
+
+
+@pytest.mark.parametrize(
+    ("interactions", "share"), [(0, 0.0), (1_500, 0.01), (75_000, 0.5), (150_000, 1), (10**7, 1)]
+)
+def test_heads_of_small_data_learn_slowly(interactions, share):
+    names = ("embedding.items.weight", "head.skip.weight", "backbone.layers.0.weight")
+    parameters = {name: torch.nn.Parameter(torch.zeros(1)) for name in names}
+    config = SEQUENCES.finetune
+
+    def peaks(config) -> list[float]:
+        groups = finetuning_optimizer(config, parameters, interactions).param_groups
+        return [group["peak"] for group in groups]
+
+    assert peaks(config) == pytest.approx([3e-3, 9e-4 * share, 9e-5])
+    whole = config.changed(head_full_rate_interactions=0)
+    assert peaks(whole) == pytest.approx([3e-3, 9e-4 if interactions else 0, 9e-5])
+
+
+def test_a_training_counts_its_own_interactions(prepared, tmp_path, backbone, monkeypatch):
+    _, make = prepared
+    run = make(tmp_path / "counted")
+    given: list[float] = []
+
+    def noted(*arguments, head_scale, **others):
+        given.append(head_scale)
+        return adam(*arguments, head_scale=head_scale, **others)
+
+    monkeypatch.setattr("cllm4rec.stages.epochs.adam", noted)
+    with progress.quiet():
+        settings = ("finetune.epochs=1", "finetune.head_full_rate_interactions=1000000")
+        train(run, config_of(backbone, *settings, "finetune.head_learning_rate_scale=1"))
+    interactions = len(Dataset.open(run.file("data")).part("train").items)
+    assert interactions > 100
+    assert given == [pytest.approx(interactions / 1_000_000)]
 
 
 def test_a_schedule_of_few_steps_has_more_epochs(run, prepared, tmp_path, backbone, monkeypatch):

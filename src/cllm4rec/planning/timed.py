@@ -99,7 +99,7 @@ def seconds_of(
             model.embedding.items = ReadItems(model.embedding.items.all().detach(), texts)
         task.standardise(model, train)
         objective = task.objective(model, train, None)
-        optimizer = finetuning_optimizer(config.finetune, objective.parameters())
+        optimizer = finetuning_optimizer(config.finetune, objective.parameters(), len(train.items))
         # Pass after pass: each draws anew, and the first batch of a shape takes longer.
         passes = (
             objective.steps(Pass("finetune", number, len(objective.corpus))) for number in count()

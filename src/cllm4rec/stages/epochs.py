@@ -124,15 +124,21 @@ class AsChosen(Best):
 
 
 def finetuning_optimizer(
-    config: FinetuneConfig, parameters: Mapping[str, nn.Parameter]
+    config: FinetuneConfig, parameters: Mapping[str, nn.Parameter], interactions: int
 ) -> torch.optim.Optimizer:
-    """Adam with the settings of the stage."""
+    """Adam with the settings of the stage, for so many training interactions."""
     return adam(
         parameters,
         learning_rate=config.learning_rate,
-        head_scale=config.head_learning_rate_scale,
+        head_scale=head_scale_of(config, interactions),
         backbone_scale=config.backbone_learning_rate_scale,
     )
+
+
+def head_scale_of(config: FinetuneConfig, interactions: int) -> float:
+    """Learning rate of the heads as a multiple of that of the tables (docs/decisions/0040)."""
+    share = interactions / max(config.head_full_rate_interactions, 1)
+    return config.head_learning_rate_scale * min(1.0, share)
 
 
 def epochs_of(config: FinetuneConfig, steps: int) -> int:
@@ -146,6 +152,7 @@ def train_epochs(
     identity: str,
     objectives: Mapping[str, Objective],
     best: Best,
+    interactions: int,
 ) -> Checkpoint:
     """Train all epochs, each followed by C-steps if there are any.
 
@@ -156,6 +163,7 @@ def train_epochs(
         identity: hash of everything that the result depends on.
         objectives: ``finetune``, and ``content`` if z^c is trained too.
         best: validates the epochs; holds the best parameters afterwards.
+        interactions: of training; where there are few, the heads learn at a lower rate.
 
     Returns:
         The checkpoint; the caller removes it once the result is saved.
@@ -163,7 +171,10 @@ def train_epochs(
     task = best.scorer.task
     config = task.config.finetune
     parameters = {name: objective.parameters() for name, objective in objectives.items()}
-    optimizers = {name: finetuning_optimizer(config, named) for name, named in parameters.items()}
+    optimizers = {
+        name: finetuning_optimizer(config, named, interactions)
+        for name, named in parameters.items()
+    }
     sizes = {name: len(objective.corpus) for name, objective in objectives.items()}
     steps = len(objectives["finetune"].steps(Pass("finetune", 0, sizes["finetune"])))
     epochs = epochs_of(config, steps)

@@ -85,7 +85,7 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     chosen = Chosen.before(run)
     given = scorer, setup.dataset, run, world
     best = Best(*given) if chosen is None else AsChosen(*given, chosen=chosen)
-    checkpoint = train_epochs(run, identity, objectives, best)
+    checkpoint = train_epochs(run, identity, objectives, best, len(train.items))
     best.restore()
     return world.of_main(lambda: _finish(setup, best, initial, identity, checkpoint, started_at_s))
 

@@ -126,7 +126,7 @@ SEQUENCES = SETS.changed(
     },
     evaluate={"selection": reported_measures(newest_held_out=True)},
 )
-"""For each user's newest interactions held out (docs/decisions/0004, 0009, 0025, 0036, 0038, 0040)."""
+"""For each user's newest held out (docs/decisions/0004, 0009, 0025, 0036, 0038, 0040)."""
 
 PAPER = SETS.changed(
     preset="paper",

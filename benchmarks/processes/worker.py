@@ -47,7 +47,8 @@ def measure(
     model, objectives = finetuning_objectives(setup, parts.initial(profile))
     wake(model)
     objective = share(setup, model, objectives, "finetune")["finetune"]
-    optimizer = finetuning_optimizer(setup.config.finetune, objective.parameters())
+    interactions = len(setup.dataset.part("train").items)
+    optimizer = finetuning_optimizer(setup.config.finetune, objective.parameters(), interactions)
     planned = objective.steps(Pass("finetune", 0, len(objective.corpus)))
     for step in planned[:WARM_UP]:
         optimiser_step(objective, optimizer, step, world)

@@ -56,7 +56,10 @@ class TrainingStages:
         model, objectives = finetuning_objectives(setup, self.parts.initial(profile))
         objective, _ = objectives["finetune"], wake(model)
         assert isinstance(objective, LanguageObjective | HeldOutObjective)
-        optimizer = finetuning_optimizer(setup.config.finetune, objective.parameters())
+        interactions = len(setup.dataset.part("train").items)
+        optimizer = finetuning_optimizer(
+            setup.config.finetune, objective.parameters(), interactions
+        )
         return self._training(stage, setup, objective, optimizer)
 
     def _training(

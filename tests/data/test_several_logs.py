@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cllm4rec.config import DataConfig
 from cllm4rec.data.recipe import recipe
 from cllm4rec.errors import InputError
-from cllm4rec.service.feedback import rows_of
+from cllm4rec.service.feedback import FeedbackLog
 from cllm4rec.service.schemas import Interaction
 from support.input_folder import small_log, write_rows
 from support.prepared import histories, prepare_folder
@@ -38,7 +38,9 @@ def test_yesterdays_log_beside_the_services_feedback(tmp_path):
     ]
     write_rows(folder, "interactions", log, "csv")
     sent = [Interaction(user_id=user, item_id="new", timestamp=2000) for user in ("u0", "u9")]
-    write_rows(folder, "interactions", rows_of(sent), "jsonl")
+    service = FeedbackLog(tmp_path / "feedback")
+    write_rows(folder, "interactions", service.rows_of(sent), "jsonl")
+    service.close()
     columns = {"user_id": "customer", "item_id": "sku", "timestamp": "at"}
     (train, _, test), report = prepared(folder, columns=columns)
     assert test["u0"] == ["new"]

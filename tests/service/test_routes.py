@@ -225,7 +225,8 @@ def test_feedback_is_on_the_disk_when_it_is_accepted(client, served):
     first, second = (json.loads(line) for line in log[-2:])
     assert first["user_id"] == "new"
     assert first["timestamp"] > 1_600_000_000
-    assert second == {"user_id": "é", "item_id": item, "timestamp": 9}
+    position = first["position"] + 1
+    assert second == {"user_id": "é", "item_id": item, "timestamp": 9, "position": position}
 
 
 def test_feedback_that_is_none_is_refused_as_a_whole(client, served):

@@ -14,7 +14,6 @@ from cllm4rec.service import answering, schemas
 from cllm4rec.service.answering import asked, off_loop
 from cllm4rec.service.answers import encoded
 from cllm4rec.service.components import Components, answered_or_gone
-from cllm4rec.service.feedback import rows_of
 from cllm4rec.service.schemas import AT_WORK, BUSY, ERRORS, NOT_FOUND
 from cllm4rec.service.type_ahead import users_with
 
@@ -150,7 +149,7 @@ def routes(components: Components) -> APIRouter:
     async def feedback(body: schemas.FeedbackRequest) -> dict[str, Any]:
         """Keep interactions for the next training; answered when they are on the disk."""
         catalogue = components.holder.current.catalogue
-        rows = rows_of(body.interactions)
+        rows = components.feedback.rows_of(body.interactions)
         await components.feedback.append(rows)
         components.feedback_histories.add(rows)
         components.metrics.feedback.inc(len(rows))

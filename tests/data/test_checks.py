@@ -100,15 +100,23 @@ def test_a_rating_must_be_above_the_minimum(tmp_path):
     assert report["not_positive"] == 0
 
 
-def test_a_low_rating_does_not_undo_an_earlier_high_one(tmp_path):
-    """Ratings first, then pairs once: the order of the shared splits."""
-    rows = [*small_log(3), {"user_id": "u0", "item_id": "i9", "timestamp": 1, "rating": 5},
-            {"user_id": "u0", "item_id": "i9", "timestamp": 2, "rating": 1}]  # fmt: skip
-    write_rows(tmp_path / "in", "interactions", rows)
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("timed", [True, False])
+def test_of_a_pair_that_is_rated_again_the_newest_rating_counts(tmp_path, ending, timed):
+    """In order of time, or of the file where there are no times."""
+    again = [("i8", 5, 1), ("i9", 5, 2), ("i9", 1, 3), ("i8", 1, 0), ("i7", 1, 4), ("i7", 5, 5)]
+    again = sorted(again, key=lambda row: row[2]) if not timed else again
+    rows = [*small_log(3, items=7), *(
+        {"user_id": "u0", "item_id": item, "rating": rating, "timestamp": when}
+        for item, rating, when in again
+    )]  # fmt: skip
+    if not timed:
+        rows = [{key: row.get(key) for key in ("user_id", "item_id", "rating")} for row in rows]
+    write_rows(tmp_path / "in", "interactions", rows, ending)
     dataset, report = prepare_folder(tmp_path / "in")
-    assert "i9" in dataset.items
+    assert ("i7" in dataset.items, "i8" in dataset.items, "i9" in dataset.items) == (1, 1, 0)
     assert report["not_positive"] == 1
-    assert report["refused"]["interactions"] == {}
+    assert report["refused"]["interactions"] == {"repeated pair": 3}
 
 
 def test_users_below_the_minimum_are_counted(tmp_path):

@@ -30,7 +30,7 @@ def make_log(connection, rows):
 def test_numbers_follow_the_ids_code_points_as_in_python(connection, ids):
     make_log(connection, [(n, each, each, None, None, None) for n, each in enumerate(ids)])
     make_codes(connection, seed=0)
-    make_pairs(connection, "true")
+    make_pairs(connection)
     connection.execute("CREATE TABLE parted AS FROM pairs")
     number_entities(connection, all_items=False)
     for kind in ("user", "item"):
@@ -50,7 +50,7 @@ def test_refused_rows_have_no_code_and_repeats_are_counted(connection):
     )
     make_codes(connection, seed=0)
     assert connection.execute("SELECT user_id FROM user_codes").fetchall() == [("a",)]
-    assert make_pairs(connection, "true") == 2
+    assert make_pairs(connection) == 2
     assert connection.execute("SELECT position, tie FROM pairs").fetchall() == [(1, 3)]
 
 

@@ -54,7 +54,7 @@ def split_pairs(
         connection.register("rows", pa.Table.from_pylist(numbered, LOG))
         connection.execute("CREATE TABLE log AS SELECT * FROM rows")
         make_codes(connection, seed)
-        make_pairs(connection, "true")
+        make_pairs(connection)
         connection.execute("CREATE TABLE eligible AS SELECT * FROM pairs")
         split_by_protocol(connection, protocol)
         kept = connection.execute(

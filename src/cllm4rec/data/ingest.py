@@ -150,7 +150,7 @@ def _split_by_file(
 ) -> None:
     """``parted`` is what the file says, whatever the ratings."""
     make_codes(connection, seed=0)
-    _note_repeats(report, make_pairs(connection, "true"))
+    _note_repeats(report, make_pairs(connection))
     report["not_positive"] = 0
     report["refused"]["split"] = refused = checks.load_split(connection, file)
     connection.execute("""
@@ -179,8 +179,10 @@ def _split_by_protocol(
     report: dict[str, Any],
 ) -> None:
     make_codes(connection, seed)
-    report["not_positive"] = _count(connection, "log WHERE reason IS NULL AND NOT positive")
-    _note_repeats(report, make_pairs(connection, "positive"))
+    _note_repeats(report, make_pairs(connection))
+    # Pairs first: of what was rated again the newest opinion counts.
+    report["not_positive"] = _count(connection, "pairs WHERE NOT positive")
+    connection.execute("DELETE FROM pairs WHERE NOT positive")
     connection.execute(f"""
         CREATE TABLE eligible AS SELECT * FROM pairs WHERE user_code IN
         (SELECT user_code FROM pairs GROUP BY user_code

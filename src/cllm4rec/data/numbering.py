@@ -17,27 +17,21 @@ def make_codes(connection: duckdb.DuckDBPyConnection, seed: int) -> None:
         """)
 
 
-def make_pairs(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
+def make_pairs(connection: duckdb.DuckDBPyConnection) -> int:
     """From ``log`` make ``pairs``, each once: codes, ``timestamp, position, tie, positive``.
 
-    Of a repeated pair the latest row is kept.
-
-    Args:
-        connection: the database.
-        condition: SQL over ``log``; further rows to leave out.
+    Of a repeated pair the latest row is kept, whatever its rating.
 
     Returns:
         How many rows repeat another.
     """
-    usable = one_number(
-        connection, f"SELECT count(*) FROM log WHERE reason IS NULL AND {condition}"
-    )
+    usable = one_number(connection, "SELECT count(*) FROM log WHERE reason IS NULL")
     connection.execute(f"""
         CREATE TABLE pairs AS
         SELECT user_codes.code AS user_code, item_codes.code AS item_code, timestamp, position,
                positive, {TIE} AS tie
         FROM log JOIN user_codes USING (user_id) JOIN item_codes USING (item_id)
-        WHERE reason IS NULL AND {condition}
+        WHERE reason IS NULL
         QUALIFY row_number() OVER (PARTITION BY user_code, item_code ORDER BY {LATEST_ROW}) = 1
     """)
     connection.execute("DROP TABLE log")

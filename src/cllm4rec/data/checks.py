@@ -33,8 +33,8 @@ _UNREADABLE = {
 
 _EMPTY_LOG = """
     CREATE TABLE log (file USMALLINT, row BIGINT, user_id VARCHAR, item_id VARCHAR,
-                      timestamp DOUBLE, unit UTINYINT, position DOUBLE, positive BOOLEAN,
-                      reason VARCHAR)
+                      timestamp DOUBLE, unit UTINYINT, position DOUBLE, rating DOUBLE,
+                      positive BOOLEAN, reason VARCHAR)
 """
 
 
@@ -43,12 +43,13 @@ def load_interactions(
 ) -> dict[str, int]:
     """Read the log into ``log``.
 
-    Its columns: ``file, row, user_id, item_id, timestamp, unit, position, positive, reason``.
+    Its columns: ``file, row, user_id, item_id, timestamp, unit, position, rating, positive,
+    reason``.
 
     Args:
         connection: the database.
         files: the log; ``file`` is a place here, and each has a unit of timestamps of its own.
-        minimum_rating: ``positive`` is a rating above it, or no rating.
+        minimum_rating: ``positive`` is a rating above it, ``true``, or no rating.
 
     Returns:
         Refused rows by reason; repeated pairs are found later, by :mod:`cllm4rec.data.ingest`.
@@ -68,7 +69,7 @@ def _append_to_log(
         *_nested("user_id", "item_id"),
         ("no user_id", "user_id IS NULL"),
         ("no item_id", "item_id IS NULL"),
-        ("bad rating", f"rating_given AND NOT {_finite('rating')}"),
+        ("bad rating", f"rating_given AND liked IS NULL AND NOT {_finite('rating')}"),
         (
             "bad timestamp",
             f"timestamp_given AND NOT ({_finite('timestamp')} "
@@ -81,8 +82,8 @@ def _append_to_log(
     with reading(file.path, file):
         connection.execute(f"""
             INSERT INTO log
-            SELECT {place}, row + {rows}, user_id, item_id, timestamp, unit, position,
-                   coalesce(rating > {minimum_rating!r}::DOUBLE, true) AS positive,
+            SELECT {place}, row + {rows}, user_id, item_id, timestamp, unit, position, rating,
+                   coalesce(liked, rating > {minimum_rating!r}::DOUBLE, true) AS positive,
                    {_first_failed(checks)} AS reason
             FROM (SELECT *, {timestamps.seconds("date", "number")} AS timestamp
                   FROM (SELECT *, {timestamps.unit("date", "number")} AS unit
@@ -90,6 +91,7 @@ def _append_to_log(
                                      {file.identifier("user_id")} AS user_id,
                                      {file.identifier("item_id")} AS item_id,
                                      {file.number("rating")} AS rating,
+                                     {file.boolean("rating")} AS liked,
                                      {file.date("timestamp")} AS date,
                                      {file.number("timestamp")} AS number,
                                      {file.number("position")} AS position,

@@ -127,6 +127,13 @@ class InputFile:
         # By way of text: the float32 3.7 and the text 3.7 become the same double.
         return f"TRY_CAST({self._scalar(column)} AS DOUBLE)"
 
+    def boolean(self, standard: str) -> str:
+        """SQL for ``true`` or ``false``, in any case, as BOOLEAN; NULL for anything else."""
+        if not self.has(standard):
+            return "NULL::BOOLEAN"
+        text = f"lower(trim({self._scalar(self.column(standard))}))"
+        return f"CASE {text} WHEN 'true' THEN true WHEN 'false' THEN false END"
+
     def date(self, standard: str) -> str:
         """SQL for a date or an ISO text as unix seconds (DOUBLE), NULL where there is none.
 

@@ -21,6 +21,11 @@ COLUMNS = ("user_id", "item_id", "timestamp", "position", "rating")
 MANY_WITHOUT_TIME = 0.1
 """Fraction of a log's usable rows without a time from which on it is said."""
 
+LOWEST_SHARE_ABOVE = 0.4
+"""Share of ratings above the default ``data.minimum_rating`` below which their scale is said."""
+HIGHEST_USUAL = 5.0
+"""Largest rating of the scale that the default is for."""
+
 
 def load_log(
     connection: duckdb.DuckDBPyConnection,
@@ -60,6 +65,7 @@ def load_log(
     report["ordered"] = one_number(connection, f"SELECT count(*) FROM log WHERE {given}") > 0
     if report["ordered"]:
         _count_without_time(connection, report)
+    _report_ratings(connection, config.minimum_rating, report)
     report["timestamp_unit"] = unit_of_log(connection)
     if len(files) > 1:
         report["read_of"] = {file.path.name: rows for file, rows in _rows(connection, files)}
@@ -88,6 +94,32 @@ def _count_without_time(connection: duckdb.DuckDBPyConnection, report: dict[str,
             f"{without:,} of {usable:,} usable rows have neither a timestamp nor a position: they "
             f"count as older than all others, and none is held out as a user's newest while there "
             f"is another; fill these in, or leave the rows out of the log"
+        )
+
+
+def _report_ratings(
+    connection: duckdb.DuckDBPyConnection, minimum: float, report: dict[str, Any]
+) -> None:
+    """``ratings``, where there are any; a note, where they seem to be of another scale.
+
+    Not where another minimum than the default was chosen, nor for a split of one's own, which says
+    itself what counts.
+    """
+    ((lowest, highest, share),) = connection.execute("""
+        SELECT min(rating), max(rating), avg(positive::INTEGER) FROM log
+        WHERE reason IS NULL AND rating IS NOT NULL
+    """).fetchall()
+    if share is None:
+        return
+    report["ratings"] = {"lowest": lowest, "highest": highest}
+    if report["split"] == "file" or minimum != DataConfig().minimum_rating:
+        return
+    if highest > HIGHEST_USUAL or share < LOWEST_SHARE_ABOVE:
+        above = {0: "none", 1: "all"}.get(share, f"{100 * share:.0f} %")
+        progress.note(
+            f"ratings run from {lowest:g} to {highest:g}; above data.minimum_rating = {minimum:g}, "
+            f"and so positives, are {above} of them; another: --set data.minimum_rating=NUMBER; "
+            f'in Python config={{"minimum_rating": NUMBER}}'
         )
 
 

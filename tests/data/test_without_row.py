@@ -1,0 +1,52 @@
+"""What is said where most items of the log have no row in the items' file."""
+
+import pytest
+
+from support.input_folder import small_log, write_rows
+from support.prepared import prepare_folder
+
+LIKE_THE_LOG = "ids must be written alike in both files"
+
+
+def prepared(tmp_path, in_log, in_items, ending="csv", numbers=range(8), **changes):
+    """A log of eight items, and an items' file of some; ids written each in its own way."""
+    log = [row | {"item_id": in_log.format(int(row["item_id"][1:]))} for row in small_log()]
+    write_rows(tmp_path / "in", "interactions", log, ending)
+    items = [{"item_id": in_items.format(n), "title": f"t{n}"} for n in numbers]
+    write_rows(tmp_path / "in", "items", items, ending)
+    return prepare_folder(tmp_path / "in", **changes)[1]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("in_log", "in_items", "spelling"),
+    [
+        ("{}.0", "{}", "without .0 at the end"),
+        ("{}", "{}.00", "without .0 at the end"),
+        ("{:05}", "{}", "without leading zeros"),
+        ("{}", "{:02}", "without leading zeros"),
+    ],
+)
+def test_the_spelling_that_would_match_is_named(tmp_path, said, ending, in_log, in_items, spelling):
+    report = prepared(tmp_path, in_log, in_items, ending)
+    assert report["items_without_row"] == 8
+    assert said == [
+        f"8 of 8 items have no row in items.{ending}: no title, no text; {spelling} 8 of them "
+        f"would have one; {LIKE_THE_LOG}"
+    ]
+
+
+def test_nothing_is_promised_where_no_spelling_matches(tmp_path, said):
+    prepared(tmp_path, "{}", "i{}")
+    assert said == [f"8 of 8 items have no row in items.csv: no title, no text; {LIKE_THE_LOG}"]
+
+
+@pytest.mark.parametrize(("described", "told"), [(0, True), (4, True), (5, False), (8, False)])
+@pytest.mark.parametrize("catalogue", ["interactions", "all"])
+def test_half_of_the_logs_items_are_many(tmp_path, said, described, told, catalogue):
+    """Items that nobody has had do not make them fewer."""
+    numbers = [*range(described), *range(100, 140)]
+    report = prepared(tmp_path, "i{}", "i{}", numbers=numbers, catalogue=catalogue)
+    assert report["items_without_row"] == 8 - described
+    what = f"{8 - described} of 8 items have no row in items.csv: no title, no text"
+    assert said == [f"{what}; {LIKE_THE_LOG}"] * told

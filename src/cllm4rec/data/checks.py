@@ -22,9 +22,19 @@ REPEATED_PAIR = "repeated pair"
 
 _DECIMAL_COMMA = r"[-+]?\d{1,10},\d{1,6}"
 _OTHER_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:[T ,]+\d[\d:. APMZ+-]{0,19})?"
+_AMERICAN_DATE = r"\d{1,2} \d{1,2}, \d{4}"
+_WEEKDAY = "(?:Mon|Tues?|Wednes|Wed|Thurs|Thu|Fri|Satur|Sat|Sun)(?:day)?"
+_MONTH = (
+    "(?:Jan|January|Feb|February|Mar|March|Apr|April|May|June?|July?|Aug|August|Sept?|September"
+    "|Oct|October|Nov|November|Dec|December)"
+)
+_DATE_IN_WORDS = (
+    rf"(?i:(?:{_WEEKDAY},? )?(?:{_MONTH}\.? \d{{1,2}}|\d{{1,2}}[ -]{_MONTH}\.?)"
+    rf"(?:,?[ -](?:[\d:.+-]{{2,15}}|AM|PM|GMT|UTC|Z)){{1,5}})"
+)
 _UNREADABLE = {
     "timestamp": (
-        f"{_OTHER_DATE}|{_DECIMAL_COMMA}",
+        f"{_OTHER_DATE}|{_AMERICAN_DATE}|{_DATE_IN_WORDS}|{_DECIMAL_COMMA}",
         "ISO dates, such as 2018-06-17 or 2018-06-17 00:00, or unix times",
     ),
     "rating": (_DECIMAL_COMMA, "a decimal point, such as 5.0"),

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from cllm4rec.data.checks import load_entities
-from cllm4rec.data.input_file import InputFile, words
+from cllm4rec.data.database import one_number
+from cllm4rec.data.input_file import InputFile, is_index, words
 
 MAX_FEATURES = 32
 IDENTIFIER_ROWS = 100
 IDENTIFIER_SHARE = 0.95
 
+_NESTED = "not a text, a number or a list of them"
 _SAID = '"words of the texts"'
 
 
@@ -67,7 +69,9 @@ def load_with_features(
         if column in {key, *texts}:
             refused[column] = "another column is mapped to this name"
         elif file.is_nested(column):
-            refused[column] = "not a text, a number or a list of them"
+            refused[column] = _NESTED
+        elif is_index(column):
+            refused[column] = "the index of a pandas frame"
         elif len(columns) == MAX_FEATURES:
             refused[column] = f"more than {MAX_FEATURES} columns"
         else:
@@ -80,13 +84,13 @@ def load_with_features(
     given = {source: f"attribute_{at}" for at, source in enumerate(columns) if attributes}
     values |= {target: file.attribute(source) for source, target in given.items()}
     refused_rows = load_entities(connection, file, table, key, values)
-    refused |= _without_content(connection, table, columns)
+    refused |= _without_content(connection, file, table, columns)
     kept = {source: target for source, target in columns.items() if source not in refused}
     return Features(kept, given, refused, refused_rows)
 
 
 def _without_content(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]
+    connection: duckdb.DuckDBPyConnection, file: InputFile, table: str, columns: dict[str, str]
 ) -> dict[str, str]:
     """Columns a language model can learn nothing from: name in the file → why."""
     refused = {}
@@ -97,7 +101,9 @@ def _without_content(
             FROM {table} WHERE reason IS NULL
         """).fetchall()
         if given == 0:
-            refused[source] = "no value beyond title and text"
+            nested = f"{file.relation} WHERE {file.holds_nested(source)}"
+            held = one_number(connection, f"SELECT count(*) FROM {nested}")
+            refused[source] = _NESTED if held else "no value beyond title and text"
         elif given >= IDENTIFIER_ROWS and digits == given and different >= IDENTIFIER_SHARE * given:
             refused[source] = "identifiers: numbers that hardly ever repeat"
     return refused

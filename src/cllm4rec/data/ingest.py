@@ -12,7 +12,7 @@ from cllm4rec.config import DataConfig
 from cllm4rec.data import checks
 from cllm4rec.data.database import one_number, open_database
 from cllm4rec.data.features import Features, load_with_features
-from cllm4rec.data.input_file import InputFile
+from cllm4rec.data.input_file import InputFile, is_index
 from cllm4rec.data.left_out import write_left_out
 from cllm4rec.data.log import load_log
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
@@ -237,7 +237,7 @@ def _load_entities(
 
 def _note_untitled(items: InputFile) -> None:
     """Titles under another name would be a feature like any other, and no list would show them."""
-    others = items.unread(("item_id",))
+    others = [column for column in items.unread(("item_id",)) if not is_index(column)]
     if others and not (items.has("title") or items.has("text")):
         texts = ("title", "text")
         progress.note(

@@ -1,5 +1,6 @@
 """One input file as SQL: the same rows give the same texts and numbers in any format."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,8 +164,9 @@ class InputFile:
         for standard in standards:
             column = self.column(standard)
             if self.types.get(column) == "JSON":
-                kinds = "('OBJECT')" if standard in _LISTS else "('OBJECT', 'ARRAY')"
-                cases += f"WHEN json_type({name(column)}) IN {kinds} THEN {literal(standard)} "
+                structure = f"json_type({name(column)}) IN ('OBJECT', 'ARRAY')"
+                nested = self.holds_nested(column) if standard in _LISTS else structure
+                cases += f"WHEN {nested} THEN {literal(standard)} "
         return f"(CASE {cases} END)" if cases else "NULL::VARCHAR"
 
     def given(self, standard: str) -> str:
@@ -177,7 +179,10 @@ class InputFile:
         """SQL for a column's values as a list of texts: a list column's own, else of one value."""
         kind, quoted = self.types[column], name(column)
         if kind == "JSON":
-            many = f"[each ->> '$' for each in {quoted}::JSON[]]"
+            many = (
+                f"[each ->> '$' for each in {quoted}::JSON[] "
+                f"if json_type(each) NOT IN ('OBJECT', 'ARRAY')]"
+            )
             return (
                 f"CASE json_type({quoted}) WHEN 'ARRAY' THEN {many} WHEN 'OBJECT' THEN NULL "
                 f"ELSE [{self._label(column)}] END"
@@ -220,6 +225,13 @@ class InputFile:
         kind = self.types[column]
         return kind.startswith(_NESTED) or kind.endswith("][]")
 
+    def holds_nested(self, column: str) -> str:
+        """SQL for whether a value is an object or a list of objects or lists, as JSON's may be."""
+        if self.types[column] != "JSON":
+            return "false"
+        first = f"json_type({name(column)}, '$[0]')"
+        return f"(json_type({name(column)}) = 'OBJECT' OR {first} IN ('OBJECT', 'ARRAY'))"
+
     def _epoch(self, column: str) -> str:
         # `epoch` does not know all of DuckDB's types of times.
         kind = self.types[column]
@@ -246,6 +258,11 @@ class InputFile:
         if self.types[column] in _FLOATS:
             return f"CASE WHEN isfinite({name(column)}) THEN {name(column)}::VARCHAR END"
         return self._scalar(column)
+
+
+def is_index(column: str) -> bool:
+    """Whether a column is what pandas keeps of an index without a name."""
+    return re.fullmatch(r"__index_level_\d+__", column) is not None
 
 
 def words(text: str) -> str:

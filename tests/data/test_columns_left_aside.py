@@ -1,0 +1,83 @@
+"""Columns that can be nothing, of structures or of pandas' own, are told from what users gave."""
+
+import pandas as pd
+import pytest
+
+from support.input_folder import small_log, write_rows
+from support.prepared import prepare_folder
+
+NESTED = "not a text, a number or a list of them"
+ITEMS = [
+    {
+        "item_id": f"i{n}",
+        "title": f"Thing {n}",
+        "details": {"form": f"powder {n}"} if n else None,
+        "images": [{"thumb": f"u{n}"}],
+        "tables": [[f"a{n}"], ["b"]],
+        "kinds": [f"kind {n % 3}", "all"],
+        "said": f"thing {n}",
+        "empty": None,
+    }
+    for n in range(8)
+]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_structures_have_one_reason_in_any_format(tmp_path, ending):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    write_rows(tmp_path / "in", "items", ITEMS, ending)
+    dataset, report = prepare_folder(tmp_path / "in")
+    blank = "no value beyond title and text"
+    assert report["refused_columns"]["items"] == {
+        **dict.fromkeys(["details", "images", "tables"], NESTED),
+        **dict.fromkeys(["said", "empty"], blank),
+    }
+    assert dataset.texts.item_features == {"kinds": [f"kind {n % 3}, all" for n in range(8)]}
+
+
+def test_a_json_column_of_structures_and_texts_is_read_for_its_texts(tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    items = [
+        {"item_id": f"i{n}", "title": "t", "kind": {"a": 1} if n % 2 else [f"k{n}", {"a": 1}]}
+        for n in range(8)
+    ]
+    write_rows(tmp_path / "in", "items", items, "jsonl")
+    dataset, report = prepare_folder(tmp_path / "in")
+    assert report["refused_columns"]["items"] == {}
+    found = dataset.texts.item_features["kind"]
+    assert found == [None if n % 2 else f"k{n}" for n in range(8)]
+
+
+def test_a_text_of_json_objects_in_a_list_is_no_text(tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    items = [
+        {"item_id": "i0", "text": [{"en": "x"}]},
+        {"item_id": "i1", "text": [["x"]]},
+        {"item_id": "i2", "text": ["x", "y"]},
+        {"item_id": "i3", "text": []},
+    ]
+    write_rows(tmp_path / "in", "items", items, "jsonl")
+    dataset, report = prepare_folder(tmp_path / "in")
+    assert report["refused"]["items"] == {"text is an object or a list": 2}
+    assert dataset.texts.item_texts[:4] == [None, None, "x, y", None]
+
+
+def test_what_pandas_keeps_of_an_index_is_no_column(tmp_path, said):
+    """Not suggested as a rating, nor as a title, and neither a feature nor a filter."""
+    log, items = pd.DataFrame(small_log()), pd.DataFrame({"item_id": [f"i{n}" for n in range(8)]})
+    (tmp_path / "in").mkdir()
+    log.sample(frac=1, random_state=1).to_parquet(tmp_path / "in" / "interactions.parquet")
+    items.sample(frac=1, random_state=1).to_parquet(tmp_path / "in" / "items.parquet")
+    dataset, report = prepare_folder(tmp_path / "in")
+    index = {"__index_level_0__": "the index of a pandas frame"}
+    assert report["refused_columns"] == {"interactions": index, "items": index, "users": {}}
+    assert said == []
+    assert dataset.texts.item_attributes == {}
+
+
+def test_an_index_can_still_be_mapped(tmp_path):
+    log = pd.DataFrame(small_log())
+    (tmp_path / "in").mkdir()
+    log.set_index("user_id").rename_axis(None).to_parquet(tmp_path / "in" / "interactions.parquet")
+    dataset, _ = prepare_folder(tmp_path / "in", columns={"user_id": "__index_level_0__"})
+    assert "u0" in dataset.users

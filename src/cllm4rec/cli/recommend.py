@@ -1,5 +1,6 @@
 """``recommend`` and ``similar``: lists for people, and items near another."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def profile_given(pairs: Sequence[str]) -> dict[str, str] | None:
 
 
 def ids_in(file: Path | None) -> list[str] | None:
-    """The ids in a file, one per line; blank lines aside."""
+    """The ids in a file, one per line, in quotes or not, as CSV has them; blank lines aside."""
     if file is None:
         return None
     try:
@@ -76,7 +77,14 @@ def ids_in(file: Path | None) -> list[str] | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8 text"
         raise InputError(f"cannot read ids from {file}: {reason}; one id per line") from None
-    return [line.removesuffix("\r") for line in lines if line.strip()]
+    ids = [_unquoted(line.removesuffix("\r")) for line in lines]
+    return [each for each in ids if each.strip()]
+
+
+def _unquoted(line: str) -> str:
+    """Blanks around quotes are no part of an id; without quotes they are, as in CSV."""
+    quoted = re.fullmatch(r'\s*"((?:[^"]|"")*)"\s*', line)
+    return line if quoted is None else quoted[1].replace('""', '"')
 
 
 _OTHER_FORMATS = {".tsv", ".json", ".jsonl", ".gz"}

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from cllm4rec.baselines import Context
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.linear.ease import gram_matrix, inverse_gram, weights_of
+from cllm4rec.recommender.beside_taste import WEIGHT, standardised, weighed
 from cllm4rec.recommender.catalogue import Catalogue
-from cllm4rec.recommender.queries import WEIGHT, standardised, weighed
 
 K = 20
 WEIGHTS = (0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0)

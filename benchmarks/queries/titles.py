@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.queries.tags import Scores, World, recall
-from cllm4rec.recommender.queries import WEIGHT, Wanted, weighed
+from cllm4rec.recommender.beside_taste import WEIGHT, Wanted, weighed
 from cllm4rec.recommender.titles import Titles
 
 ASKED = 600

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from cllm4rec.errors import InputError
 from cllm4rec.linear.folding import folded
-from cllm4rec.recommender.queries import WEIGHT, Queries, Wanted
+from cllm4rec.recommender.beside_taste import WEIGHT, Wanted
+from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.titles import NEAR, Titles
 from reference.queries import asked_for
 

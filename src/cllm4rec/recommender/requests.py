@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.ranking import RankedItems, list_length, top_k
+from cllm4rec.recommender.beside_taste import Wanted
 from cllm4rec.recommender.catalogue import Catalogue, Filters
-from cllm4rec.recommender.queries import Wanted
 from cllm4rec.recommender.resolving import Resolved, Since, filter_notes, of_histories, of_users
 
 NO_FILTERS = Filters()

@@ -21,13 +21,14 @@ from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.models.llms import CollaborativeLLM, item_table, saved_tensors
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.added import AddedItems, AddedScores
+from cllm4rec.recommender.beside_taste import Wanted
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.explain import Reason, explain
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
 from cllm4rec.recommender.lists import ranked
 from cllm4rec.recommender.placing import Placing
 from cllm4rec.recommender.profiles import profile_scores, property_model
-from cllm4rec.recommender.queries import Queries, Wanted
+from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by

@@ -53,14 +53,17 @@ def added_by(recommender, query):
     return asked_for(recommender.queries.scores(query), texts, query)
 
 
-@pytest.mark.parametrize("query", ["quiet robots", "WAR", "family, quiet; war"])
+@pytest.mark.parametrize(
+    "query", ["quiet robots", "WAR", "family, quiet; war", "at the", "the war"]
+)
 def test_without_a_reader_the_scores_are_okapis(exact, query):
     np.testing.assert_allclose(exact.scores(query), bm25(TEXTS, query), rtol=1e-5)
 
 
 def test_a_word_stands_for_those_read_most_like_it(run, model, backbone):
     queries = model.recommender_.queries
-    terms, reader = list(queries.index.terms), queries.reader
+    number = sum(not queries.index.is_alone(term) for term in queries.index.terms)
+    terms, reader = list(queries.index.terms)[:number], queries.reader
     assert reader is not None
     read = Reader(**reader).vectors(terms).astype(np.float64)
     vectors = (read - read.mean(axis=0)) @ queries.readings.whitening.axes
@@ -70,10 +73,36 @@ def test_a_word_stands_for_those_read_most_like_it(run, model, backbone):
         alike = np.argsort(-cosines)[:ALIKE]
         weights = np.zeros(len(terms))
         weights[alike] = np.maximum(cosines[alike], 0) ** 2
-        wanted = queries.index.weights.toarray().T @ weights
+        wanted = queries.index.weights.toarray()[:number].T @ weights
         assert queries.alike(terms[row])[terms[row]] == pytest.approx(1, abs=2e-3)
         assert len(queries.alike(terms[row])) == min(ALIKE, len(terms))
         np.testing.assert_allclose(queries.scores(terms[row]), wanted, atol=0.02 * wanted.max())
+
+
+def test_a_function_word_and_a_character_stand_for_themselves_alone(model):
+    queries = Queries.of([*TEXTS, "Vitamin C", "Vitamin D"], model.recommender_.queries.reader)
+    for word in ("the", "c", "d"):
+        assert queries.alike(word) == {word: 1}
+    assert queries.alike("e") == {}  # not read either
+    assert [queries.index.terms[at] for at in range(len(queries.readings.vectors))] == sorted({
+        "robots",
+        "robot",
+        "quiet",
+        "family",
+        "drama",
+        "war",
+        "sea",
+        "vitamin",
+    })
+    scores = queries.scores("the")
+    assert np.flatnonzero(scores).tolist() == [4]
+
+
+@pytest.mark.parametrize(("query", "item"), [("vitamin c", 0), ("vitamin d", 1), ("fire", 2)])
+def test_single_characters_and_common_words_decide(query, item):
+    of = Queries.of(["Vitamin C", "Vitamin D", "Fire pit", "The thin"], None)
+    assert int(of.scores(query).argmax()) == item
+    assert int(of.wanted(query).words.argmax()) == item
 
 
 def test_a_word_of_one_item_finds_it_first(model):
@@ -211,7 +240,7 @@ def test_a_word_that_only_an_added_item_has_finds_it_first(run, tmp_path):
     assert next(iter(queries.alike("zorbofix").items())) == ("zorbofix", 1)
     assert len(queries.alike("zorbofix")) <= ALIKE
     # Readings are of the words of the training, and other queries' scores stay.
-    assert len(queries.readings.vectors) == len(terms)
+    assert len(queries.readings.vectors) == len([t for t in terms if not queries.index.is_alone(t)])
     np.testing.assert_array_equal(queries.scores(old)[:-1], before)
 
 

@@ -4,29 +4,35 @@ import math
 import re
 
 import numpy as np
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from cllm4rec.linear.function_words import FUNCTION_WORDS
 
 K1, B = 1.2, 0.3
 
 
 def _words(text):
-    return [w for w in re.findall(r"\b\w\w+\b", text.lower()) if w not in ENGLISH_STOP_WORDS]
+    return re.findall(r"\w+", text.lower())
+
+
+def _content(text):
+    return [w for w in _words(text) if w not in FUNCTION_WORDS and len(w) > 1]
 
 
 def bm25(texts, query):
-    """Scores of every text."""
+    """Scores of every text for a query of words of two letters or more."""
     documents = [_words(text) for text in texts]
-    mean = sum(map(len, documents)) / len(documents)
+    lengths = [len(_content(text)) for text in texts]
+    mean = sum(lengths) / len(lengths)
     found = []
-    for document in documents:
+    for document, length in zip(documents, lengths, strict=True):
         score = 0.0
-        for word in set(_words(query)):
+        for word in set(_content(query) or _words(query)):
             having = sum(word in each for each in documents)
             if not having:
                 continue
             idf = math.log(1 + (len(documents) - having + 0.5) / (having + 0.5))
             times = document.count(word)
-            score += idf * times / (times + K1 * (1 - B + B * len(document) / mean))
+            score += idf * times / (times + K1 * (1 - B + B * length / mean))
         found.append(score)
     return np.array(found)
 
@@ -43,7 +49,7 @@ def asked_for(scores, texts, query, weight=0.25):
     Its words' scores, in such a unit that the best item has 14 at least; the best of those that
     have all words gets 20 at least, and the others of them as much more as it gets.
     """
-    words = set(_words(query))
+    words = set(_content(query) or _words(query))
     having = [bool(words) and words <= set(_words(text)) for text in texts]
     scores = standardised(scores)
     if max(scores) < 14:

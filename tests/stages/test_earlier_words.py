@@ -4,6 +4,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from cllm4rec import progress
 from cllm4rec.api import CLLM4Rec
@@ -28,6 +29,8 @@ def model_of(run, folder, cut: int) -> CLLM4Rec:
         record["terms"][0] = SENTENCE
         if cut < TODAY:
             del record["cut"]
+            record.pop("whole", None)
+            record["stop_words"] = sorted(ENGLISH_STOP_WORDS)
         write_json(model / name, record)
     (model / "sha256.json").unlink()
     seal_model(model)
@@ -60,6 +63,22 @@ def test_a_query_and_an_item(models, cut, asked, said, monkeypatch):
     assert "\n" not in str(query.value)
     for word in ("earlier version", "train it again"):
         assert (word in str(item.value)) == (word in str(query.value))
+
+
+@pytest.mark.parametrize("asked", ["fire", "5", "full 5"])
+def test_words_that_an_earlier_version_left_out(models, asked, monkeypatch):
+    monkeypatch.setattr("cllm4rec.recommender.queries.LEAST_COSINE", 2.0)  # none reads alike
+    with progress.quiet():
+        with pytest.raises(InputError, match="left out single characters and words such as fire"):
+            models[1].recommend(query=asked)
+        with pytest.raises(InputError, match="no item's text has a word"):
+            models[TODAY].recommend(query=asked)
+        word = models[1].recommender_.queries.index.terms[1]
+        old, new = (models[cut].recommend(query=f"{word} 5", k=3) for cut in (1, TODAY))
+        assert [item for item, _ in old[f"{word} 5"]] == [
+            item for item, _ in models[1].recommend(query=word, k=3)[word]
+        ]
+        assert new
 
 
 def test_items_are_added_to_an_old_run_and_found_by_todays_words(models):

@@ -26,6 +26,11 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", folded(text))
 
 
-def folded_words(text: str) -> list[str]:
-    """The words of two letters or more of a text in this form, in order."""
-    return words_of(composed(text))
+def folded_words(text: str, least: int = 1) -> list[str]:
+    """The words of a text in this form, in order.
+
+    Args:
+        text: any.
+        least: characters of a word, as of `words_of`.
+    """
+    return words_of(composed(text), least)

@@ -48,6 +48,10 @@ CUT_OTHERWISE = (
     "an earlier version trained this run and cut words otherwise in scripts without spaces or with "
     "vowel signs; train it again to ask in one"
 )
+LEFT_OUT = (
+    "an earlier version trained this run and left out single characters and words such as fire, "
+    "system and thin; train it again to ask for one"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,18 +122,11 @@ class Queries:
             InputError: the query is empty, too long, or has no known word.
         """
         refuse_query(query)
-        words = self._words(query)
-        if not words:
-            raise InputError(NO_WORDS)
         found = np.zeros(self.index.weights.shape[1], np.float32)
-        for word in words:
+        for word in self._words(query):
             found += self._of_word(word)
         if not found.any():
-            raise InputError(
-                CUT_OTHERWISE
-                if cut_otherwise(composed(query), self._read_terms, self.index.cut)
-                else NO_ITEM
-            )
+            raise InputError(self._why_nothing(query))
         return found
 
     def wanted(self, query: str, weight: float | None = None) -> Wanted:
@@ -212,7 +209,7 @@ class Queries:
     def _alike(self, word: str) -> tuple[NDArray[np.int64], Scores]:
         row = self.index.rows.get(word)
         itself = np.array([] if row is None else [row], np.int64)
-        if self.reader is None:
+        if self.reader is None or self.index.is_alone(word):
             return itself, np.ones(len(itself), np.float32)
         vectors = self.readings.vectors
         read = row is not None and row < len(vectors)  # at the training
@@ -229,9 +226,16 @@ class Queries:
     def _words(self, query: str) -> list[str]:
         return self.index.words_of(query)[:MAX_WORDS]
 
-    @property
+    def _why_nothing(self, query: str) -> str:
+        if cut_otherwise(composed(query), self._read_terms, self.index.cut):
+            return CUT_OTHERWISE
+        return LEFT_OUT if self.index.left_out(query) else NO_ITEM
+
+    @cached_property
     def _read_terms(self) -> Sequence[str]:
-        return self.index.terms[: len(self.index.terms) - self.further_terms]
+        """The words that the language model reads: the first of the index."""
+        trained = self.index.terms[: len(self.index.terms) - self.further_terms]
+        return [word for word in trained if not self.index.is_alone(word)]
 
     def _read(self, word: str) -> NDArray[np.float32]:
         whitening = self.readings.whitening

@@ -106,12 +106,15 @@ def test_a_run_made_before_a_setting_came_is_opened(trained, tmp_path):
         shutil.copytree(trained.run.file(name), run.file(name))
     record = read_json(run.file("model", "model.json"))
     assert record["config"]["model"].pop("softmax_items") == 0
+    assert record["config"]["finetune"].pop("head_full_rate_interactions") == 0
     write_json(run.file("model", "model.json"), record)
     run.file("model", "sha256.json").unlink()
     seal_model(run.file("model"))
     text = trained.run.file("config.toml").read_text()
-    run.file("config.toml").write_text(text.replace("softmax_items = 0\n", ""))
-    assert "softmax_items" not in run.file("config.toml").read_text()
+    for came_later in ("softmax_items", "head_full_rate_interactions"):
+        text = text.replace(f"{came_later} = 0\n", "")
+        assert came_later not in text
+    run.file("config.toml").write_text(text)
     assert read_config(run.file("config.toml")) == trained.config
     assert Recommender.load(run.path).config == trained.config
 
@@ -120,8 +123,9 @@ def test_a_setting_that_came_later_does_not_train_a_run_again(prepared, backbone
     config = toy_config(backbone)
     setup = Setup.of(prepared("run"), config)
     values = config.model_dump(include={*SECTIONS, "seed"})
-    # What was hashed before there were these two.
+    # What was hashed before there were these three.
     del values["model"]["softmax_items"], values["backbone"]["activation_checkpointing"]
+    del values["finetune"]["head_full_rate_interactions"]
     inputs = [values, {"a": "1"}, setup.lm.sha256, {"users": 3}]
     before = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     assert setup.identity(SECTIONS, {"a": "1"}, users=3) == before

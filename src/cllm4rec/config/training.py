@@ -61,7 +61,7 @@ class FinetuneConfig(Settings):
     head_learning_rate_scale: PositiveFloat
     """Learning rate of the heads as a multiple of ``learning_rate``, which is for the token
     tables."""
-    head_full_rate_interactions: NonNegativeInt
+    head_full_rate_interactions: NonNegativeInt = 0
     """Training interactions from which on the heads have that learning rate; with fewer they have
     proportionally less, since a step on a square matrix changes every score."""
     backbone_learning_rate_scale: PositiveFloat

@@ -122,15 +122,16 @@ def test_a_run_made_before_a_setting_came_is_opened(trained, tmp_path):
 def test_a_setting_that_came_later_does_not_train_a_run_again(prepared, backbone):
     config = toy_config(backbone)
     setup = Setup.of(prepared("run"), config)
-    values = config.model_dump(include={*SECTIONS, "seed"})
+    sections = {*SECTIONS, "finetune"}
+    values = config.model_dump(include={*sections, "seed"})
     # What was hashed before there were these three.
     del values["model"]["softmax_items"], values["backbone"]["activation_checkpointing"]
     del values["finetune"]["head_full_rate_interactions"]
     inputs = [values, {"a": "1"}, setup.lm.sha256, {"users": 3}]
     before = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    assert setup.identity(SECTIONS, {"a": "1"}, users=3) == before
+    assert setup.identity(sections, {"a": "1"}, users=3) == before
     other = Setup.of(setup.run, toy_config(backbone, "model.softmax_items=9"))
-    assert other.identity(SECTIONS, {"a": "1"}, users=3) != before
+    assert other.identity(sections, {"a": "1"}, users=3) != before
 
 
 def test_other_baselines_are_measured_on_a_trained_run(trained, tmp_path):

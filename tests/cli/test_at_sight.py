@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cllm4rec import progress
 from cllm4rec.cli import main
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.run import RunDir, seal
@@ -130,7 +131,8 @@ def test_what_has_nothing_to_be_measured_on(said, run, tmp_path):
 def test_users_and_columns_that_are_not_there(said, run, tmp_path):
     write_rows(tmp_path / "in", "interactions", small_log())
     write_rows(tmp_path / "in", "items", [{"item_id": "i0", "title": "x", "genre": "y"}])
-    Dataset.load(tmp_path / "in", folder=tmp_path / "data", config={"minimum_interactions": 1})
+    with progress.quiet():  # that most items have no row
+        Dataset.load(tmp_path / "in", folder=tmp_path / "data", config={"minimum_interactions": 1})
     (tmp_path / "data").rename(run.file("data"))
     assert "NOPE" in said("recommend", "--users", "NOPE")
     line = "where: items have no column 'genres'; there are: genre"

@@ -1,4 +1,4 @@
-"""A grocer's log, on which nothing in the program was tuned, as input directories.
+"""A grocer's log, on which no preset was chosen, as input directories.
 
 ``benchmarks/grocer.toml`` is the plan of ``cllm4rec bench quality`` on them.
 """

@@ -23,6 +23,7 @@ REPORT = {
     "timestamp_unit": None,
     "users_refused": 0,
     "users_left_out": 2,
+    "ratings": {"lowest": 0.0, "highest": 5.0},
     "kept": {"users": 9, "train": 70, "valid": 0, "test": 8, "history": 0, "reviews": 0},
     "split_file": "R/split.parquet",
 }
@@ -86,6 +87,8 @@ def test_prepare_says_what_happened_and_what_is_left_of_the_log(printed, run):
         "refused · interactions · bad rating 3",
         "ordered no",
         "users left out 2",
+        "ratings · lowest 0",
+        "ratings · highest 5",
         "kept · users 9",
         "kept · train 70",
         "kept · valid 0",

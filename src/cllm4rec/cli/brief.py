@@ -65,9 +65,16 @@ def _selected(run: RunDir, means: Mapping[str, float]) -> Mapping[str, float]:
 
 
 def _without_zeros(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Without counts of nothing and what nothing is said of, at any depth; a "no" stays."""
+    """Without counts of nothing and what nothing is said of, at any depth.
+
+    A "no" stays, and so does a measured 0, as of the lowest rating.
+    """
     found = {
         name: _without_zeros(value) if isinstance(value, Mapping) else value
         for name, value in facts.items()
     }
-    return {name: value for name, value in found.items() if value or value is False}
+    return {
+        name: value
+        for name, value in found.items()
+        if value or value is False or isinstance(value, float)
+    }

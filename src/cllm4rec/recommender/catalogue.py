@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cllm4rec.data.arguments import shown
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import InputError
@@ -195,7 +196,7 @@ class Catalogue:
             if each.column not in self.attributes:
                 known = ", ".join(self.attributes) or "none"
                 raise InputError(
-                    f"where: items have no column {_short(each.column)}; there are: {known}"
+                    f"where: items have no column {shown(each.column)}; there are: {known}"
                 )
         return found
 
@@ -206,8 +207,3 @@ class Catalogue:
 
 def _sha256(ids: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(sorted(set(ids))).encode()).hexdigest()
-
-
-def _short(name: str) -> str:
-    short = ascii(name)
-    return short if len(short) <= 80 else short[:79] + "…"

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cllm4rec.data.arguments import shown
 from cllm4rec.errors import InputError
 
 Where = Mapping[str, str] | Sequence[str]
@@ -48,7 +49,7 @@ def conditions(where: Where | None, columns: Collection[str] = ()) -> list[Condi
     for column in equal:
         if equal.count(column) > 1:
             raise InputError(
-                f"where: {_short(column)} is given twice by =; an item has to meet each condition"
+                f"where: {shown(column)} is given twice by =; an item has to meet each condition"
             )
     return found
 
@@ -68,12 +69,7 @@ def _read(text: str, columns: Collection[str]) -> Condition:
     found = _CONDITION.fullmatch(text)
     if found is None:
         raise InputError(
-            f"where: {_short(text)} is no condition; give COLUMN=VALUE, or !=, <, <=, > or >= in "
+            f"where: {shown(text)} is no condition; give COLUMN=VALUE, or !=, <, <=, > or >= in "
             f"the place of =, in a shell within quotes: 'price<20'"
         )
     return Condition(found["column"], found["operator"], found["value"])
-
-
-def _short(text: str) -> str:
-    short = ascii(text)
-    return short if len(short) <= 80 else short[:79] + "…"

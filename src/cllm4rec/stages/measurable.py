@@ -22,7 +22,7 @@ def refuse_unmeasurable(run: RunDir) -> None:
             f"{run.path} is a saved model, which cannot be evaluated; the run that it was saved "
             f"from can: `cllm4rec evaluate --run RUN`"
         )
-    run.info("prepare")
+    run.info("prepare")  # raises where it is not prepared
     if not is_measurable(run):
         raise InputError(
             f"{run.path} was made by refit and trained on everything, the test part too, so "

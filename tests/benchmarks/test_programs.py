@@ -16,6 +16,7 @@ def test_the_programs_are_these():
         "batch",
         "grocer",
         "growth",
+        "permuted",
         "processes",
         "profiles",
         "queries",

@@ -1,0 +1,27 @@
+"""The rows of one log, and those that a file keeps."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.sizes.table import table
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.sources.movielens import write_movielens_100k
+from cllm4rec.run import read_json
+
+
+def measured(
+    data: Path | None, split: Path | None, minilm: Path | None, backbone: str, depth: int
+) -> dict[str, Any]:
+    """`table` of an input directory; None: movielens-100k, downloaded."""
+    with TemporaryDirectory() as scratch:
+        if data is None:
+            data = Path(scratch)
+            write_movielens_100k(data)
+        return table(Dataset.load(data, split=split), minilm, backbone, depth)
+
+
+def kept(out: Path | None) -> dict[str, Any]:
+    """Log → its rows, of a file that may not be there yet."""
+    found: dict[str, Any] = {} if out is None or not out.exists() else read_json(out)
+    return found

@@ -174,6 +174,14 @@ def test_a_text_that_the_run_has_under_another_id_gets_that_items_scores(run, be
     np.testing.assert_allclose(copied, known[:, twins].mean(axis=1), rtol=1e-5)
 
 
+def test_markup_is_no_part_of_a_text(run, before):
+    texts, number = before.dataset.texts, before.dataset.items.number(TWIN)
+    title, text = texts.item_titles[number], texts.item_texts[number]
+    row = {"item_id": "copy", "title": f"<b>{title}</b>", "text": f"<p>{text}</p>"}
+    assert add(run, [row])["same_text"] == 1
+    assert Recommender.load(run.path).dataset.texts.item_titles[-1] == title
+
+
 def test_an_added_item_in_a_history_counts(run, before):
     number = before.dataset.items.number(TWIN)
     texts = before.dataset.texts

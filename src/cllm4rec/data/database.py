@@ -10,11 +10,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from cllm4rec.data.markup import plain
 from cllm4rec.errors import InputError
 from cllm4rec.interrupts import interruptible
 
 THREADS = 2
 BATCH_ROWS = 65_536
+PLAIN = "plain_text"
+"""`markup.plain` in SQL."""
 
 
 @contextmanager
@@ -50,6 +53,7 @@ def open_database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyCo
     }
     with duckdb.connect(str(folder / "prepare.duckdb"), config=options) as connection:
         connection.execute("SET enable_progress_bar = false")
+        connection.create_function(PLAIN, plain, ["VARCHAR"], "VARCHAR")
         try:
             with interruptible(connection.interrupt):
                 yield connection

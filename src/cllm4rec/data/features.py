@@ -80,7 +80,11 @@ def load_with_features(
     # Worked out once per row, not once per feature.
     file = replace(file, relation=f"(SELECT *, {said} AS {_SAID} FROM {file.relation})")
     values = {text: file.text(text) for text in texts}
-    values |= {target: file.feature(source, _SAID) for source, target in columns.items()}
+    # Properties of users are asked for by their values as they came.
+    values |= {
+        target: file.feature(source, _SAID, marked_up=key == "item_id")
+        for source, target in columns.items()
+    }
     given = {source: f"attribute_{at}" for at, source in enumerate(columns) if attributes}
     values |= {target: file.attribute(source) for source, target in given.items()}
     refused_rows = load_entities(connection, file, table, key, values)

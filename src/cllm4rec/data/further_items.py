@@ -43,7 +43,7 @@ def read_further_items(
         found = {"title": file.text("title"), "text": file.text("text")}
         kept: list[tuple[str, str]] = []
         for at, name in enumerate(name for name in features if name in own):
-            found[f"feature_{at}"] = file.feature(name, f"({said})")
+            found[f"feature_{at}"] = file.feature(name, f"({said})", marked_up=True)
             kept.append(("feature", name))
         for at, name in enumerate(name for name in attributes if name in own):
             found[f"attribute_{at}"] = file.attribute(name)

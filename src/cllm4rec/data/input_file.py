@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cllm4rec.data.database import literal, name
+from cllm4rec.data.database import PLAIN, literal, name
 from cllm4rec.errors import InputError
 
 ATTRIBUTE_CHARACTERS = 1000
@@ -16,6 +16,8 @@ _DATES = ("TIMESTAMP", "DATE")
 _FLOATS = ("FLOAT", "DOUBLE")
 _LISTS = ("text",)
 """Standard columns that may be of lists, which are joined."""
+_MARKED_UP = ("title", "text")
+"""Standard columns that may hold HTML."""
 ISO_DAY = r"\d{4}-\d{2}-\d{2}"
 ISO_TIME = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
 ISO_OFFSET = r" ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)"
@@ -102,7 +104,7 @@ class InputFile:
     def text(self, standard: str) -> str:
         """SQL for a text, NULL where the column is absent or the value is blank.
 
-        The lists that ``text`` may be of are joined.
+        The lists that ``text`` may be of are joined. Titles and texts are read without markup.
 
         Raises:
             InputError: the column is of structures or bytes or, but for ``text``, of lists.
@@ -111,6 +113,11 @@ class InputFile:
             return "NULL::VARCHAR"
         self._refuse_nested(standard)
         value = f"array_to_string({self.values(self.column(standard))}, ', ')"
+        if standard in _MARKED_UP:
+            # A CASE or nullif would have each text read twice.
+            return (
+                f"[each for each in [{_without_markup(value)}] if regexp_matches(each, '\\S')][1]"
+            )
         return f"CASE WHEN regexp_matches({value}, '\\S') THEN {value} END"
 
     def number(self, standard: str) -> str:
@@ -191,7 +198,7 @@ class InputFile:
             return f"[each::VARCHAR for each in {quoted}]"
         return f"[{self._label(column)}]"
 
-    def feature(self, column: str, said: str) -> str:
+    def feature(self, column: str, said: str, *, marked_up: bool) -> str:
         """SQL for a feature as text, NULL where there is nothing beyond what the texts say.
 
         A value is left out if the texts have the words it begins with, whatever the punctuation:
@@ -200,9 +207,13 @@ class InputFile:
         Args:
             column: name in the file.
             said: SQL for the row's texts as :func:`words`.
+            marked_up: whether values may hold HTML, which is read as the text that it means.
         """
+        values = self.values(column)
+        if marked_up:
+            values = f"[{_without_markup('each')} for each in {values}]"
         kept = (
-            f"[{_plain_number('each')} for each in {self.values(column)} "
+            f"[{_plain_number('each')} for each in {values} "
             f"if regexp_matches(each, '[^[:punct:]\\s]') "
             f"AND NOT contains({said}, {words('each')}[:80])]"
         )
@@ -269,6 +280,14 @@ def words(text: str) -> str:
     """SQL for a text's words alone, in lower case, with a space before, between and after them."""
     words = f"regexp_replace(lower({text}), '[^\\pL\\pN]+', ' ', 'g')"
     return f"coalesce(' ' || trim({words}) || ' ', '')"
+
+
+def _without_markup(text: str) -> str:
+    # Python is called for the rows that may need it.
+    return (
+        f"CASE WHEN contains({text}, '<') OR contains({text}, '&') "
+        f"THEN {PLAIN}({text}) ELSE {text} END"
+    )
 
 
 def _plain_number(text: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec.config import DataConfig
+from cllm4rec.data import markup
 from cllm4rec.data.ingest import STEMS
 from cllm4rec.data.partitions import sha256_input
 from cllm4rec.data.reading import find_log
@@ -31,6 +32,7 @@ def recipe(
         "split": protocol if split is None else sha256_input(split),
         "seed": seed if split is None else None,
         "settings": config.model_dump(exclude={"memory_limit"}),
+        "markup": markup.VERSION,
         "package": package_version(),
     }
 

@@ -1,7 +1,7 @@
 """HTML in texts: shops' titles and descriptions are read as the text that it means.
 
 `html.parser.HTMLParser` is not used: it takes 40 s for 100 kB of tags that are not closed, drops
-what only looks like a tag, and differs between Python's minor releases. One reading has to give the
+what only looks like a tag, and differs between Python's releases. One reading has to give the
 same data everywhere.
 """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.queries.tags import Scores, World
 from cllm4rec.errors import InputError
@@ -63,7 +64,7 @@ def rows(at: World, minilm: Path | None, backbone: str) -> Iterator[Row]:
     for name, settings, words in (
         ("ours, words alone", None, at.words),
         *((f"ours, random layers {seed}", {**drawn, "seed": seed}, at.words) for seed in DRAWS),
-        ("ours, texts permuted", reader, permuted(at.words)),
+        ("ours, texts permuted", reader, [at.words[other] for other in exchanged(at.words)]),
         ("ours", reader, at.words),
     ):
         queries = Queries.of(words, settings)
@@ -75,13 +76,11 @@ def rows(at: World, minilm: Path | None, backbone: str) -> Iterator[Row]:
         yield Row("MiniLM", lambda query: items @ encode([query])[0], having_all)
 
 
-def permuted(words: Sequence[str]) -> list[str]:
-    """Each item with another's text, where it has one: a control row."""
-    given = np.array([at for at, text in enumerate(words) if text])
-    result = list(words)
-    for at, other in zip(given, np.random.default_rng(0).permutation(given), strict=True):
-        result[at] = words[other]
-    return result
+def exchanged(words: Sequence[str]) -> NDArray[np.int64]:
+    """Whose text each item gets in a control row: another's that has one, where it has one."""
+    order, given = np.arange(len(words)), np.flatnonzero([bool(text) for text in words])
+    order[given] = np.random.default_rng(0).permutation(given)
+    return order
 
 
 def depth_of(backbone: str) -> int:

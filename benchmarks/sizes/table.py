@@ -9,7 +9,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.queries.rivals import permuted, sentence_encoder
+from benchmarks.queries.rivals import exchanged, sentence_encoder
 from benchmarks.sizes.linear import Table, scores
 from benchmarks.sizes.shops import ORDERS, Asked, Part, Shop
 from cllm4rec import progress
@@ -71,19 +71,18 @@ def readings(words: Sequence[str], minilm: Path | None, backbone: str, depth: in
     """What reads the texts: nothing, TF-IDF, the language model, a sentence encoder."""
     tf_idf = item_text_vectors(words)
 
-    def read(of: Sequence[str], **settings: Any) -> Vectors:
-        return Reader(backbone, depth, **settings).vectors(of)
+    def read(**settings: Any) -> Vectors:
+        return Reader(backbone, depth, **settings).vectors(words)
 
-    true = read(words)
-    drawn = {seed: read(words, weights="random", seed=seed) for seed in range(ORDERS)}
-    others = permuted(words)
-    exchanged = with_reading(item_text_vectors(others), read(others))
+    true = read()
+    drawn = {seed: read(weights="random", seed=seed) for seed in range(ORDERS)}
+    both, others = with_reading(tf_idf, true), exchanged(words)
     yield Row("no texts", None)
     yield Row("TF-IDF", lambda seed: tf_idf)
     yield Row("reading", lambda seed: whitened(true, READ_POWER))
-    yield Row(OURS, lambda seed: with_reading(tf_idf, true))
+    yield Row(OURS, lambda seed: both)
     yield Row("TF-IDF + random layers", lambda seed: with_reading(tf_idf, drawn[seed]))
-    yield Row("TF-IDF + reading, texts permuted", lambda seed: exchanged)
+    yield Row("TF-IDF + reading, texts permuted", lambda seed: both[others])
     if minilm is not None:
         encoded = sentence_encoder(minilm)(words)
         yield Row("MiniLM", lambda seed: whitened(encoded, READ_POWER))

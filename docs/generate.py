@@ -116,7 +116,7 @@ the command that follows, to be copied as it stands.
 |---|---|
 | 0 | done |
 | 2 | wrong input or usage: one line `error: …` that says what, where and the mend |
-| 130 | interrupted (Ctrl-C); nothing half-written keeps its final name; give the command again |
+| 130 | interrupted (Ctrl-C): give the command again; 0 of `serve`, which has ended in order |
 | 143 | the same, by SIGTERM; several processes that train together end with 1, and say why |
 | 1 | a fault of the program, with its traceback: please report it; or a bench's cell failed |
 

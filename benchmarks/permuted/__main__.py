@@ -17,7 +17,9 @@ from cllm4rec.run import atomic_folder, refuse_inside_run
 
 
 @click.command()
-@click.option("--data", type=type_of_path, required=True, metavar="DIR", help="Input directory.")
+@click.option(
+    "--data", type=type_of_path, required=True, metavar="DIR", help="Input, Parquet files."
+)
 @click.option("--split", type=type_of_path, required=True, metavar="FILE", help="Its split.")
 @click.option("--to", type=type_of_path, required=True, metavar="DIR", help="Folder to write.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the permutations.")

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cllm4rec.errors import InputError
 from cllm4rec.seeds import generator
 
 _OWN = {"items": ("item_id",), "reviews": ("user_id", "item_id")}
@@ -20,26 +21,35 @@ def write_permuted(data: Path, split: Path, folder: Path, seed: int) -> dict[str
     must not reach training at another pair.
 
     Args:
-        data: Parquet files ``interactions``, ``items`` and, if there are any, ``reviews``.
+        data: input directory of Parquet files.
         split: Parquet file ``user_id, item_id, part``.
         folder: an existing one.
         seed: of the permutations.
 
     Returns:
         File → number of its rows.
+
+    Raises:
+        InputError: there is no ``interactions.parquet`` or no ``items.parquet``.
     """
-    interactions = pq.read_table(data / "interactions.parquet")
-    tables = {"interactions": interactions, "items": pq.read_table(data / "items.parquet")}
-    if (data / "reviews.parquet").exists():
-        reviews = duckdb.read_parquet(str(data / "reviews.parquet"))
-        training = duckdb.read_parquet(str(split)).filter("part = 'train'")
-        kept = reviews.join(training.project("user_id, item_id"), "user_id, item_id", how="semi")
-        tables["reviews"] = kept.order("user_id, item_id").to_arrow_table()
-    for name, table in tables.items():
+    for name in ("interactions", "items"):
+        if not (data / f"{name}.parquet").is_file():
+            raise InputError(f"{data} has no {name}.parquet; files of other forms are not permuted")
+    counts: dict[str, int] = {}
+    for path in sorted(data.glob("*.parquet")):
+        if path.resolve() == split.resolve():
+            continue
+        name, table = path.stem, pq.read_table(path)
+        if name == "reviews":
+            rows, parts = duckdb.read_parquet(str(path)), duckdb.read_parquet(str(split))
+            training = parts.filter("part = 'train'").project("user_id, item_id")
+            kept = rows.join(training, "user_id, item_id", how="semi")
+            table = kept.order("user_id, item_id").to_arrow_table()
         if name in _OWN:
             table = permuted(table, _OWN[name], generator(seed, "permuted texts", name))
-        pq.write_table(table, folder / f"{name}.parquet")
-    return {name: table.num_rows for name, table in tables.items()}
+        pq.write_table(table, folder / path.name)
+        counts[name] = table.num_rows
+    return counts
 
 
 def permuted(table: pa.Table, own: tuple[str, ...], random: np.random.Generator) -> pa.Table:

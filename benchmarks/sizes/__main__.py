@@ -33,7 +33,9 @@ def _show(result: dict[str, Any]) -> None:
 @click.option("--minilm", type=type_of_path, metavar="DIR", help="A sentence encoder, as a rival.")
 @click.option("--backbone", default="smollm2-135m", metavar="NAME", help="[smollm2-135m]")
 @click.option("--depth", default=8, metavar="N", help="Layers that read the texts. [8]")
-@click.option("--out", type=type_of_path, metavar="FILE", help="JSON that keeps one log's rows.")
+@click.option(
+    "--out", type=type_of_path, metavar="FILE", help="JSON that keeps the rows of each log."
+)
 @click.option("--plot", type=type_of_path, metavar="FILE.svg", help="Picture of all logs in --out.")
 @partial(output_option, show=_show)
 def sizes(
@@ -53,10 +55,17 @@ def sizes(
         raise click.UsageError("--plot draws what --out keeps; give both")
     from benchmarks.sizes.measure import kept, measured
 
+    settings = {
+        "split": None if split is None else split.name,
+        "minilm": minilm is not None,
+        "backbone": backbone,
+        "depth": depth,
+    }
     name = "movielens-100k" if data is None else data.resolve().name
-    found = kept(out)
+    found = kept(out, name, settings)
     if name not in found:
-        found[name] = measured(data, split, minilm, backbone, depth)
+        rows = measured(data, split, minilm, backbone, depth)
+        found[name] = {"settings": settings, **rows}
         if out is not None:
             write_json(out, found)
     if plot is not None:

@@ -1,5 +1,6 @@
 """The rows of one log, and those that a file keeps."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from benchmarks.sizes.table import table
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources.movielens import write_movielens_100k
+from cllm4rec.errors import InputError
 from cllm4rec.run import read_json
 
 
@@ -21,7 +23,17 @@ def measured(
         return table(Dataset.load(data, split=split), minilm, backbone, depth)
 
 
-def kept(out: Path | None) -> dict[str, Any]:
-    """Log → its rows, of a file that may not be there yet."""
+def kept(out: Path | None, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Log → its rows, of a file that may not be there yet.
+
+    Raises:
+        InputError: it has this log, measured with other settings.
+    """
     found: dict[str, Any] = {} if out is None or not out.exists() else read_json(out)
+    for key, value in found.get(name, {}).get("settings", {}).items():
+        if value != settings[key]:
+            raise InputError(
+                f"{out} has {name}, measured with {key} {value} and not {settings[key]}; "
+                f"give another --out"
+            )
     return found

@@ -95,7 +95,7 @@ class TestTranslation:
         assert code_of("similar", "--run", tmp_path, "50", "181", "--k", 5) == 0
         assert the_call(stages) == ("similar", (tmp_path, ["50", "181"]), {"k": 5, "by": "model"})
 
-    @pytest.mark.parametrize("name", ["topk.parquet", "topk.csv", "topk.CSV"])
+    @pytest.mark.parametrize("name", ["topk.parquet", "topk.csv", "topk.CSV", "topk.PARQUET"])
     def test_recommend_for_everyone(self, stages, tmp_path, name):
         out = tmp_path / name
         assert code_of("recommend", "--run", tmp_path, "--all", "--k", 100, "--out", out) == 0

@@ -103,6 +103,15 @@ def test_another_file_is_other_data(source, run):
     assert not kept(run)
 
 
+def test_a_trained_model_does_not_go_unsaid(source, run, capsys):
+    prepare(source, run, split=None, protocol="paper", config=None)
+    assert "trained model" not in capsys.readouterr().err
+    prepare(source, run, split=None, protocol="paper", config={"seed": 1})
+    assert f"{run.path} gets other data: its trained model goes" in capsys.readouterr().err
+    prepare(source, run, split=None, protocol="paper", config={"seed": 2})
+    assert "trained model" not in capsys.readouterr().err, "there is none left"
+
+
 def test_damaged_data_are_made_again(source, run):
     whole = run.file("data", "parts.npy").read_bytes()
     run.file("data", "parts.npy").write_bytes(b"damaged")

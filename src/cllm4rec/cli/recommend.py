@@ -106,7 +106,7 @@ _OTHER_FORMATS = {".tsv", ".json", ".jsonl", ".gz"}
 @click.option(
     "--query",
     metavar="TEXT",
-    help="What is asked for, in words; alone, or with --users or --history.",
+    help="What is asked for, in words; alone, or with --users, --history or --profile.",
 )
 @click.option(
     "--query-weight",
@@ -128,8 +128,8 @@ _OTHER_FORMATS = {".tsv", ".json", ".jsonl", ".gz"}
     "--out",
     type=type_of_path,
     metavar="PATH",
-    help="FILE.parquet or FILE.csv of lists to write; with --all or --histories also a folder of "
-    "shards.",
+    help="Lists to write: FILE.parquet or FILE.csv of --users or --all; a folder of shards of "
+    "--all or --histories.",
 )
 @click.option(
     "--shard-users",

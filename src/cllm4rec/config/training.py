@@ -63,7 +63,8 @@ class FinetuneConfig(Settings):
     tables."""
     head_full_rate_interactions: NonNegativeInt = 0
     """Training interactions from which on the heads have that learning rate; with fewer they have
-    proportionally less, since a step on a square matrix changes every score."""
+    proportionally less, since a step on a square matrix changes every score. `refit` counts its
+    own, which are more. 0: that rate whatever their number."""
     backbone_learning_rate_scale: PositiveFloat
     """Learning rate of a trained backbone as a multiple of ``learning_rate``."""
     dropout: Annotated[float, Field(ge=0, lt=1)]

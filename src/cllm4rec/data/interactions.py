@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 class Interactions:
     """Distinct (user, item) pairs, grouped by user (compressed rows).
 
-    Within a user the items stand in time order: by timestamp, then position, then file order.
+    Within a user the items stand in time order: by timestamp, then position; what has one time
+    and no position is in random order, and without any times the file's order counts.
 
     Attributes:
         offsets: ``int64[num_users + 1]``; user ``u`` owns ``items[offsets[u]:offsets[u + 1]]``.

@@ -18,7 +18,7 @@ def is_csv(path: Path) -> bool:
 
 def names_one_file(path: Path) -> bool:
     """Whether a place for lists is a file by its name, and no folder of shards."""
-    return is_csv(path) or path.suffix == ".parquet"
+    return path.suffix.lower() in (".csv", ".parquet")
 
 
 def topk_files(path: Path) -> list[Path]:

@@ -60,7 +60,7 @@ def import_dataset(run: RunDir, dataset: Dataset, config: Given) -> Config:
     files = {f"data/{name}": hashed for name, hashed in sha256_files(dataset.folder, ".").items()}
     if run.is_done("prepare") and run.info("prepare")["files"] == files:
         return configure(run, request)
-    run.forget("prepare", "initialise", "pretrain", "finetune", "evaluate")
+    _forget(run)
     with atomic_folder(run.file("data")) as folder:
         shutil.copytree(dataset.folder, folder, dirs_exist_ok=True)
     write_split(dataset, run.file("split.parquet"))
@@ -180,7 +180,7 @@ def _prepare(
         ingest.prepare(
             data, fresh, split=split, protocol=protocol, config=reading.data, seed=reading.seed
         )
-        run.forget("prepare", "initialise", "pretrain", "finetune", "evaluate")
+        _forget(run)
         shutil.rmtree(run.file("data"), ignore_errors=True)
         fresh.rename(run.file("data"))
     dataset = Dataset.open(run.file("data"))
@@ -194,6 +194,12 @@ def _prepare(
         seconds = time.perf_counter() - started_at_s
         run.finish("prepare", [run.file("data")], seconds, recipe=made_of)
     return {**dataset.report(), "split_file": str(run.file("split.parquet"))}
+
+
+def _forget(run: RunDir) -> None:
+    if run.is_done("finetune"):
+        progress.note(f"{run.path} gets other data: its trained model goes; train again")
+    run.forget("prepare", "initialise", "pretrain", "finetune", "evaluate")
 
 
 def _is_made_of(run: RunDir, recipe: dict[str, Any]) -> bool:

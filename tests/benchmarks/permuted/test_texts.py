@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.permuted.texts import write_permuted
+from cllm4rec.errors import InputError
 from cllm4rec.experiments.plan import load_plan
 
 PLAN = Path(__file__).parents[3] / "benchmarks" / "paper.toml"
@@ -65,6 +66,15 @@ def test_reviews_move_among_training_pairs_alone(data, tmp_path):
     assert any(row["text"] != f"{row['user_id']} on {row['item_id']}" for row in reviews)
     written = {f"{user} on {item}": place for place, (user, item) in enumerate(PAIRS)}
     assert all(row["rating"] == written[row["text"]] for row in reviews), "columns move together"
+
+
+def test_other_files_come_along_and_other_forms_are_refused(data, tmp_path):
+    pq.write_table(pa.table({"user_id": ["u0"], "age": [34]}), data / "users.parquet")
+    assert list(permute(data, tmp_path / "out")) == ["interactions", "items", "reviews", "users"]
+    assert rows(tmp_path / "out", "users") == [{"user_id": "u0", "age": 34}]
+    (data / "items.parquet").rename(data / "items.csv")
+    with pytest.raises(InputError, match=r"items\.parquet"):
+        permute(data, tmp_path / "none")
 
 
 def test_a_seed_is_a_permutation(data, tmp_path):

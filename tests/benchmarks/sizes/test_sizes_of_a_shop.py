@@ -15,6 +15,7 @@ from benchmarks.sizes.table import OURS, table
 from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.errors import InputError
 from support.input_folder import write_rows
 
 
@@ -105,9 +106,14 @@ def test_a_log_is_measured_once_and_drawn(tmp_path, monkeypatch):
             done = CliRunner().invoke(sizes, given)
             assert done.exit_code == 0, done.output
     assert len(asked) == 2
-    assert list(measure.kept(Path(out))) == ["one", "two"]
+    assert list(measure.kept(Path(out), "three", {})) == ["one", "two"]
     assert {"one", "two", OURS} <= set(re.findall(r">([^<>]+)</text>", plot.read_text()))
     assert "TF-IDF + MiniLM" not in plot.read_text(), "a row that was not measured"
+    done = CliRunner().invoke(
+        sizes, ["--data", str(tmp_path / "one"), "--out", out, "--depth", "2"]
+    )
+    assert isinstance(done.exception, InputError)
+    assert "depth 8 and not 2" in str(done.exception)
 
 
 def test_a_picture_needs_rows(tmp_path):

@@ -15,7 +15,7 @@ ORDERS = 3
 FIRST = 25
 """Users of the smallest shop; the next has twice as many."""
 MOST = 400
-"""Of the largest: beyond, texts hardly matter, and eigenvectors take minutes."""
+"""Of the largest: the eigenvectors of more take minutes."""
 HELD_OUT = 0.2
 """Of what a user has, to be found."""
 MOST_ASKED = {"valid": 300, "test": 1_500}

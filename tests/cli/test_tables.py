@@ -2,7 +2,7 @@
 
 import pytest
 
-from cllm4rec.cli.tables import cell, show
+from cllm4rec.cli.tables import MOST_OF_A_TITLE, cell, show
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,11 @@ def test_a_pipe_cuts_nothing_short(capsys, monkeypatch):
     assert any(long in line and line.rstrip().endswith(" 1") for line in lines)
     assert any(title in line and "i" * 40 in line for line in lines)
     assert max(len(line) for line in lines) < 200
+
+
+def test_a_title_of_a_page_does_not_make_the_table_as_wide(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show({"rows": [{"title": "t" * 4000, "item_id": "i" * 150}]})
+    out = capsys.readouterr().out
+    assert f" {'t' * (MOST_OF_A_TITLE - 1)}… " in out
+    assert "i" * 150 in out, "an id is for copying"

@@ -288,8 +288,8 @@ def test_rows_that_were_refused_are_named_where_nobody_is_left(tmp_path):
     write_rows(tmp_path / "in", "interactions", rows)
     with pytest.raises(
         InputError,
-        match=r"no user is left: 30 rows are refused \(bad timestamp: 30\), 0 rows are not above "
-        r"data\.minimum_rating = 3 and 6 users .* = 5; mend the rows or lower one with --set",
+        match=r"no user is left: 30 rows are refused \(bad timestamp: 30\), 6 users have fewer "
+        r"than data\.minimum_interactions = 5; mend the rows or lower that with --set",
     ):
         prepare_folder(tmp_path / "in", minimum_interactions=5)
 

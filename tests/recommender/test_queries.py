@@ -187,6 +187,7 @@ def test_many_users_are_answered_as_one_by_one(model):
         ("war " * 30_000, f"has 120,000 characters; give at most {MAX_CHARACTERS:,}"),
         ("кино войны", "no item's text has a word of the query"),
         ("xqzzt", "no item's text has a word of the query"),
+        (" ".join(f"xq{n}" for n in range(64)) + " war", "one of the query's first 64 words"),
         (7, "query is no text but int"),
     ],
 )

@@ -97,7 +97,7 @@ def test_items_are_in_every_answer_until_they_are_removed(own, own_run):
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ({"items": [{"item_id": "n", "title": "a"}, NEW[0]]}, "no word that any item"),
+        ({"items": [{"item_id": "n", "title": "a"}, NEW[0]]}, "no word that two items"),
         ({"items": [{"item_id": "item_000001", "title": "robot"}]}, "trained with: 'item_000001'"),
         ({"items": [{"item_id": "n"}]}, "no title or text: 'n'"),
         ({"items": [NEW[0], NEW[0]]}, "repeated item_id: 'n 1'"),

@@ -204,7 +204,7 @@ def test_an_added_item_in_a_history_counts(run, before):
         ([{"item_id": "n", "title": "robot"}] * 2, "repeated item_id: 'n'"),
         ([{"item_id": "n", "title": " ", "text": ""}], "no title or text: 'n'"),
         ([{"item_id": "n", "title": "robot " * 17_000}], "more than 100,000 bytes: 'n'"),
-        ([{"item_id": "n", "title": "история робота"}], "no word that any item .*: 'n'"),
+        ([{"item_id": "n", "title": "история робота"}], "no word that two items .*: 'n'"),
         ([{"item_id": None, "title": "robot"}], "no item_id: 1 row"),
         ([{"item_id": f"m{n}", "title": ""} for n in range(5)], "'m0', 'm1', 'm2' and 2 more"),
     ],
@@ -229,7 +229,7 @@ def test_what_is_read_places_items_and_words_decide_which(run, backbone, monkeyp
     reads = replace(placing, texts=replace(placing.texts, read=read))
     monkeypatch.setattr(Placing, "read", lambda folder: reads)
     strange = {"item_id": "n", "title": "история робота"}  # a reader reads any script
-    with pytest.raises(InputError, match=r"no word that any item .*: 'n'"):
+    with pytest.raises(InputError, match=r"no word that two items .*: 'n'"):
         add(run, [*ROWS, strange])
     assert add(run, [*ROWS, strange], skip=True)["added"] == 3
     added = AddedItems.of(run.path)

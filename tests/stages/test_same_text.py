@@ -28,5 +28,5 @@ def test_other_words_or_none_are_no_text_in_common(run, tmp_path, monkeypatch, t
     monkeypatch.setattr(Texts, "described", lambda *_: [there] * items)
     source = tmp_path / "new.parquet"
     pq.write_table(pa.Table.from_pylist([{"item_id": "new", "title": added}]), source)
-    with progress.quiet(), pytest.raises(InputError, match="no word that any item"):
+    with progress.quiet(), pytest.raises(InputError, match="no word that two items"):
         add_items(run, source, measure=False)

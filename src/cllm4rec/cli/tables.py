@@ -48,6 +48,10 @@ def _width() -> int | None:
     return None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
 
 
+MOST_OF_A_TITLE = 100
+"""Characters of a title in a table; JSON has all."""
+
+
 def cell(value: Any) -> str:
     """One value to read; control characters of a user's text become spaces."""
     if isinstance(value, bool):
@@ -98,8 +102,15 @@ def _rows(name: str, rows: list[dict[str, Any]]) -> Table:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
         table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(Text(cell(row.get(column))) for column in columns))
+        shown = ((column, cell(row.get(column))) for column in columns)
+        table.add_row(
+            *(Text(_shortened(value) if column == "title" else value) for column, value in shown)
+        )
     return table
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= MOST_OF_A_TITLE else f"{title[: MOST_OF_A_TITLE - 1]}…"
 
 
 def _scores(rows: list[dict[str, Any]], metrics: Sequence[str]) -> Table:

@@ -192,12 +192,13 @@ def _split_by_protocol(
     report["pairs_below_minimum"] = pairs - eligible
     if eligible == 0:
         refused = report["refused"]["interactions"]
+        low = report["not_positive"]
         unusable = f"{sum(refused.values())} rows are refused ({_listed(refused)}), "
+        rated = f"{low} rows are not above data.minimum_rating = {config.minimum_rating:g} and "
         raise InputError(
-            f"no user is left: {unusable if refused else ''}{report['not_positive']} rows are not "
-            f"above data.minimum_rating = {config.minimum_rating:g} and {users} users have fewer "
-            f"than data.minimum_interactions = {config.minimum_interactions}; "
-            f"{'mend the rows or ' if refused else ''}lower one with --set"
+            f"no user is left: {unusable if refused else ''}{rated if low else ''}{users} users "
+            f"have fewer than data.minimum_interactions = {config.minimum_interactions}; "
+            f"{'mend the rows or ' if refused else ''}lower {'one' if low else 'that'} with --set"
         )
     split_by_protocol(connection, protocol)
     if protocol == "leave-last-out":

@@ -44,6 +44,10 @@ MAX_CHARACTERS, MAX_WORDS = 1000, 64
 MOST_WEIGHT = 1000.0
 NO_WORDS = "the query has no words; give some, such as 'quiet family drama'"
 NO_ITEM = "no item's text has a word of the query, or one that reads alike; use other words"
+NOT_READ = (
+    f"no item's text has one of the query's first {MAX_WORDS} words, or one that reads alike; "
+    f"further words are not read: use fewer"
+)
 CUT_OTHERWISE = (
     "an earlier version trained this run and cut words otherwise in scripts without spaces or with "
     "vowel signs; train it again to ask in one"
@@ -229,6 +233,8 @@ class Queries:
     def _why_nothing(self, query: str) -> str:
         if cut_otherwise(composed(query), self._read_terms, self.index.cut):
             return CUT_OTHERWISE
+        if len(self.index.words_of(query)) > MAX_WORDS:
+            return NOT_READ
         return LEFT_OUT if self.index.left_out(query) else NO_ITEM
 
     @cached_property

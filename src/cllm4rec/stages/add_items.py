@@ -41,7 +41,7 @@ SKIPPED_BY = "(--skip; in Python skip=True)"
 """How a shell and Python ask for it; over HTTP it is a field."""
 KNOWN, ADDED = "an item_id that the run was trained with", "an item_id that was added before"
 NO_TEXT, TOO_LONG = "no title or text", f"a text of more than {MOST_BYTES:,} bytes"
-NO_WORD = "no word that any item of the run has"
+NO_WORD = "no word that two items of the run have"
 CUT_OTHERWISE = "no word that the run has, whose words an earlier version cut (train it again)"
 
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -78,6 +79,17 @@ def test_an_item_that_is_read_is_its_own_part_and_its_texts():
     table = items.as_table()
     assert type(table) is FreeItems
     assert torch.equal(table.all(), items.all())
+
+
+def test_a_fitted_map_is_a_ridge_regression_on_the_vectors_given():
+    items = ReadItems(WEIGHT, TEXTS, fitted=True)
+    root = ReadItems.RIDGE**0.5
+    rows = np.concatenate([TEXTS.numpy(), root * np.eye(3)])
+    wanted = np.linalg.lstsq(rows, np.concatenate([WEIGHT.numpy(), np.zeros((3, 4))]), rcond=None)
+    np.testing.assert_allclose(items.map.detach().numpy(), wanted[0], atol=1e-5)
+    torch.testing.assert_close(items.all(), WEIGHT)
+    torch.testing.assert_close(items.rest(torch.tensor([5, 0])), items.weight[[5, 0]])
+    assert items.weight.abs().sum() < WEIGHT.abs().sum()
 
 
 def test_a_step_on_one_item_moves_those_with_texts_like_its_own():

@@ -82,16 +82,18 @@ def test_what_is_trained_is_kept_as_a_table(prepared, backbone, monkeypatch, kin
     assert moved[0] > 0.001, "the map was trained, even where epoch 0 was best"
 
 
-@pytest.mark.parametrize("kind", ["none", "words"])
-def test_training_begins_at_the_same_vectors(prepared, backbone, kind, monkeypatch):
+@pytest.mark.parametrize(("kind", "weight"), [("none", 0.0), ("words", 0.0), ("words", 1.0)])
+def test_training_begins_at_the_same_vectors(prepared, backbone, kind, weight, monkeypatch):
     monkeypatch.setattr(epochs, "fit", lambda *given, **named: None)
-    config = settings(backbone, kind)
+    config = settings(backbone, kind).changed(finetune={"text_prior_weight": weight})
     with progress.quiet():
         train(prepared, config)
         model, _ = finetuning_objectives(Setup.of(prepared, config), Initial.read(prepared))
     assert isinstance(model.embedding.items, ReadItems) == (kind == "words")
     start = Initial.read(prepared).tensors["collaborative"]
-    assert torch.equal(model.embedding.items.all(), start)
+    torch.testing.assert_close(model.embedding.items.all(), start, rtol=0, atol=1e-6 * weight)
+    if kind == "words":
+        assert bool(model.embedding.items.map.any()) == (weight > 0)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def validations(run: RunDir) -> dict[int, dict]:
 
 @pytest.mark.parametrize(
     ("mode", "average", "texts"),
-    [("frozen", 0.0, "none"), ("frozen", 2.0, "read"), ("full", 0.0, "none")],
+    [("frozen", 0.0, "none"), ("frozen", 2.0, "read"), ("full", 0.0, "words")],
 )
 def test_every_later_epoch_is_the_same(prepared, backbone, monkeypatch, mode, average, texts):
     config = toy_config(
@@ -48,6 +48,7 @@ def test_every_later_epoch_is_the_same(prepared, backbone, monkeypatch, mode, av
         f"finetune.average={average}",
         f"backbone.mode={mode}",
         f"model.item_texts={texts}",
+        f"finetune.text_prior_weight={1.0 if texts == 'words' else 0.0}",
         "model.reading_depth=1",
     )
     whole, stopped = prepared("whole"), prepared("stopped")

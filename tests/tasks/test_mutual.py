@@ -5,7 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cllm4rec.models.items import ReadItems
 from cllm4rec.tasks.language import LanguageObjective
+from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.training.loop import Pass, optimiser_step
 from cllm4rec.training.stream import Drawn
 from reference import losses as reference
@@ -89,6 +91,57 @@ def test_the_prior_is_half_the_squares_of_z_l_at_the_same_scale(scale, factor):
         found = weighted(objective, step, "prior")
         assert "mutual" not in objective.losses(objective.batches(step)[0])
     assert found == pytest.approx(0.3 * factor * expected, rel=1e-4)
+
+
+def made_of_texts(weight: float, *, free: bool = False, **scale) -> LanguageObjective:
+    objective = both_llms(0.0)["collaborative"]
+    vectors = objective.model.embedding.items.all().detach()
+    texts = torch.randn(len(vectors), 3, generator=torch.Generator().manual_seed(3))
+    if not free:
+        objective.model.embedding.items = ReadItems(vectors, texts, fitted=True)
+    own = objective.model.embedding
+    objective.mutual = Mutual(own, None, 0.0, text_prior_weight=weight, **scale)
+    objective.batch_documents = 6
+    return objective
+
+
+@pytest.mark.parametrize(("scale", "factor"), [("mean", 1.0), ("sum", 2.0 * DEVICE)])
+def test_towards_texts_it_is_half_the_squares_of_what_items_have_beyond_them(scale, factor):
+    objective = made_of_texts(0.3, scale=scale)
+    step = drawn(len(objective.corpus), 6)
+    rows = [row for one in step for row in rows_of(objective, one)]
+    items = objective.model.embedding.items
+    beyond = (items.all() - items.texts @ items.map).detach()
+    # A user's row has no text and no part in the loss; it counts among the tokens.
+    padded = torch.cat([torch.zeros(tiny.SPACE.num_users, beyond.shape[1]), beyond])
+    count = 6 if scale == "sum" else len(rows)
+    expected = reference.half_squares(padded, rows) / count
+    assert expected > 0
+    with torch.no_grad():
+        assert weighted(objective, step, "text_prior") == pytest.approx(
+            0.3 * factor * expected, rel=1e-4
+        )
+    batch = objective.batches(step)[0]
+    assert objective.counts(batch).keys() == {"likelihood", "text_prior"}
+    objective.losses(batch)["text_prior"].total.backward()
+    assert items.map.grad is None, "what texts make is not pulled"
+
+
+def test_free_items_have_nothing_to_be_pulled_towards():
+    objective = made_of_texts(0.3, free=True)
+    batch = objective.batches(drawn(len(objective.corpus), 6))[0]
+    assert objective.losses(batch).keys() == {"likelihood"}
+
+
+def test_texts_pull_what_items_have_beyond_them_towards_zero():
+    norms = []
+    for weight in (0.0, 5.0):
+        objective = made_of_texts(weight)
+        optimizer = torch.optim.Adam(objective.parameters().values(), lr=1e-2)
+        for step in objective.steps(Pass("collaborative", 0, 60)):
+            optimiser_step(objective, optimizer, step)
+        norms.append(float(objective.model.embedding.items.weight.detach().norm()))
+    assert norms[1] < 0.9 * norms[0]
 
 
 def test_a_prior_pulls_the_vectors_towards_zero():

@@ -79,6 +79,10 @@ class FinetuneConfig(Settings):
     ``holdout``, rounded down, and at least one item (the paper)."""
     mutual_weight: NonNegativeFloat
     """λ_c of the mutual regularisation with the content tables."""
+    text_prior_weight: NonNegativeFloat = 0.0
+    """λ_c where items are made of their texts (``model.item_texts``): the content token is what the
+    trained map makes of the text, and the free part of an item's vector is pulled to zero. The map
+    then begins at a regression on the initial vectors, not at zero."""
     average: NonNegativeFloat
     """Span, in epochs, of the moving average of the parameters that is validated and kept; 0 for
     none."""

@@ -68,26 +68,43 @@ class ReadItems(FreeItems):
     """z_j = M t_j + δ_j: what a trained linear map makes of an item's text, and a free rest.
 
     ``t_j`` is a fixed vector of the text, so that a step on one item also moves those with texts
-    like its own. The map begins at zero, and so the vectors at those given.
+    like its own. Vectors begin at those given: the map at zero, or at what it can make of them, so
+    that M t_j is a content token z^c_j from the start and δ_j is z^l_j − z^c_j.
 
     Args:
         weight: initial vectors; copied.
         texts: vectors of the items' texts; rows of zeros where there is none.
+        fitted: begin with the map's ridge regression (penalty `RIDGE`), not at zero.
     """
+
+    RIDGE = 1.0
+    """Penalty of the regression, beside text vectors of length one."""
 
     texts: Tensor
 
     def __init__(
-        self, weight: Float[Tensor, "items size"], texts: Float[Tensor, "items d"]
+        self,
+        weight: Float[Tensor, "items size"],
+        texts: Float[Tensor, "items d"],
+        *,
+        fitted: bool = False,
     ) -> None:
         super().__init__(weight)
         self.register_buffer("texts", texts.to(weight), persistent=False)
         self.map = nn.Parameter(weight.new_zeros(texts.shape[1], weight.shape[1]))
+        if fitted:
+            with torch.no_grad():
+                self.map.copy_(_ridge(self.texts, weight, self.RIDGE))
+                self.weight.sub_(self.texts @ self.map)
 
     def vectors(self, numbers: Int[Tensor, " n"]) -> Float[Tensor, "n size"]:
         """Rows of the table, each with its text's part."""
         free: Tensor = super().vectors(numbers)
         return free + functional.embedding(numbers, self.texts) @ self.map
+
+    def rest(self, numbers: Int[Tensor, " n"]) -> Float[Tensor, "n size"]:
+        """δ of some items."""
+        return super().vectors(numbers)
 
     @torch.no_grad()
     def replace_(self, numbers: Int[Tensor, " n"], vectors: Float[Tensor, "n size"]) -> None:
@@ -101,3 +118,13 @@ class ReadItems(FreeItems):
     def as_table(self) -> FreeItems:
         """The same vectors, free of the texts: what is saved and answers."""
         return FreeItems(self.all().detach())
+
+
+def _ridge(
+    texts: Float[Tensor, "items d"], vectors: Float[Tensor, "items size"], penalty: float
+) -> Float[Tensor, "d size"]:
+    """The map M of least ‖texts M − vectors‖² + penalty · ‖M‖²."""
+    given, wanted = texts.double(), vectors.double()
+    products = given.T @ given + penalty * torch.eye(given.shape[1]).to(given)
+    solution: Tensor = torch.linalg.solve(products, given.T @ wanted)
+    return solution.to(vectors)

@@ -94,6 +94,7 @@ class Task(ABC):
             content,
             self.config.finetune.mutual_weight,
             is_collaborative=True,
+            text_prior_weight=self.config.finetune.text_prior_weight,
         )
 
     @abstractmethod

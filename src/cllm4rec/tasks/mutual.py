@@ -6,7 +6,9 @@ from torch import Tensor
 
 from cllm4rec.config import ModelConfig
 from cllm4rec.models.embedding import TokenEmbedding
+from cllm4rec.models.items import ReadItems
 from cllm4rec.models.losses import Loss, mutual_regularisation, prior
+from cllm4rec.tokens.batch import moved
 
 DEVICE_DOCUMENTS = 20
 """Documents over which the authors' code sums: one device's batch. Their devices' sums are averaged
@@ -15,6 +17,9 @@ DEVICE_DOCUMENTS = 20
 
 class Mutual:
     """λ_c · ½‖own − other‖² over user and item tokens, and λ_l · ½‖own‖²; ``other`` is fixed.
+
+    Where items are made of their texts (`ReadItems`), z^c = M t is computed and trained, and
+    λ_c · ½‖z^l − z^c‖² over item tokens is a prior on their free part.
 
     ``mean`` divides by the number of tokens. ``sum`` is the authors' λ · Σ‖own − other‖² over 20
     documents, without the ½; here it is a mean over documents times 20, so that a step of any size,
@@ -25,6 +30,7 @@ class Mutual:
         other: z^c if ``own`` is z^l, and vice versa; None without regularisation.
         weight: λ_c; 0 without regularisation.
         prior_weight: λ_l; 0 without a prior, as for z^c, whose prior is z^l.
+        text_prior_weight: λ_c towards what is made of the texts; without such items it is 0.
         scale: of both.
     """
 
@@ -35,6 +41,7 @@ class Mutual:
         weight: float,
         *,
         prior_weight: float = 0.0,
+        text_prior_weight: float = 0.0,
         scale: Literal["mean", "sum"] = "mean",
     ) -> None:
         self.own = own
@@ -42,7 +49,11 @@ class Mutual:
         self.per_document = scale == "sum"
         factor = 2.0 * DEVICE_DOCUMENTS if self.per_document else 1.0
         weight = 0.0 if other is None else weight
+        made = own.items if isinstance(own.items, ReadItems) else None
+        self.made = made if text_prior_weight else None
         self.weights = {"mutual": weight * factor, "prior": prior_weight * factor}
+        if self.made is not None:
+            self.weights["text_prior"] = text_prior_weight * factor
         """Weight of each loss, by name; 0 for one that is not computed."""
 
     @classmethod
@@ -54,10 +65,17 @@ class Mutual:
         weight: float,
         *,
         is_collaborative: bool,
+        text_prior_weight: float = 0.0,
     ) -> "Mutual":
         """With the settings' scale; z^l has the prior, z^c has not."""
-        prior_weight = config.prior_weight if is_collaborative else 0.0
-        return cls(own, other, weight, prior_weight=prior_weight, scale=config.regulariser)
+        return cls(
+            own,
+            other,
+            weight,
+            prior_weight=config.prior_weight if is_collaborative else 0.0,
+            text_prior_weight=text_prior_weight,
+            scale=config.regulariser,
+        )
 
     def counts(self, documents: int, *tokens: Tensor) -> dict[str, int]:
         """What each loss is divided by, by name; empty without regularisation.
@@ -74,7 +92,9 @@ class Mutual:
     def losses(self, documents: int, *tokens: Tensor) -> dict[str, Loss]:
         """The losses over all occurrences, by name."""
         counts = self.counts(documents, *tokens)
-        own = [self.own.entity_vectors(some) for some in tokens] if counts else []
+        own = []
+        if "mutual" in counts or "prior" in counts:
+            own = [self.own.entity_vectors(some) for some in tokens]
         found = {}
         if "mutual" in counts and self.other is not None:
             others = (self.other.entity_vectors(some) for some in tokens)
@@ -82,6 +102,11 @@ class Mutual:
             found["mutual"] = Loss(_total(terms), counts["mutual"])
         if "prior" in counts:
             found["prior"] = Loss(_total([prior(some) for some in own]), counts["prior"])
+        if self.made is not None:
+            space, device = self.own.space, self.own.device
+            numbers = (space.item_number(some[space.is_item(some)]) for some in tokens)
+            rests = [prior(self.made.rest(moved(some, device))) for some in numbers]
+            found["text_prior"] = Loss(_total(rests), counts["text_prior"])
         return found
 
 

@@ -88,8 +88,11 @@ def test_training_begins_at_the_same_vectors(prepared, backbone, kind, weight, m
     config = settings(backbone, kind).changed(finetune={"text_prior_weight": weight})
     with progress.quiet():
         train(prepared, config)
-        model, _ = finetuning_objectives(Setup.of(prepared, config), Initial.read(prepared))
+        model, objectives = finetuning_objectives(
+            Setup.of(prepared, config), Initial.read(prepared)
+        )
     assert isinstance(model.embedding.items, ReadItems) == (kind == "words")
+    assert objectives["finetune"].weights.get("text_prior", 0.0) == weight
     start = Initial.read(prepared).tensors["collaborative"]
     torch.testing.assert_close(model.embedding.items.all(), start, rtol=0, atol=1e-6 * weight)
     if kind == "words":

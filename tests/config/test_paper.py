@@ -57,6 +57,7 @@ AUTHORS = {
     "finetune.holdout": 0.2,
     "finetune.holdout_draw": "exact",
     "finetune.mutual_weight": 1.0,
+    "finetune.text_prior_weight": 0.0,  # of items made of texts, which there are none of
     "finetune.average": 0.0,
 }
 PAPERS_OWN = {

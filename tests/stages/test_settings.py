@@ -107,12 +107,14 @@ def test_a_run_made_before_a_setting_came_is_opened(trained, tmp_path):
     record = read_json(run.file("model", "model.json"))
     assert record["config"]["model"].pop("softmax_items") == 0
     assert record["config"]["finetune"].pop("head_full_rate_interactions") == 0
+    assert record["config"]["finetune"].pop("text_prior_weight") == 0.0
     write_json(run.file("model", "model.json"), record)
     run.file("model", "sha256.json").unlink()
     seal_model(run.file("model"))
     text = trained.run.file("config.toml").read_text()
-    for came_later in ("softmax_items", "head_full_rate_interactions"):
-        text = text.replace(f"{came_later} = 0\n", "")
+    later = {"softmax_items": 0, "head_full_rate_interactions": 0, "text_prior_weight": 0.0}
+    for came_later, value in later.items():
+        text = text.replace(f"{came_later} = {value}\n", "")
         assert came_later not in text
     run.file("config.toml").write_text(text)
     assert read_config(run.file("config.toml")) == trained.config
@@ -124,9 +126,9 @@ def test_a_setting_that_came_later_does_not_train_a_run_again(prepared, backbone
     setup = Setup.of(prepared("run"), config)
     sections = {*SECTIONS, "finetune"}
     values = config.model_dump(include={*sections, "seed"})
-    # What was hashed before there were these three.
+    # What was hashed before there were these four.
     del values["model"]["softmax_items"], values["backbone"]["activation_checkpointing"]
-    del values["finetune"]["head_full_rate_interactions"]
+    del values["finetune"]["head_full_rate_interactions"], values["finetune"]["text_prior_weight"]
     inputs = [values, {"a": "1"}, setup.lm.sha256, {"users": 3}]
     before = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     assert setup.identity(sections, {"a": "1"}, users=3) == before

@@ -97,6 +97,7 @@ SETS = Config(
         holdout=0.6,
         holdout_draw="uniform",
         mutual_weight=0.1,
+        text_prior_weight=0.0,
         average=1.0,
     ),
     evaluate=EvaluateConfig(selection=reported_measures(newest_held_out=False)),
@@ -122,11 +123,12 @@ SEQUENCES = SETS.changed(
         "backbone_learning_rate_scale": 0.03,
         "holdout": 0.5,
         "mutual_weight": 0.0,
+        "text_prior_weight": 10.0,
         "average": 0.0,
     },
     evaluate={"selection": reported_measures(newest_held_out=True)},
 )
-"""For each user's newest held out (docs/decisions/0004, 0009, 0025, 0036, 0038, 0040)."""
+"""For each user's newest held out (docs/decisions/0004, 0009, 0025, 0036, 0038, 0040, 0041)."""
 
 PAPER = SETS.changed(
     preset="paper",

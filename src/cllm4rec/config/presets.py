@@ -123,7 +123,7 @@ SEQUENCES = SETS.changed(
         "backbone_learning_rate_scale": 0.03,
         "holdout": 0.5,
         "mutual_weight": 0.0,
-        "text_prior_weight": 10.0,
+        "text_prior_weight": 1.0,
         "average": 0.0,
     },
     evaluate={"selection": reported_measures(newest_held_out=True)},

@@ -123,12 +123,11 @@ SEQUENCES = SETS.changed(
         "backbone_learning_rate_scale": 0.03,
         "holdout": 0.5,
         "mutual_weight": 0.0,
-        "text_prior_weight": 1.0,
         "average": 0.0,
     },
     evaluate={"selection": reported_measures(newest_held_out=True)},
 )
-"""For each user's newest held out (docs/decisions/0004, 0009, 0025, 0036, 0038, 0040, 0041)."""
+"""For each user's newest held out (docs/decisions/0004, 0009, 0025, 0036, 0038, 0040)."""
 
 PAPER = SETS.changed(
     preset="paper",

@@ -28,7 +28,7 @@ BRIEF = ("finetune.epochs=2", "finetune.least_steps=0", "finetune.dropout=0", "b
 FULL = "backbone.mode='full'"
 PRESETS = {  # few documents a step: of four processes some have none
     "sets": (SETS, "finetune.batch_users=3", "finetune.average=1.0"),
-    "sequences": (SEQUENCES, "finetune.batch_tokens=60"),
+    "sequences": (SEQUENCES, "finetune.batch_tokens=60", "finetune.text_prior_weight=1"),
     # Items made of their texts are not divided.
     "ordered": (SEQUENCES, "finetune.batch_tokens=60", "model.item_texts=none"),
     "paper": (PAPER_SMALL, "finetune.batch_users=10", "pretrain.rounds=1"),

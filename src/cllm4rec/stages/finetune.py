@@ -229,11 +229,9 @@ def finetuning_objectives(
         model.embedding.items.replace_(cold, z_c.items.vectors(cold).detach())
     texts = text_vectors(setup, initial)
     if texts is not None:
-        vectors, fitted = (
-            model.embedding.items.all().detach(),
-            config.finetune.text_prior_weight > 0,
-        )
-        model.embedding.items = ReadItems(vectors, texts, fitted=fitted)
+        begun = model.embedding.items.all().detach()
+        fitted = config.finetune.text_prior_weight > 0
+        model.embedding.items = ReadItems(begun, texts, fitted=fitted)
     setup.task.standardise(model, train)
     objectives = {"finetune": setup.task.objective(model, train, z_c)}
     return model, objectives if content is None else {**objectives, "content": content}

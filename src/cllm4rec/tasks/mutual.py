@@ -52,9 +52,9 @@ class Mutual:
         made = own.items if isinstance(own.items, ReadItems) else None
         self.made = made if text_prior_weight else None
         self.weights = {"mutual": weight * factor, "prior": prior_weight * factor}
+        """Weight of each loss, by name; 0 for one that is not computed."""
         if self.made is not None:
             self.weights["text_prior"] = text_prior_weight * factor
-        """Weight of each loss, by name; 0 for one that is not computed."""
 
     @classmethod
     def of(

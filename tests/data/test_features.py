@@ -215,3 +215,35 @@ def test_attributes_are_every_value_as_it_came(tmp_path, ending):
         "long": [None, ["short"]],
     }
     assert set(outcome.refused_columns) == {"year", "brand"}  # as features; filters see them
+
+
+def test_attributes_that_came_as_texts_stay_and_numbers_are_plain(tmp_path):
+    texts, numbers = ["2.0", "7"], [2.0, 7.5]
+    kinds = {"parquet": "float64 list", "jsonl": "json", "csv": "text"}
+    for ending in kinds:
+        lists = {} if ending == "csv" else {"tags": [["1.0"], ["2"]], "sizes": [[3.0, 4.5], [5.0]]}
+        rows = [
+            {"item_id": each, "version": texts[at], "score": numbers[at]}
+            | {name: values[at] for name, values in lists.items()}
+            for at, each in enumerate("ab")
+        ]
+        _, values = load(write_rows(tmp_path / ending, "items", rows, ending), attributes=True)
+        assert values["version"] == [["2.0"], ["7"]], ending
+        assert values["score"] == [["2.0" if ending == "csv" else "2"], ["7.5"]], ending
+        if lists:
+            assert values["tags"] == [["1.0"], ["2"]], ending
+            assert values["sizes"] == [["3", "4.5"], ["5"]], ending
+
+
+def test_json_attributes_are_plain_where_they_are_numbers_and_decimals_are_too(tmp_path):
+    mixed = tmp_path / "items.jsonl"
+    mixed.write_text(
+        '{"item_id": "a", "size": 7.0, "sizes": [7.0, "7.0", null]}\n'
+        '{"item_id": "b", "size": "7.0", "sizes": "8.0"}\n'
+    )
+    _, values = load(mixed, attributes=True)
+    assert values == {"size": [["7"], ["7.0"]], "sizes": [["7", "7.0"], ["8.0"]]}
+    price = pa.array(["7.00", "7.50"]).cast(pa.decimal128(6, 2))
+    pq.write_table(pa.table({"item_id": ["a", "b"], "price": price}), tmp_path / "items.parquet")
+    _, values = load(tmp_path / "items.parquet", attributes=True)
+    assert values == {"price": [["7"], ["7.50"]]}

@@ -1,6 +1,7 @@
 """Items that meet a condition on an attribute, against plain loops over the same values."""
 
 import operator
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -85,9 +86,58 @@ def test_a_number_or_a_time_is_found_as_the_same_in_other_letters():
         [],
     ]
     assert meeting(price, "!=", "20.50") == [1, 3]
-    assert meeting(Attribute([["7"], ["007"]]), "=", "7") == [0]  # letter by letter, if there is
+    twice = Attribute([["20.5"], ["20.50"], None, ["21"]])
+    for value in ("20.5", "20.50", "2.05e1"):
+        assert meeting(twice, "=", value) == [0, 1]
+        assert meeting(twice, "!=", value) == [3]
+    assert meeting(Attribute([["7"], ["007"], ["x"]]), "=", "7") == [0, 1]
+    assert meeting(Attribute([["7"], ["007"], ["x"], ["y"]]), "=", "7") == [0]  # no numbers
     day = Attribute([["2024-01-31 12:00:00"], ["2024-02-01"]])
     assert meeting(day, "=", "2024-01-31") == [0]
+    times = Attribute([["2024-01-31T12:00Z"], ["2024-01-31 13:00+01:00"], ["2024-02-01"]])
+    assert meeting(times, "=", "2024-01-31T12:00Z") == [0, 1]
+    assert meeting(times, "!=", "2024-01-31T12:00Z") == [2]
+
+
+def test_whole_numbers_are_compared_in_full():
+    first = 100_000_000_000_000_001
+    code = Attribute([[str(first + 2)], [str(first)], [f"{first}.0"], [f"{first}|x"]])
+    assert code.scale.lowest.startswith(str(first))
+    assert (meeting(code, "=", str(first)), meeting(code, "!=", str(first))) == ([1, 2, 3], [0])
+    assert (meeting(code, "<", str(first)), meeting(code, ">", str(first))) == ([], [0])
+    between = str(first + 1)
+    assert (meeting(code, "=", between), meeting(code, "!=", between)) == ([], [0, 1, 2, 3])
+    for sign in ("<", "<="):
+        assert meeting(code, sign, between) == [1, 2, 3]
+    for sign in (">", ">="):
+        assert meeting(code, sign, between) == [0]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["9007199254740992", "9007199254740993", "9007199254740993.0",
+                         "9007199254740994", ".1", "0.10", "0.10000000000000000001", "-0", "0"]),
+        min_size=1,
+    ),
+    st.data(),
+)  # fmt: skip
+def test_numbers_are_compared_as_written(column, data):
+    wanted = data.draw(st.sampled_from([*column, "9007199254740993.5", "0.1"]))
+    for sign, compare in {**RANGES, "=": operator.eq, "!=": operator.ne}.items():
+        expected = [
+            item for item, each in enumerate(column) if compare(Fraction(each), Fraction(wanted))
+        ]
+        assert meeting(Attribute([[each] for each in column]), sign, wanted) == expected, sign
+
+
+def test_an_accent_is_the_same_however_it_is_coded():
+    composed, apart = "Caf\u00e9", "Cafe\u0301"
+    category = Attribute([[composed], [f"{apart}|Bar"], ["Tea"]])
+    for value in (composed, apart):
+        assert meeting(category, "=", value) == [0, 1]
+        assert meeting(category, "!=", value) == [2]
+    assert category.frequent(3) == [composed, f"{composed}|Bar", "Bar"]
+    assert [category.of(item) for item in (0, 1)] == [composed, f"{apart}|Bar"]
 
 
 def test_what_is_no_number_among_numbers_meets_no_range():
@@ -105,8 +155,9 @@ def test_what_is_no_number_among_numbers_meets_no_range():
             [["crime"], ["3"]],
             "5",
             "where price<5: price is text, such as 'crime'; compare it by = or !=, or have numbers "
-            "or ISO dates in it",
+            "or whole dates, such as 2024-05-01, in it",
         ),
+        ([["2024-05"], ["2024-06"]], "2024-07", "or whole dates, such as 2024-05-01, in it"),
         ([["19,90"]], "5", "price is text, such as '19,90'"),
         ([["$3"]], "5", "price is text, such as '$3'"),
         (

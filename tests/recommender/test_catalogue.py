@@ -35,6 +35,47 @@ def test_filters_meet():
     assert known.attributes_of(3) == {"year": "1980"}
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("price=>5", "price>=5"),
+        ("price = > 5", "price>= 5"),
+        ("price=<5", "price<=5"),
+        ("price==5", "price=5"),
+        ("price===5", "price=5"),
+        ("price!==5", "price!=5"),
+        ("price>==5", "price>=5"),
+        ("price<>5", "price!=5"),
+        ("price!>5", "price<=5"),
+        ("price!<5", "price>=5"),
+        ("price!>=5", "price<5"),
+        ("price ! <= 5", "price> 5"),
+        ("kind==a", "kind=a"),
+    ],
+)
+def test_a_slip_of_an_operator_is_refused_with_what_was_meant(text, meant):
+    known = catalogue(price=[["5"], ["7"], None, ["x"]], kind=[["a"], ["=b"], ["<c>"], None])
+    with pytest.raises(InputError) as refused:
+        known.allowed(Filters(where=[text]))
+    said, advice = str(refused.value).rsplit(": ", 1)
+    sign = meant.removeprefix("price").removeprefix("kind").rstrip("5a ")
+    assert advice == f"{sign} is likely meant; write {meant}"
+    assert said.replace(" ", "") == f"where{text}".replace(" ", "")
+    assert "\n" not in str(refused.value)
+
+
+def test_values_that_begin_as_an_operator_are_found_where_there_are_some():
+    known = catalogue(kind=[["a"], ["=b"], ["<c>"], None], **{"price!": [["5"], ["7"], None, None]})
+    assert known.allowed(Filters(where=["kind==b"])).nonzero()[0].tolist() == [1]
+    assert known.allowed(Filters(where=["kind!==b"])).nonzero()[0].tolist() == [0, 2]
+    assert known.allowed(Filters(where=["kind=<c>"])).nonzero()[0].tolist() == [2]
+    assert known.allowed(Filters(where=["price!>5"])).nonzero()[0].tolist() == [1]
+    assert not known.allowed(Filters(where={"kind": "=d"})).any()  # no operator was written
+    assert not known.allowed(Filters(where=["kind=="])).any()
+    with pytest.raises(InputError, match="items have no column 'colour!'"):
+        known.allowed(Filters(where=["colour!>5"]))
+
+
 def test_filters_are_recorded_as_what_they_mean():
     given = Filters(["b", "a"], ["c"], {"year": "1977"})
     record = given.record()

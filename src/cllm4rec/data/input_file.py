@@ -14,6 +14,7 @@ ATTRIBUTE_CHARACTERS = 1000
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "BIT")
 _DATES = ("TIMESTAMP", "DATE")
 _FLOATS = ("FLOAT", "DOUBLE")
+_FRACTIONS = (*_FLOATS, "DECIMAL")
 _LISTS = ("text",)
 """Standard columns that may be of lists, which are joined."""
 _MARKED_UP = ("title", "text")
@@ -97,8 +98,7 @@ class InputFile:
             # pandas turns integers to floats as soon as one of them is missing.
             text = _plain_number(self._label(column))
         elif self.types[column] == "JSON":
-            is_float = f"json_type({name(column)}) = 'DOUBLE'"
-            text = f"CASE WHEN {is_float} THEN {_plain_number(text)} ELSE {text} END"
+            text = _plain_json(name(column))
         return f"nullif({text}, '')"
 
     def text(self, standard: str) -> str:
@@ -182,17 +182,24 @@ class InputFile:
             return "false"
         return f"coalesce(trim({self._scalar(self.column(standard))}), '') <> ''"
 
-    def values(self, column: str) -> str:
-        """SQL for a column's values as a list of texts: a list column's own, else of one value."""
+    def values(self, column: str, *, plain: bool = False) -> str:
+        """SQL for a column's values as a list of texts: a list column's own, else of one value.
+
+        Args:
+            column: name in the file.
+            plain: whether the numbers of JSON are written plainly: 7.0 as ``7``.
+        """
         kind, quoted = self.types[column], name(column)
         if kind == "JSON":
+            one = _plain_json(quoted) if plain else self._label(column)
+            element = _plain_json("each") if plain else "each ->> '$'"
             many = (
-                f"[each ->> '$' for each in {quoted}::JSON[] "
+                f"[{element} for each in {quoted}::JSON[] "
                 f"if json_type(each) NOT IN ('OBJECT', 'ARRAY')]"
             )
             return (
                 f"CASE json_type({quoted}) WHEN 'ARRAY' THEN {many} WHEN 'OBJECT' THEN NULL "
-                f"ELSE [{self._label(column)}] END"
+                f"ELSE [{one}] END"
             )
         if kind.endswith("]"):
             return f"[each::VARCHAR for each in {quoted}]"
@@ -223,10 +230,13 @@ class InputFile:
         """SQL for an attribute as a list of texts, NULL where there is none.
 
         Everything that was given, whatever the texts say, but values of more than
-        ``ATTRIBUTE_CHARACTERS``: nobody filters by those, and a copy of a text takes room.
+        ``ATTRIBUTE_CHARACTERS``: nobody filters by those, and a copy of a text takes room. The
+        number 7.0 is ``7``; the text ``7.0``, a version maybe, stays.
         """
+        fractions = self.types[column].startswith(_FRACTIONS)
         kept = (
-            f"[{_plain_number('each')} for each in {self.values(column)} "
+            f"[{_plain_number('each') if fractions else 'each'} "
+            f"for each in {self.values(column, plain=True)} "
             f"if regexp_matches(each, '\\S') AND length(each) <= {ATTRIBUTE_CHARACTERS}]"
         )
         return f"CASE WHEN len({kept}) > 0 THEN {kept} END"
@@ -288,6 +298,11 @@ def _without_markup(text: str) -> str:
         f"CASE WHEN contains({text}, '<') OR contains({text}, '&') "
         f"THEN {PLAIN}({text}) ELSE {text} END"
     )
+
+
+def _plain_json(value: str) -> str:
+    text = f"({value} ->> '$')"
+    return f"CASE WHEN json_type({value}) = 'DOUBLE' THEN {_plain_number(text)} ELSE {text} END"
 
 
 def _plain_number(text: str) -> str:

@@ -3,12 +3,13 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.errors import InputError
-from cllm4rec.recommender.conditions import Condition
+from cllm4rec.recommender.conditions import Condition, one_line
 from cllm4rec.recommender.scales import Scale
 
 SHOWN = 8
@@ -20,8 +21,9 @@ class Attribute:
 
     A filter value must equal, apart from surrounding blanks, the whole value or one of its
     elements: elements of a list, or pieces of text separated by ``|`` or commas. ``Action``,
-    ``Comedy`` and ``Action|Comedy`` all match ``Action|Comedy``; ``Act`` does not. Where most items
-    have a number, or a date, values are compared as such too: ``<``, ``<=``, ``>``, ``>=``.
+    ``Comedy`` and ``Action|Comedy`` all match ``Action|Comedy``; ``Act`` does not. The é of one
+    character and that of two are the same (NFC). Where most items have a number, or a date, values
+    are compared as such too.
 
     Args:
         values: by item number; None for a missing value.
@@ -38,13 +40,13 @@ class Attribute:
     def matching(self, value: str) -> NDArray[np.int64]:
         """Numbers of the items that have a value, letter by letter, ascending."""
         codes, starts, items = self._index
-        code = codes.get(value.strip())
+        code = codes.get(normalize("NFC", value.strip()))
         return items[:0] if code is None else items[starts[code] : starts[code + 1]]
 
     def meeting(self, condition: Condition) -> NDArray[np.int64]:
         """Numbers of the items that meet a condition, ascending; none of those without a value.
 
-        What no item has letter by letter is also found as the same number or date: 20.50 as 20.5.
+        Among numbers or dates the same in other letters is equal too: 20.50 and 20.5.
 
         Raises:
             InputError: ``<`` and the like where values are texts, or beside something else than
@@ -54,32 +56,32 @@ class Attribute:
             return self._equal(condition.value)
         if condition.operator == "!=":
             return np.setdiff1d(self._given, self._equal(condition.value))
-        column, said = _one_line(condition.column), f"where {_said(condition)}"
+        column, said = one_line(condition.column), f"where {condition.said}"
         if not len(self._given):
             return self._given
         if self.scale is None:
-            example = _one_line(self.frequent(1)[0])
+            example = one_line(self.frequent(1)[0])
             raise InputError(
                 f"{said}: {column} is text, such as {example!r}; compare it by = or !=, or have "
-                f"numbers or ISO dates in it"
+                f"numbers or whole dates, such as 2024-05-01, in it"
             )
         found = self.scale.passing(condition.operator, condition.value)
         if found is None:
             raise InputError(
                 f"{said}: {column} has {self.scale.kind}s; give a {self.scale.kind}, such as "
-                f"{column}{condition.operator}{_one_line(self.scale.highest)}"
+                f"{column}{condition.operator}{one_line(self.scale.highest)}"
             )
         return found
 
     def why_none(self, condition: Condition) -> str:
         """Why no item meets a condition, without its value."""
-        name = _one_line(condition.column)
+        name = one_line(condition.column)
         if condition.operator == "=":
-            some = ", ".join(map(_one_line, self.frequent(SHOWN))) or "none"
+            some = ", ".join(map(one_line, self.frequent(SHOWN))) or "none"
             return f"none has that {name}; frequent ones: {some}"
         if condition.operator == "!=" or self.scale is None:
             return f"none has another {name}" if len(self._given) else f"none has a {name}"
-        ends = f"{_one_line(self.scale.lowest)} to {_one_line(self.scale.highest)}"
+        ends = f"{one_line(self.scale.lowest)} to {one_line(self.scale.highest)}"
         return f"none has such a {name}; there are {ends}"
 
     def unread(self, condition: Condition) -> str | None:
@@ -89,7 +91,7 @@ class Attribute:
         number, kind = self.scale.unread, self.scale.kind
         items = "1 item has" if number == 1 else f"{number:,} items have"
         return (
-            f"{items} a {_one_line(condition.column)} that is no {kind}, and no range is met by it"
+            f"{items} a {one_line(condition.column)} that is no {kind}, and no range is met by it"
         )
 
     def warm(self) -> None:
@@ -111,10 +113,8 @@ class Attribute:
 
     def _equal(self, value: str) -> NDArray[np.int64]:
         found = self.matching(value)
-        if len(found) or self.scale is None:
-            return found
-        same = self.scale.passing("=", value)
-        return found if same is None else same
+        same = None if self.scale is None else self.scale.passing("=", value)
+        return found if same is None else np.union1d(found, same)
 
     @cached_property
     def _given(self) -> NDArray[np.int64]:
@@ -137,18 +137,9 @@ class Attribute:
 
 
 def _names(values: Sequence[str]) -> Iterator[str]:
-    """All filter values that match an item with these values."""
+    """All filter values that match an item with these values, NFC."""
+    values = [normalize("NFC", value) for value in values]
     yield ", ".join(values).strip()
     for value in values:
         yield value.strip()
         yield from filter(None, map(str.strip, value.replace("|", ",").split(",")))
-
-
-def _said(condition: Condition) -> str:
-    return _one_line(f"{condition.column}{condition.operator}{condition.value}")
-
-
-def _one_line(value: str) -> str:
-    printable = "".join(letter if letter.isprintable() else " " for letter in value)
-    line = " ".join(printable.split())
-    return line if len(line) <= 40 else line[:39] + "…"

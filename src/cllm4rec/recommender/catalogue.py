@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -193,12 +193,25 @@ class Catalogue:
         """Those of the filters, each on a column that there is."""
         found = conditions(filters.where, self.attributes) if filters.where else []
         for each in found:
+            if not isinstance(filters.where, Mapping):
+                self._refuse_slip(each)
             if each.column not in self.attributes:
                 known = ", ".join(self.attributes) or "none"
                 raise InputError(
                     f"where: items have no column {shown(each.column)}; there are: {known}"
                 )
         return found
+
+    def _refuse_slip(self, condition: Condition) -> None:
+        meant = condition.likely_meant(self.attributes)
+        if meant is None or (
+            condition.column in self.attributes
+            and len(self.attributes[condition.column].matching(condition.value))
+        ):
+            return
+        raise InputError(
+            f"where {condition.said}: {meant.operator} is likely meant; write {meant.said}"
+        )
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from cllm4rec.data.arguments import shown
 from cllm4rec.errors import InputError
@@ -14,6 +14,13 @@ Where = Mapping[str, str] | Sequence[str]
 _CONDITION = re.compile(
     r"\s*(?P<column>\S.*?)\s*(?P<operator>!=|<=|>=|<|>|=)(?P<value>.*)", re.DOTALL
 )
+
+_SLIPS = {
+    "=>": ">=", "=<": "<=", "==": "=", "!==": "!=", "<==": "<=", ">==": ">=", "<>": "!="
+}  # fmt: skip
+"""Operator and the first sign of its value → the operator that was likely meant."""
+_NEGATED = {"=": "!=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+"""Operator → what it means after ``!``."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,6 +36,27 @@ class Condition:
     column: str
     operator: str
     value: str
+
+    @property
+    def said(self) -> str:
+        """It as one writes it, in a line."""
+        return one_line(f"{self.column}{self.operator}{self.value}")
+
+    def likely_meant(self, columns: Collection[str]) -> Self | None:
+        """What ``price=>5``, ``price==5`` or ``price!>5`` is a slip for; None where it is none.
+
+        Args:
+            columns: that there are.
+        """
+        if self.column not in columns:
+            column = self.column.removesuffix("!").rstrip()
+            operator, value = _NEGATED.get(self.operator), self.value
+            if column == self.column or column not in columns:
+                return None
+        else:
+            column, value = self.column, self.value.strip()
+            operator, value = _SLIPS.get(self.operator + value[:1]), value.lstrip("<>=")
+        return type(self)(column, operator, value) if operator and value.strip() else None
 
 
 def conditions(where: Where | None, columns: Collection[str] = ()) -> list[Condition]:
@@ -60,6 +88,13 @@ def recorded(where: Where | None) -> Any:
     if all(each.operator == "=" for each in found):
         return {each.column: each.value for each in found} or None
     return sorted({f"{each.column}{each.operator}{each.value.strip()}" for each in found})
+
+
+def one_line(value: str) -> str:
+    """A text as a message shows it: in a line of at most 40 characters."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in value)
+    line = " ".join(printable.split())
+    return line if len(line) <= 40 else line[:39] + "…"
 
 
 def _read(text: str, columns: Collection[str]) -> Condition:

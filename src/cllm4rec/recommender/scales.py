@@ -2,17 +2,20 @@
 
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from decimal import Decimal
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.data.input_file import ISO_DAY, ISO_OFFSET, ISO_TIME
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
+"""With an exponent that `Decimal` takes."""
 _TIME = re.compile(rf"({ISO_DAY}(?:{ISO_TIME})?)({ISO_OFFSET})?", re.ASCII)
 _PERIOD = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2})?)?", re.ASCII)
 """A year, a month or a day."""
@@ -41,6 +44,8 @@ def seconds_of(text: str) -> float | None:
 
 _READ: Mapping[str, Callable[[str], float | None]] = {"number": number_of, "date": seconds_of}
 """Kind → what a text of it is worth."""
+_EXACT: Mapping[str, Callable[[str], Any]] = {"number": Decimal, "date": seconds_of}
+"""Kind → what tells those apart that are worth the same: whole numbers above 2**53."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +54,27 @@ class Scale:
 
     Attributes:
         kind: ``"number"`` or ``"date"``.
-        items: item numbers ``int64 [values]``, ascending; an item may have several.
-        values: ``float64 [values]``; of dates unix seconds.
+        items: item numbers ``int64 [values]``, in the order of the values; one may have several.
+        values: ``float64 [values]``, ascending; of dates unix seconds.
+        texts: the values as they were given, ascending as exact numbers.
         unread: how many items have a value, and none that reads as the kind.
-        lowest: the lowest value as it was given.
-        highest: the highest.
     """
 
     kind: str
     items: NDArray[np.int64]
     values: NDArray[np.float64]
+    texts: Sequence[str]
     unread: int
-    lowest: str
-    highest: str
+
+    @property
+    def lowest(self) -> str:
+        """The lowest value as it was given."""
+        return self.texts[0]
+
+    @property
+    def highest(self) -> str:
+        """The highest value as it was given."""
+        return self.texts[-1]
 
     @classmethod
     def of(cls, column: Sequence[Sequence[str] | None]) -> Self | None:
@@ -83,8 +96,9 @@ class Scale:
             holders = len(set(items))
             if 2 * holders > given:
                 found = np.array(values, np.float64)
-                ends = texts[int(found.argmin())], texts[int(found.argmax())]
-                return cls(kind, np.array(items, np.int64), found, given - holders, *ends)
+                order = _ascending(found, texts, _EXACT[kind])
+                numbers, ordered = np.array(items, np.int64), [texts[at] for at in order.tolist()]
+                return cls(kind, numbers[order], found[order], ordered, given - holders)
         return None
 
     def passing(self, operator: str, value: str) -> NDArray[np.int64] | None:
@@ -98,28 +112,53 @@ class Scale:
         if span is None:
             return None
         start, end = span
-        passes = {
-            "<": self.values < start,
-            "<=": self.values < end,
-            ">": self.values >= end,
-            ">=": self.values >= start,
-            "=": (self.values >= start) & (self.values < end),
+        passing = {
+            "<": slice(0, start),
+            "<=": slice(0, end),
+            ">": slice(end, None),
+            ">=": slice(start, None),
+            "=": slice(start, end),
         }[operator]
-        return np.unique(self.items[passes])
+        return np.unique(self.items[passing])
 
-    def _span(self, value: str) -> tuple[float, float] | None:
-        """What a value covers: from its start, which is in it, to its end, which is not."""
+    def _span(self, value: str) -> tuple[int, int] | None:
+        """The places of the values that one covers: the first, and the one after the last."""
         if self.kind == "date" and _PERIOD.fullmatch(value):
             try:
                 period = np.datetime64(value)
             except ValueError:
                 return None
-            start, end = (
-                each.astype("datetime64[s]").astype(float) for each in (period, period + 1)
-            )
-            return float(start), float(end)
+            ends = [each.astype("datetime64[s]").astype(float) for each in (period, period + 1)]
+            first, after = np.searchsorted(self.values, ends).tolist()
+            return first, after
         worth = _READ[self.kind](value)
-        return None if worth is None else (worth, float(np.nextafter(worth, np.inf)))
+        if worth is None:
+            return None
+        low, high = (int(np.searchsorted(self.values, worth, side)) for side in ("left", "right"))
+        exact = _EXACT[self.kind]
+        wanted = exact(value)
+        return (
+            bisect_left(self.texts, wanted, low, high, key=exact),
+            bisect_right(self.texts, wanted, low, high, key=exact),
+        )
+
+
+def _ascending(
+    values: NDArray[np.float64], texts: Sequence[str], exact: Callable[[str], Any]
+) -> NDArray[np.int64]:
+    """The order of values: as floats, and of those that are the same float as exact numbers."""
+    order = np.argsort(values, kind="stable")
+    _, starts, counts = np.unique(values[order], return_index=True, return_counts=True)
+    several = counts > 1
+    for start, count in zip(starts[several].tolist(), counts[several].tolist(), strict=True):
+        same = order[start : start + count].tolist()
+        different = {texts[at] for at in same}
+        if len(different) > 1:
+            worth = {text: exact(text) for text in different}
+            order[start : start + count] = [
+                at for _, at in sorted((worth[texts[at]], at) for at in same)
+            ]
+    return order
 
 
 def _parts(values: Sequence[str]) -> list[str]:

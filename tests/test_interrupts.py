@@ -69,7 +69,7 @@ def interrupted(
         time.sleep(after_s)
         running.send_signal(by)
         try:
-            _, said = running.communicate(timeout=5)
+            _, said = running.communicate(timeout=30)
         finally:
             running.kill()
     assert said == "interrupted; run the same command again to go on\n"

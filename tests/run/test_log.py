@@ -39,7 +39,7 @@ def test_a_models_lines_stay_until_the_next_model_is_there(run):
     run.forget("pretrain")
     log(run, "pretrain", 7)
     run.begin_log("finetune")
-    size = run.sizes()
+    size = run.log_size()
     log(run, "finetune", 8, 9)
     assert (epochs(run, "pretrain"), epochs(run, "finetune")) == ([0, 1, 2], [0, 1, 2])
     run.cut_log(size)

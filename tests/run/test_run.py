@@ -260,9 +260,9 @@ class TestMetrics:
         assert run.metrics() == []
 
     def test_the_log_is_cut_back_to_a_checkpoint_and_never_grows(self, run):
-        assert run.sizes() == 0
+        assert run.log_size() == 0
         run.log_metrics(step=1)
-        size = run.sizes()
+        size = run.log_size()
         run.log_metrics(step=2)
         run.cut_log(size)
         run.cut_log(10 * size)

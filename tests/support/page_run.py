@@ -1,5 +1,6 @@
 """A toy run whose titles try to be HTML."""
 
+from html import escape
 from pathlib import Path
 
 from cllm4rec import progress
@@ -18,9 +19,10 @@ USERS, ITEMS, EACH = 24, 40, 12
 
 
 def item_rows() -> list[dict[str, str | None]]:
-    """Item ids ``i00`` on; two titles that are HTML, one that is missing."""
+    """Item ids ``i00`` on; two titles that look like HTML, one that is missing."""
     titles: list[str | None] = [f"Film {number:02}" for number in range(ITEMS)]
-    titles[:3] = [SCRIPT, QUOTES, None]
+    # HTML in a file is read as its text; this text looks like HTML, and must not act as it.
+    titles[:3] = [escape(SCRIPT, quote=False), escape(QUOTES, quote=False), None]
     return [
         {
             "item_id": f"i{number:02}",

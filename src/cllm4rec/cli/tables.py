@@ -16,6 +16,8 @@ SHOWN_METRICS = ("recall@20", "recall@40", "ndcg@100")
 """What fits a terminal of 80 columns, unless the result says by what it selected; `--json` and the
 report have the rest."""
 
+MOST_OF_A_TITLE = 100
+"""Characters of a title in a table; JSON has all."""
 WIDEST = 10_000
 """Columns of a table that is not printed to a terminal; no table is filled up to it."""
 _NOT_SHOWN = {"files", "identity"}  # hashes: for programs, which read --json
@@ -46,10 +48,6 @@ def show(result: Mapping[str, Any]) -> None:
 def _width() -> int | None:
     """A terminal's own, or that of ``COLUMNS``; a file or a pipe cuts nothing short."""
     return None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
-
-
-MOST_OF_A_TITLE = 100
-"""Characters of a title in a table; JSON has all."""
 
 
 def cell(value: Any) -> str:

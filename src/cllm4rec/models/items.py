@@ -124,7 +124,7 @@ def _ridge(
     texts: Float[Tensor, "items d"], vectors: Float[Tensor, "items size"], penalty: float
 ) -> Float[Tensor, "d size"]:
     """The map M of least ‖texts M − vectors‖² + penalty · ‖M‖²."""
-    given, wanted = texts.double(), vectors.double()
+    given, wanted = texts.cpu().double(), vectors.cpu().double()  # not every device has float64
     products = given.T @ given + penalty * torch.eye(given.shape[1]).to(given)
     solution: Tensor = torch.linalg.solve(products, given.T @ wanted)
     return solution.to(vectors)

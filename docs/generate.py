@@ -109,8 +109,8 @@ What was tried, what was measured, what was decided and why; also what did not w
 _CLI_INTRODUCTION = """\
 Progress and messages go to standard error; a command's result goes to standard output, as tables
 or, with `--json`, as exactly one JSON object. Tables are what a person needs; the object has all of
-it, and so have the run's `data/report.json` and `manifest.json`. Stages end with a line `next: …`:
-the command that follows, to be copied as it stands.
+it, and so have the run's `data/report.json` and `manifest.json`. Most
+stages end with a line `next: …`: the command that follows, to be copied as it stands.
 
 | exit code | meaning |
 |---|---|

@@ -32,9 +32,10 @@ def plan(
 ) -> dict[str, Any]:
     """Memory, operations, hours and what breaks first for a size.
 
-    Nothing is read but the settings; auto plans the preset sets, --config sequences what has an
-    order. Without --device the program's own steps and lists are timed on this machine for some
-    thirty seconds; with it, peak figures of its maker count.
+    Nothing is read but the settings and, of a backbone that no preset has, its config.json: name a
+    folder, since from the hub the whole model is fetched. auto plans the preset sets, --config
+    sequences what has an order. Without --device the program's own steps and lists are timed on
+    this machine for some thirty seconds; with it, peak figures of its maker count.
 
     \b
     Examples:

@@ -9,6 +9,7 @@ import pytest
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import BUILT_IN, SETS, reported_measures
+from cllm4rec.data.item_rows import NO_ROWS
 from cllm4rec.data.texts import Texts
 from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.evaluation.selection import Selection
@@ -139,6 +140,7 @@ class SomeTexts:
     item_texts = (None, None)
     item_features = {"year": ("1979", None), "genres": ("Horror", "Comedy")}  # noqa: RUF012
     word_features = Texts.word_features
+    added = NO_ROWS
 
     def item_words(self):
         return ["Alien", "Airplane"]
@@ -148,14 +150,25 @@ class Described(SomeTexts):
     item_texts = (None, "A film.")
 
 
+class HardlyDescribed(SomeTexts):
+    item_texts = (None, None, "A film.")
+
+
+class AddedWithTexts(SomeTexts):
+    item_texts = (None, None, "A film.", "A film.", "A film.")
+    added = [None] * 3  # noqa: RUF012
+
+
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
         (SomeTexts(), ["Alien. 1979. Horror", "Airplane. Comedy"]),
         (Described(), ["Alien", "Airplane"]),
+        (HardlyDescribed(), ["Alien. 1979. Horror", "Airplane. Comedy"]),
+        (AddedWithTexts(), ["Alien. 1979. Horror", "Airplane. Comedy"]),
     ],
 )
-def test_features_speak_where_no_item_is_described(texts, words):
+def test_features_speak_where_few_items_are_described(texts, words):
     class Data:
         items = (0, 1)
         ordered = True

@@ -173,5 +173,5 @@ class Baseline(ABC):
 
 
 def _words(texts: Texts) -> list[str]:
-    """The items' words and, where no item has a text, what its features say."""
+    """The items' words and, where few have a text, what their features say."""
     return joined(texts.item_words(), *texts.word_features.values())

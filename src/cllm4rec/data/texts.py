@@ -55,11 +55,14 @@ class Texts:
 
     @property
     def word_features(self) -> dict[str, list[str | None]]:
-        """Features that count among the words: all where no item has a text, else none.
+        """Features that count among the words: all where few items have a text, else none.
 
-        A bare title such as "Alien" says little; year and genres are then the better part.
+        A bare title such as "Alien" says little; year and genres are then the better part. Few are
+        less than half of those that the data were prepared with: what is added changes nothing.
         """
-        return {} if any(self.item_texts) else self.item_features
+        texts = self.item_texts
+        texts = texts[: len(texts) - len(self.added)]
+        return {} if 2 * sum(map(bool, texts)) >= max(1, len(texts)) else self.item_features
 
     @property
     def user_features(self) -> dict[str, list[str | None]]:

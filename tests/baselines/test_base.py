@@ -156,7 +156,7 @@ class HardlyDescribed(SomeTexts):
 
 class AddedWithTexts(SomeTexts):
     item_texts = (None, None, "A film.", "A film.", "A film.")
-    added = [None] * 3  # noqa: RUF012
+    added = [None] * 3
 
 
 @pytest.mark.parametrize(

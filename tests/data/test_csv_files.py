@@ -50,6 +50,14 @@ def test_a_comma_in_the_header_separates_whatever_else_is_in_it(tmp_path):
     assert dataset.texts.item_features == {"title;de": ["a;b", *[None] * 7]}
 
 
+def test_blanks_around_a_name_in_the_header_are_no_part_of_it(tmp_path):
+    folder = folder_of(tmp_path)
+    (folder / "items.csv").write_text("item_id, title\t,kind \ni0,A,film\n", encoding="utf-8")
+    dataset, _ = prepare_folder(folder)
+    assert titles(dataset)[0] == "A"
+    assert list(dataset.texts.item_attributes) == ["kind"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16", "utf-16-le", "gb18030"])
 def test_an_encoding_that_is_given_is_read(tmp_path, encoding):
     dataset, _ = prepare_folder(folder_of(tmp_path, encoding=encoding), csv_encoding=encoding)

@@ -144,6 +144,7 @@ def test_a_nameless_csv_column_gets_a_name(tmp_path):
     ("line", "expected"),
     [
         (b'{"user_id": "secret", "item_id":', "line 2 is not JSON"),
+        (rb'{"user_id": "secret\ud800", "item_id": "i"}', "line 2 has half a character"),
         pytest.param(
             b'{"user_id": ' + b"[" * 3000 + b"]" * 3000 + b"}",
             "line 2 has brackets in brackets",

@@ -107,6 +107,7 @@ def test_items_are_in_every_answer_until_they_are_removed(own, own_run):
         ({"items": [{"item_id": " ", "title": "robot"}]}, "blanks alone are no id"),
         ({"items": [NEW[0], {"item_id": "n"}]}, "no title or text: 'n'; mend"),
         ({"items": [{"item_id": "n", "title": "a"}, {"item_id": "o"}]}, "of the run have: 'n'; m"),
+        ({"items": [{**NEW[0], "attributes": {"price": float("nan")}}]}, "a finite number"),
         ({"items": []}, "at least 1 item"),
         ({"items": [{"item_id": "n", "name": "robot"}]}, "Extra inputs are not permitted"),
         ({"items": [{"item_id": "\ud800", "title": "robot"}]}, ""),

@@ -59,7 +59,7 @@ def as_utf8(path: Path, encoding: str, scratch: Path, *, settable: bool = True) 
 
 
 def header(path: Path, utf8: Path, separator: str) -> tuple[list[str], str]:
-    """The names in the first record, and the separator between them.
+    """The names in the first record, without blanks around them, and the separator between them.
 
     DuckDB's own detection may take another row for the header.
 
@@ -81,7 +81,7 @@ def header(path: Path, utf8: Path, separator: str) -> tuple[list[str], str]:
                 break
     if not names:
         raise InputError(f"{path} is empty; its first line must name the columns")
-    return [name or f"column{place}" for place, name in enumerate(names)], separator
+    return [name.strip() or f"column{place}" for place, name in enumerate(names)], separator
 
 
 def with_one_line_end(utf8: Path, separator: str, scratch: Path) -> Path:

@@ -249,8 +249,11 @@ def _bad_json_line(path: Path) -> str | None:
             blank = False
             try:
                 value = json.loads(codecs.decode(line, "utf-8"), object_pairs_hook=_each_once)
+                json.dumps(value, ensure_ascii=False).encode()
             except UnicodeDecodeError:
                 return f"line {number} is not UTF-8"
+            except UnicodeEncodeError:
+                return f"line {number} has half a character (a lone surrogate); mend or leave it out"
             except _RepeatedKey:
                 return f"line {number} has a key twice"
             except RecursionError:

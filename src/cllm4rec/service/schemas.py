@@ -23,9 +23,10 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 History = Annotated[list[Id], Field(min_length=1, max_length=MAX_HISTORY)]
 """Item ids, oldest first."""
 Name = Annotated[str, StringConstraints(max_length=1000)]
-Named = Name | int | float
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Named = Name | int | Finite
 """Of a property of a user."""
-Value = str | int | float | bool | list[str]
+Value = str | int | Finite | bool | list[str]
 """Of an attribute."""
 MAX_CONDITIONS = 16
 """On attributes, in one request."""
@@ -73,7 +74,7 @@ class RecommendRequest(_Strict):
     """Properties of somebody without a history, as columns of ``users.*``: ``{"age": 34}``."""
     query: Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS)] | None = None
     """What is asked for, in words; with users or histories it is weighed against their taste."""
-    query_weight: Annotated[float, Field(gt=0, le=MOST_WEIGHT, allow_inf_nan=False)] | None = None
+    query_weight: Annotated[Finite, Field(gt=0, le=MOST_WEIGHT)] | None = None
     """Of the words beside taste or, for a query alone, popularity: 0.25 if not given."""
     k: Annotated[int, Field(ge=1, le=MAX_K)] = 10
     """Length of each list."""

@@ -53,9 +53,10 @@ def sizes(
     """
     if plot is not None and out is None:
         raise click.UsageError("--plot draws what --out keeps; give both")
-    from benchmarks.sizes.measure import kept, measured
+    from benchmarks.sizes.measure import digest, kept, measured
 
     settings = {
+        "data": None if data is None else digest(data),
         "split": None if split is None else split.name,
         "minilm": minilm is not None,
         "backbone": backbone,

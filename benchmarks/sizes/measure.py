@@ -1,5 +1,6 @@
 """The rows of one log, and those that a file keeps."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,14 @@ def measured(
             data = Path(scratch)
             write_movielens_100k(data)
         return table(Dataset.load(data, split=split), minilm, backbone, depth)
+
+
+def digest(data: Path) -> str:
+    """The first half of the sha256 of an input directory's files: two may have one name."""
+    found = hashlib.sha256()
+    for path in sorted(path for path in data.rglob("*") if path.is_file()):
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()[:32]
 
 
 def kept(out: Path | None, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:

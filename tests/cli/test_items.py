@@ -16,7 +16,7 @@ def run(tmp_path_factory, backbone) -> Path:
 
 def test_items_of_a_file_are_listed_until_they_are_removed(run, tmp_path, capsys):
     source, ids = tmp_path / "new.csv", tmp_path / "ids"
-    source.write_text("item_id,title\nn1,A robot\nn2,The galaxy\nn3,\n")
+    source.write_text("item_id,title,genre\nn1,A robot,<new>\nn2,The galaxy,\nn3,,\n")
     ids.write_text("n2\n\n")
 
     def result_of(*arguments: object) -> dict:
@@ -44,6 +44,9 @@ def test_items_of_a_file_are_listed_until_they_are_removed(run, tmp_path, capsys
         item.items() for item in listed if item["item_id"] == "n2"
     )
     assert "n1" not in {item["item_id"] for item in listed}
+    # An attribute that an added item alone has is there at sight too.
+    of_it = result_of("recommend", "--history", "n2", "--where", "genre=<new>")
+    assert [item["item_id"] for item in of_it["recommendations"]["history"]] == ["n1"]
     assert result_of("remove-items", "--items", ids)["items_added"] == 1
     assert result_of("remove-items", "n1") == {"removed": 1, "items_added": 0, "items": 60}
     assert result_of("remove-items", "--all")["removed"] == 0

@@ -1,4 +1,7 @@
 import errno
+import os
+import subprocess
+import sys
 
 import duckdb
 import numpy as np
@@ -15,6 +18,24 @@ def test_the_memory_limit_is_set_and_the_folder_takes_the_rest(tmp_path):
             "current_setting('threads')"
         ).fetchall()
     assert (limit, folder, threads) == ("64.0 MiB", str(tmp_path / "spill"), 2)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_a_time_with_a_zone_is_the_same_text_on_every_machine(tmp_path, zone):
+    program = (
+        "import pathlib, sys; from cllm4rec.data.database import open_database\n"
+        "with open_database(pathlib.Path(sys.argv[1]), '64MB') as connection:\n"
+        "    print(connection.execute(\"SELECT TIMESTAMPTZ '2024-01-31 23:30:00+00'::VARCHAR\")"
+        ".fetchone()[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env={**os.environ, "TZ": zone},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "2024-01-31 23:30:00+00\n"
 
 
 @pytest.mark.parametrize("unusable", ["?", "\\"])

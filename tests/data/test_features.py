@@ -50,6 +50,7 @@ def test_numbers_are_written_plainly(tmp_path):
     table = pa.table({
         "item_id": ["a", "b", "c", "d"],
         "year": [1995.0, 0.5, math.nan, None],
+        "sizes": [[1.0, math.nan, math.inf], [0.5], None, []],
         "flag": [True, False, None, True],
         "day": pa.array([0, 1, None, 2], pa.date32()),
     })
@@ -57,6 +58,7 @@ def test_numbers_are_written_plainly(tmp_path):
     _, values = load(tmp_path / "items.parquet")
     assert values == {
         "year": ["1995", "0.5", None, None],
+        "sizes": ["1", "0.5", None, None],
         "flag": ["true", "false", None, "true"],
         "day": ["1970-01-01", "1970-01-02", None, "1970-01-03"],
     }

@@ -20,7 +20,7 @@ from support.strategies import any_texts
 UNCHANGED = [
     "3 < 5 and 7 > 2", "<3", "a <b c", "AT&T", "R&D", "x<y>z", "<unknown thing>", "vector<int>",
     "  two  spaces\n", "a <b and c> d", "<!-- nothing else -->", "&nothing; &amp &#; &#x; &notit;",
-    "?a=1&copy=2", "<b-card>", "me <a@b.de>", "< b >", "<3 </3", f"&#{'9' * 5000};", "", "\n",
+    "?a=1&copy=2", "<b-card>", "a <b and c == d> e", "me <a@b.de>", "< b >", "<3 </3", f"&#{'9' * 5000};", "", "\n",
 ]  # fmt: skip
 READ = {
     "<b>Bosch</b> drill": "Bosch drill",
@@ -40,6 +40,12 @@ READ = {
     "<script>alert(1)</script>": "",
     "&amp;amp; &lt;b&gt;": "&amp; <b>",
     "line\n&gt; line": "line\n> line",
+    '<img alt="12" screen">TV 24" wide > tall': 'TV 24" wide > tall',
+    '<p style=font:x" >5" > 4" nails</p>': '5" > 4" nails',
+    "<!DOCTYPE html><html><body>Hi</body></html>": "Hi",
+    "<br / >x<div data-x class='y'>y<input disabled value='a>b'>": "x y",
+    "&nbsp;x": "x",
+    "a<script>x</script>b": "a b",
 }
 SLOW = [
     "<!--", "<a x='", '<a x="', "<a ", "<", "</b ", "<![a", "<script>", "</script ", "<p>", "&",
@@ -91,7 +97,7 @@ def test_nothing_raises_and_no_text_grows(text):
 @pytest.mark.parametrize("piece", SLOW)
 @pytest.mark.parametrize("ending", ["", ">", "<b>x</b>", "-->"])
 def test_a_long_malformed_text_takes_no_time(piece, ending):
-    text = piece * (100_000 // len(piece)) + ending
+    text = piece * (400_000 // len(piece)) + ending
     begun = time.process_time()
     plain(text)
     assert time.process_time() - begun < 3  # html.parser takes 10 to 40 seconds for some

@@ -3,6 +3,7 @@
 import operator
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ RANGES = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 def meeting(attribute: Attribute, sign: str, value: str) -> list[int]:
-    return attribute.meeting(Condition("price", sign, value)).tolist()
+    return np.flatnonzero(attribute.meeting(Condition("price", sign, value))).tolist()
 
 
 def test_a_value_is_found_as_a_whole_and_by_its_parts():

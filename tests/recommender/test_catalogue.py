@@ -49,6 +49,7 @@ def test_filters_meet():
         ("price!>5", "price<=5"),
         ("price!<5", "price>=5"),
         ("price!>=5", "price<5"),
+        ("price!=>5", "price<=5"),
         ("price ! <= 5", "price> 5"),
         ("kind==a", "kind=a"),
     ],

@@ -1,5 +1,7 @@
 """Conditions as one writes them."""
 
+import time
+
 import pytest
 
 from cllm4rec.errors import InputError
@@ -33,10 +35,27 @@ def test_a_columns_name_may_have_any_sign_in_it():
     assert conditions(["year!=5"], columns) == [Condition("year!", "=", "5")]
     assert conditions(["x>=5"], columns) == [Condition("x>", "=", "5")]
     assert conditions(["x>5"], columns) == [Condition("x", ">", "5")]
+    assert conditions(["Age <18 != no"], columns) == [Condition("Age <18", "!=", " no")]
+    assert conditions(["Age <18>5"], columns) == [Condition("Age <18", ">", "5")]
     assert conditions({"a<b": "c"}) == [Condition("a<b", "=", "c")]
 
 
-@pytest.mark.parametrize("text", ["x", "", "=x", "  =x", "<5", "price"])
+def test_a_columns_name_may_be_composed_or_not():
+    composed, parts = "größe", "gro\u0308ße"
+    for column in (composed, parts):
+        for asked in (composed, parts):
+            assert conditions([f"{asked}<6"], [column]) == [Condition(column, "<", "6")]
+            assert conditions({asked: "6"}, [column]) == [Condition(column, "=", "6")]
+
+
+def test_a_long_text_is_read_in_time():
+    begun = time.process_time()
+    with pytest.raises(InputError, match="is no condition"):
+        conditions(["a" + " " * 1_000_000])
+    assert time.process_time() - begun < 2  # what looks back at every blank takes hours
+
+
+@pytest.mark.parametrize("text", ["x", "", "=x", "  =x", "<5", "price", "kind=\udcff"])
 def test_what_is_no_condition(text):
     with pytest.raises(
         InputError, match=r"^where: '.*' is no condition; give COLUMN=VALUE, or !=,"

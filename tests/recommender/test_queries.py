@@ -79,6 +79,12 @@ def test_a_word_stands_for_those_read_most_like_it(run, model, backbone):
         np.testing.assert_allclose(queries.scores(terms[row]), wanted, atol=0.02 * wanted.max())
 
 
+def test_where_every_word_stands_alone_no_other_is_read(model):
+    queries = Queries.of(["the 1", "a 1", "the a"], model.recommender_.queries.reader)
+    assert queries.alike("war") == {}
+    assert queries.alike("the") == {"the": 1}
+
+
 def test_a_function_word_and_a_character_stand_for_themselves_alone(model):
     queries = Queries.of([*TEXTS, "Vitamin C", "Vitamin D"], model.recommender_.queries.reader)
     for word in ("the", "c", "d"):

@@ -53,6 +53,8 @@ def open_database(folder: Path, memory_limit: str) -> Iterator[duckdb.DuckDBPyCo
     }
     with duckdb.connect(str(folder / "prepare.duckdb"), config=options) as connection:
         connection.execute("SET enable_progress_bar = false")
+        # What a time with a zone is as text must not depend on the machine.
+        connection.execute("SET TimeZone = 'UTC'")
         connection.create_function(PLAIN, plain, ["VARCHAR"], "VARCHAR")
         try:
             with interruptible(connection.interrupt):

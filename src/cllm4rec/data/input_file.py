@@ -202,7 +202,8 @@ class InputFile:
                 f"ELSE [{one}] END"
             )
         if kind.endswith("]"):
-            return f"[each::VARCHAR for each in {quoted}]"
+            finite = " if isfinite(each)" if kind.removesuffix("[]") in _FLOATS else ""
+            return f"[each::VARCHAR for each in {quoted}{finite}]"
         return f"[{self._label(column)}]"
 
     def feature(self, column: str, said: str, *, marked_up: bool) -> str:

@@ -9,7 +9,7 @@ import re
 from html import unescape
 from html.entities import html5
 
-VERSION = 1
+VERSION = 2
 """To be raised whenever `plain` reads a text otherwise: data prepared before are then others."""
 
 _IN_A_LINE = (
@@ -33,11 +33,13 @@ _ALONE = (
     "multiple|muted|nohref|noshade|novalidate|nowrap|open|readonly|required|reversed|selected"
 )
 _QUOTED = "|".join(rf"{mark}(?:[^{mark}<]|<(?![a-z/!]))*+{mark}" for mark in "\"'")
-# A tag ends before the next one begins, so that no text is scanned twice. Without an attribute's
-# `=` words in it are words: a <b and c> d.
+_BARE = rf"(?:[\s/]++(?:{_ALONE}|[a-z]++(?:-[a-z0-9]++)++)(?=[\s/>]))*+"
+# A tag ends before the next one begins, so that no text is scanned twice. Where attributes do not
+# begin as such, words in it are words: a <b and c> d, a <b and c == d> e. A quote opens a value
+# behind `=` alone: elsewhere it is an inch.
 _TAG = re.compile(
-    rf"</(?P<ended>{_NAMES})\s*+>|<(?P<begun>{_NAMES})(?:(?:\s+(?:{_ALONE}))*+\s*+/?>"
-    rf"|(?=[\s/][^<>=]*+=)(?:(?:[^<>\"']|{_QUOTED})*+>|[^<>]*+>))",
+    rf"</(?P<ended>{_NAMES})\s*+>|<!doctype\s[^<>]*+>|<(?P<begun>{_NAMES}){_BARE}"
+    rf"(?:\s*+/?\s*+>|(?=[\s/]++[^\s<>=/\"']++\s*+=)(?:=\s*+(?:{_QUOTED})|[^<>])*+>)",
     re.IGNORECASE,
 )
 _HIDES = re.compile(r"<!--|<(script|style)(?:\s[^<>]*+)?>", re.IGNORECASE)
@@ -55,7 +57,8 @@ _AS_SHOWN = {"\xa0": " ", "\xad": ""}
 def plain(text: str) -> str:
     """The text that HTML means; a text without HTML comes back as it is.
 
-    HTML is a tag of one of HTML's elements, whole, or a character reference with its semicolon.
+    HTML is a tag of one of HTML's elements, whole, a doctype, or a character reference with its
+    semicolon.
     ``3 < 5 and 7 > 2``, ``AT&T``, ``vector<int>`` and unknown tags are none. Where there is a tag,
     comments and what scripts and styles hold go too, if they are closed; the end of a block and a
     line break are a space, and white space is one space. The result has none at its ends.
@@ -96,7 +99,7 @@ def _without_hidden(text: str) -> str:
 
 
 def _between(tag: re.Match[str]) -> str:
-    return "" if (tag["ended"] or tag["begun"]).lower() in _ENDS_NO_WORD else " "
+    return "" if (tag["ended"] or tag["begun"] or "").lower() in _ENDS_NO_WORD else " "
 
 
 def _character(reference: re.Match[str]) -> str:

@@ -253,7 +253,9 @@ def _bad_json_line(path: Path) -> str | None:
             except UnicodeDecodeError:
                 return f"line {number} is not UTF-8"
             except UnicodeEncodeError:
-                return f"line {number} has half a character (a lone surrogate); mend or leave it out"
+                return (
+                    f"line {number} has half a character (a lone surrogate); mend or leave it out"
+                )
             except _RepeatedKey:
                 return f"line {number} has a key twice"
             except RecursionError:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError
+from cllm4rec.recommender.added import open_catalogue
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.conditions import Where
 from cllm4rec.recommender.resolving import of_users
@@ -27,7 +27,8 @@ def refuse_unknown(folder: Path, users: Sequence[str] | None, where: Where | Non
     if not users and not where:
         return
     try:
-        catalogue = Catalogue(Dataset.open(folder / "data"))
+        dataset, _ = open_catalogue(folder)
+        catalogue = Catalogue(dataset)
         if users:
             of_users(catalogue, catalogue.dataset.known("recommend"), users, {})
         catalogue.allowed(Filters(where=where))

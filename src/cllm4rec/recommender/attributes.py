@@ -38,13 +38,13 @@ class Attribute:
         return None if value is None else ", ".join(value)
 
     def matching(self, value: str) -> NDArray[np.int64]:
-        """Numbers of the items that have a value, letter by letter, ascending."""
+        """Numbers of the items that have a value, letter by letter, each once."""
         codes, starts, items = self._index
         code = codes.get(normalize("NFC", value.strip()))
         return items[:0] if code is None else items[starts[code] : starts[code + 1]]
 
-    def meeting(self, condition: Condition) -> NDArray[np.int64]:
-        """Numbers of the items that meet a condition, ascending; none of those without a value.
+    def meeting(self, condition: Condition) -> NDArray[np.bool_]:
+        """The items that meet a condition, ``bool [items]``; none of those without a value.
 
         Among numbers or dates the same in other letters is equal too: 20.50 and 20.5.
 
@@ -55,9 +55,9 @@ class Attribute:
         if condition.operator == "=":
             return self._equal(condition.value)
         if condition.operator == "!=":
-            return np.setdiff1d(self._given, self._equal(condition.value))
+            return self._given & ~self._equal(condition.value)
         column, said = one_line(condition.column), f"where {condition.said}"
-        if not len(self._given):
+        if not self._given.any():
             return self._given
         if self.scale is None:
             example = one_line(self.frequent(1)[0])
@@ -71,7 +71,7 @@ class Attribute:
                 f"{said}: {column} has {self.scale.kind}s; give a {self.scale.kind}, such as "
                 f"{column}{condition.operator}{one_line(self.scale.highest)}"
             )
-        return found
+        return self._mask(found)
 
     def why_none(self, condition: Condition) -> str:
         """Why no item meets a condition, without its value."""
@@ -80,7 +80,7 @@ class Attribute:
             some = ", ".join(map(one_line, self.frequent(SHOWN))) or "none"
             return f"none has that {name}; frequent ones: {some}"
         if condition.operator == "!=" or self.scale is None:
-            return f"none has another {name}" if len(self._given) else f"none has a {name}"
+            return f"none has another {name}" if self._given.any() else f"none has a {name}"
         ends = f"{one_line(self.scale.lowest)} to {one_line(self.scale.highest)}"
         return f"none has such a {name}; there are {ends}"
 
@@ -96,7 +96,7 @@ class Attribute:
 
     def warm(self) -> None:
         """Read everything now, so that the first condition is fast."""
-        assert self.scale is None or len(self._given) >= self.scale.unread
+        assert self.scale is None or self._given.sum() >= self.scale.unread
         self.matching("")
 
     def frequent(self, number: int) -> list[str]:
@@ -111,15 +111,21 @@ class Attribute:
         """The values as numbers or dates; None where they are texts, or there is none."""
         return Scale.of(self._values)
 
-    def _equal(self, value: str) -> NDArray[np.int64]:
-        found = self.matching(value)
+    def _equal(self, value: str) -> NDArray[np.bool_]:
+        found = self._mask(self.matching(value))
         same = None if self.scale is None else self.scale.passing("=", value)
-        return found if same is None else np.union1d(found, same)
+        return found if same is None else found | self._mask(same)
+
+    def _mask(self, items: NDArray[np.int64]) -> NDArray[np.bool_]:
+        # Without a sort: a service answers nobody else meanwhile.
+        mask = np.zeros(len(self._values), bool)
+        mask[items] = True
+        return mask
 
     @cached_property
-    def _given(self) -> NDArray[np.int64]:
-        """Numbers of the items that have a value."""
-        return np.array([at for at, values in enumerate(self._values) if values], np.int64)
+    def _given(self) -> NDArray[np.bool_]:
+        """The items that have a value."""
+        return np.fromiter(map(bool, self._values), bool, len(self._values))
 
     @cached_property
     def _index(self) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int64]]:

@@ -157,9 +157,7 @@ class Catalogue:
         if exclude:
             allowed[self.known_numbers(exclude)] = False
         for condition in self._conditions(filters):
-            meeting = np.zeros(len(allowed), bool)
-            meeting[self.attributes[condition.column].meeting(condition)] = True
-            allowed &= meeting
+            allowed &= self.attributes[condition.column].meeting(condition)
         return allowed
 
     def nothing_passes(self, filters: Filters, allowed: NDArray[np.bool_] | None) -> str | None:
@@ -173,7 +171,7 @@ class Catalogue:
             return None
         for condition in self._conditions(filters):
             attribute = self.attributes[condition.column]
-            if not len(attribute.meeting(condition)):
+            if not attribute.meeting(condition).any():
                 return f"no item passes the filters: {attribute.why_none(condition)}"
         return "no item passes the filters: none meets all of them"
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+from unicodedata import normalize
 
 from cllm4rec.data.arguments import shown
 from cllm4rec.errors import InputError
@@ -11,12 +12,12 @@ from cllm4rec.errors import InputError
 Where = Mapping[str, str] | Sequence[str]
 """Attribute → value that it has; or conditions as one writes them, such as ``["price<20"]``."""
 
-_CONDITION = re.compile(
-    r"\s*(?P<column>\S.*?)\s*(?P<operator>!=|<=|>=|<|>|=)(?P<value>.*)", re.DOTALL
-)
+_OPERATOR = re.compile(r"!=|<=|>=|<|>|=")
+_SIGN = re.compile(r"[!<>=]")
 
 _SLIPS = {
-    "=>": ">=", "=<": "<=", "==": "=", "!==": "!=", "<==": "<=", ">==": ">=", "<>": "!="
+    "=>": ">=", "=<": "<=", "==": "=", "!==": "!=", "<==": "<=", ">==": ">=", "<>": "!=",
+    "!=>": "<=", "!=<": ">=",
 }  # fmt: skip
 """Operator and the first sign of its value → the operator that was likely meant."""
 _NEGATED = {"=": "!=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -64,15 +65,19 @@ def conditions(where: Where | None, columns: Collection[str] = ()) -> list[Condi
 
     Args:
         where: as given.
-        columns: that there are: what stands before the first ``=`` may be the whole name of one,
-            whatever signs are in it.
+        columns: that there are, for names with an operator in them and names with letters that
+            Unicode has two ways to write (NFC, NFD).
 
     Raises:
         InputError: a text is no condition, or a column is to have two values.
     """
+    given = {normalize("NFC", column): column for column in columns}
     if isinstance(where, Mapping):
-        return [Condition(column, "=", value) for column, value in where.items()]
-    found = [_read(text, columns) for text in where or ()]
+        return [
+            Condition(given.get(normalize("NFC", column), column), "=", value)
+            for column, value in where.items()
+        ]
+    found = [_read(text, given) for text in where or ()]
     equal = [each.column for each in found if each.operator == "="]
     for column in equal:
         if equal.count(column) > 1:
@@ -97,14 +102,25 @@ def one_line(value: str) -> str:
     return line if len(line) <= 40 else line[:39] + "…"
 
 
-def _read(text: str, columns: Collection[str]) -> Condition:
-    column, equals, value = text.partition("=")
-    if equals and column in columns:
-        return Condition(column, "=", value)
-    found = _CONDITION.fullmatch(text)
-    if found is None:
+def _is_text(value: str) -> bool:
+    """Not every Python string is: bytes of a shell that are no UTF-8 are lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _read(text: str, given: Mapping[str, str]) -> Condition:
+    """A condition on one of the columns ``given``, NFC → name, or on an unknown one."""
+    said = normalize("NFC", text).lstrip()
+    # A column's name may have an operator in it.
+    signed = [name for name in given if said.startswith(name) and _SIGN.search(name)]
+    for name in sorted(signed, key=len, reverse=True):
+        rest = said[len(name) :].lstrip()
+        if found := _OPERATOR.match(rest):
+            return Condition(given[name], found[0], rest[found.end() :])
+    found = _OPERATOR.search(said, 1)
+    if found is None or not _is_text(said):
         raise InputError(
             f"where: {shown(text)} is no condition; give COLUMN=VALUE, or !=, <, <=, > or >= in "
             f"the place of =, in a shell within quotes: 'price<20'"
         )
-    return Condition(found["column"], found["operator"], found["value"])
+    column = said[: found.start()].rstrip()
+    return Condition(given.get(column, column), found[0], said[found.end() :])

@@ -216,6 +216,8 @@ class Queries:
         if self.reader is None or self.index.is_alone(word):
             return itself, np.ones(len(itself), np.float32)
         vectors = self.readings.vectors
+        if not len(vectors):  # every word of the catalogue stands alone
+            return itself, np.ones(len(itself), np.float32)
         read = row is not None and row < len(vectors)  # at the training
         cosines = vectors @ (vectors[row] if read else self._read(word))
         if not read and cosines.max() < LEAST_COSINE:

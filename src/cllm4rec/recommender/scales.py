@@ -87,13 +87,18 @@ class Scale:
         given = sum(1 for values in column if values)
         for kind, read in _READ.items():
             items, values, texts = [], [], []
+            holders = unread = 0
             for item, of_item in enumerate(column):
+                before = len(items)
                 for text in _parts(of_item or ()):
                     if (value := read(text)) is not None:
                         items.append(item)
                         values.append(value)
                         texts.append(text)
-            holders = len(set(items))
+                holders += len(items) > before
+                unread += bool(of_item) and len(items) == before
+                if 2 * unread >= given:  # whatever follows
+                    break
             if 2 * holders > given:
                 found = np.array(values, np.float64)
                 order = _ascending(found, texts, _EXACT[kind])
@@ -102,7 +107,7 @@ class Scale:
         return None
 
     def passing(self, operator: str, value: str) -> NDArray[np.int64] | None:
-        """Numbers of the items of which a value passes, ascending; None if ``value`` is no value.
+        """Items of which a value passes, once for each that does; None if ``value`` is none.
 
         Args:
             operator: ``<``, ``<=``, ``>``, ``>=`` or ``=``.
@@ -119,7 +124,7 @@ class Scale:
             ">=": slice(start, None),
             "=": slice(start, end),
         }[operator]
-        return np.unique(self.items[passing])
+        return self.items[passing]
 
     def _span(self, value: str) -> tuple[int, int] | None:
         """The places of the values that one covers: the first, and the one after the last."""

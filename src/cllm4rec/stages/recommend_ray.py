@@ -20,6 +20,7 @@ from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.catalogue import Filters
 from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.requests import NO_FILTERS
+from cllm4rec.recommender.resolving import filter_notes
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.shards import ShardFolder
 from cllm4rec.run import RunDir
@@ -92,8 +93,11 @@ def recommend_on_ray(
     refuse_folder(out)
     ray = _ray()
     recommender = Recommender.load(run.path)
+    catalogue = recommender.catalogue
     k = list_length(k, len(recommender.dataset.items))
-    recommender.catalogue.allowed(filters)  # a wrong filter is refused here, not in an actor
+    # A wrong filter is refused here, not in an actor.
+    for note in filter_notes(catalogue, filters, catalogue.allowed(filters)):
+        progress.note(note)
     fingerprint, users = model_fingerprint(run.path), len(recommender.dataset.users)
     place = out.resolve()
     folder = ShardFolder(place, fingerprint, None, k, shard_users, users, filters.record())

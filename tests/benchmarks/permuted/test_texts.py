@@ -72,9 +72,22 @@ def test_other_files_come_along_and_other_forms_are_refused(data, tmp_path):
     pq.write_table(pa.table({"user_id": ["u0"], "age": [34]}), data / "users.parquet")
     assert list(permute(data, tmp_path / "out")) == ["interactions", "items", "reviews", "users"]
     assert rows(tmp_path / "out", "users") == [{"user_id": "u0", "age": 34}]
+    (data / "interactions-2.csv").write_text("user_id,item_id\n")
+    with pytest.raises(InputError, match=r"interactions-2\.csv is no Parquet file"):
+        permute(data, tmp_path / "none")
     (data / "items.parquet").rename(data / "items.csv")
     with pytest.raises(InputError, match=r"items\.parquet"):
-        permute(data, tmp_path / "none")
+        permute(data, tmp_path / "neither")
+
+
+def test_ids_may_be_numbers_in_one_file_and_texts_in_another(data, tmp_path):
+    table = pq.read_table(data / "reviews.parquet")
+    numbers = pa.array([int(id.as_py()[1:]) for id in table["user_id"]])
+    pq.write_table(table.set_column(0, "user_id", numbers), data / "reviews.parquet")
+    split = pq.read_table(data / "split.parquet")
+    texts = pa.array([id.as_py()[1:] for id in split["user_id"]])
+    pq.write_table(split.set_column(0, "user_id", texts), data / "split.parquet")
+    assert permute(data, tmp_path / "out")["reviews"] == 24
 
 
 def test_a_seed_is_a_permutation(data, tmp_path):

@@ -114,6 +114,11 @@ def test_a_log_is_measured_once_and_drawn(tmp_path, monkeypatch):
     )
     assert isinstance(done.exception, InputError)
     assert "depth 8 and not 2" in str(done.exception)
+    another = tmp_path / "another" / "one"
+    another.mkdir(parents=True)
+    (another / "interactions.csv").write_text("user_id,item_id\n")
+    done = CliRunner().invoke(sizes, ["--data", str(another), "--out", out])
+    assert "has one, measured with data" in str(done.exception)
 
 
 def test_a_picture_needs_rows(tmp_path):

@@ -30,7 +30,7 @@ Explanations = list[list[list[dict[str, Any]]]]
 async def asked(
     body: RecommendRequest, served: Served, feedback_histories: FeedbackHistories
 ) -> ListRequest:
-    """`request_of`, outside the event loop where words are read, users counted or items compared."""
+    """`request_of`, outside the event loop where words are read, or users or items compared."""
     compared = isinstance(body.where, list)
     if body.query is None and body.profile is None and not compared:
         return request_of(body, served, feedback_histories)

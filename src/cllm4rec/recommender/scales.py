@@ -86,7 +86,9 @@ class Scale:
         """
         given = sum(1 for values in column if values)
         for kind, read in _READ.items():
-            items, values, texts = [], [], []
+            items: list[int] = []
+            values: list[float] = []
+            texts: list[str] = []
             holders = unread = 0
             for item, of_item in enumerate(column):
                 before = len(items)

@@ -1,6 +1,7 @@
 """Write what follows from the code (``make docs``): two pages and the table of layers."""
 
 import ast
+import copy
 import re
 import tomllib
 from pathlib import Path
@@ -188,6 +189,9 @@ def _first_line(module: str) -> str:
 
 
 def _help(command: click.Command, path: str) -> str:
+    # click keeps a command's help option as it was at its first use, maybe without the group.
+    command = copy.copy(command)
+    command._help_option = None
     context = click.Context(command, info_name=path, terminal_width=88, **cllm4rec.context_settings)
     return f"```text\n{command.get_help(context)}\n```"
 

@@ -50,6 +50,15 @@ def test_a_comma_in_the_header_separates_whatever_else_is_in_it(tmp_path):
     assert dataset.texts.item_features == {"title;de": ["a;b", *[None] * 7]}
 
 
+def test_a_comma_in_a_quoted_name_separates_nothing(tmp_path):
+    folder = folder_of(tmp_path)
+    content = 'item_id;title;"size (w, h)"\ni0;A, B;"1, 2"\n'
+    (folder / "items.csv").write_text(content, encoding="utf-8")
+    dataset, _ = prepare_folder(folder)
+    assert titles(dataset)[0] == "A, B"
+    assert list(dataset.texts.item_attributes) == ["size (w, h)"]
+
+
 def test_blanks_around_a_name_in_the_header_are_no_part_of_it(tmp_path):
     folder = folder_of(tmp_path)
     (folder / "items.csv").write_text("item_id, title\t,kind \ni0,A,film\n", encoding="utf-8")

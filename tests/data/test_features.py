@@ -249,3 +249,11 @@ def test_json_attributes_are_plain_where_they_are_numbers_and_decimals_are_too(t
     pq.write_table(pa.table({"item_id": ["a", "b"], "price": price}), tmp_path / "items.parquet")
     _, values = load(tmp_path / "items.parquet", attributes=True)
     assert values == {"price": [["7"], ["7.50"]]}
+
+
+def test_decimal_commas_are_noted(tmp_path, capsys):
+    rows = [{"item_id": f"i{n}", "price": f"{n},50", "parts": "1,2,3"} for n in range(4)]
+    load(write_rows(tmp_path, "items", rows, "jsonl"), attributes=True)
+    err = capsys.readouterr().err
+    assert "column 'price' has decimal commas, such as 0,50: write a decimal point" in err
+    assert "parts" not in err

@@ -156,6 +156,17 @@ def test_a_folder_is_read_and_what_is_not_read_is_named(tmp_path, capsys):
     assert "not read: interactions-b.CSV, interactions-c.csv.gz, interactions.tsv;" in said
 
 
+def test_other_data_beside_the_log_are_named(tmp_path, capsys):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    write_rows(tmp_path / "in", "items", [{"item_id": "i0", "title": "A"}])
+    for name in ("Users.CSV", "customers.csv", "split.parquet", "notes.md"):
+        (tmp_path / "in" / name).write_text("x\n")
+    prepare_folder(tmp_path / "in")
+    assert "not read: Users.CSV, customers.csv; beside the log only items, users and reviews" in (
+        capsys.readouterr().err
+    )
+
+
 def test_the_recipe_knows_every_file(tmp_path):
     def hashed():
         made_of = recipe(tmp_path, split=None, protocol="paper", config=DataConfig(), seed=0)

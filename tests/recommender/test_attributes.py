@@ -159,7 +159,7 @@ def test_what_is_no_number_among_numbers_meets_no_range():
             "or whole dates, such as 2024-05-01, in it",
         ),
         ([["2024-05"], ["2024-06"]], "2024-07", "or whole dates, such as 2024-05-01, in it"),
-        ([["19,90"]], "5", "price is text, such as '19,90'"),
+        ([["19,90"]], "5", "price has decimal commas, such as '19,90'"),
         ([["$3"]], "5", "price is text, such as '$3'"),
         (
             [["5"], ["82.25"]],
@@ -187,3 +187,11 @@ def test_what_cannot_be_compared_is_refused_in_one_line(column, value, said):
 def test_a_column_without_a_value_meets_nothing():
     for sign in (*RANGES, "=", "!="):
         assert meeting(Attribute([None, None]), sign, "5") == []
+
+
+def test_a_decimal_comma_is_said():
+    prices = Attribute([["57,46"], ["46,91"], ["1.5"], None, ["7,50"]])
+    with pytest.raises(InputError, match="price has decimal commas, such as '57,46'"):
+        meeting(prices, "<", "20")
+    with pytest.raises(InputError, match=r"price is text, such as '1'"):
+        meeting(Attribute([["1,000"], ["1,2,3"], ["a"]]), "<", "20")

@@ -43,6 +43,8 @@ def test_lists_are_those_of_the_training_users_with_these_properties(model, scor
     assert [item for item, _ in listed["profile"]] == items.ids(best)
     np.testing.assert_allclose([score for _, score in listed["profile"]], scores[best], rtol=1e-6)
     assert model.recommend(profile={"trade": "artist"}) != model.recommend(profile=PROFILE)
+    ages = [{"age": 30}, {"age": 30.0}, {"age": np.float64(30)}, {"age": "30"}]
+    assert all(model.recommend(profile=age) == model.recommend(profile=ages[0]) for age in ages)
 
 
 def test_a_query_is_added_and_filters_filter(model, scores):

@@ -278,7 +278,7 @@ def refused(*options: str) -> str:
 @pytest.mark.slow
 def test_what_cannot_be_served_is_one_line_and_exit_code_2(own_run, tmp_path):
     absent = refused("--run", str(tmp_path / "absent"))
-    assert "no trained model" in absent
+    assert "there is no folder" in absent
     assert not (tmp_path / "absent").exists()
     open_door = refused("--run", str(own_run), "--host", "0.0.0.0", "--port", "0")
     assert "there are no keys" in open_door

@@ -56,7 +56,7 @@ class CLLM4Rec(Answers):
         Raises:
             InputError: the backbone cannot be had, or ``dataset`` is no Dataset.
         """
-        one_of("dataset", dataset, Dataset, "Dataset.load(folder) reads one")
+        one_of("dataset", dataset, Dataset, "Dataset.from_frames or Dataset.load makes one")
         if self.run is None:
             self.run = self._temporary()
         run = RunDir(self.run).create()

@@ -87,7 +87,7 @@ def _unquoted(line: str) -> str:
     return line if quoted is None else quoted[1].replace('""', '"')
 
 
-_OTHER_FORMATS = {".tsv", ".json", ".jsonl", ".gz"}
+_OTHER_FORMATS = {".tsv", ".json", ".jsonl", ".gz", ".txt", ".xls", ".xlsx", ".html", ".zip"}
 """Endings of ``--out`` that ask for what is not written, and would name a folder of shards."""
 
 

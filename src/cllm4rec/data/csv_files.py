@@ -66,8 +66,8 @@ def header(path: Path, utf8: Path, separator: str) -> tuple[list[str], str]:
     Args:
         path: the file, for messages.
         utf8: the same in UTF-8.
-        separator: one character, or ``auto``: a comma, unless the header has none and has another
-            of :data:`SEPARATORS`.
+        separator: one character, or ``auto``: a comma, unless the header has none, but within
+            quotes, and has another of :data:`SEPARATORS`.
 
     Raises:
         InputError: there is no header, or no CSV in the first line.
@@ -75,7 +75,9 @@ def header(path: Path, utf8: Path, separator: str) -> tuple[list[str], str]:
     names = _first_record(path, utf8, "," if separator == "auto" else separator)
     if separator == "auto":
         separator = ","
-        for other in SEPARATORS if len(names) == 1 else ():
+        for other in SEPARATORS:
+            if len(names) > 1 and not _commas_are_quoted(utf8, other):
+                continue
             if len(found := _first_record(path, utf8, other)) > 1:
                 names, separator = found, other
                 break
@@ -154,6 +156,13 @@ def _seem_alike(path: Path) -> bool:
 def _mapped(path: Path) -> Iterator[mmap.mmap]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         yield data
+
+
+def _commas_are_quoted(utf8: Path, separator: str) -> bool:
+    """Whether every comma of the first line stands in a value in quotes."""
+    with utf8.open("rb") as file:
+        line = file.readline()
+    return b"," not in re.sub(_quoted(separator), b"", line)
 
 
 def _first_record(path: Path, utf8: Path, separator: str) -> list[str]:

@@ -4,14 +4,15 @@ Features are read by models and leave out what title and text already say; attri
 items are filtered by, as they came.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
 
+from cllm4rec import progress
 from cllm4rec.data.checks import load_entities
 from cllm4rec.data.database import one_number
-from cllm4rec.data.input_file import InputFile, is_index, words
+from cllm4rec.data.input_file import DECIMAL_COMMA, InputFile, is_index, words
 
 MAX_FEATURES = 32
 IDENTIFIER_ROWS = 100
@@ -89,8 +90,27 @@ def load_with_features(
     values |= {target: file.attribute(source) for source, target in given.items()}
     refused_rows = load_entities(connection, file, table, key, values)
     refused |= _without_content(connection, file, table, columns)
+    _note_decimal_commas(connection, table, given)
     kept = {source: target for source, target in columns.items() if source not in refused}
     return Features(kept, given, refused, refused_rows)
+
+
+def _note_decimal_commas(
+    connection: duckdb.DuckDBPyConnection, table: str, given: Mapping[str, str]
+) -> None:
+    """Say which columns have numbers with a decimal comma, where filters take commas for more."""
+    for source, target in given.items():
+        ((values, numbers, example),) = connection.execute(f"""
+            SELECT count({target}), count(*) FILTER (is_one), min({target}[1]) FILTER (is_one)
+            FROM (SELECT {target}, len({target}) = 1
+                         AND regexp_full_match(trim({target}[1]), '{DECIMAL_COMMA}') AS is_one
+                  FROM {table} WHERE reason IS NULL)
+        """).fetchall()
+        if 2 * numbers > values:
+            progress.note(
+                f"column {source!r} has decimal commas, such as {example}: write a decimal point, "
+                f"or filters take what a comma separates for values of their own"
+            )
 
 
 def _without_content(

@@ -19,6 +19,8 @@ _LISTS = ("text",)
 """Standard columns that may be of lists, which are joined."""
 _MARKED_UP = ("title", "text")
 """Standard columns that may hold HTML."""
+DECIMAL_COMMA = r"[-+]?[0-9]+,[0-9]{1,2}"
+"""A price of some countries; 1,000 is a thousand of others."""
 ISO_DAY = r"\d{4}-\d{2}-\d{2}"
 ISO_TIME = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
 ISO_OFFSET = r" ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)"

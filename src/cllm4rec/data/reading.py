@@ -45,6 +45,12 @@ _FILE = "hive_partitioning=false"
 _DETECT = "maximum_depth=1, sample_size=-1, map_inference_threshold=-1"
 
 
+_OTHERS = ("items", "users", "reviews", "split")
+"""What may be beside a log; a split is what ``--split`` names."""
+MOST_NAMED = 8
+"""Files that a note names."""
+
+
 def find_file(folder: Path, stem: str) -> Path | None:
     """The one file ``stem.{parquet,csv,jsonl}`` of the input directory, or folder of partitions.
 
@@ -87,7 +93,7 @@ def find_log(folder: Path) -> list[Path]:
 
 
 def note_unread(folder: Path, log: Sequence[Path]) -> None:
-    """Name files that are called like a log's and are none of them, nor empty.
+    """Name files that are called like a log's and are none of them, nor empty, and other data.
 
     Args:
         folder: the input directory.
@@ -99,6 +105,21 @@ def note_unread(folder: Path, log: Sequence[Path]) -> None:
         progress.note(
             f"not read: {', '.join(unread)}; files of one log are called {LOG}-NAME and end in "
             f".parquet, .csv or .jsonl"
+        )
+    ours = {path.name for path in log} | {f"{stem}.{end}" for stem in _OTHERS for end in ENDINGS}
+    others = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.suffix.lower().removeprefix(".") in ENDINGS
+        and path.is_file()
+        and path not in named
+        and path.name not in ours
+    )
+    if others:
+        some = ", ".join(others[:MOST_NAMED]) + ", …" * (len(others) > MOST_NAMED)
+        progress.note(
+            f"not read: {some}; beside the log only items, users and reviews are, called so in "
+            f"small letters, such as items.csv"
         )
 
 

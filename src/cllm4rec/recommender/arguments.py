@@ -71,5 +71,8 @@ def _where_of(where: Any) -> Where | None:
         )
     for each in chain.from_iterable(where.items()) if isinstance(where, Mapping) else where:
         if not isinstance(each, str):
-            raise InputError(f"where holds {shown(each)}, {kind_of(each)}; attributes are text")
+            raise InputError(
+                f"where holds {shown(each)}, {kind_of(each)}; attributes are text: give "
+                f"{{'year': '1995'}}, or conditions, such as ['year=1995', 'price<20']"
+            )
     return where if isinstance(where, Mapping) else tuple(where)

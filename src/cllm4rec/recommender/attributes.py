@@ -1,5 +1,6 @@
 """An attribute of the items, and which of them meet a condition on it."""
 
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -8,10 +9,12 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from cllm4rec.data.input_file import DECIMAL_COMMA
 from cllm4rec.errors import InputError
 from cllm4rec.recommender.conditions import Condition, one_line
 from cllm4rec.recommender.scales import Scale
 
+_DECIMAL_COMMA = re.compile(DECIMAL_COMMA, re.ASCII)
 SHOWN = 8
 """Values of a column that a line names."""
 
@@ -61,6 +64,11 @@ class Attribute:
             return self._given
         if self.scale is None:
             example = one_line(self.frequent(1)[0])
+            if (comma := self._decimal_comma()) is not None:
+                raise InputError(
+                    f"{said}: {column} has decimal commas, such as {comma!r}, where a comma "
+                    f"separates values; write a decimal point, and prepare again"
+                )
             raise InputError(
                 f"{said}: {column} is text, such as {example!r}; compare it by = or !=, or have "
                 f"numbers or whole dates, such as 2024-05-01, in it"
@@ -110,6 +118,12 @@ class Attribute:
     def scale(self) -> Scale | None:
         """The values as numbers or dates; None where they are texts, or there is none."""
         return Scale.of(self._values)
+
+    def _decimal_comma(self) -> str | None:
+        """A number with a decimal comma, where most items with a value have one."""
+        some = [values[0] for values in self._values if values and len(values) == 1]
+        found = [value for value in some if _DECIMAL_COMMA.fullmatch(value.strip())]
+        return one_line(found[0]) if 2 * len(found) > int(self._given.sum()) else None
 
     def _equal(self, value: str) -> NDArray[np.bool_]:
         found = self._mask(self.matching(value))

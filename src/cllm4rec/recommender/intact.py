@@ -81,6 +81,8 @@ def _refuse_other_data(folder: Path, trained_on: Mapping[str, str], found: dict[
 
 
 def _refuse_untrained(model: Path) -> None:
+    if not model.parent.is_dir():
+        raise InputError(f"there is no folder {model.parent}; give that of a trained run")
     if not (model / "model.json").is_file():
         raise InputError(f"no trained model in {model}; run `cllm4rec train` first")
 

@@ -50,7 +50,8 @@ def profile_of(given: Any) -> dict[str, str]:
 
 def _text(name: str, value: Any) -> str:
     try:
-        return str(value)
+        whole = isinstance(value, float | np.floating) and float(value).is_integer()
+        return str(int(value) if whole else value)  # 34.0, as pandas has ages, is 34
     except ValueError:
         raise InputError(
             f"profile: {name[:80]} is {shown(value)}; give a text or a usual number"

@@ -239,6 +239,8 @@ class RunDir(MetricsLog):
             RunError: neither.
         """
         # A saved folder has no stages; loading verifies the files.
+        if not self.path.is_dir():
+            raise RunError(f"there is no folder {self.path}; give that of a trained run")
         around = run_around(self.path)
         if around is not None and around != self.path.resolve():
             raise RunError(f"{self.path} lies in the run {around}; give --run {around}")

@@ -181,8 +181,9 @@ def train_epochs(
     last = best.last_epoch
     if (epochs if last is None else min(epochs, last)) > config.epochs:
         progress.note(
-            f"small data, {steps} steps an epoch: {epochs} epochs and not {config.epochs}, towards "
-            f"finetune.least_steps = {config.least_steps} (at most {MOST_TIMES} times the epochs)"
+            f"small data, {steps} step{'s' * (steps != 1)} an epoch: {epochs} epochs and not "
+            f"{config.epochs}, towards finetune.least_steps = {config.least_steps} (at most "
+            f"{MOST_TIMES} times the epochs; 0: as many as finetune.epochs says)"
         )
     plan = [
         Pass(name, epoch * size, size) for epoch in range(epochs) for name, size in sizes.items()

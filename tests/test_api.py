@@ -327,7 +327,6 @@ def test_settings_of_another_version_are_refused(fitted, tmp_path):
         (lambda m: m.explain(["a"], "b"), "unknown user"),
         (lambda m: m.fit("dir"), "dataset is a str, not a Dataset; Dataset.from_frames"),
         (lambda m: m.fit(None), "dataset is a NoneType, not a Dataset"),
-        (lambda m: m.fit(None), "Dataset.load makes one"),
         (lambda m: m.save(None), "folder is None; give a path"),
         (lambda m: m.save(""), "folder is ''; give a path"),
         (lambda m: m.recommend_all(3), "folder is 3; give a path"),

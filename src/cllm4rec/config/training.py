@@ -82,7 +82,8 @@ class FinetuneConfig(Settings):
     text_prior_weight: NonNegativeFloat = 0.0
     """λ_c where items are made of their texts (``model.item_texts``): the content token is what the
     trained map makes of the text, and the free part of an item's vector is pulled to zero. The map
-    then begins at a regression on the initial vectors, not at zero. Else it does nothing."""
+    then begins at a regression on the initial vectors, not at zero. Without such items it does
+    nothing."""
     average: NonNegativeFloat
     """Span, in epochs, of the moving average of the parameters that is validated and kept; 0 for
     none."""

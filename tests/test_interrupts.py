@@ -42,7 +42,8 @@ LIBRARY = """
 import sys, time
 print("begun", file=sys.stderr, flush=True)
 try:
-    time.sleep(30)
+    for _ in range(300):  # a signal that comes just before a sleep is heard after it
+        time.sleep(0.1)
 except KeyboardInterrupt:
     {then}
 """

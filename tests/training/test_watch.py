@@ -54,8 +54,9 @@ def test_stopped_from_outside_it_says_so_and_ends_at_once():
 
 
 def test_a_watch_ends_with_the_training():
-    out, err = started("stop").communicate(timeout=30)
-    assert (out, err) == ("ended by itself\n", "")
+    process = started("stop")
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "ended by itself\n", "")
 
 
 @pytest.fixture

@@ -54,10 +54,10 @@ def test_stopped_from_outside_it_says_so_and_ends_at_once():
 
 
 def test_a_watch_ends_with_the_training():
-    process = started("stop")
-    # Not `communicate`: what came together with the first line is in the file's buffer.
-    out, err = process.stdout.read(), process.stderr.read()
-    assert (process.wait(timeout=30), out, err) == (0, "ended by itself\n", "")
+    with started("stop") as process:
+        # Not `communicate`: what came together with the first line is in the file's buffer.
+        out, err = process.stdout.read(), process.stderr.read()
+    assert (process.returncode, out, err) == (0, "ended by itself\n", "")
 
 
 @pytest.fixture

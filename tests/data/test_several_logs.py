@@ -161,7 +161,9 @@ def test_other_data_beside_the_log_are_named(tmp_path, capsys):
     write_rows(tmp_path / "in", "items", [{"item_id": "i0", "title": "A"}])
     for name in ("Users.CSV", "customers.csv", "split.parquet", "notes.md"):
         (tmp_path / "in" / name).write_text("x\n")
-    prepare_folder(tmp_path / "in")
+    pairs = [{**row, "part": "train"} for row in small_log()]
+    mine = write_rows(tmp_path / "in", "mine", pairs)
+    prepare_folder(tmp_path / "in", split=mine)
     assert "not read: Users.CSV, customers.csv; beside the log only items, users and reviews" in (
         capsys.readouterr().err
     )

@@ -19,6 +19,11 @@ def path_of(name: str, path: Any) -> Path:
     return Path(path)
 
 
+def is_text(value: object) -> bool:
+    """Not every Python string is text: a lone surrogate has no UTF-8."""
+    return isinstance(value, str) and value.encode(errors="replace").decode() == value
+
+
 def one_of(name: str, value: Any, kind: type, mend: str) -> None:
     """Check an argument's type.
 

@@ -126,7 +126,7 @@ def _open_files(
     paths = {stem: find_file(source, stem) for stem in STEMS}
     paths["split"] = split
     found = find_log(source)
-    note_unread(source, found)
+    note_unread(source, found, paths.values())
     log = [open_file(connection, path, config) for path in found]
     files = {
         stem: None if path is None else open_file(connection, path, config)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from cllm4rec.data.arguments import is_text
 from cllm4rec.data.database import literal, one_number, stream
 from cllm4rec.data.split import OLDEST_FIRST
 from cllm4rec.errors import IntegrityError
@@ -51,7 +52,7 @@ class LeftOut:
             IntegrityError: a file is missing or damaged.
         """
         try:
-            wanted = [each for each in user_ids if _is_text(each)]
+            wanted = [each for each in user_ids if is_text(each)]
             rows = pq.read_table(
                 self.folder / USERS, filters=pc.field("user_id").isin(pa.array(wanted, pa.string()))
             ).to_pylist()
@@ -115,8 +116,3 @@ def write_left_out(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
         connection,
         "SELECT count(*) FROM user_codes WHERE code NOT IN (SELECT code FROM users)",
     )
-
-
-def _is_text(user_id: object) -> bool:
-    """Not every Python string is text: a lone surrogate has no UTF-8."""
-    return isinstance(user_id, str) and user_id.encode(errors="replace").decode() == user_id

@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,6 @@ _FILE = "hive_partitioning=false"
 _DETECT = "maximum_depth=1, sample_size=-1, map_inference_threshold=-1"
 
 
-_OTHERS = ("items", "users", "reviews", "split")
-"""What may be beside a log; a split is what ``--split`` names."""
 MOST_NAMED = 8
 """Files that a note names."""
 
@@ -92,12 +90,13 @@ def find_log(folder: Path) -> list[Path]:
     return [path for path in found if not _is_blank(path)] or found[:1]
 
 
-def note_unread(folder: Path, log: Sequence[Path]) -> None:
+def note_unread(folder: Path, log: Sequence[Path], others: Iterable[Path | None]) -> None:
     """Name files that are called like a log's and are none of them, nor empty, and other data.
 
     Args:
         folder: the input directory.
         log: from `find_log`.
+        others: what else is read; None for what is not there.
     """
     named = {*folder.glob(f"{LOG}-*"), *folder.glob(f"{LOG}.*")} - set(log)
     unread = sorted(path.name for path in named if not _is_blank(path))
@@ -106,17 +105,18 @@ def note_unread(folder: Path, log: Sequence[Path]) -> None:
             f"not read: {', '.join(unread)}; files of one log are called {LOG}-NAME and end in "
             f".parquet, .csv or .jsonl"
         )
-    ours = {path.name for path in log} | {f"{stem}.{end}" for stem in _OTHERS for end in ENDINGS}
-    others = sorted(
+    read = {path.resolve() for path in (*log, *others) if path is not None}
+    left = sorted(
         path.name
         for path in folder.iterdir()
         if path.suffix.lower().removeprefix(".") in ENDINGS
         and path.is_file()
         and path not in named
-        and path.name not in ours
+        and path.stem != "split"  # of another call, for all one can know
+        and path.resolve() not in read
     )
-    if others:
-        some = ", ".join(others[:MOST_NAMED]) + ", …" * (len(others) > MOST_NAMED)
+    if left:
+        some = ", ".join(left[:MOST_NAMED]) + ", …" * (len(left) > MOST_NAMED)
         progress.note(
             f"not read: {some}; beside the log only items, users and reviews are, called so in "
             f"small letters, such as items.csv"

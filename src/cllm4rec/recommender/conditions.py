@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from unicodedata import normalize
 
-from cllm4rec.data.arguments import shown
+from cllm4rec.data.arguments import is_text, shown
 from cllm4rec.errors import InputError
 
 Where = Mapping[str, str] | Sequence[str]
@@ -102,11 +102,6 @@ def one_line(value: str) -> str:
     return line if len(line) <= 40 else line[:39] + "…"
 
 
-def _is_text(value: str) -> bool:
-    """Not every Python string is: bytes of a shell that are no UTF-8 are lone surrogates."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in value)
-
-
 def _read(text: str, given: Mapping[str, str]) -> Condition:
     """A condition on one of the columns ``given``, NFC → name, or on an unknown one."""
     said = normalize("NFC", text).lstrip()
@@ -117,7 +112,7 @@ def _read(text: str, given: Mapping[str, str]) -> Condition:
         if found := _OPERATOR.match(rest):
             return Condition(given[name], found[0], rest[found.end() :])
     found = _OPERATOR.search(said, 1)
-    if found is None or not _is_text(said):
+    if found is None or not is_text(said):
         raise InputError(
             f"where: {shown(text)} is no condition; give COLUMN=VALUE, or !=, <, <=, > or >= in "
             f"the place of =, in a shell within quotes: 'price<20'"

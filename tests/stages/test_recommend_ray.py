@@ -98,3 +98,15 @@ def test_ray_is_for_everyone_and_a_folder(trained, tmp_path, capsys):
             main(["recommend", "--run", str(trained.run.path), *wrong, "--ray", "2"])
         assert ended.value.code == 2
         assert "--ray is for --all" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (the extra ray)")
+def test_what_filters_leave_out_is_said_on_ray_too(trained, tmp_path):
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text(f"{trained.world.item_ids[0]}\nNOPE\n", encoding="utf-8")
+    given = command(trained, tmp_path / "out", "--ray", "1", "--include", str(wanted))
+    done = subprocess.run(
+        [sys.executable, *MAIN, *given], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert "1 of 2 items of include is not known and left aside" in done.stderr

@@ -316,7 +316,7 @@ def test_settings_of_another_version_are_refused(fitted, tmp_path):
         (lambda m: m.recommend(["a"], include="50"), "include is one text, '50'"),
         (lambda m: m.recommend(["a"], exclude="50"), "exclude is one text, '50'"),
         (lambda m: m.recommend(["a"], where="genre=x"), "where is a str; give a dict"),
-        (lambda m: m.recommend(["a"], where={"year": 1995}), "where holds 1995, an int"),
+        (lambda m: m.recommend(["a"], where={"year": True}), "where holds True, a bool"),
         (lambda m: m.recommend(["a"], seen="no"), "seen is a str; give True or False"),
         (lambda m: m.recommend_for_history("50"), "items is one text, '50'"),
         (lambda m: m.recommend_for_history(["50"], k=1.0), "k = 1.0 is no whole number"),

@@ -13,6 +13,7 @@ from cllm4rec.cli.tables import MOST_OF_A_TITLE, cell, show
         (12345, "12,345"),
         (0.123456, "0.1235"),
         (["a", 1], "a, 1"),
+        ([], "none"),
         ("two\nlines\x1b[2J [red]", "two lines [2J [red]"),
     ],
 )
@@ -62,6 +63,14 @@ def test_nested_facts_and_lists_are_all_shown_and_hashes_are_not(capsys):
     assert "[i]7" in out
     assert "item id" in out
     assert "sha" not in out
+
+
+def test_a_setting_keeps_its_name_in_a_sentence(capsys):
+    show({"users_left_out": {"fewer positives than data.minimum_interactions": 7}})
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split("  ")[0] == (
+        "users left out · fewer positives than data.minimum_interactions"
+    )
 
 
 def test_a_pipe_cuts_nothing_short(capsys, monkeypatch):

@@ -28,9 +28,13 @@ def test_filters_meet():
     both = Filters(exclude=["000"], where={"year": "1977"})
     assert known.allowed(both).tolist() == [False, False, True, False]
     assert not known.allowed(Filters(where={"year": "2000"})).any()
+    assert known.allowed(Filters(where={"year": 1977})).tolist() == [True, False, True, False]
     assert known.allowed(Filters(where=["year<1980"])).tolist() == [True, False, True, False]
     both = Filters(where=["year>=1977", "year!=1977"])
     assert known.allowed(both).tolist() == [False, False, False, True]
+    costs = catalogue(price=[["20.50"], ["20"], None, ["7"]])
+    assert costs.allowed(Filters(where={"price": 20.5})).tolist() == [True, False, False, False]
+    assert costs.allowed(Filters(where={"price": 20.0})).tolist() == [False, True, False, False]
     assert known.attributes_of(1) == {"year": None}
     assert known.attributes_of(3) == {"year": "1980"}
 

@@ -17,6 +17,7 @@ FILTERS = [
     {"seen": True},
     {"where": {"genre": "genre 1"}},
     {"where": {"genre": "genre 1", "year": "1999", "kind": "tale"}, "seen": True},
+    {"where": {"year": 1999}, "seen": True},
     {"where": ["year>=1990", "year<2005", "genre!=genre 1"], "seen": True},
     {"exclude": [3, 4, 5, 6, 7, 8]},
     {"include": range(10, 40), "exclude": [12, 30], "where": {"genre": "genre 0"}},

@@ -32,9 +32,9 @@ def run(source, tmp_path) -> RunDir:
     return run
 
 
-def again(source, run, *, config=None, split=None, protocol="paper") -> dict:
+def again(source, run, *, config=None, split=None, protocol="paper", replace=True) -> dict:
     with progress.quiet():
-        return prepare(source, run, split=split, protocol=protocol, config=config)
+        return prepare(source, run, split=split, protocol=protocol, config=config, replace=replace)
 
 
 def configured(run, *overrides):
@@ -104,18 +104,23 @@ def test_another_file_is_other_data(source, run):
 
 
 def test_a_trained_model_does_not_go_unsaid(source, run, capsys):
-    prepare(source, run, split=None, protocol="paper", config=None)
+    given = {"split": None, "protocol": "paper"}
+    prepare(source, run, **given, config=None)
+    with pytest.raises(InputError, match=r"trained on other data.*or --replace") as refused:
+        prepare(source, run, **given, config={"seed": 1})
+    assert str(run.path) in str(refused.value)
+    assert kept(run)
     assert "trained model" not in capsys.readouterr().err
-    prepare(source, run, split=None, protocol="paper", config={"seed": 1})
+    prepare(source, run, **given, config={"seed": 1}, replace=True)
     assert f"{run.path} gets other data: its trained model goes" in capsys.readouterr().err
-    prepare(source, run, split=None, protocol="paper", config={"seed": 2})
+    prepare(source, run, **given, config={"seed": 2})
     assert "trained model" not in capsys.readouterr().err, "there is none left"
 
 
 def test_damaged_data_are_made_again(source, run):
     whole = run.file("data", "parts.npy").read_bytes()
     run.file("data", "parts.npy").write_bytes(b"damaged")
-    again(source, run)
+    again(source, run, replace=False)
     assert not kept(run)
     assert run.file("data", "parts.npy").read_bytes() == whole
 

@@ -73,6 +73,7 @@ def data(name: str, to: Path) -> dict[str, Any]:
 @click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), help="How to split. [paper]")
 @run_option
+@click.option("--replace", is_flag=True, help="Give a trained run other data; its model goes.")
 @settings_options
 @partial(output_option, brief=brief.prepared, follow=following.after_prepare)
 def prepare(
@@ -80,6 +81,7 @@ def prepare(
     split: Path | None,
     protocol: str | None,
     run: RunDir,
+    replace: bool,
     config: str | None,
     overrides: tuple[str, ...],
 ) -> dict[str, Any]:
@@ -89,7 +91,9 @@ def prepare(
     settings = request_of(config, overrides)
     from cllm4rec.stages.prepare import prepare as stage
 
-    return stage(data, run, split=split, protocol=protocol or "paper", config=settings)
+    return stage(
+        data, run, split=split, protocol=protocol or "paper", config=settings, replace=replace
+    )
 
 
 @cllm4rec.command()
@@ -242,7 +246,7 @@ cllm4rec.add_command(remove_items)
 @click.option(
     "--int8", is_flag=True, help="Write the ONNX model with eight-bit products too, and measure it."
 )
-@output_option
+@partial(output_option, brief=brief.exported)
 def export(run: RunDir, to: Path, k: int, onnx: bool, int8: bool) -> dict[str, Any]:
     """Export vectors, faiss indexes and an ONNX model.
 

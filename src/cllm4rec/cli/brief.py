@@ -16,6 +16,11 @@ from cllm4rec.run import RunDir
 _OF_THE_RUN = {"seed", "split_file"}
 """Facts of a report that say nothing of the data."""
 
+MEASURES = (
+    "recall@20: the share of a user's held-out items that are among the first 20 listed; ndcg@100: "
+    "of the first 100, where an item nearer the top counts more; 1 is perfect"
+)
+
 
 def prepared(result: Result, _options: Options) -> dict[str, Any]:
     """The report without what did not happen; the parts are there even where one is empty."""
@@ -40,10 +45,36 @@ def trained(result: Result, options: Options) -> dict[str, Any]:
 
 
 def evaluated(result: Result, options: Options) -> dict[str, Any]:
-    """The table, and where the page of the same is."""
+    """The table, what its measures are, and where the page of the same is."""
     run: RunDir = options["run"]
-    page = run.file("report.html")
-    return dict(result) if options.get("topk") else {**result, "report": page}
+    page = {} if options.get("topk") else {"report": run.file("report.html")}
+    return {**result, "measures": MEASURES, **page}
+
+
+def exported(result: Result, _options: Options) -> dict[str, Any]:
+    """What is in the folder, and how near the run's own lists its scores and indexes are."""
+    k, scores, inverted, onnx = (result[name] for name in ("k", "scores", "inverted", "onnx"))
+    facts = {name: result[name] for name in ("out", "users", "items")}
+    facts["numbers of a vector"] = result["size"]
+    facts["scores"] = f"of {scores['of']}"
+    if scores["overlap"] < 1:
+        facts["scores"] += f": {scores['overlap']:.1%} of the run's own best {k} are in its lists"
+    facts["inverted index"] = (
+        f"finds {inverted['recall']:.1%} of the best {k}, looking at {inverted['probes']} of "
+        f"{inverted['lists']} cells; exact.faiss finds all"
+    )
+    if onnx is not None:
+        facts["ONNX model"] = (
+            f"vectors within {onnx['max_abs_difference']:.2g} of torch's in float32 (allowed: "
+            f"{onnx['tolerance']:.2g}), within {onnx['max_abs_difference_from_run']:.2g} of the "
+            f"run's own, which may be bfloat16's"
+        )
+    if (int8 := result["int8"]) is not None:
+        facts["eight-bit model"] = (
+            f"{int8['bytes'] / int8['float32_bytes']:.0%} of its size; "
+            f"{int8['overlap']:.1%} of the best 100 of the float32 model are in its lists"
+        )
+    return {**facts, "details": f"{result['out']}/README.md"}
 
 
 def demonstrated(result: Result, options: Options) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list | tuple):
-        return ", ".join(map(cell, value))
+        return ", ".join(map(cell, value)) or "none"
     shown = "" if value is None else str(value)
     return "".join(letter if letter.isprintable() else " " for letter in shown)
 
@@ -69,9 +69,10 @@ def _facts(result: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in result.items():
         if key in _NOT_SHOWN:
             continue
-        name = f"{prefix}{key}".replace("_", " ")
+        # A sentence may name a setting, such as data.minimum_interactions.
+        name = prefix + (key if " " in key else key.replace("_", " "))
         if isinstance(value, Mapping):
-            facts |= _facts(value, f"{prefix}{key} · ")
+            facts |= _facts(value, f"{name} · ")
         elif not _is_rows(value):
             facts[name] = value
     return facts

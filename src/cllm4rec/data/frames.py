@@ -50,7 +50,8 @@ def input_directory(frames: Mapping[str, Any], beside: Path | None = None) -> It
         except InputError as error:
             message = str(error)
             for stem in frames:
-                message = message.replace(str(folder / f"{stem}.parquet"), f"frame `{stem}`")
+                for file in (str(folder / f"{stem}.parquet"), f"{stem}.parquet"):
+                    message = message.replace(file, f"frame `{stem}`")
             raise type(error)(message.replace(f"file in {folder}", "frame")) from None
 
 

@@ -1,7 +1,8 @@
 """Checks of Python arguments; wrong ones are refused with a one-line error."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 from cllm4rec.data.arguments import kind_of, shown
@@ -69,10 +70,16 @@ def _where_of(where: Any) -> Where | None:
             f"where is {kind_of(where)}; give a dict, such as {{'genres': 'Comedy'}}, or a list, "
             f"such as ['price<20']"
         )
-    for each in chain.from_iterable(where.items()) if isinstance(where, Mapping) else where:
-        if not isinstance(each, str):
-            raise InputError(
-                f"where holds {shown(each)}, {kind_of(each)}; attributes are text: give "
-                f"{{'year': '1995'}}, or conditions, such as ['year=1995', 'price<20']"
-            )
+    texts, values = (where, where.values()) if isinstance(where, Mapping) else (where, ())
+    wrong = [each for each in texts if not isinstance(each, str)]
+    wrong += [each for each in values if not isinstance(each, str) and not _is_number(each)]
+    if wrong:
+        raise InputError(
+            f"where holds {shown(wrong[0])}, {kind_of(wrong[0])}; give a text or a number for an "
+            f"attribute, such as {{'year': 1995}}, or conditions, such as ['year=1995', 'price<20']"
+        )
     return where if isinstance(where, Mapping) else tuple(where)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)

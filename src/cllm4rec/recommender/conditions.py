@@ -9,7 +9,7 @@ from unicodedata import normalize
 from cllm4rec.data.arguments import is_text, shown
 from cllm4rec.errors import InputError
 
-Where = Mapping[str, str] | Sequence[str]
+Where = Mapping[str, str | float] | Sequence[str]
 """Attribute → value that it has; or conditions as one writes them, such as ``["price<20"]``."""
 
 _OPERATOR = re.compile(r"!=|<=|>=|<|>|=")
@@ -74,7 +74,7 @@ def conditions(where: Where | None, columns: Collection[str] = ()) -> list[Condi
     given = {normalize("NFC", column): column for column in columns}
     if isinstance(where, Mapping):
         return [
-            Condition(given.get(normalize("NFC", column), column), "=", value)
+            Condition(given.get(normalize("NFC", column), column), "=", str(value))
             for column, value in where.items()
         ]
     found = [_read(text, given) for text in where or ()]

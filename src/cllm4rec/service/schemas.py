@@ -25,13 +25,13 @@ History = Annotated[list[Id], Field(min_length=1, max_length=MAX_HISTORY)]
 Name = Annotated[str, StringConstraints(max_length=1000)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Named = Name | int | Finite
-"""Of a property of a user."""
+"""Of a property of a user, or of an item's attribute."""
 Value = str | int | Finite | bool | list[str]
 """Of an attribute."""
 MAX_CONDITIONS = 16
 """On attributes, in one request."""
 Conditions = Annotated[
-    Annotated[dict[Name, Name], Field(max_length=MAX_CONDITIONS), Tag("object")]
+    Annotated[dict[Name, Named], Field(max_length=MAX_CONDITIONS), Tag("object")]
     | Annotated[list[Name], Field(max_length=MAX_CONDITIONS), Tag("list")],
     Discriminator(
         lambda given: {dict: "object", list: "list"}.get(type(given)),

@@ -32,7 +32,7 @@ def demo(run: RunDir, config: Given = None, *, split: Path | None = None) -> dic
     if not source.is_dir():
         with atomic_folder(source) as folder:
             SOURCES[SOURCE](folder)
-    report = prepare(source, run, split=split, protocol="paper", config=config)
+    report = prepare(source, run, split=split, protocol="paper", config=config, replace=True)
     complete = read_config(run.settings)
     lm = LanguageModel.load(complete)
     trained = train(run, complete, lm)

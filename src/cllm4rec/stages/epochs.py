@@ -206,8 +206,15 @@ def train_epochs(
     def validate(number: int) -> bool:
         if plan[number].objective != "finetune":
             return False
+        epoch = number // len(sizes) + 1
         with average.in_place():
-            return best.validate(number // len(sizes) + 1)
+            ended = best.validate(epoch)
+        if ended and last is None and epoch < epochs:
+            progress.note(
+                f"validation was best after epoch {best.notes['epoch']}, which is kept: training "
+                f"ends after epoch {epoch} of {epochs} (finetune.patience = {best.patience})"
+            )
+        return ended
 
     def average_step() -> None:
         if plan[position.pass_number].objective == "finetune":

@@ -131,7 +131,13 @@ def _refuse_baseline_settings(config: Config) -> None:
 
 
 def prepare(
-    data: Path, run: RunDir, *, split: Path | None, protocol: str, config: Given
+    data: Path,
+    run: RunDir,
+    *,
+    split: Path | None,
+    protocol: str,
+    config: Given,
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Read, check and split the input directory, and resolve every setting for it.
 
@@ -144,23 +150,24 @@ def prepare(
         split: split file; None to split by ``protocol``.
         protocol: name of the protocol.
         config: given settings; the run stores the complete configuration.
+        replace: whether a trained run may be given other data, whereby its model goes.
 
     Returns:
         The report: rows kept, rows refused by reason, sizes of the parts.
 
     Raises:
-        InputError: a file or column is missing or unreadable, no row is left, or ``run`` is
-            ``data``.
+        InputError: a file or column is missing or unreadable, no row is left, ``run`` is ``data``,
+            or it is trained on other data and may not be given these.
     """
     if run.path.resolve() == data.resolve():
         raise InputError(f"--run {run.path} is the input folder; choose another, or a new one")
     with run.begun():
-        return _prepare(data, run, split=split, protocol=protocol, config=config)
+        return _prepare(data, run, split, protocol, config, replace)
 
 
 @exclusive
 def _prepare(
-    data: Path, run: RunDir, *, split: Path | None, protocol: str, config: Given
+    data: Path, run: RunDir, split: Path | None, protocol: str, config: Given, replace: bool
 ) -> dict[str, Any]:
     started_at_s = time.perf_counter()
     request = request_of(config)
@@ -175,6 +182,12 @@ def _prepare(
     if kept:
         progress.note(f"{run.path} was prepared from the same files: its data stay")
     else:
+        others = run.is_done("finetune") and run.info("prepare").get("recipe") != made_of
+        if others and made_of is not None and not replace:
+            raise InputError(
+                f"{run.path} has a model that was trained on other data, or on these read in "
+                f"another way; give another --run, or --replace, whereby that model goes"
+            )
         # Written beside the old data, which survive a failure together with the trained model.
         fresh = run.file(".data")
         ingest.prepare(

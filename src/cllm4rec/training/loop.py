@@ -155,7 +155,8 @@ def fit(
 
         def told(row: dict[str, Any], documents: int) -> None:
             log(**row)
-            task.advance(documents, loss=row["loss"])
+            name = "loss" if len(objectives) == 1 else f"{row['part']} loss"
+            task.advance(documents, **{name: row["loss"]})
 
         def saved(at: Position) -> None:
             for each in optimizers.values():

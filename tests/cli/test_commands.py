@@ -25,6 +25,7 @@ class TestTranslation:
             "split": None,
             "protocol": "paper",
             "config": Request("auto", {"seed": 4}),
+            "replace": False,
         }
 
     @pytest.mark.parametrize(
@@ -32,9 +33,10 @@ class TestTranslation:
         [
             (["--split", "s.parquet"], {"split": Path("s.parquet"), "protocol": "paper"}),
             (["--protocol", "temporal"], {"split": None, "protocol": "temporal"}),
+            (["--replace"], {"replace": True}),
         ],
     )
-    def test_prepare_keeps_to_a_split_or_a_protocol(self, stages, tmp_path, given, expected):
+    def test_prepare_does_as_it_is_told(self, stages, tmp_path, given, expected):
         assert code_of("prepare", "--data", "D", "--run", tmp_path, *given) == 0
         assert the_call(stages)[2].items() >= expected.items()
 

@@ -137,7 +137,7 @@ class TestTranslation:
             export_run=lambda *arguments, **options: calls.append((arguments, options)) or {"k": 1}
         )
         monkeypatch.setitem(sys.modules, "cllm4rec.export", export)
-        assert code_of("export", "--run", tmp_path, "--to", "D", *given) == 0
+        assert code_of("export", "--run", tmp_path, "--to", "D", "--json", *given) == 0
         (((run, to), options),) = calls
         assert (run.path, to, options) == (tmp_path, Path("D"), expected)
 

@@ -112,6 +112,6 @@ class TestUsage:
             *("--host", "--port", "--keys", "--feedback", "--batch-tokens", "--max-wait-ms"),
             *("--histories", "--onnx", "--int8", "--shard-users", "--query", "--by"),
             *("--where", "--include", "--exclude", "--seen", "--items", "--skip"),
-            *("--interactions", "--device", "--devices", "--memory", "--keep-test"),
+            *("--interactions", "--device", "--devices", "--memory", "--keep-test", "--replace"),
             *("--only-datasets", "--only-models", "--query-weight"),
         }

@@ -102,6 +102,14 @@ class TestInALogFile:
             task.advance(user="a user's id")  # type: ignore[arg-type]
 
 
+def test_a_log_file_has_no_line_of_what_loads(clock, capsys):
+    with progress.until_first("Loading libraries"):
+        clock.now_s = 30
+        with progress.task("Ranking"):
+            clock.now_s = 33
+    assert capsys.readouterr() == ("", "Ranking, in 3 s\n")
+
+
 def test_a_note_is_one_line_at_once(capsys):
     progress.note("cell 1 of 2")
     with progress.quiet():
@@ -165,6 +173,24 @@ class TestOnATerminal:
         assert terminal.getvalue().splitlines()[-1].endswith("s, loss 1.5")
         assert progress._BARS._progress is None
         assert progress._BARS._timers == {}
+
+    @pytest.mark.parametrize("first", ["task", "note", "nothing"])
+    def test_what_is_under_way_is_shown_until_the_first_task_or_line(self, terminal, first):
+        with redirect_stderr(terminal), progress.until_first("Loading libraries"):
+            time.sleep(0.3)
+            assert "Loading libraries" in terminal.getvalue()
+            assert "step" not in terminal.getvalue(), "it has no units"
+            if first == "task":
+                with progress.task("Ranking", total=3):
+                    assert len(progress._BARS._timers) == 1
+            elif first == "note":
+                progress.note("cell 1 of 2")
+            else:
+                assert progress._BARS._timers
+        assert progress._BARS._progress is None
+        assert progress._BARS._timers == {}
+        assert ("cell 1 of 2" in terminal.getvalue()) == (first == "note")
+        assert "Loading libraries, in" not in terminal.getvalue()
 
     def test_short_work_leaves_no_trace(self, terminal, monkeypatch):
         monkeypatch.setattr(progress, "SHOW_AFTER_S", 0.2)

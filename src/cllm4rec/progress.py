@@ -28,6 +28,8 @@ LINE_EVERY_S = 10.0
 
 _clock = time.monotonic
 _quiet_depth = 0
+_opening: "Task | None" = None
+"""Of :func:`until_first`, until it ends."""
 
 
 class Task:
@@ -39,6 +41,14 @@ class Task:
         self.values: dict[str, float] = {}
         self._display = display
         self._started_s = _clock()
+
+    def begin(self) -> None:
+        """Show it from now on."""
+        self._display.begin(self)
+
+    def end(self) -> None:
+        """Show it no more."""
+        self._display.end(self)
 
     def advance(self, amount: int = 1, **values: float) -> None:
         """Count ``amount`` more units as done and show these numbers beside the bar."""
@@ -74,22 +84,44 @@ def task(description: str, total: int | None = None, unit: str = "step") -> Iter
         total: number of units in all, where it is known.
         unit: singular name of what is counted.
     """
+    _end_opening()
     display = _display()
     current = Task(display, description, total, unit)
-    display.begin(current)
+    current.begin()
     try:
         yield current
-    except BaseException:
-        display.end(current)
-        raise
-    display.end(current)
+    finally:
+        current.end()
     if display is not _SILENCE and current.elapsed_s > SHOW_AFTER_S:
         display.write(_sentence(current, f"in {duration(current.elapsed_s)}"))
 
 
 def note(line: str) -> None:
     """One line between tasks, such as which of many pieces of work begins; never a user's text."""
+    _end_opening()
     _display().write(line)
+
+
+@contextmanager
+def until_first(description: str) -> Iterator[None]:
+    """On a terminal, show that something is under way until the block's first task or line.
+
+    For what loads libraries before it can say what it does; leaves no line.
+    """
+    global _opening
+    _opening = Task(_display(), description, None, "step")
+    _opening.begin()
+    try:
+        yield
+    finally:
+        _end_opening()
+
+
+def _end_opening() -> None:
+    global _opening
+    opening, _opening = _opening, None
+    if opening is not None:
+        opening.end()
 
 
 @contextmanager
@@ -228,13 +260,18 @@ def _plural(unit: str) -> str:
 
 def _facts(task: Task) -> str:
     left = "" if task.left_s is None else f"{duration(task.left_s)} left"
-    return ", ".join([task.count, *filter(None, [left]), *_numbers(task)])
+    return ", ".join([*filter(None, [_counted(task), left]), *_numbers(task)])
 
 
 def _sentence(task: Task, when: str) -> str:
     facts = ", ".join([*filter(None, [when]), *_numbers(task)])
-    count = f" {task.count}" if task.done or task.total is not None else ""
-    return f"{task.description}{count}, {facts}" if facts else f"{task.description}{count}"
+    said = f"{task.description} {_counted(task)}".rstrip()
+    return f"{said}, {facts}" if facts else said
+
+
+def _counted(task: Task) -> str:
+    """Nothing of work that has no units."""
+    return task.count if task.done or task.total is not None else ""
 
 
 def _numbers(task: Task) -> list[str]:

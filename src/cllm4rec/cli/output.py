@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from cllm4rec import progress
 from cllm4rec.cli.failures import OUR_FAULT, full_disk_refused
 from cllm4rec.run.processes import is_main
 
@@ -51,7 +52,11 @@ def output_option(
         given = [name for name in ("out", "to", "run") if options.get(name)]
         target = options[given[0]] if given else None
         place = getattr(target, "path", target)
-        with redirect_stdout(sys.stderr), full_disk_refused(place, *given[:1]):
+        with (
+            redirect_stdout(sys.stderr),
+            full_disk_refused(place, *given[:1]),
+            progress.until_first("Loading libraries"),
+        ):
             result = command(*arguments, **options)
         if not is_main():  # of several that train together
             return

@@ -195,3 +195,11 @@ def test_a_decimal_comma_is_said():
         meeting(prices, "<", "20")
     with pytest.raises(InputError, match=r"price is text, such as '1'"):
         meeting(Attribute([["1,000"], ["1,2,3"], ["a"]]), "<", "20")
+
+
+def test_a_decimal_comma_separates_nothing():
+    prices = Attribute([["57,46"], ["46,91"], ["50,57|60,00"], None, ["57,10"]])
+    assert meeting(prices, "=", "57,46") == [0]
+    assert meeting(prices, "=", "57") == []
+    assert meeting(prices, "=", "60,00") == [2]
+    assert meeting(Attribute([["57,a"], ["46,91"], ["b"]]), "=", "57") == [0]

@@ -23,10 +23,10 @@ class Attribute:
     """An additional column of ``items.*``.
 
     A filter value must equal, apart from surrounding blanks, the whole value or one of its
-    elements: elements of a list, or pieces of text separated by ``|`` or commas. ``Action``,
-    ``Comedy`` and ``Action|Comedy`` all match ``Action|Comedy``; ``Act`` does not. The é of one
-    character and that of two are the same (NFC). Where most items have a number, or a date, values
-    are compared as such too.
+    elements: elements of a list, or pieces of text separated by ``|`` or commas; where most items
+    have a decimal comma, by ``|`` alone. ``Action``, ``Comedy`` and ``Action|Comedy`` all match
+    ``Action|Comedy``; ``Act`` does not. The é of one character and that of two are the same (NFC).
+    Where most items have a number, or a date, values are compared as such too.
 
     Args:
         values: by item number; None for a missing value.
@@ -146,8 +146,9 @@ class Attribute:
         """Name → code; start of each code's items; items sorted by code."""
         codes: dict[str, int] = {}
         found, items = array("q"), array("q")
+        separators = "|" if self._decimal_comma() else "|,"
         for item, values in enumerate(self._values):
-            for name in dict.fromkeys(_names(values)) if values else ():
+            for name in dict.fromkeys(_names(values, separators)) if values else ():
                 found.append(codes.setdefault(name, len(codes)))
                 items.append(item)
         by_code = np.array(found, np.int64)
@@ -156,10 +157,10 @@ class Attribute:
         return codes, starts, np.array(items, np.int64)[order]
 
 
-def _names(values: Sequence[str]) -> Iterator[str]:
+def _names(values: Sequence[str], separators: str) -> Iterator[str]:
     """All filter values that match an item with these values, NFC."""
     values = [normalize("NFC", value) for value in values]
     yield ", ".join(values).strip()
     for value in values:
         yield value.strip()
-        yield from filter(None, map(str.strip, value.replace("|", ",").split(",")))
+        yield from filter(None, map(str.strip, re.split(f"[{separators}]", value)))

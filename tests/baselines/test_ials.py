@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,33 @@ def test_folding_in_solves_the_users_weighted_regression(fitted, planted):
     left = items.T @ items + (alpha - 1) * known.T @ known + penalty
     wanted = items @ np.linalg.solve(left, alpha * known.sum(axis=0))
     np.testing.assert_allclose(scorer.score(np.array([0]), history)[0], wanted, atol=1e-3)
+
+
+def test_the_search_goes_from_coarse_to_fine_and_keeps_what_validation_prefers(
+    implicit_utils, planted
+):
+    train = planted.dataset.part("train")
+    context, baseline = Context.of(planted.dataset), baseline_named("ials")
+    selection = Selection.of(planted.dataset, ("recall@20", "ndcg@100"), 0)
+    tuned = tune(baseline, train, selection, context)
+    values = {
+        tuple(settings.values()): selection.value(selection.report(scorer))
+        for settings, scorer in baseline.candidates(train, context)
+    }
+    assert {(factors, penalty / alpha) for factors, penalty, alpha in values} == {
+        (64, 2.0),
+        (64, 5.0),
+    }
+    assert tuned.value >= max(values.values())
+    assert train.num_items <= 64, "more factors than items are not tried"
+    for items, last in ((64, 0), (65, 1)):
+        rounds = baseline.refinements(train, replace(context, num_items=items), 400)
+        assert [len(list(finer(tuned.settings))) for finer in rounds] == [4, 4, last]
+    again = baseline.refitted(baseline.chosen(tuned.settings, tuned.scorer), train, context)
+    users, history = np.array([0]), train.rows([7])
+    np.testing.assert_allclose(
+        again.score(users, history), tuned.scorer.score(users, history), atol=1e-5
+    )
 
 
 def test_without_the_package_the_mend_is_named(planted, monkeypatch):

@@ -63,7 +63,8 @@ class TestUsage:
             (["bench", "quality", "none.toml", "--out", "D"], "no plan at none.toml"),
             (["bench", "unknown"], "No such command 'unknown'"),
             (["unknown"], "No such command 'unknown'"),
-            (["--nothing"], "No such option"),
+            (["--nothing"], "No such option '--nothing'. (--help lists what there is)"),
+            (["similar", "--run", "R", "-6"], "that begins with a dash comes after a bare --)"),
         ],
     )
     def test_wrong_usage_is_one_line_and_exit_code_2(self, stages, capsys, arguments, message):

@@ -31,6 +31,21 @@ def test_every_user_who_vanished_is_counted(prepared):
     assert report["users_left_out"] == 3
 
 
+def test_a_minimum_that_leaves_few_is_said(tmp_path, said):
+    once = [{"user_id": f"once {n}", "item_id": "i1", "timestamp": 1} for n in range(20)]
+    write_rows(tmp_path / "in", "interactions", small_log() + once)
+    prepare_folder(tmp_path / "in", minimum_interactions=5)
+    assert said == [
+        "20 of 26 users have fewer than data.minimum_interactions = 5 positives: their 20 of 56 "
+        "are not trained on, nor are items known that only they had; a lower minimum keeps them"
+    ]
+    said.clear()
+    prepare_folder(tmp_path / "in", minimum_interactions=1)
+    write_rows(tmp_path / "more", "interactions", small_log() + once[:9])
+    prepare_folder(tmp_path / "more", minimum_interactions=5)
+    assert said == [], "a fifth may go"
+
+
 def test_each_is_counted_once_with_what_it_lacks(tmp_path):
     write_rows(tmp_path / "in", "interactions", small_log() + FEW + LOW + OUTSIDE + BAD)
     described = [{"user_id": user, "age": 30} for user in ("u0", "few", "bad", "new 1", "new 2")]

@@ -49,4 +49,15 @@ def test_half_of_the_logs_items_are_many(tmp_path, said, described, told, catalo
     report = prepared(tmp_path, "i{}", "i{}", numbers=numbers, catalogue=catalogue)
     assert report["items_without_row"] == 8 - described
     what = f"{8 - described} of 8 items have no row in items.csv: no title, no text"
-    assert said == [f"{what}; {LIKE_THE_LOG}"] * told
+    nobodys = 40 if catalogue == "interactions" else 0
+    assert report["items_without_interactions"] == nobodys
+    alone = "40 items of items.csv have no interaction that is kept: they are not known, unless "
+    mends = 'data.catalogue = "all", or add-items adds them after training'
+    assert said == ([f"{what}; {LIKE_THE_LOG}"] if told else [alone + mends] * bool(nobodys))
+
+
+@pytest.mark.parametrize(("further", "told"), [(4, False), (5, True)])
+def test_items_that_nobody_had_are_counted(tmp_path, said, further, told):
+    report = prepared(tmp_path, "i{}", "i{}", numbers=range(8 + further))
+    assert report["items_without_interactions"] == further
+    assert bool(said) == told

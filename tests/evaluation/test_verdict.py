@@ -50,3 +50,10 @@ def test_without_anything_to_compare_there_is_none(rows):
     assert verdict("a", ours, others, ["recall"], 0) is None
     nobody = Report(np.empty(0, np.int32), {"recall": np.empty(0)}, {"recall": 0.0}, {}, 0.5, 0)
     assert verdict("a", nobody, {"b": nobody}, ["recall"], 9) is None
+
+
+def test_the_same_mean_is_level(rows):
+    ours, _ = rows
+    assert verdict("hybrid", ours, {"same": ours}, ["recall"], 50) == (
+        "hybrid beside the best baseline, over 400 users: recall level with same"
+    )

@@ -203,3 +203,23 @@ def test_a_decimal_comma_separates_nothing():
     assert meeting(prices, "=", "57") == []
     assert meeting(prices, "=", "60,00") == [2]
     assert meeting(Attribute([["57,a"], ["46,91"], ["b"]]), "=", "57") == [0]
+
+
+@pytest.mark.parametrize("text", ['["Action", "Film, noir"]', "['Action', 'Film, noir']"])
+def test_a_list_written_as_text_has_its_elements(text):
+    kinds = Attribute([
+        [text],
+        ['["Comedy"]'],
+        ["[Comedy]"],
+        ["Action|Comedy"],
+        [" [] "],
+        ["[1, 2]"],
+    ])
+    assert meeting(kinds, "=", "Action") == [0, 3]
+    assert meeting(kinds, "=", "Film, noir") == [0]
+    assert meeting(Attribute([["[\"Rock 'n' roll\", 'Pop']"]]), "=", "Rock 'n' roll") == [0]
+    assert meeting(kinds, "=", "Comedy") == [1, 3]
+    assert meeting(kinds, "=", '"Comedy"') == []
+    assert meeting(kinds, "=", text) == [0]
+    assert meeting(kinds, "=", "[Comedy]") == [2]
+    assert meeting(kinds, "!=", "Action") == [1, 2, 4, 5]

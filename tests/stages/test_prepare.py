@@ -117,6 +117,18 @@ def test_a_trained_model_does_not_go_unsaid(source, run, capsys):
     assert "trained model" not in capsys.readouterr().err, "there is none left"
 
 
+def test_nothing_of_the_model_before_is_shown_of_other_data(source, run):
+    for name in ("results.json", "report.html", "topk/test.parquet", "notes.txt"):
+        run.file(name).parent.mkdir(exist_ok=True)
+        run.file(name).write_text("of the model before")
+    again(source, run, config={"seed": 1})
+    assert [each.name for each in run.path.iterdir() if each.name in {"topk", "notes.txt"}] == [
+        "notes.txt"
+    ]
+    assert not run.file("results.json").exists()
+    assert not run.file("report.html").exists()
+
+
 def test_damaged_data_are_made_again(source, run):
     whole = run.file("data", "parts.npy").read_bytes()
     run.file("data", "parts.npy").write_bytes(b"damaged")
@@ -239,7 +251,10 @@ def test_a_dataset_of_the_same_counts_is_another_dataset(source, run, tmp_path):
     with progress.quiet():
         import_dataset(run, same, None)
         assert kept(run)
-        import_dataset(run, other, None)
+        with pytest.raises(InputError, match=r"trained on other data; .* replace=True"):
+            import_dataset(run, other, None)
+        assert kept(run)
+        import_dataset(run, other, None, replace=True)
     assert not kept(run)
 
 

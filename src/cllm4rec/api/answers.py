@@ -165,7 +165,7 @@ class Answers:
         pandas, polars and DuckDB read it: ``table.to_pandas()``, ``polars.from_arrow(table)``.
 
         Args:
-            users: whom to recommend for; None for every user of the data.
+            users: whom to recommend for, each once; None for every user of the data.
             k: length of each list.
             include: as of `recommend`, and so are the other filters.
             exclude: items that may not be listed.
@@ -178,7 +178,7 @@ class Answers:
         """
         recommender = self._fitted()
         dataset = recommender.dataset
-        wanted = None if users is None else id_list("users", users)
+        wanted = None if users is None else list(dict.fromkeys(id_list("users", users)))
         filters = filters_of(include, exclude, where, seen)
         ranked = recommender.recommend(wanted, k, filters)
         ids = dataset.users.external if wanted is None else wanted

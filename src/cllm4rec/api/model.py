@@ -50,17 +50,22 @@ class CLLM4Rec(Answers):
         self.run = None if run is None else path_of("run", run)
         self._folder = self.run
 
-    def fit(self, dataset: Dataset) -> "CLLM4Rec":
+    def fit(self, dataset: Dataset, *, replace: bool = False) -> "CLLM4Rec":
         """Train: initialise, pretrain where enabled, finetune; resumes an interrupted fit.
 
+        Args:
+            dataset: to train on.
+            replace: whether the run, if it is trained on another, may get this one: its model goes.
+
         Raises:
-            InputError: the backbone cannot be had, or ``dataset`` is no Dataset.
+            InputError: the backbone cannot be had, ``dataset`` is no Dataset, or the run is trained
+                on another.
         """
         one_of("dataset", dataset, Dataset, "Dataset.from_frames or Dataset.load makes one")
         if self.run is None:
             self.run = self._temporary()
         run = RunDir(self.run).create()
-        self.config_ = import_dataset(run, dataset, self.request)
+        self.config_ = import_dataset(run, dataset, self.request, replace=replace)
         lm = LanguageModel.load(self.config_)
         train(run, self.config_, lm)
         self._folder = self.run

@@ -34,6 +34,13 @@ def exit_code(action: Callable[[], None]) -> int:
     except click.exceptions.NoArgsIsHelpError as usage:
         click.echo(usage.format_message(), err=True)
         return WRONG_INPUT
+    except click.NoSuchOption as usage:
+        dashed = "; an id that begins with a dash comes after a bare --"
+        of_ids = usage.ctx is not None and any(
+            isinstance(each, click.Argument) for each in usage.ctx.command.params
+        )
+        said = f"{usage.format_message()} (--help lists what there is{dashed * of_ids})"
+        return _refused(said)
     except click.ClickException as usage:
         return _refused(f"{usage.format_message()} (--help lists what there is)")
     except CLLM4RecError as error:

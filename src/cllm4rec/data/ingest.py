@@ -28,6 +28,8 @@ SETTINGS = "settings.json"
 """How the files were read: the settings of ``[data]``."""
 STEMS = ("items", "users", "reviews")
 """Files of an input directory beside its log."""
+MANY_KEPT = 0.8
+"""Fraction of the positive pairs; where users below the minimum leave fewer, a note says so."""
 
 
 def prepare(
@@ -190,6 +192,13 @@ def _split_by_protocol(
     eligible_users, eligible = _count_users(connection, "eligible"), _count(connection, "eligible")
     report["users_below_minimum"] = users - eligible_users
     report["pairs_below_minimum"] = pairs - eligible
+    if 0 < eligible < MANY_KEPT * pairs:
+        progress.note(
+            f"{users - eligible_users:,} of {users:,} users have fewer than "
+            f"data.minimum_interactions = {config.minimum_interactions} positives: their "
+            f"{pairs - eligible:,} of {pairs:,} are not trained on, nor are items known that only "
+            f"they had; a lower minimum keeps them"
+        )
     if eligible == 0:
         refused = report["refused"]["interactions"]
         low = report["not_positive"]

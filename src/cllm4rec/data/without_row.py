@@ -22,7 +22,9 @@ _SPELLINGS = {
 def report_items_without_row(
     connection: duckdb.DuckDBPyConnection, file: InputFile, report: dict[str, Any]
 ) -> None:
-    """``items_without_row``; a note, where many, with the spelling in which more would have one.
+    """``items_without_row`` and ``items_without_interactions``; a note each, where many.
+
+    Of the first with the spelling in which more would have a row, else of the second.
 
     Needs the tables ``items`` and ``item_rows``.
 
@@ -35,7 +37,14 @@ def report_items_without_row(
     report["items_without_row"] = missing = _count(connection, without)
     # Items of the file alone, in the catalogue where all are, have no code.
     of_log = _count(connection, "items WHERE code IS NOT NULL")
+    alone = f"(SELECT item_id FROM {_ROWS} AND item_id NOT IN (SELECT item_id FROM items))"
+    report["items_without_interactions"] = nobodys = _count(connection, alone)
     if not missing or missing < MANY_WITHOUT_ROW * of_log:
+        if nobodys > MANY_WITHOUT_ROW * of_log:
+            progress.note(
+                f"{nobodys:,} items of {file.path.name} have no interaction that is kept: they are "
+                f'not known, unless data.catalogue = "all", or add-items adds them after training'
+            )
         return
     said = f"{missing:,} of {of_log:,} items have no row in {file.path.name}: no title, no text"
     for spelling, plain in _SPELLINGS.items():

@@ -42,7 +42,10 @@ def verdict(
         assert np.array_equal(other.users, ours.users)
         p = paired_bootstrap_p(ours.per_user[measure], other.per_user[measure], resamples)
         lead = ours.mean[measure] - other.mean[measure]
-        size = f"{abs(lead):.4f} {'above' if lead >= 0 else 'below'} {best}"
+        if not lead:
+            parts.append(f"{measure} level with {best}")
+            continue
+        size = f"{abs(lead):.4f} {'above' if lead > 0 else 'below'} {best}"
         told = "" if p < LEVEL else ", not to be told apart"
         parts.append(f"{measure} {size} (p {_rounded(p)}{told})")
     return f"{name} beside the best baseline, over {len(ours.users):,} users: {'; '.join(parts)}"

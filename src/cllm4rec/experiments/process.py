@@ -146,7 +146,7 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
         chosen = Chosen.of_record(cell.chosen)
         dataset = merge(dataset.folder, cell.folder / "data", chosen, ["valid"])
     run = RunDir(cell.folder / "run").create()
-    complete = import_dataset(run, dataset, config)
+    complete = import_dataset(run, dataset, config, replace=True)
     lm = LanguageModel.load(complete)
     trained = train(run, complete, lm)
     lists = {}

@@ -15,6 +15,9 @@ from cllm4rec.recommender.conditions import Condition, one_line
 from cllm4rec.recommender.scales import Scale
 
 _DECIMAL_COMMA = re.compile(DECIMAL_COMMA, re.ASCII)
+_LIST = re.compile(r"\s*\[\s*(['\"].*['\"])\s*\]\s*", re.DOTALL)
+"""A list written as text, as JSON or Python has it: ``["Action", "Film, noir"]``."""
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 SHOWN = 8
 """Values of a column that a line names."""
 
@@ -24,7 +27,8 @@ class Attribute:
 
     A filter value must equal, apart from surrounding blanks, the whole value or one of its
     elements: elements of a list, or pieces of text separated by ``|`` or commas; where most items
-    have a decimal comma, by ``|`` alone. ``Action``, ``Comedy`` and ``Action|Comedy`` all match
+    have a decimal comma, by ``|`` alone; a list written as text, ``['Action', 'Comedy']``, is one.
+    ``Action``, ``Comedy`` and ``Action|Comedy`` all match
     ``Action|Comedy``; ``Act`` does not. The é of one character and that of two are the same (NFC).
     Where most items have a number, or a date, values are compared as such too.
 
@@ -163,4 +167,7 @@ def _names(values: Sequence[str], separators: str) -> Iterator[str]:
     yield ", ".join(values).strip()
     for value in values:
         yield value.strip()
-        yield from filter(None, map(str.strip, re.split(f"[{separators}]", value)))
+        if listed := _LIST.fullmatch(value):
+            yield from (single or double for single, double in _QUOTED.findall(listed[1]))
+        else:
+            yield from filter(None, map(str.strip, re.split(f"[{separators}]", value)))

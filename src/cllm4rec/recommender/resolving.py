@@ -15,7 +15,8 @@ Since = Mapping[str, Sequence[str]]
 """Item ids that users had since the data were prepared, oldest first, by user id."""
 
 _NOTHING_KNOWN = (
-    "the data have no positive interaction of it with an item of the catalogue; give a history"
+    "the data have no positive interaction of it with an item of the catalogue (items that only "
+    "users below data.minimum_interactions had are not in it); give a history"
 )
 _OTHER_ITEMS = "its feedback has no item of the catalogue; give a history"
 

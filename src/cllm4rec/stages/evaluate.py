@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cllm4rec import progress
 from cllm4rec.baselines import Baseline, Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config, naming, possible, read_config, request_of
@@ -103,6 +104,11 @@ def _table(
     own_rows, report = _own_rows(run, recommender, config)
     rows = [*own_rows, *rows]
     selection = config.evaluate.selection
+    items = len(dataset.items)
+    if deep := [each for each in selection if 2 * int(each.partition("@")[2]) > items]:
+        progress.note(
+            f"{', '.join(deep)} of a catalogue of {items} items say little: a list has half of them"
+        )
     bootstrap = config.evaluate.bootstrap
     name = naming.row_label(own_rows[0])
     made_by = naming.made_by(config)

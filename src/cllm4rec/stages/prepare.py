@@ -1,10 +1,10 @@
 """prepare: check, number and split the input files; resolve every setting."""
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,23 @@ from cllm4rec.stages.settings import begin_settings, keep_settings
 
 
 @exclusive
-def import_dataset(run: RunDir, dataset: Dataset, config: Given) -> Config:
+def import_dataset(
+    run: RunDir, dataset: Dataset, config: Given, *, replace: bool = False
+) -> Config:
     """Copy a prepared dataset into the run, with the same result as ``prepare``.
+
+    Args:
+        run: receives the data.
+        dataset: prepared.
+        config: given settings.
+        replace: whether a trained run may be given other data, whereby its model goes.
 
     Returns:
         The complete configuration, as written into the run; its ``data`` is the dataset's.
 
     Raises:
         ConfigError: a setting is wrong, or a ``[data]`` setting differs from the dataset's.
+        InputError: the run is trained on other data and may not be given these.
     """
     request = request_of(config)
     read = DataConfig.model_validate(dataset.settings)
@@ -56,10 +65,15 @@ def import_dataset(run: RunDir, dataset: Dataset, config: Given) -> Config:
     )
     # Values in force before any was given: the dataset's, in place of a preset's or another run's.
     if isinstance(request.start, Config):
-        request = replace(request, start=request.start.changed(data=dataset.settings))
+        request = dataclasses.replace(request, start=request.start.changed(data=dataset.settings))
     files = {f"data/{name}": hashed for name, hashed in sha256_files(dataset.folder, ".").items()}
     if run.is_done("prepare") and run.info("prepare")["files"] == files:
         return configure(run, request)
+    if run.is_done("finetune") and not replace:
+        raise InputError(
+            f"{run.path} has a model that was trained on other data; give another run, or "
+            f"replace=True, whereby that model goes"
+        )
     _forget(run)
     with atomic_folder(run.file("data")) as folder:
         shutil.copytree(dataset.folder, folder, dirs_exist_ok=True)
@@ -213,6 +227,9 @@ def _forget(run: RunDir) -> None:
     if run.is_done("finetune"):
         progress.note(f"{run.path} gets other data: its trained model goes; train again")
     run.forget("prepare", "initialise", "pretrain", "finetune", "evaluate")
+    for name in ("results.json", "report.html"):  # of another model
+        run.file(name).unlink(missing_ok=True)
+    shutil.rmtree(run.file("topk"), ignore_errors=True)
 
 
 def _is_made_of(run: RunDir, recipe: dict[str, Any]) -> bool:

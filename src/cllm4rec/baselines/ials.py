@@ -15,8 +15,10 @@ from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.seeds import derived_seed
 
 FACTORS = 64
+"""Of the search; four times as many are tried once, at the end."""
 ALPHAS = (2.5, 10.0, 40.0, 160.0)
 RATIOS = (2.0, 5.0)
+"""Of the regularisation to alpha."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +43,8 @@ class IAls(Baseline):
     """A search from coarse to fine; what counts most is much more regularisation than usual.
 
     Confidence ``alpha`` and ``regularization`` rise together: their ratio is between 2 and 5 on the
-    sets of docs/results.md, at an ``alpha`` between 10 and 160 (Rendle et al., RecSys 2022, on how
-    far iALS is from its best without a search).
+    sets of docs/results.md, at an ``alpha`` between 10 and 160 (docs/decisions/0043; Rendle et al.,
+    RecSys 2022, on how far iALS is from its best without a search).
     """
 
     draws_at_random: ClassVar[bool] = True

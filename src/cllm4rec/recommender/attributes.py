@@ -28,9 +28,9 @@ class Attribute:
     A filter value must equal, apart from surrounding blanks, the whole value or one of its
     elements: elements of a list, or pieces of text separated by ``|`` or commas; where most items
     have a decimal comma, by ``|`` alone; a list written as text, ``['Action', 'Comedy']``, is one.
-    ``Action``, ``Comedy`` and ``Action|Comedy`` all match
-    ``Action|Comedy``; ``Act`` does not. The é of one character and that of two are the same (NFC).
-    Where most items have a number, or a date, values are compared as such too.
+    ``Action``, ``Comedy`` and ``Action|Comedy`` all match ``Action|Comedy``; ``Act`` does not. The
+    é of one character and that of two are the same (NFC). Where most items have a number, or a
+    date, values are compared as such too.
 
     Args:
         values: by item number; None for a missing value.

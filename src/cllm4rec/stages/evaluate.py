@@ -107,7 +107,8 @@ def _table(
     items = len(dataset.items)
     if deep := [each for each in selection if 2 * int(each.partition("@")[2]) > items]:
         progress.note(
-            f"{', '.join(deep)} of a catalogue of {items} items say little: a list has half of them"
+            f"{', '.join(deep)} of a catalogue of {items} items say little: such a list has more "
+            f"than half of them"
         )
     bootstrap = config.evaluate.bootstrap
     name = naming.row_label(own_rows[0])

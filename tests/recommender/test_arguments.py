@@ -1,5 +1,6 @@
 """Filters as Python takes them."""
 
+import numpy as np
 import pytest
 
 from cllm4rec.errors import InputError
@@ -8,7 +9,17 @@ from cllm4rec.recommender.catalogue import Filters
 
 
 @pytest.mark.parametrize(
-    "where", [None, {"genre": "a"}, ["price<20", "year>=1990"], ("price<20",), [], {}]
+    "where",
+    [
+        None,
+        {"genre": "a"},
+        {"year": 1995, "price": 78.82},
+        {"year": np.int64(1995)},
+        ["price<20", "year>=1990"],
+        ("price<20",),
+        [],
+        {},
+    ],
 )
 def test_conditions_are_kept_as_they_are_given(where):
     kept = filters_of(None, None, where, False).where
@@ -21,9 +32,11 @@ def test_conditions_are_kept_as_they_are_given(where):
         ("price<20", r"where is a str; give a dict, such as .*, or a list, such as \['price<20'\]"),
         ({"price<20"}, "where is a set; give a dict"),
         (5, "where is an int; give a dict"),
-        (["price<20", 5], "where holds 5, an int; attributes are text"),
-        ({"year": 1995}, "where holds 1995, an int; attributes are text"),
-        ({1995: "year"}, "where holds 1995, an int; attributes are text"),
+        (["price<20", 5], "where holds 5, an int; give a text or a number for an attribute"),
+        ({1995: "year"}, "where holds 1995, an int; give"),
+        ({"new": True}, "where holds True, a bool; give"),
+        ({"price": float("nan")}, "where holds nan, a float; give"),
+        ({"year": ["1995"]}, r"where holds \['1995'\], a list; give"),
     ],
 )
 def test_conditions_that_are_none(where, said):

@@ -68,9 +68,12 @@ def test_the_search_goes_from_coarse_to_fine_and_keeps_what_validation_prefers(
     }
     assert tuned.value >= max(values.values())
     assert train.num_items <= 64, "more factors than items are not tried"
-    for items, last in ((64, 0), (65, 1)):
+    best = {"factors": 64, "regularization": 50.0, "alpha": 10.0}
+    near = {(25.0, 10.0), (100.0, 10.0), (25.0, 5.0), (100.0, 20.0)}
+    for items, wide in ((64, set()), (65, {(256, 50.0, 10.0)})):
         rounds = baseline.refinements(train, replace(context, num_items=items), 400)
-        assert [len(list(finer(tuned.settings))) for finer in rounds] == [4, 4, last]
+        tried = [{tuple(settings.values()) for settings, _ in finer(best)} for finer in rounds]
+        assert tried == [{(64, *point) for point in near}] * 2 + [wide]
     again = baseline.refitted(baseline.chosen(tuned.settings, tuned.scorer), train, context)
     users, history = np.array([0]), train.rows([7])
     np.testing.assert_allclose(

@@ -65,6 +65,8 @@ class TestUsage:
             (["unknown"], "No such command 'unknown'"),
             (["--nothing"], "No such option '--nothing'. (--help lists what there is)"),
             (["similar", "--run", "R", "-6"], "that begins with a dash comes after a bare --)"),
+            (["similar", "--run", "R", "--kk"], "(--help lists what there is)"),
+            (["data", "-6"], "(--help lists what there is)"),
         ],
     )
     def test_wrong_usage_is_one_line_and_exit_code_2(self, stages, capsys, arguments, message):

@@ -256,4 +256,5 @@ def test_decimal_commas_are_noted(tmp_path, capsys):
     load(write_rows(tmp_path, "items", rows, "jsonl"), attributes=True)
     err = capsys.readouterr().err
     assert "column 'price' has decimal commas, such as 0,50: write a decimal point" in err
+    assert "compare it by = and != alone" in err
     assert "parts" not in err

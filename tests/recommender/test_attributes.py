@@ -222,4 +222,5 @@ def test_a_list_written_as_text_has_its_elements(text):
     assert meeting(kinds, "=", '"Comedy"') == []
     assert meeting(kinds, "=", text) == [0]
     assert meeting(kinds, "=", "[Comedy]") == [2]
+    assert meeting(Attribute([["['']"]]), "=", "") == [], "nothing is no element"
     assert meeting(kinds, "!=", "Action") == [1, 2, 4, 5]

@@ -43,8 +43,8 @@ class IAls(Baseline):
     """A search from coarse to fine; what counts most is much more regularisation than usual.
 
     Confidence ``alpha`` and ``regularization`` rise together: their ratio is between 2 and 5 on the
-    sets of docs/results.md, at an ``alpha`` between 10 and 160 (docs/decisions/0043; Rendle et al.,
-    RecSys 2022, on how far iALS is from its best without a search).
+    five random splits of docs/results.md, at an ``alpha`` between 10 and 160 (docs/decisions/0043;
+    Rendle et al., RecSys 2022, on how far iALS is from its best without a search).
     """
 
     draws_at_random: ClassVar[bool] = True

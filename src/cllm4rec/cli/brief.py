@@ -17,8 +17,8 @@ _OF_THE_RUN = {"seed", "split_file"}
 """Facts of a report that say nothing of the data."""
 
 MEASURES = (
-    "recall@20: the share of a user's held-out items that are among the first 20 listed; ndcg@100: "
-    "of the first 100, where an item nearer the top counts more; 1 is perfect"
+    "recall@k: the share of a user's held-out items that are among the first k listed, of k of "
+    "them where there are more; ndcg@k: so too, but an item nearer the top counts more; 1: perfect"
 )
 
 

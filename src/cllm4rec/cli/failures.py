@@ -35,12 +35,12 @@ def exit_code(action: Callable[[], None]) -> int:
         click.echo(usage.format_message(), err=True)
         return WRONG_INPUT
     except click.NoSuchOption as usage:
-        dashed = "; an id that begins with a dash comes after a bare --"
-        of_ids = usage.ctx is not None and any(
-            isinstance(each, click.Argument) for each in usage.ctx.command.params
+        takes_ids = usage.ctx is not None and any(
+            each.nargs == -1 for each in usage.ctx.command.params
         )
-        said = f"{usage.format_message()} (--help lists what there is{dashed * of_ids})"
-        return _refused(said)
+        hint = "; an id that begins with a dash comes after a bare --"
+        said = hint if takes_ids and not usage.option_name.startswith("--") else ""
+        return _refused(f"{usage.format_message()} (--help lists what there is{said})")
     except click.ClickException as usage:
         return _refused(f"{usage.format_message()} (--help lists what there is)")
     except CLLM4RecError as error:

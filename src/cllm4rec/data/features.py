@@ -98,7 +98,7 @@ def load_with_features(
 def _note_decimal_commas(
     connection: duckdb.DuckDBPyConnection, table: str, given: Mapping[str, str]
 ) -> None:
-    """Say which columns have numbers with a decimal comma, where filters take commas for more."""
+    """Say which columns have numbers with a decimal comma, which ranges cannot be compared with."""
     for source, target in given.items():
         ((values, numbers, example),) = connection.execute(f"""
             SELECT count({target}), count(*) FILTER (is_one), min({target}[1]) FILTER (is_one)
@@ -109,7 +109,7 @@ def _note_decimal_commas(
         if 2 * numbers > values:
             progress.note(
                 f"column {source!r} has decimal commas, such as {example}: write a decimal point, "
-                f"or filters take what a comma separates for values of their own"
+                f"or filters compare it by = and != alone, as text"
             )
 
 

@@ -142,7 +142,7 @@ class IdMap:
             shown = shown[:SHOWN_CHARACTERS] + "…"
         if said:
             return UnknownId(f"unknown {self.kind} {shown}: {said}")
-        had = ", of items that somebody had or that were added" if self.kind == "item" else ""
+        had = '; others need data.catalogue = "all", or add-items' if self.kind == "item" else ""
         return UnknownId(
             f"unknown {self.kind} {shown}; this run knows {len(self)} {self.kind}s; "
             f"ids are text, as in the input files{had}"

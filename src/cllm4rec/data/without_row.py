@@ -1,4 +1,4 @@
-"""Items of the log without a row in ``items.*``, and whether their ids are written otherwise."""
+"""Items of the log without a row in ``items.*``, or written otherwise there, and the reverse."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _SPELLINGS = {
 """What an id may have in one of the files alone → SQL of the id without it."""
 
 
-def report_items_without_row(
+def report_unmatched_items(
     connection: duckdb.DuckDBPyConnection, file: InputFile, report: dict[str, Any]
 ) -> None:
     """``items_without_row`` and ``items_without_interactions``; a note each, where many.

@@ -17,6 +17,7 @@ from cllm4rec.recommender.scales import Scale
 _DECIMAL_COMMA = re.compile(DECIMAL_COMMA, re.ASCII)
 _LIST = re.compile(r"\s*\[\s*(['\"].*['\"])\s*\]\s*", re.DOTALL)
 """A list written as text, as JSON or Python has it: ``["Action", "Film, noir"]``."""
+# One of its elements, in quotes of one kind or the other.
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 SHOWN = 8
 """Values of a column that a line names."""
@@ -70,8 +71,8 @@ class Attribute:
             example = one_line(self.frequent(1)[0])
             if (comma := self._decimal_comma()) is not None:
                 raise InputError(
-                    f"{said}: {column} has decimal commas, such as {comma!r}, where a comma "
-                    f"separates values; write a decimal point, and prepare again"
+                    f"{said}: {column} has decimal commas, such as {comma!r}; write a decimal "
+                    f"point, and prepare again"
                 )
             raise InputError(
                 f"{said}: {column} is text, such as {example!r}; compare it by = or !=, or have "
@@ -168,6 +169,7 @@ def _names(values: Sequence[str], separators: str) -> Iterator[str]:
     for value in values:
         yield value.strip()
         if listed := _LIST.fullmatch(value):
-            yield from (single or double for single, double in _QUOTED.findall(listed[1]))
+            pieces = ["".join(either) for either in _QUOTED.findall(listed[1])]
         else:
-            yield from filter(None, map(str.strip, re.split(f"[{separators}]", value)))
+            pieces = re.split(f"[{separators}]", value)
+        yield from filter(None, map(str.strip, pieces))

@@ -185,6 +185,7 @@ class TestOnATerminal:
                     assert len(progress._BARS._timers) == 1
             elif first == "note":
                 progress.note("cell 1 of 2")
+                assert progress._BARS._timers == {}, "before the block ends"
             else:
                 assert progress._BARS._timers
         assert progress._BARS._progress is None

@@ -45,6 +45,16 @@ def test_a_resumed_training_says_so(tmp_path, monkeypatch):
     assert said == [f"pretrain goes on where it stopped: pass {number} of {len(PLAN)}"]
 
 
+def test_the_bar_names_the_losses_of_trainings_that_alternate(tmp_path, monkeypatch):
+    shown: list[str] = []
+    monkeypatch.setattr(progress.Task, "advance", lambda *_, **values: shown.extend(values))
+    Training(tmp_path).run(Position())
+    assert set(shown) == {"content loss", "collaborative loss"}
+    shown.clear()
+    draws()
+    assert set(shown) == {"loss"}
+
+
 def test_what_is_dropped_is_a_function_of_the_seed(tmp_path):
     losses = []
     for dropout, seed in ((0.5, 0), (0.5, 0), (0.5, 1), (0.0, 0), (0.0, 1)):

@@ -27,6 +27,8 @@ def test_a_model_is_trained_once_more_on_what_was_held_out(model, tmp_path):
     assert loaded.recommend(users) == again.recommend(users)
     with pytest.raises(InputError, match="was itself made by refit"):
         again.refit(tmp_path / "third")
+    with pytest.raises(InputError, match=r"^folder .*again is another run"):
+        model.refit(tmp_path / "again")
 
 
 def test_a_folder_of_nobody_goes_with_the_model(model):

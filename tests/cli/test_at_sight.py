@@ -83,7 +83,9 @@ def test_a_folder_that_refit_cannot_write(said, run, tmp_path):
     other.finish("prepare", [], 1.0)
     again = RunDir(tmp_path / "again").create()
     again.finish("prepare", [], 1.0, refit={"identity": "b"})
-    assert f"--to {run.path} is --run itself, which stays" in said("refit", "--to", run.path)
+    assert f"--to {run.path} is the trained run itself, which stays" in said(
+        "refit", "--to", run.path
+    )
     for place in (other, again):
         line = said("refit", "--to", place.path)
         assert f"--to {place.path} is another run, or of another training" in line

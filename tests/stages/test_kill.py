@@ -1,5 +1,6 @@
 """A real kill -9 in the middle of training: the run goes on as if nothing had happened."""
 
+import json
 import os
 import shutil
 import signal
@@ -43,10 +44,11 @@ def test_killed_and_resumed_training_gives_the_same_bytes(prepared, config, tmp_
     with progress.quiet():
         train(whole, config)
     num_lines = lines(whole)
-    kills = 0
-    for share in (0.25, 0.75):
+    kills, slow = 0, set()
+    for share, stage in ((0.25, "pretrain"), (0.75, "finetune")):
+        begun = killed.file("checkpoints", stage, "state.json")
         process = forked(*training)
-        while lines(killed) < share * num_lines and process.is_alive():
+        while process.is_alive() and (lines(killed) < share * num_lines or not begun.is_file()):
             time.sleep(0.005)
         if process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
@@ -55,6 +57,10 @@ def test_killed_and_resumed_training_gives_the_same_bytes(prepared, config, tmp_
         assert not killed.is_done("finetune")
         # As if it had been killed while it wrote its next checkpoint.
         killed.file("checkpoints", f".finetune.tmp-{process.pid}").mkdir(parents=True)
+        for state in killed.file("checkpoints").glob("*/state.json"):
+            record = json.loads(state.read_text())
+            state.write_text(json.dumps({**record, "seconds": record["seconds"] + 1000}))
+            slow.add(state.parent.name)
     assert kills == 2
     process = forked(*training)
     process.join(120)
@@ -64,3 +70,6 @@ def test_killed_and_resumed_training_gives_the_same_bytes(prepared, config, tmp_
         assert first == second, name
     assert killed.file("metrics.jsonl").read_bytes() == whole.file("metrics.jsonl").read_bytes()
     assert not list(killed.path.rglob("*.tmp-*"))
+    assert slow == {"pretrain", "finetune"}
+    for stage in slow:
+        assert killed.info(stage)["seconds"] > 1000, "the processes before are counted"

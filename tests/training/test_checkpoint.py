@@ -104,6 +104,21 @@ def test_a_checkpoint_of_an_earlier_version_is_resumed(tmp_path):
     assert checkpoint.resume()[0] == Position(1, 0)
 
 
+def test_the_time_that_processes_before_took_is_counted(tmp_path):
+    first, _ = trained(tmp_path / "state")
+    first._begun_at_s -= 50
+    first.save(Position(1, 0), {}, {})
+    again, _ = trained(tmp_path / "state")
+    assert again.earlier_s == 0
+    again.resume()
+    assert 50 <= again.earlier_s < 60
+    again._begun_at_s -= 20
+    again.save(Position(2, 0), {}, {})
+    last, _ = trained(tmp_path / "state")
+    last.resume()
+    assert 70 <= last.earlier_s < 80
+
+
 def test_no_pickle_is_written(tmp_path):
     checkpoint, _ = trained(tmp_path / "state")
     checkpoint.save(Position(), {}, {})

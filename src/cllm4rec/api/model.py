@@ -91,7 +91,7 @@ class CLLM4Rec(Answers):
         """
         place, again = self._place(), CLLM4Rec(self.config_)
         again.run = again._temporary() if folder is None else path_of("folder", folder)
-        refit(place, RunDir(again.run), keep_test=keep_test)
+        refit(place, RunDir(again.run), keep_test=keep_test, named="folder")
         again._folder = again.run
         again.recommender_ = Recommender.load(again.run)
         again.config_ = again.recommender_.config

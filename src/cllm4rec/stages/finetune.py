@@ -120,7 +120,7 @@ def _finish(
     }
     # Before the record: a kill in between leaves one of another model, which is refused.
     keep_settings(run, setup.config)
-    seconds = time.perf_counter() - started_at_s
+    seconds = checkpoint.earlier_s + time.perf_counter() - started_at_s
     run.finish("finetune", [run.file("model")], seconds, identity=identity, **info)
     checkpoint.remove()
     return dict(run.info("finetune"))

@@ -16,8 +16,8 @@ def made_from(run: RunDir, *, keep_test: bool) -> dict[str, Any]:
     return {"files": files, "identity": identity, "keep_test": keep_test}
 
 
-def is_made_from(to: RunDir, run: RunDir, *, keep_test: bool) -> bool:
-    """Whether one run was made from another already; false where there is none yet.
+def is_made_from(to: RunDir, run: RunDir, *, keep_test: bool, named: str = "--to") -> bool:
+    """Whether one run, ``named`` so in errors, was made from another; false if there is none yet.
 
     Raises:
         RunError: ``run`` is not trained.
@@ -25,12 +25,12 @@ def is_made_from(to: RunDir, run: RunDir, *, keep_test: bool) -> bool:
     """
     wanted = made_from(run, keep_test=keep_test)
     if to.path.resolve() == run.path.resolve():
-        raise InputError(f"--to {to.path} is --run itself, which stays; give a new folder")
-    to.refuse_place("--to")
+        raise InputError(f"{named} {to.path} is the trained run itself, which stays; give a new folder")
+    to.refuse_place(named)
     if not to.is_done("prepare"):
         return False
     if to.info("prepare").get("refit") != wanted:
         raise InputError(
-            f"--to {to.path} is another run, or of another training; choose another folder"
+            f"{named} {to.path} is another run, or of another training; choose another folder"
         )
     return True

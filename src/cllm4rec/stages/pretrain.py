@@ -104,7 +104,7 @@ def pretrain_with(setup: Setup) -> dict[str, Any]:
 
     def finish() -> dict[str, Any]:
         files = _save(run, objectives)
-        seconds = time.perf_counter() - started_at_s
+        seconds = checkpoint.earlier_s + time.perf_counter() - started_at_s
         run.finish("pretrain", files, seconds, identity=identity, passes=len(plan), documents=sizes)
         checkpoint.remove()
         return dict(run.info("pretrain"))

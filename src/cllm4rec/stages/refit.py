@@ -23,7 +23,9 @@ from cllm4rec.stages.train import train
 from cllm4rec.training.world import here
 
 
-def refit(run: RunDir, to: RunDir, *, keep_test: bool = False) -> dict[str, Any]:
+def refit(
+    run: RunDir, to: RunDir, *, keep_test: bool = False, named: str = "--to"
+) -> dict[str, Any]:
     """Train a new run on a trained one's held-out interactions too.
 
     Nothing is chosen there: the initial vectors, the linear model, the number of epochs and the
@@ -35,6 +37,7 @@ def refit(run: RunDir, to: RunDir, *, keep_test: bool = False) -> dict[str, Any]
         run: trained; unchanged.
         to: the new run.
         keep_test: train on training and validation part, and keep the test part for `evaluate`.
+        named: what the caller calls ``to``, for errors.
 
     Returns:
         The result of `cllm4rec.stages.train.train`.
@@ -43,23 +46,23 @@ def refit(run: RunDir, to: RunDir, *, keep_test: bool = False) -> dict[str, Any]
         RunError: ``run`` is not trained.
         InputError: ``run`` was made by `refit`, or ``to`` is another run.
     """
-    here().of_main(lambda: _prepare(run, to, keep_test))
+    here().of_main(lambda: _prepare(run, to, keep_test, named))
     return train(to, read_config(to.settings))
 
 
 @exclusive
-def _prepare(run: RunDir, to: RunDir, keep_test: bool) -> None:
+def _prepare(run: RunDir, to: RunDir, keep_test: bool, named: str) -> None:
     """Copy the data, with what was held out among the training interactions."""
     started_at_s = time.perf_counter()
     if Chosen.before(run) is not None:
         raise InputError(
-            f"--run {run.path} was itself made by refit; give the run that it was made from"
+            f"{run.path} was itself made by refit; give the run that it was made from"
         )
     chosen = Chosen.by(run)
     for stage in ("prepare", "finetune"):
         run.require(stage)
-    to.create("--to")
-    if is_made_from(to, run, keep_test=keep_test):
+    to.create(named)
+    if is_made_from(to, run, keep_test=keep_test, named=named):
         return
     with atomic_folder(to.file("data")) as folder:
         merge(run.file("data"), folder, chosen, merged_parts(keep_test))

@@ -6,6 +6,7 @@ that it has then.
 """
 
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,9 @@ class Checkpoint:
             A checkpoint with another identity is ignored.
         parameters: trained parameters, by objective and name; objectives may share some.
         optimizers: by objective.
+
+    Attributes:
+        earlier_s: seconds that the processes before took, up to the checkpoint that was resumed.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class Checkpoint:
         self.identity = identity
         self.parameters = parameters
         self.optimizers = optimizers
+        self.earlier_s = 0.0
+        self._begun_at_s = time.perf_counter()
 
     def save(
         self, position: Position, notes: Mapping[str, Any], kept: Mapping[str, Tensor]
@@ -75,9 +81,14 @@ class Checkpoint:
                 save_sharded({**whole, **sharded}, folder)
             else:
                 save_file(whole, folder / "state.safetensors")
-            state = {"identity": self.identity, "position": asdict(position), "notes": dict(notes)}
-            files = sha256_files(folder, ".")
-            write_json(folder / "state.json", {**state, "files": files})
+            state = {
+                "identity": self.identity,
+                "position": asdict(position),
+                "notes": dict(notes),
+                "seconds": self.earlier_s + time.perf_counter() - self._begun_at_s,
+                "files": sha256_files(folder, "."),
+            }
+            write_json(folder / "state.json", state)
 
     def resume(self) -> tuple[Position, dict[str, Any], dict[str, Tensor]] | None:
         """Restore parameters and moments in place; None if there is nothing to resume.
@@ -114,6 +125,7 @@ class Checkpoint:
                     parameter.copy_(tensors[f"parameters/{objective}/{name}"])
         for objective, optimizer in self.optimizers.items():
             restore_optimizer(optimizer, under(tensors, f"optimizer/{objective}/"))
+        self.earlier_s = float(record.get("seconds", 0.0))
         return Position(**record["position"]), record["notes"], under(tensors, "kept/")
 
     def _shared(self) -> dict[str, nn.Parameter]:

@@ -25,7 +25,9 @@ def is_made_from(to: RunDir, run: RunDir, *, keep_test: bool, named: str = "--to
     """
     wanted = made_from(run, keep_test=keep_test)
     if to.path.resolve() == run.path.resolve():
-        raise InputError(f"{named} {to.path} is the trained run itself, which stays; give a new folder")
+        raise InputError(
+            f"{named} {to.path} is the trained run itself, which stays; give a new folder"
+        )
     to.refuse_place(named)
     if not to.is_done("prepare"):
         return False

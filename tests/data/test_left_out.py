@@ -37,7 +37,8 @@ def test_a_minimum_that_leaves_few_is_said(tmp_path, said):
     prepare_folder(tmp_path / "in", minimum_interactions=5)
     assert said == [
         "20 of 26 users have fewer than data.minimum_interactions = 5 positives: their 20 of 56 "
-        "are not trained on, nor are items known that only they had; a lower minimum keeps them"
+        "are not trained on, nor are items known that only they had; another: --set "
+        'data.minimum_interactions=NUMBER; in Python config={"minimum_interactions": NUMBER}'
     ]
     said.clear()
     prepare_folder(tmp_path / "in", minimum_interactions=1)

@@ -51,8 +51,11 @@ def test_half_of_the_logs_items_are_many(tmp_path, said, described, told, catalo
     what = f"{8 - described} of 8 items have no row in items.csv: no title, no text"
     nobodys = 40 if catalogue == "interactions" else 0
     assert report["items_without_interactions"] == nobodys
-    alone = "40 items of items.csv have no interaction that is kept: they are not known, unless "
-    mends = 'data.catalogue = "all", or add-items adds them after training'
+    alone = "40 items of items.csv have no interaction that is kept and are not known; they are "
+    mends = (
+        'with --set data.catalogue=all, in Python config={"catalogue": "all"}, or once add-items '
+        "has added them"
+    )
     assert said == ([f"{what}; {LIKE_THE_LOG}"] if told else [alone + mends] * bool(nobodys))
 
 

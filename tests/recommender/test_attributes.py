@@ -218,9 +218,15 @@ def test_a_list_written_as_text_has_its_elements(text):
     assert meeting(kinds, "=", "Action") == [0, 3]
     assert meeting(kinds, "=", "Film, noir") == [0]
     assert meeting(Attribute([["[\"Rock 'n' roll\", 'Pop']"]]), "=", "Rock 'n' roll") == [0]
-    assert meeting(kinds, "=", "Comedy") == [1, 3]
+    assert meeting(kinds, "=", "Comedy") == [1, 2, 3]
+    assert meeting(kinds, "=", "2") == [5]
     assert meeting(kinds, "=", '"Comedy"') == []
     assert meeting(kinds, "=", text) == [0]
     assert meeting(kinds, "=", "[Comedy]") == [2]
     assert meeting(Attribute([["['']"]]), "=", "") == [], "nothing is no element"
     assert meeting(kinds, "!=", "Action") == [1, 2, 4, 5]
+    assert kinds.elements_of(0) == ["Action", "Film, noir"]
+    assert kinds.elements_of(3) == ["Action", "Comedy"]
+    assert kinds.elements_of(4) == []
+    quoted = Attribute([[r'["a \"b\", c", "d"]'], [r"['it\'s', 'd']"], None])
+    assert [quoted.elements_of(item) for item in range(3)] == [['a "b", c', "d"], ["it's", "d"], []]

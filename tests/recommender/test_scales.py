@@ -75,6 +75,7 @@ def test_the_kind_is_that_of_most_items_with_a_value():
     assert Scale.of([["2024"], ["2023"]]).kind == "number"
     assert Scale.of([None]) is None
     assert Scale.of([["x|5"], ["7|9"]]).values.tolist() == [5, 7, 9]
+    assert Scale.of([["[1995, 1996]"], ['["7"]']]).values.tolist() == [7, 1995, 1996]
     scale = Scale.of([["5"], ["x"], ["40", "-7.0"]])
     assert (scale.unread, scale.lowest, scale.highest) == (1, "-7.0", "40")
 

@@ -10,5 +10,7 @@ def test_measures_of_lists_that_have_most_of_the_catalogue_are_named(tmp_path, b
     assert read_json(run.file("data", "report.json"))["kept"]["items"] == 80
     assert evaluate(run)["selection"] == ["recall@20", "recall@40", "ndcg@100"]
     said = capsys.readouterr().err
-    assert "ndcg@100 of a catalogue of 80 items say little" in said
+    assert "a list for ndcg@100 has more than half of the 80 items: it says little" in said
     assert "recall@40" not in said, "it lists half of them, and no more"
+    assert evaluate(run, overrides=["evaluate.selection=['mrr']"])["selection"] == ["mrr"]
+    assert "says little" not in capsys.readouterr().err

@@ -49,13 +49,15 @@ class CLLM4Rec(Answers):
         self.request = request_of(config)
         self.run = None if run is None else path_of("run", run)
         self._folder = self.run
+        self._run_is_temporary = False
 
     def fit(self, dataset: Dataset, *, replace: bool = False) -> "CLLM4Rec":
         """Train: initialise, pretrain where enabled, finetune; resumes an interrupted fit.
 
         Args:
             dataset: to train on.
-            replace: whether the run, if it is trained on another, may get this one: its model goes.
+            replace: let a run that is trained on other data have these; its model, results and
+                report go. A temporary run always does.
 
         Raises:
             InputError: the backbone cannot be had, ``dataset`` is no Dataset, or the run is trained
@@ -63,8 +65,8 @@ class CLLM4Rec(Answers):
         """
         one_of("dataset", dataset, Dataset, "Dataset.from_frames or Dataset.load makes one")
         if self.run is None:
-            self.run = self._temporary()
-        run = RunDir(self.run).create()
+            self.run, self._run_is_temporary = self._temporary(), True
+        run, replace = RunDir(self.run).create(), replace or self._run_is_temporary
         self.config_ = import_dataset(run, dataset, self.request, replace=replace)
         lm = LanguageModel.load(self.config_)
         train(run, self.config_, lm)

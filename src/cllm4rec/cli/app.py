@@ -73,7 +73,9 @@ def data(name: str, to: Path) -> dict[str, Any]:
 @click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), help="How to split. [paper]")
 @run_option
-@click.option("--replace", is_flag=True, help="Give a trained run other data; its model goes.")
+@click.option(
+    "--replace", is_flag=True, help="Give a trained run other data; its model and results go."
+)
 @settings_options
 @partial(output_option, brief=brief.prepared, follow=following.after_prepare)
 def prepare(

@@ -17,8 +17,8 @@ _OF_THE_RUN = {"seed", "split_file"}
 """Facts of a report that say nothing of the data."""
 
 MEASURES = (
-    "recall@k: the share of a user's held-out items that are among the first k listed, of k of "
-    "them where there are more; ndcg@k: so too, but an item nearer the top counts more; 1: perfect"
+    "recall@k: a user's held-out items among the first k, as a share of all that could stand there "
+    "(at most k); ndcg@k: the same, but places nearer the top count more; 1 is perfect"
 )
 
 

@@ -111,7 +111,7 @@ class DataConfig(Settings):
     minimum_interactions: PositiveInt = 5
     """Users with fewer positives are left out by the protocols; a split file is used as it is."""
     catalogue: Literal["interactions", "all"] = "interactions"
-    """Items to rank: those with a positive, or also every row of ``items.*``."""
+    """Items to rank: those that users who are kept have, or also every row of ``items.*``."""
     memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")] = "1GB"
     """DuckDB's memory limit, such as ``512MB``; the rest spills to the run directory."""
 

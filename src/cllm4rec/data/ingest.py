@@ -197,7 +197,8 @@ def _split_by_protocol(
             f"{users - eligible_users:,} of {users:,} users have fewer than "
             f"data.minimum_interactions = {config.minimum_interactions} positives: their "
             f"{pairs - eligible:,} of {pairs:,} are not trained on, nor are items known that only "
-            f"they had; a lower minimum keeps them"
+            f"they had; another: --set data.minimum_interactions=NUMBER; in Python "
+            f'config={{"minimum_interactions": NUMBER}}'
         )
     if eligible == 0:
         refused = report["refused"]["interactions"]

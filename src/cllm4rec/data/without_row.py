@@ -42,8 +42,9 @@ def report_unmatched_items(
     if not missing or missing < MANY_WITHOUT_ROW * of_log:
         if nobodys > MANY_WITHOUT_ROW * of_log:
             progress.note(
-                f"{nobodys:,} items of {file.path.name} have no interaction that is kept: they are "
-                f'not known, unless data.catalogue = "all", or add-items adds them after training'
+                f"{nobodys:,} items of {file.path.name} have no interaction that is kept and are "
+                f"not known; they are with --set data.catalogue=all, in Python "
+                f'config={{"catalogue": "all"}}, or once add-items has added them'
             )
         return
     said = f"{missing:,} of {of_log:,} items have no row in {file.path.name}: no title, no text"

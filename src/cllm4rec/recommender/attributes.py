@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 from cllm4rec.data.input_file import DECIMAL_COMMA
 from cllm4rec.errors import InputError
 from cllm4rec.recommender.conditions import Condition, one_line
+from cllm4rec.recommender.elements import elements
 from cllm4rec.recommender.scales import Scale
 
 _DECIMAL_COMMA = re.compile(DECIMAL_COMMA, re.ASCII)
-_LIST = re.compile(r"\s*\[\s*(['\"].*['\"])\s*\]\s*", re.DOTALL)
-"""A list written as text, as JSON or Python has it: ``["Action", "Film, noir"]``."""
-# One of its elements, in quotes of one kind or the other.
-_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 SHOWN = 8
 """Values of a column that a line names."""
 
@@ -44,6 +41,11 @@ class Attribute:
         """An item's value as one string; list elements are joined by commas."""
         value = self._values[item]
         return None if value is None else ", ".join(value)
+
+    def elements_of(self, item: int) -> list[str]:
+        """An item's values one by one, each once; none where it has no value."""
+        values = self._values[item] or ()
+        return list(dict.fromkeys(e for each in values for e in elements(each, self._separators)))
 
     def matching(self, value: str) -> NDArray[np.int64]:
         """Numbers of the items that have a value, letter by letter, each once."""
@@ -130,6 +132,11 @@ class Attribute:
         found = [value for value in some if _DECIMAL_COMMA.fullmatch(value.strip())]
         return one_line(found[0]) if 2 * len(found) > int(self._given.sum()) else None
 
+    @cached_property
+    def _separators(self) -> str:
+        """What separates the elements of a text."""
+        return "|" if self._decimal_comma() else "|,"
+
     def _equal(self, value: str) -> NDArray[np.bool_]:
         found = self._mask(self.matching(value))
         same = None if self.scale is None else self.scale.passing("=", value)
@@ -151,9 +158,8 @@ class Attribute:
         """Name → code; start of each code's items; items sorted by code."""
         codes: dict[str, int] = {}
         found, items = array("q"), array("q")
-        separators = "|" if self._decimal_comma() else "|,"
         for item, values in enumerate(self._values):
-            for name in dict.fromkeys(_names(values, separators)) if values else ():
+            for name in dict.fromkeys(_names(values, self._separators)) if values else ():
                 found.append(codes.setdefault(name, len(codes)))
                 items.append(item)
         by_code = np.array(found, np.int64)
@@ -168,8 +174,4 @@ def _names(values: Sequence[str], separators: str) -> Iterator[str]:
     yield ", ".join(values).strip()
     for value in values:
         yield value.strip()
-        if listed := _LIST.fullmatch(value):
-            pieces = ["".join(either) for either in _QUOTED.findall(listed[1])]
-        else:
-            pieces = re.split(f"[{separators}]", value)
-        yield from filter(None, map(str.strip, pieces))
+        yield from elements(value, separators)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.data.input_file import ISO_DAY, ISO_OFFSET, ISO_TIME
+from cllm4rec.recommender.elements import elements
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 """With an exponent that `Decimal` takes."""
@@ -82,7 +83,7 @@ class Scale:
 
         Args:
             column: values by item number, as of `cllm4rec.recommender.attributes.Attribute`;
-                of a text that ``|`` separates, each part is one.
+                of a list written as text, and of one that ``|`` separates, each element is one.
         """
         given = sum(1 for values in column if values)
         for kind, read in _READ.items():
@@ -170,4 +171,4 @@ def _ascending(
 
 def _parts(values: Sequence[str]) -> list[str]:
     # Not at commas, which stand in numbers of some countries: 19,90 is no 19 and no 90.
-    return [part.strip() for value in values for part in value.split("|")]
+    return [part for value in values for part in elements(value, "|")]

@@ -16,7 +16,7 @@ from pydantic import (
 from cllm4rec.data.timestamps import MAX_TIMESTAMP
 from cllm4rec.recommender.queries import MAX_CHARACTERS, MOST_WEIGHT
 from cllm4rec.recommender.similar import By
-from cllm4rec.service.settings import MAX_ADDED, MAX_ASKED, MAX_HISTORY, MAX_K, MAX_TEXT
+from cllm4rec.service.settings import MAX_ADDED, MAX_ASKED, MAX_HISTORY, MAX_K
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 """An external id: text, as in the input files."""
@@ -110,9 +110,9 @@ class NewItem(_Strict):
 
     item_id: Annotated[Id, AfterValidator(_said)]
     """Its id, which no other item has."""
-    title: Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None = None
+    title: str | None = None
     """Its title; an item needs this or ``text``."""
-    text: Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None = None
+    text: str | None = None
     """Its description."""
     attributes: Annotated[dict[Name, Value], Field(max_length=64)] = {}
     """Further columns, as in ``items.*``; those that the run does not know are left out."""

@@ -20,8 +20,6 @@ MAX_K = 1_000
 """Longest list."""
 MAX_ADDED = 10_000
 """Most items added or removed per request."""
-MAX_TEXT = 100_000
-"""Longest title or text of an added item, in characters."""
 MAX_EXPLAINED = 64
 """Newest items of a history that are left out in turn for an explanation."""
 

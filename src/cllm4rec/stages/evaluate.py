@@ -105,10 +105,10 @@ def _table(
     rows = [*own_rows, *rows]
     selection = config.evaluate.selection
     items = len(dataset.items)
-    if deep := [each for each in selection if 2 * int(each.partition("@")[2]) > items]:
+    if deep := [each for each in selection if 2 * int(each.partition("@")[2] or 0) > items]:
         progress.note(
-            f"{', '.join(deep)} of a catalogue of {items} items say little: such a list has more "
-            f"than half of them"
+            f"a list for {' or '.join(deep)} has more than half of the {items} items: it says "
+            f"little"
         )
     bootstrap = config.evaluate.bootstrap
     name = naming.row_label(own_rows[0])

@@ -55,9 +55,7 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool, named: str) -> None:
     """Copy the data, with what was held out among the training interactions."""
     started_at_s = time.perf_counter()
     if Chosen.before(run) is not None:
-        raise InputError(
-            f"{run.path} was itself made by refit; give the run that it was made from"
-        )
+        raise InputError(f"{run.path} was itself made by refit; give the run that it was made from")
     chosen = Chosen.by(run)
     for stage in ("prepare", "finetune"):
         run.require(stage)

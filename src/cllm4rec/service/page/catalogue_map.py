@@ -117,7 +117,7 @@ def described(
     ids = catalogue.items.ids(drawn)
     units = np.rint(places[drawn] * UNITS).astype(np.int64)
     columns = [
-        coloured(name, [column.of(item) for item in drawn.tolist()])
+        coloured(name, [column.elements_of(item) for item in drawn.tolist()])
         for name, column in catalogue.attributes.items()
     ]
     columns.append(binned("interactions", catalogue.counts[drawn].tolist()))

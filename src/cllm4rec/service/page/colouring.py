@@ -18,26 +18,25 @@ Coloured = dict[str, Any]
 the labels, maybe several, maybe none), and whether some items have ``others``."""
 
 
-def coloured(name: str, values: Sequence[str | None]) -> Coloured | None:
+def coloured(name: str, values: Sequence[Sequence[str]]) -> Coloured | None:
     """Classes of one column; None where colours would say nothing.
 
     A column of many different numbers becomes ranges with about equally many items in each;
-    anything else is taken as categories, several in one value if it lists them as ``a, b``.
+    anything else is taken as categories, of which an item may have several.
 
     Args:
         name: the column's.
-        values: one, or None, per item.
+        values: each item's, none where it has none.
     """
-    numbers = [_number(value) for value in values]
-    given = {number for value, number in zip(values, numbers, strict=True) if value is not None}
+    numbers = [_number(each) for each in values]
+    given = {number for each, number in zip(values, numbers, strict=True) if each}
     if None not in given and len(given) > MOST_CATEGORIES:
         return binned(name, [number if number is not None else np.nan for number in numbers])
-    parts = [[] if value is None else value.split(", ") for value in values]
-    counts = Counter(part for each in parts for part in set(each))
+    counts = Counter(value for each in values for value in set(each))
     # Commonest first; equally common ones in the order of the alphabet.
-    labels = sorted(counts, key=lambda part: (-counts[part], part))[:MOST_CATEGORIES]
+    labels = sorted(counts, key=lambda value: (-counts[value], value))[:MOST_CATEGORIES]
     place = {label: code for code, label in enumerate(labels)}
-    codes = [sorted(place[part] for part in set(each) if part in place) for each in parts]
+    codes = [sorted(place[value] for value in set(each) if value in place) for each in values]
     covered = sum(map(bool, codes))
     if len(labels) < 2 or covered < LEAST_COVERED * len(values):
         return None
@@ -70,9 +69,9 @@ def binned(name: str, values: Sequence[float]) -> Coloured | None:
     }
 
 
-def _number(value: str | None) -> float | None:
+def _number(values: Sequence[str]) -> float | None:
     try:
-        number = float(value) if value is not None else None
+        number = float(values[0]) if len(values) == 1 else None
     except ValueError:
         return None
     return number if number is not None and np.isfinite(number) else None

@@ -53,10 +53,12 @@ def actors_below(pid: int) -> list[int]:
 @pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (the extra ray)")
 def test_lists_of_two_workers_of_which_one_is_killed_are_those_of_one_process(trained, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
-    program = [sys.executable, *MAIN]
-    cllm4rec.main(command(trained, whole), standalone_mode=False)
+    left_out = tmp_path / "left-out.txt"
+    left_out.write_text(f"{trained.world.item_ids[0]}\nNOPE\n", encoding="utf-8")
+    program, filters = [sys.executable, *MAIN], ["--exclude", str(left_out)]
+    cllm4rec.main(command(trained, whole, *filters), standalone_mode=False)
     process = subprocess.Popen(
-        [*program, *command(trained, out, "--ray", "2")],
+        [*program, *command(trained, out, "--ray", "2", *filters)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -73,6 +75,7 @@ def test_lists_of_two_workers_of_which_one_is_killed_are_those_of_one_process(tr
     assert killed is not None
     assert 0 < done < SHARDS, "killed in between"
     assert files(out) == files(whole)
+    assert "1 of 2 items of exclude is not known and left aside" in errors
 
 
 def test_no_gpu_is_asked_for_where_the_setting_is_auto_and_there_is_none(trained):
@@ -98,15 +101,3 @@ def test_ray_is_for_everyone_and_a_folder(trained, tmp_path, capsys):
             main(["recommend", "--run", str(trained.run.path), *wrong, "--ray", "2"])
         assert ended.value.code == 2
         assert "--ray is for --all" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not HAS_RAY, reason="ray is not installed (the extra ray)")
-def test_what_filters_leave_out_is_said_on_ray_too(trained, tmp_path):
-    wanted = tmp_path / "wanted.txt"
-    wanted.write_text(f"{trained.world.item_ids[0]}\nNOPE\n", encoding="utf-8")
-    given = command(trained, tmp_path / "out", "--ray", "1", "--include", str(wanted))
-    done = subprocess.run(
-        [sys.executable, *MAIN, *given], capture_output=True, text=True, check=True, timeout=300
-    )
-    assert "1 of 2 items of include is not known and left aside" in done.stderr

@@ -94,7 +94,7 @@ def main(folder: Path, device: str) -> None:
     if device == pretend_device.NAME:
         pretend_device.install()
     source = folder / "source"
-    write_planted_world(source, users=100, items=60, genres=4)
+    write_planted_world(source, users=50, items=40, genres=4)
     gpt2 = write_tiny_gpt2(folder / "gpt2", layers=2)
     llama = write_tiny_llama(folder / "llama", layers=2)
     found: dict[str, dict[str, Any]] = {}

@@ -20,7 +20,7 @@ help:
 	@echo "make demo          the whole path on MovieLens-100K (sets itself up)"
 	@echo "make quick         the tests that train nothing and start no process: about a minute"
 	@echo "make test          every test but the demo (sets itself up)"
-	@echo "make coverage      make test, with the lines that no test reaches; what CI runs"
+	@echo "make coverage      make test, with the lines that no test reaches; before a release"
 	@echo "make test-demo     the demo, as a test"
 	@echo "make check         lint, types, architecture, site, tests"
 	@echo "make site          the documentation as a web site, in site/; any warning fails"

@@ -301,4 +301,4 @@ def test_a_title_that_is_too_long_can_be_skipped(own):
     assert own.post("/v1/items", json={"items": items}).status_code == 422
     answer = own.post("/v1/items", json={"items": items, "skip": True})
     assert answer.status_code == 200, answer.text
-    assert (answer.json()["added"], list(answer.json()["refused"].values())) == (1, [1])
+    assert (answer.json()["added"], list(answer.json()["skipped"].values())) == (1, [1])

@@ -249,17 +249,6 @@ def test_a_saved_model_is_fitted_again_elsewhere(fitted, tmp_path):
         CLLM4Rec(model.config_, run=tmp_path / "saved").fit(dataset)
 
 
-def test_a_run_of_nobody_takes_other_data(fitted, tmp_path):
-    write_planted_world(tmp_path / "other", users=60, items=60)
-    with progress.quiet():
-        other = Dataset.load(tmp_path / "other")
-        model = CLLM4Rec(fitted[0].config_).fit(fitted[1])
-        run = model.run
-        model.fit(other)
-    assert (model.run, len(model.recommender_.dataset.items)) == (run, len(other.items))
-    assert len(other.items) < len(fitted[1].items)
-
-
 def test_saving_replaces_nothing_but_a_saved_model(fitted, tmp_path):
     model, _ = fitted
     (tmp_path / "mine").mkdir()

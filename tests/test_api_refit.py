@@ -1,10 +1,11 @@
-"""A model trained once more, in Python."""
+"""A model trained once more, in Python: on what was held out, or on other data."""
 
 import gc
 
 import pytest
 
 from cllm4rec import CLLM4Rec, Dataset, progress
+from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.errors import ConfigError, InputError, RunError
 from support.trained import served_run
 
@@ -59,3 +60,15 @@ def test_other_baselines_are_evaluated_without_training(model):
         model.evaluate(["pop"])
     with pytest.raises(InputError, match="baselines is one text, 'ease'"):
         model.evaluate("ease")
+
+
+def test_a_run_of_nobody_takes_other_data(model, tmp_path):
+    write_planted_world(tmp_path / "other", users=60, items=60)
+    again = CLLM4Rec(model.config_)
+    with progress.quiet():
+        other = Dataset.load(tmp_path / "other")
+        again.fit(model.recommender_.dataset)
+        run = again.run
+        again.fit(other)
+    assert (again.run, len(again.recommender_.dataset.items)) == (run, len(other.items))
+    assert len(other.items) < len(model.recommender_.dataset.items)

@@ -70,5 +70,5 @@ def test_a_run_of_nobody_takes_other_data(model, tmp_path):
         again.fit(model.recommender_.dataset)
         run = again.run
         again.fit(other)
-    assert (again.run, len(again.recommender_.dataset.items)) == (run, len(other.items))
-    assert len(other.items) < len(model.recommender_.dataset.items)
+    assert (again.run, len(again.recommender_.dataset.users)) == (run, len(other.users))
+    assert len(other.users) < len(model.recommender_.dataset.users)

@@ -1,12 +1,15 @@
 """A model trained once more, in Python: on what was held out, or on other data."""
 
 import gc
+import shutil
+from unittest import mock
 
 import pytest
 
 from cllm4rec import CLLM4Rec, Dataset, progress
 from cllm4rec.data.sources.synthetic import write_planted_world
-from cllm4rec.errors import ConfigError, InputError, RunError
+from cllm4rec.errors import ConfigError, InputError, IntegrityError, RunError
+from cllm4rec.recommender.saved import Recommender
 from support.trained import served_run
 
 
@@ -62,13 +65,44 @@ def test_other_baselines_are_evaluated_without_training(model):
         model.evaluate("ease")
 
 
-def test_a_run_of_nobody_takes_other_data(model, tmp_path):
+def test_without_a_run_other_data_get_another(model, tmp_path, monkeypatch):
     write_planted_world(tmp_path / "other", users=60, items=60)
-    again = CLLM4Rec(model.config_)
+    again, first = CLLM4Rec(model.config_), model.recommender_.dataset
     with progress.quiet():
         other = Dataset.load(tmp_path / "other")
-        again.fit(model.recommender_.dataset)
-        run = again.run
+        again.fit(first)
+        before, user = again.run, first.users.ids([0])
+        lists = again.recommend(user, where={"genre": "genre 1"}), again.similar("item_000001", k=3)
+        with monkeypatch.context() as patched:
+            patched.setattr("cllm4rec.api.model.train", mock.Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                again.fit(other)
+        again.recommender_ = Recommender.load(again.run)  # nothing of it is read yet
+        found = again.recommend(user, where={"genre": "genre 1"}), again.similar("item_000001", k=3)
+        assert (found, again.run, again._begun is None) == (lists, before, False)
+        begun = again._begun
         again.fit(other)
-    assert (again.run, len(again.recommender_.dataset.users)) == (run, len(other.users))
-    assert len(other.users) < len(model.recommender_.dataset.users)
+    assert (again.run, again._begun) == (begun, None)
+    assert len(again.recommender_.dataset.users) == len(other.users) < len(first.users)
+
+
+def test_what_was_not_read_yet_is_refused_once_the_run_has_other_data(model, tmp_path):
+    """It would be of another model: wrong without a word."""
+    write_planted_world(tmp_path / "other", users=60, items=60)
+    run = shutil.copytree(model.run, tmp_path / "run")
+    read, unread = CLLM4Rec.load(run), CLLM4Rec.load(run)
+    user = read.recommender_.dataset.users.ids([0])
+    asked = {
+        "filters": lambda of: of.recommend(user, where={"genre": "genre 1"}),
+        "left out": lambda of: of.recommend([*user, "a stranger"]),
+        "query": lambda of: of.recommend(user, query="robot"),
+        "content": lambda of: of.similar("item_000001", by="content", k=3),
+    }
+    kept = {name: asked[name] for name in ("filters", "query")}
+    before = {name: ask(read) for name, ask in kept.items()}
+    with progress.quiet():
+        CLLM4Rec(model.config_, run=run).fit(Dataset.load(tmp_path / "other"), replace=True)
+    assert {name: ask(read) for name, ask in kept.items()} == before
+    for ask in asked.values():
+        with pytest.raises(IntegrityError, match=r"was replaced or removed since it was opened"):
+            ask(unread)

@@ -15,10 +15,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from cllm4rec import progress
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
 from cllm4rec.service import ModelHolder, ServiceSettings, create_app
 from cllm4rec.service.served import model_version
+from cllm4rec.stages.prepare import import_dataset
 from support.server import PAUSE_S, Server, ask
 
 NEW = [
@@ -299,3 +302,18 @@ def test_a_title_that_is_too_long_can_be_skipped(own):
     answer = own.post("/v1/items", json={"items": items, "skip": True})
     assert answer.status_code == 200, answer.text
     assert (answer.json()["added"], list(answer.json()["skipped"].values())) == (1, [1])
+
+
+def test_what_was_not_read_yet_is_refused_once_the_run_has_other_data(own, own_run, tmp_path):
+    """It would be of other users: a wrong answer without a word."""
+    write_planted_world(tmp_path / "other", users=60, items=60)
+    asked = {"users": ["user_000001"]}
+    before = lists_of(own, **asked)
+    with progress.quiet():
+        other = Dataset.load(tmp_path / "other")
+        import_dataset(RunDir(own_run), other, None, replace=True)
+    for unread in ({"users": ["a stranger"]}, {"profile": {"age": "20"}}):
+        answer = own.post("/v1/recommend", json=unread)
+        assert answer.status_code == 409, answer.text
+        assert "was replaced or removed since it was opened" in answer.json()["error"]
+    assert lists_of(own, **asked) == before

@@ -36,4 +36,4 @@ def write_texts(
     users, items, words = zip(*reviews, strict=True) if reviews else ((), (), ())
     columns = [pa.array(users, pa.int32()), pa.array(items, pa.int32()), pa.array(words, text)]
     pq.write_table(pa.table(columns, names=["user", "item", "text"]), folder / "reviews.parquet")
-    return Texts(folder)
+    return Texts.of(folder)

@@ -20,7 +20,7 @@ from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, is_sealed, verify_seal
 from cllm4rec.stages.add_items import add_items, remove_items, share_of_lists
 from cllm4rec.stages.evaluate import evaluate
-from cllm4rec.stages.prepare import import_dataset
+from cllm4rec.stages.prepare import import_dataset, is_of
 from cllm4rec.stages.recommend_all import recommend_all
 from cllm4rec.stages.refit import refit
 from cllm4rec.stages.save import save_folder
@@ -49,7 +49,8 @@ class CLLM4Rec(Answers):
         self.request = request_of(config)
         self.run = None if run is None else path_of("run", run)
         self._folder = self.run
-        self._run_is_temporary = False
+        self._of_nobody = run is None
+        self._begun: Path | None = None
 
     def fit(self, dataset: Dataset, *, replace: bool = False) -> "CLLM4Rec":
         """Train: initialise, pretrain where enabled, finetune; resumes an interrupted fit.
@@ -57,21 +58,21 @@ class CLLM4Rec(Answers):
         Args:
             dataset: to train on.
             replace: let a run that is trained on other data have these; its model, results and
-                report go. A temporary run always does.
+                report go. Without a run of yours other data get another temporary one.
 
         Raises:
             InputError: the backbone cannot be had, ``dataset`` is no Dataset, or the run is trained
                 on another.
         """
         one_of("dataset", dataset, Dataset, "Dataset.from_frames or Dataset.load makes one")
-        if self.run is None:
-            self.run, self._run_is_temporary = self._temporary(), True
-        run, replace = RunDir(self.run).create(), replace or self._run_is_temporary
-        self.config_ = import_dataset(run, dataset, self.request, replace=replace)
-        lm = LanguageModel.load(self.config_)
-        train(run, self.config_, lm)
-        self._folder = self.run
-        self.recommender_ = Recommender.load(self.run, lm=lm)
+        place = self._place_for(dataset)
+        run = RunDir(place).create()
+        config = import_dataset(run, dataset, self.request, replace=replace or self._of_nobody)
+        lm = LanguageModel.load(config)
+        train(run, config, lm)
+        self.recommender_ = Recommender.load(place, lm=lm)
+        self.run = self._folder = place
+        self.config_, self._begun = config, None
         return self
 
     def refit(self, folder: str | Path | None = None, *, keep_test: bool = False) -> "CLLM4Rec":
@@ -93,6 +94,7 @@ class CLLM4Rec(Answers):
         """
         place, again = self._place(), CLLM4Rec(self.config_)
         again.run = again._temporary() if folder is None else path_of("folder", folder)
+        again._of_nobody = folder is None
         refit(place, RunDir(again.run), keep_test=keep_test, named="folder")
         again._folder = again.run
         again.recommender_ = Recommender.load(again.run)
@@ -136,6 +138,8 @@ class CLLM4Rec(Answers):
     def add_items(self, items: Any, *, skip: bool = False) -> dict[str, Any]:
         """Add items by their texts, without training; no other item's score changes.
 
+        But in answers to queries in words, where scores are relative to those of all items.
+
         They are in every answer at once, and stay in the run or saved folder until `remove_items`
         or the next `fit`. Either all are added or none.
 
@@ -169,6 +173,16 @@ class CLLM4Rec(Answers):
         report = remove_items(self._place(), items)
         self._reload()
         return report
+
+    def _place_for(self, dataset: Dataset) -> Path:
+        """Where to train: for other data than a temporary run's another temporary one.
+
+        So the model in force is whole until there is a new one, which resumes where it was begun.
+        """
+        if self.run is not None and not (self._of_nobody and not is_of(RunDir(self.run), dataset)):
+            return self.run
+        self._begun = self._begun or self._temporary()
+        return self._begun
 
     def _temporary(self) -> Path:
         """A folder that goes with this object."""

@@ -83,7 +83,7 @@ class Dataset:
                 f"the files in {folder} do not fit together; prepare the data again"
             )
         interactions = Interactions(offsets, numbers, len(items))
-        return cls(users, items, Texts(folder), folder, interactions, codes)
+        return cls(users, items, Texts.of(folder), folder, interactions, codes)
 
     @classmethod
     def load(
@@ -192,7 +192,7 @@ class Dataset:
         items = self.items.with_appended(rows.ids)
         known = self.interactions
         interactions = Interactions(known.offsets, known.items, len(items))
-        texts = Texts(self.folder, rows)
+        texts = replace(self.texts, added=rows)
         return replace(self, items=items, texts=texts, interactions=interactions)
 
     def part(self, part: Part) -> Interactions:
@@ -210,11 +210,12 @@ class Dataset:
     @property
     def left_out(self) -> LeftOut:
         """Users of the log whom the split left out, and their histories."""
-        return LeftOut(self.folder)
+        return LeftOut(self.texts.opened)
 
     def report(self) -> dict[str, Any]:
         """What was read, refused and kept when the data were prepared."""
-        report: dict[str, Any] = read_json(self.folder / "report.json")
+        with self.texts.opened.reading() as folder:
+            report: dict[str, Any] = read_json(folder / "report.json")
         return report
 
     @property

@@ -16,6 +16,7 @@ from cllm4rec.data.arguments import is_text
 from cllm4rec.data.database import literal, one_number, stream
 from cllm4rec.data.split import OLDEST_FIRST
 from cllm4rec.errors import IntegrityError
+from cllm4rec.run import Opened
 
 USERS = "left_out.parquet"
 ITEMS = "left_out.npy"
@@ -38,10 +39,10 @@ class LeftOut:
     in memory: there may be more of them than of numbered users.
 
     Attributes:
-        folder: prepared data.
+        opened: the folder of prepared data.
     """
 
-    folder: Path
+    opened: Opened
 
     def find(self, user_ids: Sequence[str]) -> dict[str, NDArray[np.int32]]:
         """Those of the ids that were left out → numbers of their positive items, oldest first.
@@ -49,18 +50,19 @@ class LeftOut:
         Items that are not in the catalogue are not among them.
 
         Raises:
-            IntegrityError: a file is missing or damaged.
+            IntegrityError: a file is missing or damaged, or other data have taken their place.
         """
-        try:
-            wanted = [each for each in user_ids if is_text(each)]
-            rows = pq.read_table(
-                self.folder / USERS, filters=pc.field("user_id").isin(pa.array(wanted, pa.string()))
-            ).to_pylist()
-            items = np.load(self.folder / ITEMS, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, pa.ArrowException):
-            raise IntegrityError(
-                f"{self.folder / USERS} or {ITEMS} is missing or damaged; prepare the data again"
-            ) from None
+        wanted = pa.array([each for each in user_ids if is_text(each)], pa.string())
+        with self.opened.reading() as folder:
+            try:
+                rows = pq.read_table(
+                    folder / USERS, filters=pc.field("user_id").isin(wanted)
+                ).to_pylist()
+                items = np.load(folder / ITEMS, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError, EOFError, pa.ArrowException):
+                raise IntegrityError(
+                    f"{folder / USERS} or {ITEMS} is missing or damaged; prepare the data again"
+                ) from None
         return {
             row["user_id"]: np.array(items[row["first"] : row["first"] + row["known"]], np.int32)
             for row in rows

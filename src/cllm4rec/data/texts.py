@@ -10,8 +10,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cllm4rec.data.item_rows import NO_ROWS, ItemRows, joined
+from cllm4rec.run import Opened
 
 BATCH_ROWS = 8192
+ITEMS = "items.parquet"
+USERS = "users.parquet"
 ATTRIBUTES = "attributes.parquet"
 """Attributes of the items: one column of lists of texts for each further column of ``items.*``."""
 
@@ -22,36 +25,42 @@ ReviewBatch = tuple[NDArray[np.int32], NDArray[np.int32], list[str]]
 class Texts:
     """Texts of prepared data; every access reads the files, so keep lists that you use twice.
 
+    An access raises IntegrityError where other data have taken their place.
+
     Attributes:
-        folder: prepared data.
+        opened: the folder of prepared data.
         added: items that were appended to the catalogue.
     """
 
-    folder: Path
+    opened: Opened
     added: ItemRows = NO_ROWS
+
+    @classmethod
+    def of(cls, folder: Path) -> "Texts":
+        """The texts of the data that are in a folder now."""
+        return cls(Opened.of(folder, ITEMS))
 
     @property
     def item_titles(self) -> list[str | None]:
         """One title, or None, per item number."""
-        return _column(self.folder / "items.parquet", "title") + self.added.titles
+        return self._column(ITEMS, "title") + self.added.titles
 
     @property
     def item_texts(self) -> list[str | None]:
         """One description, or None, per item number."""
-        return _column(self.folder / "items.parquet", "text") + self.added.texts
+        return self._column(ITEMS, "text") + self.added.texts
 
     @property
     def item_features(self) -> dict[str, list[str | None]]:
         """Column → one value, or None, per item number; what title and text say is left out."""
-        columns = _features(self.folder / "items.parquet", {"item_id", "title", "text"})
+        columns = self._features(ITEMS, {"item_id", "title", "text"})
         return {name: values + self.added.feature(name) for name, values in columns.items()}
 
     @property
     def item_attributes(self) -> dict[str, list[list[str] | None]]:
         """Column → values, or None, per item number, as they came; what items are filtered by."""
-        path = self.folder / ATTRIBUTES
-        names = [name for name in pq.read_schema(path).names if name != "item_id"]
-        return {name: _column(path, name) + self.added.attribute(name) for name in names}
+        columns = self._features(ATTRIBUTES, {"item_id"})
+        return {name: values + self.added.attribute(name) for name, values in columns.items()}
 
     @property
     def word_features(self) -> dict[str, list[str | None]]:
@@ -67,7 +76,7 @@ class Texts:
     @property
     def user_features(self) -> dict[str, list[str | None]]:
         """Column → one value, or None, per user number."""
-        return _features(self.folder / "users.parquet", {"user_id"})
+        return self._features(USERS, {"user_id"})
 
     def reviews(self) -> Iterator[ReviewBatch]:
         """Reviews of training pairs, streamed by user, then item.
@@ -75,7 +84,7 @@ class Texts:
         Yields:
             ``(users int32[n], items int32[n], n texts)``.
         """
-        with pq.ParquetFile(self.folder / "reviews.parquet") as file:
+        with self.opened.reading() as folder, pq.ParquetFile(folder / "reviews.parquet") as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=["user", "item", "text"]):
                 users, items, texts = batch.columns
                 yield users.to_numpy(), items.to_numpy(), texts.to_pylist()
@@ -108,12 +117,17 @@ class Texts:
                 reviews[item].append(text)
         return [" ".join(texts) for texts in reviews]
 
+    def _column(self, name: str, column: str) -> list[Any]:
+        with self.opened.reading() as folder:
+            return _column(folder / name, column)
+
+    def _features(self, name: str, others: set[str]) -> dict[str, list[Any]]:
+        """The columns of a file but for some."""
+        with self.opened.reading() as folder:
+            names = [each for each in pq.read_schema(folder / name).names if each not in others]
+            return {each: _column(folder / name, each) for each in names}
+
 
 def _column(path: Path, column: str) -> list[Any]:
     values: list[Any] = pq.read_table(path, columns=[column]).column(0).to_pylist()
     return values
-
-
-def _features(path: Path, others: set[str]) -> dict[str, list[str | None]]:
-    names = [name for name in pq.read_schema(path).names if name not in others]
-    return {name: _column(path, name) for name in names}

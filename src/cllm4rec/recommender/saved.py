@@ -32,7 +32,7 @@ from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by
-from cllm4rec.run import atomic_folder, write_json
+from cllm4rec.run import Opened, atomic_folder, write_json
 from cllm4rec.tasks import task_for
 
 MODEL = "model.safetensors"
@@ -54,6 +54,7 @@ class Recommender:
         self.scorer = scorer
         self.dataset = dataset
         self.lm = lm
+        self._opened = Opened.of(dataset.folder.parent / "model", "model.json")
 
     @property
     def config(self) -> Config:
@@ -146,7 +147,8 @@ class Recommender:
             InputError: the run keeps nothing to answer them by.
         """
         texts = self.dataset.texts
-        return Queries.read(self.dataset.folder.parent, texts.item_titles, texts.added)
+        with self._opened.reading() as model:
+            return Queries.read(model.parent, texts.item_titles, texts.added)
 
     @cached_property
     def properties(self) -> PropertyModel:
@@ -172,7 +174,8 @@ class Recommender:
         if by == "model":
             return self.similar
         added = None if self.scorer.added is None else self.scorer.added.added
-        return similar_by(by, self.dataset.folder.parent, self.dataset, added)
+        with self._opened.reading() as model:
+            return similar_by(by, model.parent, self.dataset, added)
 
     def recommend(
         self,

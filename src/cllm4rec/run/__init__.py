@@ -30,6 +30,7 @@ from cllm4rec.run.files import (
 )
 from cllm4rec.run.leftovers import clear_leftovers
 from cllm4rec.run.manifest import FORMAT, package_version
+from cllm4rec.run.opened import Opened
 from cllm4rec.run.places import refuse_inside_run, refuse_unwritable
 from cllm4rec.run.processes import end_at_once, is_alone, is_main, place_among_processes
 from cllm4rec.run.run import RunDir
@@ -37,6 +38,7 @@ from cllm4rec.run.seal import is_sealed, seal, sealed_files, verify_seal
 
 __all__ = [
     "FORMAT",
+    "Opened",
     "RunDir",
     "atomic_folder",
     "atomic_write",

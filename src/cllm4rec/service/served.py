@@ -27,7 +27,7 @@ from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.profiles import property_model
 from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by
-from cllm4rec.run import read_json
+from cllm4rec.run import Opened, read_json
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.subprocess_scorer import ScorerGone, ScoringProcess, frame_of
 from cllm4rec.service.type_ahead import TypeAhead
@@ -51,6 +51,7 @@ class Served:
         similar: nearest neighbours of the items.
         version: hash of the model.
         run: what was loaded.
+        opened: its model.
         added: items that were added after training.
         words: answers queries in words; None where the run keeps nothing to answer them by.
     """
@@ -65,6 +66,7 @@ class Served:
     similar: SimilarItems
     version: str
     run: Path
+    opened: Opened
     added: AddedItems | None = None
     words: Queries | None = None
 
@@ -95,6 +97,7 @@ class Served:
     @classmethod
     def _load(cls, run: Path, version: str, *, subprocess: bool) -> "Served":
         load_scorer = _in_subprocess if subprocess else _here
+        opened = Opened.of(run / "model", "model.json")
         scorer, frame = load_scorer(run)  # verifies the files read below
         dataset, added = open_catalogue(run)
         catalogue = Catalogue(dataset)
@@ -110,6 +113,7 @@ class Served:
             SimilarItems.of_model(run, added),
             version,
             run,
+            opened,
             added,
             _queries(run, catalogue, added),
         )
@@ -152,7 +156,8 @@ class Served:
             return self.similar
         found = self._comparisons.get(by)
         if found is None:
-            found = similar_by(by, self.run, self.dataset, self.added)
+            with self.opened.reading():
+                found = similar_by(by, self.run, self.dataset, self.added)
             self._comparisons[by] = found
         return found
 

@@ -66,8 +66,7 @@ def import_dataset(
     # Values in force before any was given: the dataset's, in place of a preset's or another run's.
     if isinstance(request.start, Config):
         request = dataclasses.replace(request, start=request.start.changed(data=dataset.settings))
-    files = {f"data/{name}": hashed for name, hashed in sha256_files(dataset.folder, ".").items()}
-    if run.is_done("prepare") and run.info("prepare")["files"] == files:
+    if is_of(run, dataset):
         return configure(run, request)
     if run.is_done("finetune") and not replace:
         raise InputError(
@@ -75,13 +74,20 @@ def import_dataset(
             f"replace=True, whereby that model goes"
         )
     _forget(run)
-    with atomic_folder(run.file("data")) as folder:
-        shutil.copytree(dataset.folder, folder, dirs_exist_ok=True)
+    with atomic_folder(run.file("data")) as folder, dataset.texts.opened.reading() as source:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
     write_split(dataset, run.file("split.parquet"))
     complete = _resolved(dataset, request).changed(data=dataset.settings)
     keep_settings(run, complete)
     run.finish("prepare", [run.file("data")], 0.0)
     return complete
+
+
+def is_of(run: RunDir, dataset: Dataset) -> bool:
+    """Whether a run has these data."""
+    found = sha256_files(dataset.folder, ".")
+    files = {f"data/{name}": hashed for name, hashed in found.items()}
+    return run.is_done("prepare") and run.info("prepare")["files"] == files
 
 
 def configure(run: RunDir, config: Given = None, overrides: Sequence[str] = ()) -> Config:

@@ -29,8 +29,8 @@ def add_items(run: RunDir, items: Path, skip: bool) -> dict[str, Any]:
 
     Nothing is trained, and no other item's score changes, but in answers to queries in words. The
     items are in lists, similar items, exports and the web page at once; a running service takes
-    them in with SIGHUP, or adds them itself (POST /v1/items). Prints their share of the lists, and of the first five places alone,
-    beside their share of the items.
+    them in with SIGHUP, or adds them itself (POST /v1/items). Prints their share of the lists, and
+    of the first five places alone, beside their share of the items.
 
     \b
     Example:

@@ -41,6 +41,35 @@ def test_nothing_is_promised_where_no_spelling_matches(tmp_path, said):
     assert said == [f"8 of 8 items have no row in items.csv: no title, no text; {LIKE_THE_LOG}"]
 
 
+def some_without_zeros(tmp_path, items):
+    """A log of eight items, of which the last row is of a ninth: the second without its zeros."""
+    log = [row | {"item_id": f"{row['item_id'][1:]:0>5}"} for row in small_log()]
+    log[-1]["item_id"] = "1"
+    write_rows(tmp_path / "in", "interactions", log, "csv")
+    if items:
+        rows = [{"item_id": item_id, "title": f"t{item_id}"} for item_id in items]
+        write_rows(tmp_path / "in", "items", rows, "csv")
+    return prepare_folder(tmp_path / "in", protocol="leave-last-out", minimum_interactions=1)[1]
+
+
+def test_a_spelling_is_named_however_few_it_is_of(tmp_path, said):
+    report = some_without_zeros(tmp_path, [f"{n:05}" for n in range(8)])
+    assert report["items_without_row"] == 1
+    assert said == [
+        f"1 of 9 items have no row in items.csv: no title, no text; without leading zeros 1 of "
+        f"them would have one; {LIKE_THE_LOG}"
+    ]
+
+
+@pytest.mark.parametrize("items", [[], [*(f"{n:05}" for n in range(8)), "1"]])
+def test_an_item_that_the_log_has_in_two_spellings_is_said(tmp_path, said, items):
+    some_without_zeros(tmp_path, items)
+    assert said == [
+        "1 of 9 items would be another one without leading zeros, and count as two; ids must be "
+        "written alike in the whole log"
+    ]
+
+
 @pytest.mark.parametrize(("described", "told"), [(0, True), (4, True), (5, False), (8, False)])
 @pytest.mark.parametrize("catalogue", ["interactions", "all"])
 def test_half_of_the_logs_items_are_many(tmp_path, said, described, told, catalogue):

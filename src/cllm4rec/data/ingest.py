@@ -19,7 +19,7 @@ from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
 from cllm4rec.data.reading import find_file, find_log, note_unread, open_file
 from cllm4rec.data.split import PROTOCOLS, split_by_protocol, users_of_a_drawn_newest
 from cllm4rec.data.texts import ATTRIBUTES
-from cllm4rec.data.without_row import report_unmatched_items
+from cllm4rec.data.without_row import note_doubled_items, report_unmatched_items
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
 from cllm4rec.errors import InputError
 from cllm4rec.run import atomic_folder, make_folder, write_json
@@ -91,8 +91,9 @@ def prepare(
             task.advance()
             features = _load_entities(connection, files, report)
             number_entities(connection, all_items=config.catalogue == "all")
-            if files["items"] is not None:
-                report_unmatched_items(connection, files["items"], report)
+            items = files["items"]
+            if items is None or not report_unmatched_items(connection, items, report):
+                note_doubled_items(connection)
             if files["users"] is not None:
                 report["users_without_interactions"] = _count(
                     connection,

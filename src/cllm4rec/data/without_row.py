@@ -7,24 +7,22 @@ import duckdb
 from cllm4rec import progress
 from cllm4rec.data.database import one_number
 from cllm4rec.data.input_file import InputFile
+from cllm4rec.data.spellings import SPELLINGS, spelled
 
 MANY_WITHOUT_ROW = 0.5
-"""Fraction of the log's items without a row from which on it is said."""
+"""Fraction of the log's items without a row from which on it is said, whatever the spelling."""
 
 _ROWS = "item_rows WHERE reason IS NULL"
-_SPELLINGS = {
-    "without .0 at the end": r"regexp_replace(item_id, '\.0+$', '')",
-    "without leading zeros": r"regexp_replace(item_id, '^0+([0-9])', '\1')",
-}
-"""What an id may have in one of the files alone → SQL of the id without it."""
+_OF_LOG = "items WHERE code IS NOT NULL"
+"""Items of the file alone, in the catalogue where all are, have no code."""
 
 
 def report_unmatched_items(
     connection: duckdb.DuckDBPyConnection, file: InputFile, report: dict[str, Any]
-) -> None:
+) -> bool:
     """``items_without_row`` and ``items_without_interactions``; a note each, where many.
 
-    Of the first with the spelling in which more would have a row, else of the second.
+    Of the first, however few, where in another spelling some would have a row; else of the second.
 
     Needs the tables ``items`` and ``item_rows``.
 
@@ -32,27 +30,55 @@ def report_unmatched_items(
         connection: the database.
         file: ``items.*``.
         report: receives the count.
+
+    Returns:
+        Whether a spelling was named.
     """
     without = f"items WHERE item_id NOT IN (SELECT item_id FROM {_ROWS})"
     report["items_without_row"] = missing = _count(connection, without)
-    # Items of the file alone, in the catalogue where all are, have no code.
-    of_log = _count(connection, "items WHERE code IS NOT NULL")
+    of_log = _count(connection, _OF_LOG)
     alone = f"(SELECT item_id FROM {_ROWS} AND item_id NOT IN (SELECT item_id FROM items))"
     report["items_without_interactions"] = nobodys = _count(connection, alone)
-    if not missing or missing < MANY_WITHOUT_ROW * of_log:
-        if nobodys > MANY_WITHOUT_ROW * of_log:
-            progress.note(
-                f"{nobodys:,} items of {file.path.name} have no interaction that is kept and are "
-                f"not known; they are with --set data.catalogue=all, in Python "
-                f'config={{"catalogue": "all"}}, or once add-items has added them'
-            )
-        return
-    said = f"{missing:,} of {of_log:,} items have no row in {file.path.name}: no title, no text"
-    for spelling, plain in _SPELLINGS.items():
-        alike = f"{without} AND {plain} IN (SELECT {plain} FROM {_ROWS})"
-        if found := _count(connection, alike):
+    alike = _alike(connection, "item_id", without, _ROWS) if missing else {}
+    if alike or (missing and missing >= MANY_WITHOUT_ROW * of_log):
+        said = f"{missing:,} of {of_log:,} items have no row in {file.path.name}: no title, no text"
+        for spelling, found in alike.items():
             said += f"; {spelling} {found:,} of them would have one"
-    progress.note(f"{said}; ids must be written alike in both files")
+        progress.note(f"{said}; ids must be written alike in both files")
+    elif nobodys > MANY_WITHOUT_ROW * of_log:
+        progress.note(
+            f"{nobodys:,} items of {file.path.name} have no interaction that is kept and are "
+            f"not known; they are with --set data.catalogue=all, in Python "
+            f'config={{"catalogue": "all"}}, or once add-items has added them'
+        )
+    return bool(alike)
+
+
+def note_doubled_items(connection: duckdb.DuckDBPyConnection) -> None:
+    """Say how many items of the log are another one of it, but for the spelling.
+
+    Needs the table ``items``.
+    """
+    for spelling in SPELLINGS:
+        different = f"(SELECT DISTINCT {spelled(spelling, 'item_id')} FROM {_OF_LOG})"
+        of_log = _count(connection, _OF_LOG)
+        if doubled := of_log - _count(connection, different):
+            progress.note(
+                f"{doubled:,} of {of_log:,} items would be another one {spelling}, and count as "
+                f"two; ids must be written alike in the whole log"
+            )
+
+
+def _alike(
+    connection: duckdb.DuckDBPyConnection, key: str, unmatched: str, others: str
+) -> dict[str, int]:
+    """How many of the unmatched would be one of the others, by spelling; only where some would."""
+    found = {}
+    for spelling in SPELLINGS:
+        plain = spelled(spelling, key)
+        rows = f"{unmatched} AND {plain} IN (SELECT {plain} FROM {others})"
+        found[spelling] = _count(connection, rows)
+    return {spelling: count for spelling, count in found.items() if count}
 
 
 def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:

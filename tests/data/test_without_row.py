@@ -1,4 +1,4 @@
-"""What is said where most items of the log have no row in the items' file."""
+"""What is said where the log and the files of items and users do not know the same ids."""
 
 import pytest
 
@@ -93,3 +93,26 @@ def test_items_that_nobody_had_are_counted(tmp_path, said, further, told):
     report = prepared(tmp_path, "i{}", "i{}", numbers=range(8 + further))
     assert report["items_without_interactions"] == further
     assert bool(said) == told
+
+
+def with_users(tmp_path, in_file):
+    log = [row | {"user_id": f"{row['user_id'][1:]:0>5}"} for row in small_log()]
+    write_rows(tmp_path / "in", "interactions", log, "csv")
+    rows = [{"user_id": user_id, "country": "NL"} for user_id in in_file]
+    write_rows(tmp_path / "in", "users", rows, "csv")
+    return prepare_folder(tmp_path / "in")[1]
+
+
+def test_the_spelling_of_users_that_would_match_is_named(tmp_path, said):
+    report = with_users(tmp_path, ["00000", "00001", "2", "3", "99"])
+    assert report["users_without_interactions"] == 3
+    assert said == [
+        f"3 of 5 users of users.csv are not in the log; without leading zeros 2 of them would be; "
+        f"{LIKE_THE_LOG}"
+    ]
+
+
+@pytest.mark.parametrize("in_file", [["00000", "00001", "00002", "3", "4"], ["00000", "97", "98"]])
+def test_few_users_and_those_of_no_spelling_are_only_counted(tmp_path, said, in_file):
+    assert with_users(tmp_path, in_file)["users_without_interactions"] == 2
+    assert said == []

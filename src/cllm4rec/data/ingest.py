@@ -19,7 +19,11 @@ from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
 from cllm4rec.data.reading import find_file, find_log, note_unread, open_file
 from cllm4rec.data.split import PROTOCOLS, split_by_protocol, users_of_a_drawn_newest
 from cllm4rec.data.texts import ATTRIBUTES
-from cllm4rec.data.without_row import note_doubled_items, report_unmatched_items
+from cllm4rec.data.without_row import (
+    note_doubled_items,
+    report_unmatched_items,
+    report_unmatched_users,
+)
 from cllm4rec.data.writing import write_entities, write_interactions, write_reviews
 from cllm4rec.errors import InputError
 from cllm4rec.run import atomic_folder, make_folder, write_json
@@ -95,11 +99,7 @@ def prepare(
             if items is None or not report_unmatched_items(connection, items, report):
                 note_doubled_items(connection)
             if files["users"] is not None:
-                report["users_without_interactions"] = _count(
-                    connection,
-                    "user_rows WHERE reason IS NULL "
-                    "AND user_id NOT IN (SELECT user_id FROM log_users)",
-                )
+                report_unmatched_users(connection, files["users"], report)
             task.advance()
             report["refused"]["reviews"] = checks.load_reviews(connection, files["reviews"])
             task.advance()

@@ -1,4 +1,4 @@
-"""Items of the log without a row in ``items.*``, or written otherwise there, and the reverse."""
+"""Ids of the log without a row in ``items.*`` or ``users.*``, or written otherwise there."""
 
 from typing import Any
 
@@ -11,6 +11,8 @@ from cllm4rec.data.spellings import SPELLINGS, spelled
 
 MANY_WITHOUT_ROW = 0.5
 """Fraction of the log's items without a row from which on it is said, whatever the spelling."""
+NOBODYS = 0.5
+"""Fraction of the rows of ``users.*`` that are nobody's from which on another spelling is said."""
 
 _ROWS = "item_rows WHERE reason IS NULL"
 _OF_LOG = "items WHERE code IS NOT NULL"
@@ -52,6 +54,30 @@ def report_unmatched_items(
             f'config={{"catalogue": "all"}}, or once add-items has added them'
         )
     return bool(alike)
+
+
+def report_unmatched_users(
+    connection: duckdb.DuckDBPyConnection, file: InputFile, report: dict[str, Any]
+) -> None:
+    """``users_without_interactions``; a note where many, of whom a spelling would match some.
+
+    Needs the tables ``log_users`` and ``user_rows``.
+
+    Args:
+        connection: the database.
+        file: ``users.*``.
+        report: receives the count.
+    """
+    rows = "user_rows WHERE reason IS NULL"
+    alone = f"{rows} AND user_id NOT IN (SELECT user_id FROM log_users)"
+    report["users_without_interactions"] = nobodys = _count(connection, alone)
+    if not nobodys or nobodys < NOBODYS * (given := _count(connection, rows)):
+        return
+    if alike := _alike(connection, "user_id", alone, "log_users"):
+        said = f"{nobodys:,} of {given:,} users of {file.path.name} are not in the log"
+        for spelling, found in alike.items():
+            said += f"; {spelling} {found:,} of them would be"
+        progress.note(f"{said}; ids must be written alike in both files")
 
 
 def note_doubled_items(connection: duckdb.DuckDBPyConnection) -> None:

@@ -15,7 +15,7 @@ from cllm4rec import progress
 from cllm4rec.config import DataConfig
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.further_items import read_further_items
-from cllm4rec.data.item_rows import ItemRows
+from cllm4rec.data.item_rows import NO_ROWS, ItemRows
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.linear.words import words_of
 from cllm4rec.recommender.added import AddedItems
@@ -29,6 +29,7 @@ from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, exclusive
 from cllm4rec.run.added import remove_all, replaced
 from cllm4rec.seeds import generator
+from cllm4rec.stages.likely_slips import note_likely_slips
 
 MOST_BYTES = 100_000
 """Longest text of an item, in UTF-8."""
@@ -124,6 +125,7 @@ def add_items(
         every = found if before is None else before.merged(found)
         if len(found):
             _write(run, every)
+            note_likely_slips(found.rows, dataset, NO_ROWS if before is None else before.rows)
         task.advance()
     measured = {}
     if measure and len(every):

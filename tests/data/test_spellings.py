@@ -1,0 +1,29 @@
+"""Ids that are one another but for what tables of numbers leave behind."""
+
+import pyarrow as pa
+import pytest
+
+from cllm4rec.data.spellings import respelled
+
+
+@pytest.mark.parametrize(
+    ("new", "known", "alike"),
+    [
+        ("1833", "001833", True),
+        ("001833", "1833", True),
+        ("1833.0", "001833", True),
+        ("1833", "1833.00", True),
+        ("0", "000", True),
+        ("0a", "a", False),
+        ("1833.5", "1833", False),
+        ("18330", "1833", False),
+        ("a01", "a1", False),
+        ("", "0", False),
+    ],
+)
+def test_leading_zeros_and_zeros_behind_a_point_are_spelling(new, known, alike):
+    assert respelled([new, "other"], pa.array([known, "x"], pa.large_string())) == alike
+
+
+def test_of_none_none_is():
+    assert respelled([], pa.array([], pa.large_string())) == 0

@@ -39,3 +39,10 @@ def test_an_id_in_another_spelling_is_said_beside_trained_and_added_items(add):
         "count as new ones; if they are not, remove them and read ids as text, in pandas with "
         "dtype=str"
     ]
+
+
+def test_decimal_commas_among_numbers_are_said(add):
+    assert add(one="1999,5", two="1998") == [
+        "column 'year' has decimal commas in 1 of 2 added items, and numbers in the others of the "
+        "run: write a decimal point, or no range finds them"
+    ]

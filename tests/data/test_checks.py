@@ -284,9 +284,21 @@ def test_a_european_date_and_a_decimal_comma_are_shown_with_their_mend(
     name = f"interactions.{ending}"
     assert said[:2] == [
         f"{name}: a timestamp such as 17.06.2018 00:00 cannot be read; write ISO dates, such as "
-        f"2018-06-17 or 2018-06-17 00:00, or unix times",
+        f"2018-06-17 or 2018-06-17 00:00, or unix times; days before months are read by "
+        f"pd.to_datetime(…, dayfirst=True)",
         f"{name}: a rating such as 5,0 cannot be read; write a decimal point, such as 5.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "may_be"),
+    [("17/06/2018", True), ("3-4-18 9:00", True), ("06/17/2018", False), ("2018/06/17", False)],
+)
+def test_days_first_are_named_where_they_may_be(tmp_path, said, value, may_be):
+    rows = [{**row, "timestamp": "2018-06-17"} for row in small_log()]
+    write_rows(tmp_path / "in", "interactions", [*rows, {**rows[0], "timestamp": value}])
+    prepare_folder(tmp_path / "in")
+    assert [("dayfirst" in line) for line in said] == [may_be]
 
 
 def test_a_text_in_the_place_of_a_number_is_not_shown(tmp_path, said):

@@ -67,9 +67,10 @@ def test_iso_dates_are_read(tmp_path, pattern, ending):
 
 def test_an_offset_counts(tmp_path):
     texts = ["2024-01-01T05:00:00+05:30", "2024-01-01T00:00:00Z", "2024-01-01 00:30",
-             "2023-12-31T20:00:00-0500"]  # fmt: skip
+             "2023-12-31T20:00:00-0500", "2024-01-01 02:30:00 +0100", "2023-12-31 20:45 -05:00",
+             "2024-01-01T04:00:00.5 +02"]  # fmt: skip
     rows = [{"user_id": "u", "item_id": f"i{n}", "timestamp": x} for n, x in enumerate(texts)]
-    assert order(tmp_path, rows[::-1])[0] == ["i0", "i1", "i2", "i3"]
+    assert order(tmp_path, rows[::-1])[0] == [f"i{n}" for n in range(7)]
 
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.int32(), pa.float64()])

@@ -4,6 +4,7 @@ Every function leaves a table with a column ``reason``: NULL for a row that is g
 first check that the row failed.
 """
 
+import re
 from collections.abc import Sequence
 
 import duckdb
@@ -22,6 +23,8 @@ REPEATED_PAIR = "repeated pair"
 
 _DECIMAL_COMMA = r"[-+]?\d{1,10},\d{1,6}"
 _OTHER_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:[T ,]+\d[\d:. APMZ+-]{0,19})?"
+_DAY_FIRST = re.compile(r"\d{1,2}[./-](?:0?[1-9]|1[0-2])[./-]\d{2,4}\b")
+"""How a date begins that may have its day before its month."""
 _AMERICAN_DATE = r"\d{1,2} \d{1,2}, \d{4}"
 _WEEKDAY = "(?:Mon|Tues?|Wednes|Wed|Thurs|Thu|Fri|Satur|Sat|Sun)(?:day)?"
 _MONTH = (
@@ -125,6 +128,8 @@ def _note_unreadable(connection: duckdb.DuckDBPyConnection, file: InputFile, pla
             WHERE regexp_full_match(trim(value), {literal(shape)}) LIMIT 1
         """).fetchone()
         if example is not None:
+            if _DAY_FIRST.match(example[0]):
+                mend += "; days before months are read by pd.to_datetime(…, dayfirst=True)"
             progress.note(
                 f"{file.path.name}: a {standard} such as {example[0]} cannot be read; write {mend}"
             )

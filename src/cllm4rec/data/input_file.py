@@ -157,6 +157,8 @@ class InputFile:
         text = f"trim({self._scalar(column)})"
         # DuckDB's TIMESTAMP overlooks an offset, and its TIMESTAMPTZ takes the session's zone.
         zoned = f"regexp_replace({text}, ' ?(UTC|Z)$', '+00')::VARCHAR"
+        # A blank before an offset, as git and strftime leave it, is not DuckDB's.
+        zoned = f"regexp_replace({zoned}, ' ([+-])', '\\1')"
         return (
             f"CASE WHEN regexp_full_match({text}, '{ISO_DAY}(?:{ISO_TIME})?') "
             f"THEN epoch(TRY_CAST({text} AS TIMESTAMP)) "

@@ -47,3 +47,14 @@ def test_a_table_of_results_says_what_its_measures_are():
     assert facts["measures"] == brief.MEASURES
     assert str(facts["report"]) == "run/report.html"
     assert "report" not in brief.evaluated({}, {**options, "topk": Path("lists.parquet")})
+
+
+def test_a_pair_that_is_there_again_is_no_loss():
+    """The report keeps its name."""
+    refused = {"interactions": {"repeated pair": 3, "no item_id": 1}, "items": {}}
+    report = {"read": 9, "refused": refused, "kept": {"users": 2}}
+    facts = brief.prepared(report, {})
+    assert facts["refused"] == {"interactions": {"repeated pair (counts once)": 3, "no item_id": 1}}
+    assert list(facts) == ["read", "refused", "kept"]
+    assert list(refused["interactions"]) == ["repeated pair", "no item_id"]
+    assert brief.prepared({"kept": {}}, {}) == {"kept": {}}

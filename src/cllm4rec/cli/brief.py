@@ -15,6 +15,8 @@ from cllm4rec.run import RunDir
 
 _OF_THE_RUN = {"seed", "split_file"}
 """Facts of a report that say nothing of the data."""
+_REASONS = {"repeated pair": "repeated pair (counts once)"}
+"""Reasons of refused rows → what is shown where the reason alone sounds like a loss."""
 
 MEASURES = (
     "recall@k: a user's held-out items among the first k, as a share of all that could stand there "
@@ -28,6 +30,10 @@ def prepared(result: Result, _options: Options) -> dict[str, Any]:
     kept = facts.pop("kept", {})
     parts = {
         name: count for name, count in kept.items() if count or name not in {"history", "reviews"}
+    }
+    facts["refused"] = {
+        file: {_REASONS.get(reason, reason): count for reason, count in reasons.items()}
+        for file, reasons in facts.get("refused", {}).items()
     }
     return {**_without_zeros(facts), "kept": parts}
 

@@ -137,6 +137,7 @@ def test_an_accent_is_the_same_however_it_is_coded():
     for value in (composed, apart):
         assert meeting(category, "=", value) == [0, 1]
         assert meeting(category, "!=", value) == [2]
+    assert meeting(Attribute([[r'["Cafe\u0301"]']]), "=", composed) == [0]
     assert category.frequent(3) == [composed, f"{composed}|Bar", "Bar"]
     assert [category.of(item) for item in (0, 1)] == [composed, f"{apart}|Bar"]
 

@@ -174,4 +174,5 @@ def _names(values: Sequence[str], separators: str) -> Iterator[str]:
     yield ", ".join(values).strip()
     for value in values:
         yield value.strip()
-        yield from elements(value, separators)
+        # Once more: an escape in a list written as text, e\u0301, is a character only now.
+        yield from (normalize("NFC", each) for each in elements(value, separators))

@@ -2,25 +2,52 @@
 
 import re
 
-_LIST = re.compile(r"\s*\[(.*)\]\s*", re.DOTALL)
-"""A list written as text, as JSON, Python or `to_csv` has it."""
-# A text in quotes of one kind or the other.
-_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
-_ESCAPED = re.compile(r"\\(['\"\\])")
+# An element up to its comma: a text in quotes of one kind or the other, or what is bare. Numpy
+# has no commas between texts: ['Action' 'Comedy'].
+_ELEMENT = re.compile(
+    r"""\s*+(?:('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")\s*+(?:,|\Z|(?<=\s)(?=['"]))"""
+    r"|([^,]*+)(?:,|\Z))",
+    re.DOTALL,
+)
+_ESCAPE = re.compile(
+    r"""(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\U[0-9a-fA-F]{8}|\\['"\\/bfnrt]"""
+)
+"""What JSON and Python write in quotes for a character; two ``\\u`` may be one."""
+_CODES = {"x": "latin-1", "u": "utf-16-be", "U": "utf-32-be"}
+_BLANKS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_NONE = {"", "None", "null", "nan", "NaN"}
+"""Elements without quotes that are none."""
+_CONSTANT = re.compile(r"None|nan|True|False|[+-]?[\d.]+(?:e[+-]?\d+)?", re.ASCII)
+"""What Python writes without quotes in a tuple."""
+_BRACKET = re.compile(r"[][{}]")
 
 
 def listed(value: str) -> list[str] | None:
     """The elements of a list written as text: ``["Action", "Film, noir"]``, ``[1, 2]``.
 
-    None for other texts. In quotes a comma separates nothing.
+    None for other texts. JSON's, Python's and numpy's are read, and Python's tuples. In quotes a
+    comma separates nothing; None and NaN are no elements; numbers stay as they are written. A list
+    of lists or the like is one element, itself.
     """
-    found = _LIST.fullmatch(value)
-    if found is None:
+    text = value.strip()
+    if text[:1] not in ("[", "(") or text[-1] != {"[": "]", "(": ")"}[text[0]]:
         return None
-    if found[1].lstrip().startswith(("'", '"')):
-        quoted = ("".join(either) for either in _QUOTED.findall(found[1]))
-        return [_ESCAPED.sub(r"\1", each) for each in quoted]
-    return found[1].split(",")
+    # Not by `json.loads` and `ast.literal_eval`: 1.50 would become 1.5, ['a' 'b'] one text, and
+    # nan or a bare word refuse all.
+    found = [(quoted, bare.strip()) for quoted, bare in _ELEMENT.findall(text[1:-1])]
+    bare = [each for quoted, each in found if not quoted]
+    if text[0] == "(" and not _is_tuple(text, bare):
+        return None
+    if bracket := _BRACKET.search(",".join(bare)):
+        # [A], [B] is no list.
+        return None if bracket[0] == "]" else [value]
+    if any(each.count("(") != each.count(")") for each in bare):
+        return [value]
+    return [
+        _unquoted(quoted) if quoted else each
+        for quoted, each in found
+        if quoted or each not in _NONE
+    ]
 
 
 def elements(value: str, separators: str) -> list[str]:
@@ -33,3 +60,24 @@ def elements(value: str, separators: str) -> list[str]:
     found = listed(value)
     pieces = re.split(f"[{separators}]", value) if found is None else found
     return [piece for piece in map(str.strip, pieces) if piece]
+
+
+def _is_tuple(text: str, bare: list[str]) -> bool:
+    """Whether Python wrote it: ``('a', 2)``, and neither ``(Action, Comedy)`` nor ``(1,234)``."""
+    commas = ", " in text or text.endswith(",)") or text == "()"
+    return commas and all(not each or _CONSTANT.fullmatch(each) for each in bare)
+
+
+def _unquoted(quoted: str) -> str:
+    inside = quoted[1:-1]
+    return _ESCAPE.sub(_meant, inside) if "\\" in inside else inside
+
+
+def _meant(escape: re.Match[str]) -> str:
+    written, kind = escape[0], escape[0][1]
+    if kind not in _CODES:
+        return _BLANKS.get(kind, kind)
+    try:
+        return bytes.fromhex(written.replace(f"\\{kind}", "")).decode(_CODES[kind])
+    except UnicodeDecodeError:  # half of a pair is no text
+        return written

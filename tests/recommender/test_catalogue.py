@@ -69,13 +69,41 @@ def test_a_slip_of_an_operator_is_refused_with_what_was_meant(text, meant):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("<20", "price<20"),
+        (" >= 20", "price>=20"),
+        ("!20", "price!=20"),
+        ("!>20", "price<=20"),
+        ("=20", "price=20"),
+        ("=>20", "price>=20"),
+        ("<>20", "price!=20"),
+        ('="a"', 'price=\\"a\\"'),
+        ("<\n20", "price<20"),
+    ],
+)
+def test_an_operator_in_the_value_of_a_dictionary_is_refused_with_the_list(value, meant):
+    known = catalogue(price=[["5"], ["27"], None, ["x"]])
+    with pytest.raises(InputError) as refused:
+        known.allowed(Filters(where={"price": value}))
+    assert str(refused.value) == (
+        f'where: no item has the price {value!r}; write where=["{meant}"], '
+        f'in HTTP "where": ["{meant}"]'
+    )
+    with pytest.raises(InputError, match="items have no column 'cost'"):
+        known.allowed(Filters(where={"cost": value}))
+
+
 def test_values_that_begin_as_an_operator_are_found_where_there_are_some():
     known = catalogue(kind=[["a"], ["=b"], ["<c>"], None], **{"price!": [["5"], ["7"], None, None]})
     assert known.allowed(Filters(where=["kind==b"])).nonzero()[0].tolist() == [1]
     assert known.allowed(Filters(where=["kind!==b"])).nonzero()[0].tolist() == [0, 2]
     assert known.allowed(Filters(where=["kind=<c>"])).nonzero()[0].tolist() == [2]
     assert known.allowed(Filters(where=["price!>5"])).nonzero()[0].tolist() == [1]
-    assert not known.allowed(Filters(where={"kind": "=d"})).any()  # no operator was written
+    assert known.allowed(Filters(where={"kind": " <c>"})).nonzero()[0].tolist() == [2]
+    assert not known.allowed(Filters(where={"kind": "a<b"})).any()
+    assert not known.allowed(Filters(where={"kind": "="})).any()
     assert not known.allowed(Filters(where=["kind=="])).any()
     with pytest.raises(InputError, match="items have no column 'colour!'"):
         known.allowed(Filters(where=["colour!>5"]))

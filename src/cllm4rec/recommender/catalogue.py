@@ -15,7 +15,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import InputError
 from cllm4rec.recommender.attributes import Attribute
-from cllm4rec.recommender.conditions import Condition, Where, conditions, recorded
+from cllm4rec.recommender.conditions import Condition, Where, conditions, one_line, recorded
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,7 @@ class Catalogue:
         """Those of the filters, each on a column that there is."""
         found = conditions(filters.where, self.attributes) if filters.where else []
         for each in found:
-            if not isinstance(filters.where, Mapping):
-                self._refuse_slip(each)
+            self._refuse_slip(each, as_value=isinstance(filters.where, Mapping))
             if each.column not in self.attributes:
                 known = ", ".join(self.attributes) or "none"
                 raise InputError(
@@ -200,13 +199,26 @@ class Catalogue:
                 )
         return found
 
-    def _refuse_slip(self, condition: Condition) -> None:
-        meant = condition.likely_meant(self.attributes)
+    def _refuse_slip(self, condition: Condition, *, as_value: bool) -> None:
+        """Refuse a likely slip, but where an item has just that value.
+
+        Args:
+            condition: on a column that there may not be.
+            as_value: it was given as a column and its value, ``{"price": "<20"}``.
+        """
+        read = condition.likely_written if as_value else condition.likely_meant
+        meant = read(self.attributes)
         if meant is None or (
             condition.column in self.attributes
             and len(self.attributes[condition.column].matching(condition.value))
         ):
             return
+        if as_value:
+            listed = json.dumps([meant.said], ensure_ascii=False)
+            raise InputError(
+                f"where: no item has the {one_line(condition.column)} {shown(condition.value)}; "
+                f'write where={listed}, in HTTP "where": {listed}'
+            )
         raise InputError(
             f"where {condition.said}: {meant.operator} is likely meant; write {meant.said}"
         )

@@ -14,6 +14,8 @@ Where = Mapping[str, str | float] | Sequence[str]
 
 _OPERATOR = re.compile(r"!=|<=|>=|<|>|=")
 _SIGN = re.compile(r"[!<>=]")
+_WRITTEN = re.compile(rf"(?:({_OPERATOR.pattern})|!\s*({_OPERATOR.pattern})?)\s*(.+)", re.DOTALL)
+"""A value with an operator before it, which may be negated: ``<20``, ``!>5``, ``!a``."""
 
 _SLIPS = {
     "=>": ">=", "=<": "<=", "==": "=", "!==": "!=", "<==": "<=", ">==": ">=", "<>": "!=",
@@ -58,6 +60,20 @@ class Condition:
             column, value = self.column, self.value.strip()
             operator, value = _SLIPS.get(self.operator + value[:1]), value.lstrip("<>=")
         return type(self)(column, operator, value) if operator and value.strip() else None
+
+    def likely_written(self, columns: Collection[str]) -> Self | None:
+        """What ``{"price": "<20"}`` is a slip for: ``price<20``; None where it is none.
+
+        Args:
+            columns: that there are.
+        """
+        found = _WRITTEN.match(self.value.strip())
+        if found is None or self.column not in columns:
+            return None
+        sign, negated, value = found.groups()
+        operator = sign or _NEGATED.get(negated, "!=")
+        written = type(self)(self.column, operator, value)
+        return written.likely_meant(columns) or written
 
 
 def conditions(where: Where | None, columns: Collection[str] = ()) -> list[Condition]:

@@ -166,6 +166,21 @@ def test_filters_that_no_item_passes_say_why_without_the_value(filters, why):
     assert said == (None if why is None else f"no item passes the filters: {why}")
 
 
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (" tee ", "'Tee' is there; capitals count"),
+        ("CAFE\u0301", "'Café' is there; capitals count"),
+        ("te", "frequent ones: Tee, Küche, Café, TEE"),
+    ],
+)
+def test_why_none_names_other_capitals_and_elements(kind, why):
+    known = catalogue(kind=[["['Küche', 'Tee']"], ["['Küche', 'Tee']"], ["Tee|Café"], ["TEE"]])
+    filters = Filters(where={"kind": kind})
+    said = known.nothing_passes(filters, known.allowed(filters))
+    assert said == f"no item passes the filters: none has that kind; {why}"
+
+
 def test_values_that_ranges_cannot_be_compared_with_are_counted():
     known = catalogue(
         year=[["1977"], ["soon"], ["1977"], ["1980"]],

@@ -193,6 +193,7 @@ def test_users_are_found_and_their_histories_are_oldest_first(client, served):
         ({"users": ["user_000001"], "kay": 3}, "body.kay: Extra inputs are not permitted"),
         ({"users": ["user_000001"], "exclud": []}, "not permitted; did you mean exclude?"),
         ({"users": ["user_000001"], "where": {"colour": "red"}}, "no column 'colour'"),
+        ({"users": ["user_000001"], "where": {"year": "<5"}}, 'in HTTP "where": ["year<5"]'),
         ({"users": ["user_000001"], "where": "year<5"}, "body.where: give an object, such as"),
         ({"users": ["user_000001"], "where": ["year<5", 3]}, "body.where.list.1: Input should"),
         ({"users": ["user_000001"], "where": ["year<5"] * 17}, "at most 16 items"),

@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from unicodedata import normalize
 
@@ -49,7 +49,7 @@ class Attribute:
 
     def matching(self, value: str) -> NDArray[np.int64]:
         """Numbers of the items that have a value, letter by letter, each once."""
-        codes, starts, items = self._index
+        codes, starts, items, _ = self._index
         code = codes.get(normalize("NFC", value.strip()))
         return items[:0] if code is None else items[starts[code] : starts[code + 1]]
 
@@ -89,9 +89,11 @@ class Attribute:
         return self._mask(found)
 
     def why_none(self, condition: Condition) -> str:
-        """Why no item meets a condition, without its value."""
+        """Why no item meets a condition, without its value but for other capitals."""
         name = one_line(condition.column)
         if condition.operator == "=":
+            if (other := self._in_other_capitals(condition.value)) is not None:
+                return f"none has that {name}; {one_line(other)!r} is there; capitals count"
             some = ", ".join(map(one_line, self.frequent(SHOWN))) or "none"
             return f"none has that {name}; frequent ones: {some}"
         if condition.operator == "!=" or self.scale is None:
@@ -115,16 +117,25 @@ class Attribute:
         self.matching("")
 
     def frequent(self, number: int) -> list[str]:
-        """The values that most items match, most frequent first."""
-        codes, starts, _ = self._index
-        order = np.argsort(-np.diff(starts), kind="stable")[:number].tolist()
+        """The elements that most items have, most frequent first; without any, whole values."""
+        codes, starts, _, is_element = self._index
+        order = np.argsort(-np.diff(starts), kind="stable")
+        shown = order[is_element[order]] if is_element.any() else order
         values = list(codes)
-        return [values[code] for code in order]
+        return [values[code] for code in shown[:number].tolist()]
 
     @cached_property
     def scale(self) -> Scale | None:
         """The values as numbers or dates; None where they are texts, or there is none."""
         return Scale.of(self._values)
+
+    def _in_other_capitals(self, value: str) -> str | None:
+        """The most frequent of the values that differ from this one in capitals alone."""
+        codes, starts, _, _ = self._index
+        wanted = normalize("NFC", value.strip()).lower()
+        found = [name for name in codes if name.lower() == wanted]
+        counts = np.diff(starts)
+        return max(found, key=lambda name: int(counts[codes[name]]), default=None)
 
     def _decimal_comma(self) -> str | None:
         """A number with a decimal comma, where most items with a value have one."""
@@ -154,25 +165,29 @@ class Attribute:
         return np.fromiter(map(bool, self._values), bool, len(self._values))
 
     @cached_property
-    def _index(self) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int64]]:
-        """Name → code; start of each code's items; items sorted by code."""
+    def _index(
+        self,
+    ) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Name → code; start of each code's items; items sorted by code; which are elements."""
         codes: dict[str, int] = {}
-        found, items = array("q"), array("q")
+        found, items, of_elements = array("q"), array("q"), set[int]()
         for item, values in enumerate(self._values):
-            for name in dict.fromkeys(_names(values, self._separators)) if values else ():
+            wholes, pieces = _names(values, self._separators) if values else ([], [])
+            for name in dict.fromkeys([*wholes, *pieces]):
                 found.append(codes.setdefault(name, len(codes)))
                 items.append(item)
+            of_elements.update([codes[name] for name in pieces])
         by_code = np.array(found, np.int64)
         order = np.argsort(by_code, kind="stable")
         starts = np.searchsorted(by_code[order], np.arange(len(codes) + 1))
-        return codes, starts, np.array(items, np.int64)[order]
+        is_element = np.zeros(len(codes), bool)
+        is_element[list(of_elements)] = True
+        return codes, starts, np.array(items, np.int64)[order], is_element
 
 
-def _names(values: Sequence[str], separators: str) -> Iterator[str]:
-    """All filter values that match an item with these values, NFC."""
+def _names(values: Sequence[str], separators: str) -> tuple[list[str], list[str]]:
+    """All filter values that match an item with these values, NFC: whole ones, and elements."""
     values = [normalize("NFC", value) for value in values]
-    yield ", ".join(values).strip()
-    for value in values:
-        yield value.strip()
-        # Once more: an escape in a list written as text, e\u0301, is a character only now.
-        yield from (normalize("NFC", each) for each in elements(value, separators))
+    wholes = [", ".join(values).strip(), *(value.strip() for value in values)]
+    # Once more: an escape in a list written as text, e\u0301, is a character only now.
+    return wholes, [normalize("NFC", e) for value in values for e in elements(value, separators)]

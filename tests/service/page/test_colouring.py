@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,3 +88,42 @@ def test_ranges_are_ordered_as_their_numbers_are(values):
     if found is not None:
         pairs = sorted(zip(values, (each[0] for each in found["codes"]), strict=True))
         assert [code for _, code in pairs] == sorted(code for _, code in pairs)
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (
+            [12000.0, 12150.0, 12300.0, 12450.0, 12600.0, 12900.0],
+            ["12000", "12150", "12300", "12450", "12600", "12900"],
+        ),
+        ([1000000 + n / 10 for n in range(0, 20, 4)], ["1000000", "1000000.4", "1000000.8"]),
+        ([1.5, 2.0, 3.25], ["1.5", "2", "3.2"]),
+        ([-0.25, 0.25, 0.0, -0.0], ["-0.2", "0", "0.2"]),
+        ([3e300, 1.5e15, 2.0], ["2", "2e15", "3e300"]),
+        ([0.00001234, 0.0001, 1e14], ["1.234e-5", "0.0001", "100000000000000"]),
+        ([1e15 + 1, 1e15 + 2], ["1000000000000001", "1000000000000002"]),
+        ([0.12345671, 0.12345672], ["0.12345671", "0.12345672"]),
+    ],
+)
+def test_labels_have_as_many_decimals_as_tell_the_ends_apart(values, labels):
+    found = binned("price", values)
+    assert found is not None
+    assert found["labels"][: len(labels)] == labels
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2))
+def test_labels_of_any_numbers_are_short_and_differ(values):
+    found = binned("price", values)
+    if found is not None:
+        assert len(set(found["labels"])) == len(found["labels"])
+        assert all(len(label) <= 2 * 24 + 1 for label in found["labels"])
+        ends = [float(end) for label in found["labels"] for end in label.split("–")]  # noqa: RUF001
+        assert ends == sorted(ends)
+
+
+def test_what_filters_take_for_no_number_is_none_here():
+    for text in ("1_000", "\u0663", "1e999"):
+        found = coloured("price", [[text], [text], *([str(n)] for n in range(20))])
+        assert found is not None
+        assert found["kind"] == "categories", text

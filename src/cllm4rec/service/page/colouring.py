@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+
+from cllm4rec.recommender.scales import number_of
 
 MOST_CATEGORIES = 8
 """Colours that an eye can tell apart; the style sheet has as many."""
@@ -12,6 +15,10 @@ MOST_BINS = 6
 """Steps of the scale of numbers; the style sheet has as many."""
 LEAST_COVERED = 0.3
 """Share of the items that the commonest categories must cover; a column of names does not."""
+MOST_DECIMALS = 6
+"""Of the ends of a range; fewer where these tell all ends apart."""
+LEAST_PLAIN, LEAST_EXPONENT = 1e-4, 1e15
+"""Numbers from the one to below the other are written without an exponent."""
 
 Coloured = dict[str, Any]
 """``name``, ``kind`` (``categories`` or ``numbers``), ``labels``, each item's ``codes`` (places in
@@ -63,20 +70,42 @@ def binned(name: str, values: Sequence[float]) -> Coloured | None:
     return {
         "name": name,
         "kind": "numbers",
-        "labels": [_range(values.min(), values.max()) for values in bins],
+        "labels": _labels([(float(each.min()), float(each.max())) for each in bins]),
         "codes": [[next(found)] if known else [] for known in given.tolist()],
         "others": not bool(given.all()),
     }
 
 
 def _number(values: Sequence[str]) -> float | None:
-    try:
-        number = float(values[0]) if len(values) == 1 else None
-    except ValueError:
-        return None
-    return number if number is not None and np.isfinite(number) else None
+    return number_of(values[0]) if len(values) == 1 else None
 
 
-def _range(low: float, high: float) -> str:
-    shown = [f"{value:.0f}" if value == int(value) else f"{value:.4g}" for value in (low, high)]
-    return shown[0] if low == high else f"{shown[0]}–{shown[1]}"  # noqa: RUF001
+def _labels(ends: Sequence[tuple[float, float]]) -> list[str]:
+    """A label for each range, given by its ends; of two ends the higher one looks higher."""
+    numbers = sorted({end for both in ends for end in both})
+    for decimals in range(MOST_DECIMALS + 1):
+        written = {number: _written(number, decimals) for number in numbers}
+        shown = map(float, written.values())
+        if all(low < high for low, high in pairwise(shown)):
+            break
+    else:  # whole numbers of 16 digits
+        written = {number: _trimmed(repr(number)) for number in numbers}
+    return [
+        written[low] if low == high else f"{written[low]}–{written[high]}"  # noqa: RUF001
+        for low, high in ends
+    ]
+
+
+def _written(number: float, decimals: int) -> str:
+    """A number of at most so many decimals; very large and very small ones with an exponent."""
+    plain = number == 0 or LEAST_PLAIN <= abs(number) < LEAST_EXPONENT
+    return _trimmed(f"{number:.{decimals}{'f' if plain else 'e'}}")
+
+
+def _trimmed(text: str) -> str:
+    """A number without needless zeros and signs: ``1.50e+07`` is ``1.5e7``."""
+    digits, _, exponent = text.partition("e")
+    if "." in digits:
+        digits = digits.rstrip("0").removesuffix(".")
+    digits = "0" if digits == "-0" else digits
+    return f"{digits}e{int(exponent)}" if exponent else digits

@@ -54,6 +54,13 @@ def fill_lists(scorer: ModelScorer, request: ListRequest, found: RankedItems) ->
                 tokens = 0
 
 
+def noted(request: ListRequest) -> ListRequest:
+    """The request; what is not known of it, and why lists will be empty, is said in a line."""
+    if request.note is not None:
+        progress.note(request.note)
+    return request
+
+
 def ranked(scorer: ModelScorer, request: ListRequest) -> RankedItems:
     """The lists of a whole request, in memory.
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from cllm4rec import progress
 from cllm4rec.config import Config, checked
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.linear import load_linear, save_linear
@@ -25,7 +24,7 @@ from cllm4rec.recommender.beside_taste import Wanted
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.explain import Reason, explain
 from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
-from cllm4rec.recommender.lists import ranked
+from cllm4rec.recommender.lists import noted, ranked
 from cllm4rec.recommender.placing import Placing
 from cllm4rec.recommender.profiles import profile_scores, property_model
 from cllm4rec.recommender.queries import Queries
@@ -280,13 +279,6 @@ class Recommender:
         items = np.array([self.dataset.items.number(item_id)], np.int32)
         user, history = int(asked.users[0]), asked.histories.of(0)
         return explain(self.scorer, user, history, items, len(self.dataset.items))[0]
-
-
-def noted(request: ListRequest) -> ListRequest:
-    """The request; what is not known of it, and why lists will be empty, is said in a line."""
-    if request.note is not None:
-        progress.note(request.note)
-    return request
 
 
 def save_model(

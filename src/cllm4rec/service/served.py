@@ -96,9 +96,8 @@ class Served:
 
     @classmethod
     def _load(cls, run: Path, version: str, *, subprocess: bool) -> "Served":
-        load_scorer = _in_subprocess if subprocess else _here
         opened = Opened.of(run / "model", "model.json")
-        scorer, frame = load_scorer(run)  # verifies the files read below
+        scorer, frame = (_in_subprocess if subprocess else _here)(run)  # verifies what is read below
         dataset, added = open_catalogue(run)
         catalogue = Catalogue(dataset)
         catalogue.warm()

@@ -157,6 +157,42 @@ def test_a_log_that_is_taken_away_is_followed_by_a_new_one(tmp_path, taken):
     FeedbackLog(folder).close()
 
 
+@pytest.mark.parametrize(("off", "kept"), [(5, ["a"]), (10**6, []), (-4, ["a", "b"])])
+def test_a_log_that_is_cut_or_grows_meanwhile_loses_nothing_that_follows(tmp_path, off, kept):
+    async def conversation(log):
+        await log.append([row("a"), row("b")])
+        size = log.path.stat().st_size
+        if off < 0:
+            log.path.write_bytes(log.path.read_bytes() + b"half")
+        else:
+            os.truncate(log.path, max(0, size - off))
+        await log.append([row("after")])
+        await log.append([row("later")])
+
+    written(tmp_path, conversation)
+    assert logged(tmp_path) == [*kept, "after", "later"]
+
+
+def test_a_log_that_is_cut_during_a_failing_write_gets_no_nul_bytes(tmp_path, monkeypatch):
+    really = os.write
+
+    def cut(file, _data):
+        os.truncate(file, 3)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def conversation(log):
+        await log.append([row("before")])
+        monkeypatch.setattr(os, "write", cut)
+        with pytest.raises(FeedbackUnavailable, match="No space left"):
+            await log.append([row("lost")])
+        assert log.path.stat().st_size == 3
+        monkeypatch.setattr(os, "write", really)
+        await log.append([row("after")])
+
+    written(tmp_path, conversation)
+    assert logged(tmp_path) == ["after"]
+
+
 def test_a_folder_that_is_taken_away_is_said(tmp_path):
     async def conversation(log):
         os.rename(tmp_path / "log", tmp_path / "away")

@@ -2,7 +2,8 @@
 
 One append-only JSON-lines file in the format of ``interactions.jsonl``. Concurrent requests share
 one ``fsync``. A half-written last line of a killed process was never acknowledged and is cut off at
-the next start. If the file is moved away, for training, a new one is started.
+the next start. If the file is moved away, for training, a new one is started; if it is cut, a half
+line at its new end goes too.
 """
 
 import asyncio
@@ -129,7 +130,7 @@ class FeedbackLog(Worker):
         if self._broken is not None:
             return FeedbackUnavailable(self._broken)
         try:
-            if not self._has_its_name():
+            if not self._is_as_left():
                 taken = self._file
                 self._file, self._size = _opened(self.path)
                 os.close(taken)
@@ -137,8 +138,9 @@ class FeedbackLog(Worker):
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
-            # Remove a partial write: those rows were never acknowledged.
-            os.ftruncate(self._file, self._size)
+            # Remove a partial write: those rows were never acknowledged. A file that was cut
+            # meanwhile is not made longer, which would fill it with NUL bytes.
+            os.ftruncate(self._file, min(self._size, os.fstat(self._file).st_size))
             return FeedbackUnavailable(f"cannot write feedback: {error.strerror}")
         try:
             os.fsync(self._file)
@@ -150,10 +152,11 @@ class FeedbackLog(Worker):
         self._on_commit()
         return None
 
-    def _has_its_name(self) -> bool:
-        """Whether the open file still has the log's name."""
+    def _is_as_left(self) -> bool:
+        """Whether the open file still has the log's name, and the size that was last written."""
+        own = os.fstat(self._file)
         try:
-            return os.path.samestat(os.fstat(self._file), self.path.stat())
+            return own.st_size == self._size and os.path.samestat(own, self.path.stat())
         except FileNotFoundError:
             return False
 

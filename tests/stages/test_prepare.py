@@ -117,6 +117,21 @@ def test_a_trained_model_does_not_go_unsaid(source, run, capsys):
     assert "trained model" not in capsys.readouterr().err, "there is none left"
 
 
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+def test_an_unfinished_training_does_not_go_unsaid(source, tmp_path, stage, capsys):
+    run, given = RunDir(tmp_path / "run"), {"split": None, "protocol": "paper"}
+    prepare(source, run, **given, config=None)
+    run.file("checkpoints", stage).mkdir(parents=True)
+    prepare(source, run, **given, config={"finetune": {"epochs": 3}})
+    import_dataset(run, Dataset.open(run.file("data")), None)
+    assert "unfinished training" not in capsys.readouterr().err, "the data are the same"
+    expected = f"{run.path} gets other data: its unfinished training goes\n"
+    prepare(source, run, **given, config={"seed": 1})
+    assert capsys.readouterr().err.count(expected) == 1
+    import_dataset(run, Dataset.load(source, config={"minimum_interactions": 6}), None)
+    assert capsys.readouterr().err.count(expected) == 1
+
+
 def test_nothing_of_the_model_before_is_shown_of_other_data(source, run):
     for name in ("results.json", "report.html", "topk/test.parquet", "notes.txt"):
         run.file(name).parent.mkdir(exist_ok=True)

@@ -26,6 +26,14 @@ class TestUsage:
             (["recommend", "--run", "R", "--users", "--all", "1"], "exactly one of"),
             (["recommend", "--run", "R", "--users"], "need IDS"),
             (["recommend", "--run", "R", "--all", "1", "--out", "F"], "--all, --histories and"),
+            (
+                ["recommend", "--run", "R", "--profile", "country=FR", "newsletter=ja"],
+                "write --profile country=FR,newsletter=ja",
+            ),
+            (
+                ["recommend", "--run", "R", "--profile", "town=Le", "Mans", "a=b"],
+                "write --profile 'town=Le Mans,a=b'",
+            ),
             (["recommend", "--run", "R", "--all"], "--all needs --out"),
             (["recommend", "--run", "R", "--all", "--out", "x.tsv"], "written as Parquet or CSV"),
             (

@@ -1,6 +1,7 @@
 """``recommend`` and ``similar``: lists for people, and items near another."""
 
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,12 @@ def profile_given(pairs: Sequence[str]) -> dict[str, str] | None:
             raise click.UsageError(f"--profile {name} is given twice")
         found[name] = value
     return found or None
+
+
+def _one_argument(words: Sequence[str]) -> str:
+    """Properties that blanks divided, as a shell takes them in one; a word without = goes on."""
+    parts = [("," if "=" in each else " ") + each.strip(",") for each in words]
+    return shlex.quote("".join(parts).lstrip(", "))
 
 
 def ids_in(file: Path | None) -> list[str] | None:
@@ -199,6 +206,10 @@ def recommend(
         )
     if query_weight is not None and query is None:
         raise click.UsageError("--query-weight is of --query, which is not given")
+    if profile and any("=" in each for each in ids):
+        raise click.UsageError(
+            f"a profile is one argument; write --profile {_one_argument([*profile, *ids])}"
+        )
     if (users or history) != bool(ids):
         raise click.UsageError(
             "--users and --history need IDS; --all, --histories and --profile take none, "

@@ -97,7 +97,7 @@ class Served:
     @classmethod
     def _load(cls, run: Path, version: str, *, subprocess: bool) -> "Served":
         opened = Opened.of(run / "model", "model.json")
-        scorer, frame = (_in_subprocess if subprocess else _here)(run)  # verifies what is read below
+        scorer, frame = _in_subprocess(run) if subprocess else _here(run)  # verifies the files
         dataset, added = open_catalogue(run)
         catalogue = Catalogue(dataset)
         catalogue.warm()

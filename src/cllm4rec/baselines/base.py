@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.item_rows import joined
@@ -86,7 +87,8 @@ class Context:
     @cached_property
     def text_space(self) -> TextSpace:
         """The space of the items' words, computed at the first use and kept."""
-        return TextSpace.fit(self.words, seed=self.seed)
+        with progress.task("Space of the items' words"):
+            return TextSpace.fit(self.words, seed=self.seed)
 
     @cached_property
     def text_vectors(self) -> NDArray[np.float32]:

@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cllm4rec import progress
 from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.ensemble.linear import (
@@ -91,8 +90,7 @@ class Initial:
         elif linear and chosen is not None and chosen.linear is not None:
             found = as_chosen(train, chosen.linear, context, reader)
         if texts and any(context.words):
-            with progress.task("Space of the items' words"):
-                space = context.text_space
+            space = context.text_space
         return cls(tensors, found, start.settings, space)
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cllm4rec import progress
 from cllm4rec.baselines import Context
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
@@ -117,9 +118,11 @@ def _factors(
 ) -> FactorStart:
     seed = derived_seed(config.seed, "factors")
     text_size = int(size * TEXT_SHARE)
-    content = item_text_vectors(list(texts), dimensions=text_size, seed=seed)
-    train = dataset.part("train")
-    collaborative = item_factors(train, dimensions=size - content.shape[1], seed=seed)
+    with progress.task("Factorising the texts"):
+        content = item_text_vectors(list(texts), dimensions=text_size, seed=seed)
+    with progress.task("Factorising the interactions"):
+        train = dataset.part("train")
+        collaborative = item_factors(train, dimensions=size - content.shape[1], seed=seed)
     if chosen is not None:
         return as_chosen(dataset, collaborative, content, chosen)
     selected_by = Selection.of(dataset, config.evaluate.selection, seed, SELECTING_USERS)

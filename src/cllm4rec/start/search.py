@@ -114,7 +114,9 @@ def search(
                 best = FactorStart(start.vectors, start.bias, 1.0, start.settings, selection)
             task.advance(selection=best.selection)
     assert best is not None
-    inverse_temperature = _best_inverse_temperature(best, selected_by.known, selected_by.relevant)
+    with progress.task("Choosing the temperature"):
+        known, relevant = selected_by.known, selected_by.relevant
+        inverse_temperature = _best_inverse_temperature(best, known, relevant)
     return FactorStart(best.vectors, best.bias, inverse_temperature, best.settings, best.selection)
 
 

@@ -171,7 +171,7 @@ def test_an_interrupted_build_leaves_the_older_corpus(tmp_path, everything, erro
             raise error
 
     with pytest.raises(error):
-        build(Interrupted(everything.folder), tmp_path / "corpus")
+        build(Interrupted(everything.opened), tmp_path / "corpus")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "data"]
     assert len(ContentCorpus.open(tmp_path / "corpus")) == 9
 

@@ -63,5 +63,5 @@ def test_a_training_on_the_same_data_says_how_many_it_does_not_take_along(run, n
     said = capsys.readouterr().err
     assert said.startswith("1 item that was added" if number == 1 else "3 items that were added")
     assert said.endswith(f"not in {other}; `cllm4rec add-items` adds them again\n")
-    _prepare(run, RunDir(other), keep_test=False)
+    _prepare(run, RunDir(other), keep_test=False, named="--to")
     assert said in capsys.readouterr().err

@@ -104,6 +104,7 @@ def test_what_is_no_comparison_is_refused(trained, tmp_path):
     recommender = Recommender.load(trained.run.path)
     with pytest.raises(InputError, match="by is 'colour'; give model, content, collaboration or"):
         recommender.similar_by("colour")
-    recommender.dataset = replace(recommender.dataset, folder=tmp_path / "data")
+    elsewhere = replace(recommender.dataset, folder=tmp_path / "data")
+    without = Recommender(recommender.scorer, elsewhere, recommender.lm)
     with pytest.raises(InputError, match="keeps no texts to compare items by"):
-        recommender.similar_by("both")
+        without.similar_by("both")

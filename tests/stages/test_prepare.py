@@ -125,7 +125,7 @@ def test_an_unfinished_training_does_not_go_unsaid(source, tmp_path, stage, caps
     prepare(source, run, **given, config={"finetune": {"epochs": 3}})
     import_dataset(run, Dataset.open(run.file("data")), None)
     assert "unfinished training" not in capsys.readouterr().err, "the data are the same"
-    expected = f"{run.path} gets other data: its unfinished training goes\n"
+    expected = f"{run.path} gets other data: its unfinished training cannot go on\n"
     prepare(source, run, **given, config={"seed": 1})
     assert capsys.readouterr().err.count(expected) == 1
     import_dataset(run, Dataset.load(source, config={"minimum_interactions": 6}), None)

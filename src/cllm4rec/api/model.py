@@ -49,7 +49,7 @@ class CLLM4Rec(Answers):
         self.request = request_of(config)
         self.run = None if run is None else path_of("run", run)
         self._folder = self.run
-        self._of_nobody = run is None
+        self._run_is_temporary = run is None
         self._begun: Path | None = None
 
     def fit(self, dataset: Dataset, *, replace: bool = False) -> "CLLM4Rec":
@@ -67,7 +67,9 @@ class CLLM4Rec(Answers):
         one_of("dataset", dataset, Dataset, "Dataset.from_frames or Dataset.load makes one")
         place = self._place_for(dataset)
         run = RunDir(place).create()
-        config = import_dataset(run, dataset, self.request, replace=replace or self._of_nobody)
+        config = import_dataset(
+            run, dataset, self.request, replace=replace or self._run_is_temporary
+        )
         lm = loaded_backbone(config)
         train(run, config, lm)
         self.recommender_ = Recommender.load(place, lm=lm)
@@ -94,7 +96,7 @@ class CLLM4Rec(Answers):
         """
         place, again = self._place(), CLLM4Rec(self.config_)
         again.run = again._temporary() if folder is None else path_of("folder", folder)
-        again._of_nobody = folder is None
+        again._run_is_temporary = folder is None
         refit(place, RunDir(again.run), keep_test=keep_test, named="folder")
         again._folder = again.run
         again.recommender_ = Recommender.load(again.run)
@@ -179,7 +181,9 @@ class CLLM4Rec(Answers):
 
         So the model in force is whole until there is a new one, which resumes where it was begun.
         """
-        if self.run is not None and not (self._of_nobody and not is_of(RunDir(self.run), dataset)):
+        if self.run is not None and not (
+            self._run_is_temporary and not is_of(RunDir(self.run), dataset)
+        ):
             return self.run
         self._begun = self._begun or self._temporary()
         return self._begun

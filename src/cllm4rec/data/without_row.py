@@ -85,9 +85,9 @@ def note_doubled_items(connection: duckdb.DuckDBPyConnection) -> None:
 
     Needs the table ``items``.
     """
+    of_log = _count(connection, _OF_LOG)
     for spelling in SPELLINGS:
         different = f"(SELECT DISTINCT {spelled(spelling, 'item_id')} FROM {_OF_LOG})"
-        of_log = _count(connection, _OF_LOG)
         if doubled := of_log - _count(connection, different):
             progress.note(
                 f"{doubled:,} of {of_log:,} items would be another one {spelling}, and count as "

@@ -233,7 +233,7 @@ def _forget(run: RunDir) -> None:
     if run.is_done("finetune"):
         progress.note(f"{run.path} gets other data: its trained model goes; train again")
     if any(run.file("checkpoints", stage).is_dir() for stage in ("pretrain", "finetune")):
-        progress.note(f"{run.path} gets other data: its unfinished training goes")
+        progress.note(f"{run.path} gets other data: its unfinished training cannot go on")
     run.forget("prepare", "initialise", "pretrain", "finetune", "evaluate")
     for name in ("results.json", "report.html"):  # of another model
         run.file(name).unlink(missing_ok=True)

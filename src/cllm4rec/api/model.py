@@ -177,12 +177,12 @@ class CLLM4Rec(Answers):
         return report
 
     def _place_for(self, dataset: Dataset) -> Path:
-        """Where to train: for other data than a temporary run's another temporary one.
+        """The run to train in: the caller's or a temporary one, and another one for other data.
 
-        So the model in force is whole until there is a new one, which resumes where it was begun.
+        So the model in force stays whole until there is a new one. An interrupted fit goes on.
         """
-        if self.run is not None and not (
-            self._run_is_temporary and not is_of(RunDir(self.run), dataset)
+        if self.run is not None and (
+            not self._run_is_temporary or is_of(RunDir(self.run), dataset)
         ):
             return self.run
         self._begun = self._begun or self._temporary()

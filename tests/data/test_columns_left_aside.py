@@ -75,6 +75,36 @@ def test_what_pandas_keeps_of_an_index_is_no_column(tmp_path, said):
     assert dataset.texts.item_attributes == {}
 
 
+@pytest.mark.parametrize("header", ["", "Unnamed: 0"])
+def test_an_index_in_csv_is_no_column(tmp_path, said, header):
+    (tmp_path / "in").mkdir()
+    items = pd.DataFrame({"item_id": [f"i{n}" for n in range(8)]})
+    for name, frame in {"interactions": pd.DataFrame(small_log()), "items": items}.items():
+        frame.to_csv(tmp_path / "in" / f"{name}.csv", index_label=header or None)
+    dataset, report = prepare_folder(tmp_path / "in")
+    assert {*report["refused_columns"]["interactions"].values()} == {"the index of a pandas frame"}
+    assert said == []
+    assert dataset.texts.item_attributes == {}
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_capitals_of_a_standard_column_do_not_count(tmp_path, ending):
+    items = [{"item_id": f"i{n}", "title": f"Thing {n}", "name": f"N{n}"} for n in range(8)]
+    found = []
+    for folder, written in (("small", str.lower), ("other", str.title), ("all", str.upper)):
+        for name, rows in (("interactions", small_log()), ("items", items)):
+            rows = [{written(key): value for key, value in row.items()} for row in rows]
+            write_rows(tmp_path / folder, name, rows, ending)
+        dataset, report = prepare_folder(tmp_path / folder)
+        assert dataset.texts.item_titles == [f"Thing {n}" for n in range(8)]
+        assert list(dataset.texts.item_attributes) == [written("name")]
+        assert report["refused_columns"]["interactions"] == {}
+        found.append(dataset.interactions.items.tolist())
+        mapped, _ = prepare_folder(tmp_path / folder, columns={"title": "Name"})
+        assert mapped.texts.item_titles == [f"N{n}" for n in range(8)]
+    assert found[0] == found[1] == found[2]
+
+
 def test_an_index_can_still_be_mapped(tmp_path):
     log = pd.DataFrame(small_log())
     (tmp_path / "in").mkdir()

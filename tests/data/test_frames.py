@@ -172,6 +172,25 @@ def test_a_frame_that_cannot_be_used_is_refused_by_its_name(frames, expected):
     assert ".parquet" not in str(caught.value)
 
 
+def test_notes_name_the_frame(said):
+    log = pd.DataFrame(small_log())
+    log["timestamp"] = ["17.06.2018", *["2018-06-17"] * (len(log) - 1)]
+    items = pd.DataFrame({"item_id": [f"other{n}" for n in range(8)]})
+    users = pd.DataFrame({"user_id": [f"u{n}.0" for n in range(12)], "age": 30})
+    Dataset.from_frames(
+        log.assign(user_id=log["user_id"].str[1:]),
+        items=items,
+        users=users.assign(user_id=users["user_id"].str[1:]),
+    )
+    assert [line.split(":")[0] for line in said if "frame" in line] == [
+        "frame `interactions`",
+        "8 of 8 items have no row in frame `items`",
+        "12 of 12 users of frame `users` are not in the log; without .0 at the end 6 of them "
+        "would be; ids must be written alike in both files",
+    ]
+    assert ".parquet" not in "".join(said)
+
+
 def test_a_column_that_no_file_holds_is_named():
     spans = pa.array([None], pa.month_day_nano_interval())
     table = pa.table({"user_id": ["u"], "item_id": ["i"], "lent": spans})

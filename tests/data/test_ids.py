@@ -33,6 +33,20 @@ def test_many_at_once_agrees_with_one_by_one(ids, other):
     assert (other in users) == (other in ids)
 
 
+@given(st.lists(TEXTS), st.data())
+def test_it_is_a_sequence_of_ids(ids, data):
+    users, plain = id_map(ids), sorted(set(ids))
+    bounds = [data.draw(st.none() | st.integers(-9, 9)) for _ in range(2)]
+    part = slice(*bounds, data.draw(st.sampled_from([None, -2, -1, 1, 3])))
+    assert list(users) == plain
+    assert users[part] == plain[part]
+    for place in range(-len(plain), len(plain)):
+        assert users[place] == plain[place]
+    for outside in (len(plain), -len(plain) - 1):
+        with pytest.raises(IndexError, match="outside"):
+            users[outside]
+
+
 @given(st.lists(TEXTS))
 def test_parquet_round_trip(tmp_path, ids):
     id_map(ids).write(tmp_path / "items.parquet", "item_id")

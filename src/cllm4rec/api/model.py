@@ -13,6 +13,7 @@ from cllm4rec.config import Given, request_of
 from cllm4rec.data.arguments import one_of, path_of
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.frames import input_file
+from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.recommender.arguments import filters_of, id_list
 from cllm4rec.recommender.conditions import Where
 from cllm4rec.recommender.saved import Recommender
@@ -23,7 +24,6 @@ from cllm4rec.stages.prepare import import_dataset, is_of
 from cllm4rec.stages.recommend_all import recommend_all
 from cllm4rec.stages.refit import refit
 from cllm4rec.stages.save import save_folder
-from cllm4rec.stages.setup import loaded_backbone
 from cllm4rec.stages.train import train
 
 
@@ -70,7 +70,7 @@ class CLLM4Rec(Answers):
         config = import_dataset(
             run, dataset, self.request, replace=replace or self._run_is_temporary
         )
-        lm = loaded_backbone(config)
+        lm = LanguageModel.load(config)
         train(run, config, lm)
         self.recommender_ = Recommender.load(place, lm=lm)
         self.run = self._folder = place

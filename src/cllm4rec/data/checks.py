@@ -131,7 +131,7 @@ def _note_unreadable(connection: duckdb.DuckDBPyConnection, file: InputFile, pla
             if _DAY_FIRST.match(example[0]):
                 mend += "; days before months are read by pd.to_datetime(…, dayfirst=True)"
             progress.note(
-                f"{file.path.name}: a {standard} such as {example[0]} cannot be read; write {mend}"
+                f"{file.name}: a {standard} such as {example[0]} cannot be read; write {mend}"
             )
 
 

@@ -12,7 +12,7 @@ import duckdb
 from cllm4rec import progress
 from cllm4rec.data.checks import load_entities
 from cllm4rec.data.database import one_number
-from cllm4rec.data.input_file import DECIMAL_COMMA, InputFile, is_index, words
+from cllm4rec.data.input_file import DECIMAL_COMMA, INDEX, InputFile, words
 
 MAX_FEATURES = 32
 IDENTIFIER_ROWS = 100
@@ -71,8 +71,8 @@ def load_with_features(
             refused[column] = "another column is mapped to this name"
         elif file.is_nested(column):
             refused[column] = _NESTED
-        elif is_index(column):
-            refused[column] = "the index of a pandas frame"
+        elif file.is_index(column):
+            refused[column] = INDEX
         elif len(columns) == MAX_FEATURES:
             refused[column] = f"more than {MAX_FEATURES} columns"
         else:

@@ -19,6 +19,7 @@ from cllm4rec.errors import InputError
 from cllm4rec.run import make_folder
 
 ROW_GROUP = 131_072
+_FOLDER = ".cllm4rec-frames-"
 
 
 def is_frame(value: object) -> bool:
@@ -40,7 +41,7 @@ def input_directory(frames: Mapping[str, Any], beside: Path | None = None) -> It
     """
     if beside is not None:
         make_folder(beside)
-    with tempfile.TemporaryDirectory(prefix=".cllm4rec-frames-", dir=beside) as temporary:
+    with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=beside) as temporary:
         folder = Path(temporary)
         for stem, frame in frames.items():
             if frame is not None:
@@ -71,6 +72,11 @@ def input_file(name: str, value: Any) -> Iterator[Path]:
     else:
         with input_directory({name: value}) as folder:
             yield folder / f"{name}.parquet"
+
+
+def frame_of(path: Path) -> str | None:
+    """What messages call a file of `input_directory`; None of any other."""
+    return f"frame `{path.stem}`" if path.parent.name.startswith(_FOLDER) else None
 
 
 def _write(stem: str, frame: Any, path: Path) -> None:

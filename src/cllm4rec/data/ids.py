@@ -1,9 +1,10 @@
 """IdMap: external ids to numbers and back."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class IdMap:
+class IdMap(Sequence[str]):
     """External ids, sorted by code point; an id's number is its place.
 
     Ids that were appended to a catalogue stand behind the others, sorted among themselves.
@@ -70,6 +71,19 @@ class IdMap:
 
     def __len__(self) -> int:
         return len(self.external)
+
+    def __iter__(self) -> Iterator[str]:
+        return (external_id.as_py() for external_id in self.external)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        """Ids by number, as of a list: from the end where negative."""
+        if isinstance(place, slice):
+            return self.ids(range(len(self))[place])
+        return self.id(place + len(self) if place < 0 else place)
 
     def __contains__(self, external_id: object) -> bool:
         return isinstance(external_id, str) and self._find(external_id) is not None

@@ -12,7 +12,7 @@ from cllm4rec.config import DataConfig
 from cllm4rec.data import checks
 from cllm4rec.data.database import one_number, open_database
 from cllm4rec.data.features import Features, load_with_features
-from cllm4rec.data.input_file import InputFile, is_index
+from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.left_out import write_left_out
 from cllm4rec.data.log import load_log
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
@@ -138,7 +138,7 @@ def _open_files(
     opened = [*log, *filter(None, files.values())]
     present = {column for file in opened for column in file.types}
     for standard, mapped in config.columns.items():
-        if mapped not in present:
+        if mapped.lower() not in map(str.lower, present):
             raise InputError(
                 f"data.columns.{standard} = {mapped!r}, but no file in {source} has such a column; "
                 f"there are {', '.join(sorted(present))}"
@@ -249,7 +249,7 @@ def _load_entities(
 
 def _note_untitled(items: InputFile) -> None:
     """Titles under another name would be a feature like any other, and no list would show them."""
-    others = [column for column in items.unread(("item_id",)) if not is_index(column)]
+    others = [column for column in items.unread(("item_id",)) if not items.is_index(column)]
     if others and not (items.has("title") or items.has("text")):
         texts = ("title", "text")
         progress.note(

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cllm4rec.data.database import PLAIN, literal, name
+from cllm4rec.data.frames import frame_of
 from cllm4rec.errors import InputError
 
+INDEX = "the index of a pandas frame"
+"""Why a column is not read."""
 ATTRIBUTE_CHARACTERS = 1000
 """Longest value that items can be filtered by."""
 
@@ -47,19 +50,34 @@ class InputFile:
     csv: tuple[Path, str] | None = None
     settable: bool = True
 
+    @property
+    def name(self) -> str:
+        """What the file is called in notes; of a data frame's file, the frame."""
+        return frame_of(self.path) or self.path.name
+
     def has(self, standard: str) -> bool:
         """Whether the file has this standard column, under its mapped or its own name."""
         return self.column(standard) in self.types
 
     def column(self, standard: str) -> str:
-        """The name of a standard column in this file; one map serves several files."""
+        """The name of a standard column in this file; one map serves several files.
+
+        Capitals do not count, as no file has two columns that differ in them alone.
+        """
+        there = {column.lower(): column for column in self.types}
         mapped = self.mapping.get(standard, standard)
-        return mapped if mapped in self.types else standard
+        return there.get(mapped.lower()) or there.get(standard, standard)
 
     def unread(self, standards: Iterable[str]) -> list[str]:
         """Columns in the file, in its order, that are none of these standard columns."""
         read = {self.column(standard) for standard in standards}
         return [column for column in self.types if column not in read]
+
+    def is_index(self, column: str) -> bool:
+        """Whether a column of the file is what pandas keeps of an index without a name."""
+        if column == "column0":  # DuckDB's name of a first column without one
+            return self.csv is not None and "column1" not in self.types
+        return re.fullmatch(r"__index_level_\d+__|Unnamed: 0", column) is not None
 
     def require(self, *standards: str) -> None:
         """Refuse the file unless it has these standard columns.
@@ -284,11 +302,6 @@ class InputFile:
         if self.types[column] in _FLOATS:
             return f"CASE WHEN isfinite({name(column)}) THEN {name(column)}::VARCHAR END"
         return self._scalar(column)
-
-
-def is_index(column: str) -> bool:
-    """Whether a column is what pandas keeps of an index without a name."""
-    return re.fullmatch(r"__index_level_\d+__", column) is not None
 
 
 def words(text: str) -> str:

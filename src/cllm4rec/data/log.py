@@ -9,7 +9,7 @@ from cllm4rec import progress
 from cllm4rec.config import DataConfig
 from cllm4rec.data import checks
 from cllm4rec.data.database import one_number
-from cllm4rec.data.input_file import InputFile, is_index
+from cllm4rec.data.input_file import INDEX, InputFile
 from cllm4rec.data.timestamps import unit_of_log
 from cllm4rec.errors import InputError
 
@@ -69,16 +69,18 @@ def load_log(
     report["timestamp_unit"] = unit_of_log(connection)
     if len(files) > 1:
         report["read_of"] = {file.path.name: rows for file, rows in _rows(connection, files)}
-    unread = {column: None for file in files for column in file.unread(COLUMNS)}
-    report["refused_columns"]["interactions"] = {column: _why_unread(column) for column in unread}
-    if named := [column for column in unread if not is_index(column)]:
+    unread = {
+        column: _why_unread(file, column) for file in files for column in file.unread(COLUMNS)
+    }
+    report["refused_columns"]["interactions"] = unread
+    if named := [column for column, why in unread.items() if why != INDEX]:
         absent = [each for each in COLUMNS if not any(file.has(each) for file in files)]
         progress.note(_said(named, absent, at_random=report["split"] in AT_RANDOM))
 
 
-def _why_unread(column: str) -> str:
-    if is_index(column):
-        return "the index of a pandas frame"
+def _why_unread(file: InputFile, column: str) -> str:
+    if file.is_index(column):
+        return INDEX
     if column in COLUMNS:
         return "another column is mapped to this name"
     return "no column of interactions"

@@ -43,13 +43,13 @@ def report_unmatched_items(
     report["items_without_interactions"] = nobodys = _count(connection, alone)
     alike = _alike(connection, "item_id", without, _ROWS) if missing else {}
     if alike or (missing and missing >= MANY_WITHOUT_ROW * of_log):
-        said = f"{missing:,} of {of_log:,} items have no row in {file.path.name}: no title, no text"
+        said = f"{missing:,} of {of_log:,} items have no row in {file.name}: no title, no text"
         for spelling, found in alike.items():
             said += f"; {spelling} {found:,} of them would have one"
         progress.note(f"{said}; ids must be written alike in both files")
     elif nobodys > MANY_WITHOUT_ROW * of_log:
         progress.note(
-            f"{nobodys:,} items of {file.path.name} have no interaction that is kept and are "
+            f"{nobodys:,} items of {file.name} have no interaction that is kept and are "
             f"not known; they are with --set data.catalogue=all, in Python "
             f'config={{"catalogue": "all"}}, or once add-items has added them'
         )
@@ -74,7 +74,7 @@ def report_unmatched_users(
     if not nobodys or nobodys < NOBODYS * (given := _count(connection, rows)):
         return
     if alike := _alike(connection, "user_id", alone, "log_users"):
-        said = f"{nobodys:,} of {given:,} users of {file.path.name} are not in the log"
+        said = f"{nobodys:,} of {given:,} users of {file.name} are not in the log"
         for spelling, found in alike.items():
             said += f"; {spelling} {found:,} of them would be"
         progress.note(f"{said}; ids must be written alike in both files")

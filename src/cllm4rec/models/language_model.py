@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cllm4rec import progress
 from cllm4rec.config import Config
 from cllm4rec.models.backbone import Backbone, frozen_copy, load_backbone
 from cllm4rec.models.device import compute_dtype, device_of
@@ -51,10 +52,11 @@ class LanguageModel:
         torch.set_num_threads(config.threads or CORES)
         device = device_of(config.device)
         folder = find_backbone(config.backbone.name)
-        backbone, words = load_backbone(
-            folder, config.backbone, derived_seed(config.seed, "backbone"), device
-        )
-        tokenizer = WordTokenizer.from_folder(folder, num_words=words.shape[0])
+        with progress.task("Loading the backbone"):
+            backbone, words = load_backbone(
+                folder, config.backbone, derived_seed(config.seed, "backbone"), device
+            )
+            tokenizer = WordTokenizer.from_folder(folder, num_words=words.shape[0])
         dtype = compute_dtype(config.backbone.dtype, device)
         return cls(folder, backbone, words, tokenizer, device, dtype)
 

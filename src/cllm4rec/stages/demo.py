@@ -5,12 +5,12 @@ from typing import Any
 
 from cllm4rec.config import Given, read_config
 from cllm4rec.data.sources import SOURCES
+from cllm4rec.models.language_model import LanguageModel
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, atomic_folder
 from cllm4rec.stages.evaluate import evaluate
 from cllm4rec.stages.prepare import prepare
 from cllm4rec.stages.recommend import recommend
-from cllm4rec.stages.setup import loaded_backbone
 from cllm4rec.stages.train import train
 
 SOURCE = "movielens-100k"
@@ -34,7 +34,7 @@ def demo(run: RunDir, config: Given = None, *, split: Path | None = None) -> dic
             SOURCES[SOURCE](folder)
     report = prepare(source, run, split=split, protocol="paper", config=config, replace=True)
     complete = read_config(run.settings)
-    lm = loaded_backbone(complete)
+    lm = LanguageModel.load(complete)
     trained = train(run, complete, lm)
     recommender = Recommender.load(run.path, lm=lm)
     results = evaluate(run, recommender=recommender)

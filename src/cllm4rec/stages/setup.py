@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cllm4rec import progress
 from cllm4rec.config import Config
 from cllm4rec.config.complete import checked
 from cllm4rec.data.dataset import Dataset
@@ -17,12 +16,6 @@ from cllm4rec.run import RunDir
 from cllm4rec.stages.settings import back_if_refused, begin_settings
 from cllm4rec.tasks import Task, task_for
 from cllm4rec.training.world import ALONE, World, here
-
-
-def loaded_backbone(config: Config) -> LanguageModel:
-    """`LanguageModel.load`, with its progress."""
-    with progress.task("Loading the backbone"):
-        return LanguageModel.load(config)
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,7 @@ class Setup:
         if world.is_first_of_machine:  # downloads, while the others wait
             find_backbone(config.backbone.name)
         world.wait()
-        lm = loaded_backbone(config) if lm is None else lm
+        lm = LanguageModel.load(config) if lm is None else lm
         world.refuse_device(lm.device)
         task = task_for(config, lm, len(dataset.users), len(dataset.items), dataset.texts)
         return cls(run, config, dataset, lm, task, world)

@@ -36,6 +36,7 @@ class TestUsage:
             ),
             (["recommend", "--run", "R", "--all"], "--all needs --out"),
             (["recommend", "--run", "R", "--all", "--out", "x.tsv"], "written as Parquet or CSV"),
+            (["recommend", "--run", "R", "--users", "u", "--out", "D"], "one file, not D; give"),
             (
                 ["recommend", "--run", "R", "--all", "--out", "x.csv.gz"],
                 "give FILE.parquet or FILE",

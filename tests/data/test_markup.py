@@ -151,7 +151,7 @@ def test_a_text_of_several_is_read_as_a_whole(tmp_path):
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_further_items_read_alike(tmp_path, ending):
     path = write_rows(tmp_path, "items", ITEMS, ending)
-    rows, refused = read_further_items(path, FEW, ["kind"], ["kind"])
+    rows, refused, _unread = read_further_items(path, FEW, ["kind"], ["kind"])
     assert refused == {}
     order = [rows.ids.index(str(item["item_id"])) for item in ITEMS]
     assert [rows.titles[at] for at in order] == TITLES

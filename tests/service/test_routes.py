@@ -1,7 +1,9 @@
 """Every route against the library: the service translates and adds nothing."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +18,8 @@ from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import top_k
 from cllm4rec.recommender.explain import explain
 from cllm4rec.recommender.saved import Recommender
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -261,8 +265,11 @@ def test_metrics_name_routes_and_never_ids(client, served):
     assert 'route="/v1/users/{user_id:any}/history",status="404"' in page
     assert "secret-user" not in page
     assert served.catalogue.ids[1] not in page
-    for name in ("queue_tokens", "batch_documents_count", "shed_total", "tokens_total"):
-        assert f"cllm4rec_{name} " in page
+    said = (DOCS / "service.md").read_text(encoding="utf-8")
+    (paragraph,) = re.findall(r"- `/metrics` has(.*?)\n- ", said, re.DOTALL)
+    documented = set(re.findall(r"`(\w+)`", paragraph)) - {"cllm4rec_"}
+    there = set(re.findall(r"^# TYPE cllm4rec_(\w+)", page, re.MULTILINE))
+    assert documented == {name for name in there if not name.endswith("_created")}
 
 
 def test_it_is_alive_and_ready(client):

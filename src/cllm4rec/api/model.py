@@ -151,7 +151,8 @@ class CLLM4Rec(Answers):
 
         Returns:
             ``added``, ``skipped`` by reason, ``same_text`` (they get the scores of an item with
-            their text), ``items_added``, ``items``; ``share_of_lists`` and ``share_of_first_5``
+            their text), ``unread_columns`` (which the data do not have), ``items_added``,
+            ``items``; ``share_of_lists`` and ``share_of_first_5``
             (of the first five places alone) beside ``share_of_items``.
 
         Raises:

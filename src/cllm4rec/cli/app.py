@@ -205,7 +205,7 @@ def refit(run: RunDir, to: Path, keep_test: bool) -> dict[str, Any]:
     "overrides",
     multiple=True,
     metavar="evaluate.KEY=VALUE",
-    help="Other baselines, their settings, or bootstrap; may be repeated.",
+    help="Other baselines, their settings, or bootstrap; the run keeps them; may be repeated.",
 )
 @partial(output_option, brief=brief.evaluated, follow=following.after_evaluate)
 def evaluate(run: RunDir, topk: Path | None, overrides: tuple[str, ...]) -> dict[str, Any]:

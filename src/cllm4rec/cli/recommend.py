@@ -227,6 +227,8 @@ def recommend(
         raise click.UsageError(
             f"--out {out}: lists are written as Parquet or CSV; give FILE.parquet or FILE.csv"
         )
+    if users and out is not None and not names_one_file(out):
+        raise click.UsageError(f"--users writes one file, not {out}; give FILE.parquet or FILE.csv")
     if ray is not None and (not everyone or out is None or names_one_file(out)):
         raise click.UsageError("--ray is for --all, and writes a folder of shards: --out FOLDER")
     options.ready(run, histories)

@@ -29,7 +29,7 @@ class Config(Settings):
     seed: NonNegativeInt
     """The one seed; every random draw is a pure function of it."""
     threads: Annotated[int, Field(ge=0, le=1024)]
-    """Torch threads; 0 takes the processor's cores."""
+    """Torch threads; 0: as many as `OMP_NUM_THREADS` says, else the cores."""
     device: str
     """Where models compute, in training and ever after, a device of torch: ``cpu``, ``cuda``,
     ``cuda:1``; ``auto``: CUDA where there is one, else the processor. What is saved runs on any:

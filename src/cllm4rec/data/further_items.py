@@ -17,7 +17,7 @@ NO_ID, REPEATED = "no item_id", "repeated item_id"
 
 def read_further_items(
     path: Path, config: DataConfig, features: Collection[str], attributes: Collection[str]
-) -> tuple[ItemRows, dict[str, list[str]]]:
+) -> tuple[ItemRows, dict[str, list[str]], list[str]]:
     """Items of a file, by id.
 
     Args:
@@ -27,7 +27,8 @@ def read_further_items(
         attributes: those that items are filtered by.
 
     Returns:
-        The usable rows; the ids of refused ones (empty where there is none), by reason.
+        The usable rows; the ids of refused ones (empty where there is none), by reason; columns
+        that are not read.
 
     Raises:
         InputError: the file cannot be read as such, or has no row.
@@ -49,6 +50,8 @@ def read_further_items(
             found[f"attribute_{at}"] = file.attribute(name)
             kept.append(("attribute", name))
         load_entities(connection, file, "item_rows", "item_id", found)
+        names = {"item_id", "title", "text", *features, *attributes}
+        unread = [name for name in file.unread(names) if not file.is_index(name)]
         columns = ", ".join(found)
         rows = connection.execute(
             f"SELECT item_id, reason, {columns} FROM item_rows ORDER BY row"
@@ -66,4 +69,5 @@ def read_further_items(
         kind: {name: each for (k, name), each in zip(kept, values, strict=True) if k == kind}
         for kind in ("feature", "attribute")
     }
-    return ItemRows(ids, titles, texts, of_kind["feature"], of_kind["attribute"]), refused
+    read = ItemRows(ids, titles, texts, of_kind["feature"], of_kind["attribute"])
+    return read, refused, unread

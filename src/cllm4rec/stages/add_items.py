@@ -96,8 +96,8 @@ def add_items(
 
     Returns:
         ``added``, ``skipped`` by reason, ``same_text`` (items whose text the run has under another
-        id: they get that item's scores), ``items_added`` and ``items`` in all, what
-        `share_of_lists` returns, ``seconds``.
+        id: they get that item's scores), ``unread_columns`` (of no column of the run's items),
+        ``items_added`` and ``items`` in all, what `share_of_lists` returns, ``seconds``.
 
     Raises:
         RunError: the run is not trained, or another process is at work in it.
@@ -113,7 +113,7 @@ def add_items(
         placing, before = Placing.read(run.path), AddedItems.of(run.path)
         dataset = Dataset.open(run.path / "data")
         task.advance()
-        rows, refused = _read(source, dataset, placing.texts, columns)
+        rows, refused, unread = _read(source, dataset, placing.texts, columns)
         refusals = Refusals(refused)
         rows = _without_known(rows, dataset, before, refusals)
         rows = _without_unusable(rows, placing.texts, refusals)
@@ -136,6 +136,7 @@ def add_items(
         "added": len(found),
         "skipped": refusals.counts(),
         "same_text": int(found.same.sum()),
+        "unread_columns": unread,
         **_totals(dataset, len(every)),
         **measured,
         "seconds": round(time.perf_counter() - started_at_s, 2),
@@ -232,7 +233,7 @@ def share_of_lists(recommender: Recommender) -> dict[str, Any]:
 
 def _read(
     source: Path, dataset: Dataset, texts: ItemTexts, columns: Mapping[str, str] | None
-) -> tuple[ItemRows, dict[str, list[str]]]:
+) -> tuple[ItemRows, dict[str, list[str]], list[str]]:
     config = DataConfig.model_validate(dataset.settings)
     if columns is not None:
         config = config.model_copy(update={"columns": dict(columns)})

@@ -28,7 +28,7 @@ def cli_page() -> str:
         parts += [f"## {name}", _help(command, f"cllm4rec {name}")]
         for part, below in getattr(command, "commands", {}).items():
             parts += [f"### {name} {part}", _help(below, f"cllm4rec {name} {part}")]
-    return "\n\n".join([*parts, _CLI_JSON]) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def configuration_page() -> str:
@@ -110,9 +110,9 @@ What was tried, what was measured, what was decided and why; also what did not w
 _CLI_INTRODUCTION = """\
 Progress and messages go to standard error; a command's result goes to standard output, as tables
 or, with `--json`, as exactly one JSON object. Tables are what a person needs; the object has all of
-[it](#json), and so have the run's `data/report.json` and `manifest.json`. Where tables are printed,
-`data`, `prepare`, `train`, `refit`, `evaluate`, `add-items` and `demo` end with a line `next: …`:
-the command that follows, to be copied as it stands.
+[it](json.md), and so have the run's `data/report.json` and `manifest.json`. Where tables are
+printed, `data`, `prepare`, `train`, `refit`, `evaluate`, `add-items` and `demo` end with a line
+`next: …`: the command that follows, to be copied as it stands.
 
 | exit code | meaning |
 |---|---|
@@ -123,8 +123,8 @@ the command that follows, to be copied as it stands.
 | 1 | a fault of the program, with its traceback: please report it; or a bench's cell failed |
 
 `initialise`, `pretrain`, `finetune` and `train` begin from the run's settings, as `prepare` or the
-last of them left them, unless `--config` names a preset or another file; `--set` comes on top. The data are read
-as they were prepared. What a run serves stays its model and `config.toml` until another training is
+last of them left them, unless `--config` names a preset or another file; `--set` comes on top. The
+data are read as they were prepared. What a run serves stays its model and `config.toml` until another training is
 complete: the settings of one that has begun wait in `checkpoints/config.toml`, and go where it is
 refused, as one that diverges is.
 
@@ -134,28 +134,8 @@ refused, as one that diverges is.
 | `CLLM4REC_KEYS` | keys of `serve`, beside those of `--keys` |
 | `OMP_NUM_THREADS` | threads where the setting `threads` is 0; those of the service's model |
 | `HF_HOME`, `HF_HUB_OFFLINE` | the Hugging Face cache, for backbones of the hub; no downloads |
-| `RANK`, `WORLD_SIZE`, … | from `torchrun`: [several processes](scale.md#training-on-several-processes) |
+| `RANK`, `WORLD_SIZE`, … | of `torchrun`: [processes](scale.md#training-on-several-processes) |
 | `COLUMNS` | width of tables and of help |"""
-
-_CLI_JSON = """\
-## JSON
-
-One object of each command, with these fields; those in brackets are there where they apply.
-
-| command | fields |
-|---|---|
-| `recommend` | `k`, [`users`], `recommendations`: a list for each user's id, or for `history`, `query` or `profile`, of `rank`, `item_id`, `title`, `score` |
-| `recommend --out FILE` | `users`, `k`, `out`, [`users_left_out`: users of the data without a list, by reason] |
-| `recommend --out FOLDER` | `users`, `k`, `shards`, `scored_shards`, `scored_users`, `seconds`, `users_per_s`, `tokens_per_s`, `left_out`, `users_left_out`, `process`, `finished`, `out` |
-| `similar` | `k`, `similar`: a list for each item's id, as of `recommend` |
-| `evaluate` | `part`, `selection`: the measures that validation chose by, `made_by`: backbone and layers, `rows`, `left_out`: baselines that were not run, and why, `verdict` |
-| · a row | `model`, `settings`, `seconds`, `users`, `missing`: users without a list in a file, `metrics`: of each measure `mean`, `low` and `high`, a 95 % interval over users (none of `coverage@20`, the share of the catalogue that is listed), [`note`] |
-| `evaluate --topk FILE` | `part`, `rows` |
-| `add-items` | `added`, `skipped`: by reason, `same_text`: items whose text another item has, `unread_columns`: those that the run's items do not have, `items_added`: of the run in all, `items`: the catalogue; `seconds`; of the lists of `sample` users the added items' `share_of_lists`, `share_of_first_5` and, to compare, `share_of_items` |
-| `remove-items` | `removed`, `items_added`, `items` |
-| `train` | a record of each stage: `initialise`, `pretrain`, `finetune` |
-
-`prepare` prints what is in `data/report.json`."""
 
 _CONFIGURATION_INTRODUCTION = """\
 A preset gives every setting a value; what you give comes on top:

@@ -1,4 +1,4 @@
-"""docs/cli.md names the fields that commands print with ``--json``: no more and no fewer."""
+"""docs/json.md names the fields that commands print with ``--json``: no more and no fewer."""
 
 import re
 from pathlib import Path
@@ -15,14 +15,14 @@ from cllm4rec.stages.similar import similar
 from support.input_folder import write_rows
 from support.trained import Trained
 
-PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 OTHER_WORDS = {"recommend", "history", "query", "profile", "coverage@20", "users_left_out", "note"}
 """In backticks there, and no field, or one that is there where it applies."""
 
 
 def documented(command: str) -> set[str]:
-    section = PAGE.read_text(encoding="utf-8").partition("\n## JSON\n")[2]
-    (cell,) = re.findall(rf"^\| {re.escape(command)} \| (.*) \|$", section, re.MULTILINE)
+    page = PAGE.read_text(encoding="utf-8")
+    (cell,) = re.findall(rf"^\| {re.escape(command)} \| (.*) \|$", page, re.MULTILINE)
     return set(re.findall(r"`([^`]+)`", cell))
 
 

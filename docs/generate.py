@@ -124,9 +124,9 @@ printed, `data`, `prepare`, `train`, `refit`, `evaluate`, `add-items` and `demo`
 
 `initialise`, `pretrain`, `finetune` and `train` begin from the run's settings, as `prepare` or the
 last of them left them, unless `--config` names a preset or another file; `--set` comes on top. The
-data are read as they were prepared. What a run serves stays its model and `config.toml` until another training is
-complete: the settings of one that has begun wait in `checkpoints/config.toml`, and go where it is
-refused, as one that diverges is.
+data are read as they were prepared. What a run serves stays its model and `config.toml` until
+another training is complete: the settings of one that has begun wait in `checkpoints/config.toml`,
+and go where it is refused, as one that diverges is.
 
 | variable | what it says |
 |---|---|

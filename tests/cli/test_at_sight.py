@@ -67,7 +67,7 @@ def test_a_place_where_no_lists_can_be_written(said, run, tmp_path):
     everyone = ("recommend", "--all", "--out")
     assert "exists and is not a top-k file" in said(*users, mine)
     assert "exists and is not a top-k file" in said(*everyone, mine)
-    assert "is a folder; choose a file" in said(*users, tmp_path)
+    assert "--users writes one file, not" in said(*users, tmp_path)
     assert f"lies in the run {run.path}" in said(*everyone, run.file("lists"))
     other = tmp_path / "notes"
     other.write_text("mine")

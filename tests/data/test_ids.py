@@ -114,3 +114,60 @@ def test_a_missing_column_or_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(IntegrityError, match="damaged"):
         IdMap.read(path, "user_id")
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "meant"),
+    [
+        ("001002", "1002", "'001002'"),
+        ("1002", "001002", "'1002'"),
+        ("1000", "1000.0", "'1000'"),
+        ("1000.0", "1000", "'1000.0'"),
+        ("00000001234565", "1234565", "'00000001234565'"),
+        ("b00x", "B00X", "'b00x'"),
+        ("B00X", "b00x", "'B00X'"),
+        ("Blue Shirt", "blue shirt", "'Blue Shirt'"),
+        ("a b", " a b\n", "'a b'"),
+    ],
+)
+def test_an_id_in_another_spelling_is_named(known, asked, meant):
+    with pytest.raises(UnknownId) as caught:
+        id_map([known, "other"], "item").number(asked)
+    assert str(caught.value).endswith(f": did you mean {meant}?")
+    assert "catalogue" not in str(caught.value)
+
+
+def test_ids_in_two_spellings_are_both_named():
+    with pytest.raises(UnknownId, match="did you mean '7' or '007'"):
+        id_map(["7", "007"]).number("07")
+
+
+def test_an_id_of_an_added_item_in_another_spelling_is_named():
+    items = id_map(["a"], "item").with_appended(["007"])
+    with pytest.raises(UnknownId, match="did you mean '007'"):
+        items.number("7")
+
+
+def test_ids_with_commas_between_them_are_to_be_separated_by_blanks():
+    users = id_map(["1000", "1001"], "user")
+    for asked in ("1000,1001", "1000, 1001"):
+        with pytest.raises(UnknownId, match="these are 2 ids; separate ids by blanks, 1000 1001, "):
+            users.number(asked)
+    for asked in ("1000,1002", ",", "1000,"):
+        with pytest.raises(UnknownId, match="this run knows 2 users"):
+            users.number(asked)
+
+
+def test_what_an_unknown_id_was_meant_to_be_is_not_sought_in_all_ids(monkeypatch):
+    users = id_map([f"{number:05}" for number in range(1000)], "user")
+    monkeypatch.setattr(IdMap, "__iter__", lambda self: pytest.fail("all ids are read"))
+    found: list[str] = []
+    monkeypatch.setattr(IdMap, "__contains__", lambda self, each: bool(found.append(each)))
+    users.unknown("x")
+    users.unknown("9" * 10_000)
+    assert len(found) < 100
+
+
+def test_it_is_shown_as_a_count_alone():
+    assert repr(id_map(["a", "b"], "user")) == "IdMap(2 users)"
+    assert repr(id_map(["a"])) == "IdMap(1 ids)"

@@ -1,5 +1,6 @@
 """IdMap: external ids to numbers and back."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from cllm4rec.data.spellings import SPELLINGS
 from cllm4rec.errors import IntegrityError, UnknownId
 from cllm4rec.run import atomic_write
 
 SHOWN_CHARACTERS = 80
 """How much of an unknown id an error message repeats."""
+_MOST_MEANT = 3
+"""Ids in another spelling that an error message names."""
+_MOST_ZEROS = 13
+"""At the beginning of an id; article numbers (GTIN) have 14 digits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +74,10 @@ class IdMap(Sequence[str]):
         """Write as a Parquet file of one column, atomically."""
         with atomic_write(path) as temporary:
             pq.write_table(pa.table({column: self.external}), temporary)
+
+    def __repr__(self) -> str:
+        """A count alone: a notebook or a log shows it, and ids belong in neither."""
+        return f"IdMap({len(self)} {self.kind}s)"
 
     def __len__(self) -> int:
         return len(self.external)
@@ -150,14 +160,48 @@ class IdMap(Sequence[str]):
         return None
 
     def unknown(self, external_id: object, said: str = "") -> UnknownId:
-        """The error for an id that is not here; ``said`` is why, where that is known."""
-        shown = repr(external_id)
-        if len(shown) > SHOWN_CHARACTERS:
-            shown = shown[:SHOWN_CHARACTERS] + "…"
-        if said:
-            return UnknownId(f"unknown {self.kind} {shown}: {said}")
+        """The error for an id that is not here, with the ids that were probably meant.
+
+        Args:
+            external_id: as it was given.
+            said: why it is not here, where that is known.
+        """
+        shown = _shortened(repr(external_id))
+        why = said or (self._meant(external_id) if isinstance(external_id, str) else "")
+        if why:
+            return UnknownId(f"unknown {self.kind} {shown}: {why}")
         had = '; others need data.catalogue = "all", or add-items' if self.kind == "item" else ""
         return UnknownId(
             f"unknown {self.kind} {shown}; this run knows {len(self)} {self.kind}s; "
             f"ids are text, as in the input files{had}"
         )
+
+    def _meant(self, external_id: str) -> str:
+        """The known ids that an unknown one stands for, as advice; empty if there are none."""
+        known = dict.fromkeys(each for each in _other_spellings(external_id) if each in self)
+        near = [_shortened(repr(each)) for each in list(known)[:_MOST_MEANT]]
+        if near:
+            return f"did you mean {' or '.join(near)}?"
+        parts = [part.strip() for part in external_id.split(",")]
+        if len(parts) > 1 and all(part in self for part in parts):
+            apart = _shortened(" ".join(parts))
+            return f"these are {len(parts)} ids; separate ids by blanks, {apart}, or in a list"
+        return ""
+
+
+def _other_spellings(text: str) -> Iterator[str]:
+    """What an id may be in a table that another program wrote, nearest first.
+
+    Looked up one by one: many ask a service for users it does not know, and none of them may make
+    it read all ids.
+    """
+    bare = text.strip()
+    for pattern, replacement in SPELLINGS.values():
+        bare = re.sub(pattern, replacement, bare)
+    for cased in dict.fromkeys((bare, bare.lower(), bare.upper(), bare.capitalize(), bare.title())):
+        for zeros in range(_MOST_ZEROS + 1 if cased[:1].isdigit() else 1):
+            yield from ("0" * zeros + cased, "0" * zeros + cased + ".0")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"

@@ -1,8 +1,10 @@
 """Elements of values, lists written as text among them."""
 
 import json
+import math
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,14 @@ def test_a_list_of_texts_is_read_as_it_was_before_it_was_written(texts, ascii_on
         assert elements(repr(tuple(texts)), "|,") == expected
 
 
+@given(st.lists(st.integers(-(2**62), 2**62) | st.floats(width=32), min_size=1, max_size=99))
+def test_an_array_of_numpys_is_read_as_it_was_before_it_was_written(numbers):
+    array = np.array(numbers)
+    expected = [each for each in array.tolist() if not math.isnan(each)]
+    with np.printoptions(floatmode="unique"):
+        assert list(map(float, elements(str(array), "|,"))) == list(map(float, expected))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -35,6 +45,16 @@ def test_a_list_of_texts_is_read_as_it_was_before_it_was_written(texts, ascii_on
         ("['a' 'b, c'\n 'd']", ["a", "b, c", "d"]),
         ("[Action, Comedy]", ["Action", "Comedy"]),
         ("[Action (old), Rock 'n' roll]", ["Action (old)", "Rock 'n' roll"]),
+        ("[1 2 3]", ["1", "2", "3"]),
+        ("[1.5  2.25]", ["1.5", "2.25"]),
+        ("[ 1.  -20.\n 3.e+05]", ["1.", "-20.", "3.e+05"]),
+        ("[3.]", ["3."]),
+        ("[nan 1.  inf]", ["1.", "inf"]),
+        ("[nan nan]", []),
+        ("[1 2 ... 9]", ["1 2 ... 9"]),
+        ("[7 seas]", ["7 seas"]),
+        ("[1 2, 3]", ["1 2", "3"]),
+        ("(1 2)", ["(1 2)"]),
         ("[]", []),
         ("('Action', 'Comedy')", ["Action", "Comedy"]),
         ("('Action',)", ["Action"]),
@@ -72,9 +92,16 @@ def test_a_list_of_lists_is_one_element(text):
 
 
 def test_a_catalogue_is_read_in_time():
-    long = ["[" + "'" * 998 + "]", "[" + "\\" * 998 + "]", "['" + " " * 996 + "]", "[" * 1000]
+    long = [
+        "[" + "'" * 998 + "]",
+        "[" + "1 " * 499 + "x]",
+        "[" + "1" * 998 + "]",
+        "[" + "\\" * 998 + "]",
+        "['" + " " * 996 + "]",
+        "[" * 1000,
+    ]
     begun = time.process_time()
-    for text in ["Action|Comedy", "['K\\u00fcche', 'Tea, green']", "[1, 2, 3]", "7.50"]:
+    for text in ["Action|Comedy", "['K\\u00fcche', 'Tea, green']", "[1, 2, 3]", "[1 2 3]", "7.50"]:
         for _ in range(50_000):
             elements(text, "|,")
     for text in long:

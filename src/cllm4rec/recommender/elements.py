@@ -19,6 +19,8 @@ _NONE = {"", "None", "null", "nan", "NaN"}
 """Elements without quotes that are none."""
 _CONSTANT = re.compile(r"None|nan|True|False|[+-]?[\d.]+(?:e[+-]?\d+)?", re.ASCII)
 """What Python writes without quotes in a tuple."""
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|[+-]?inf", re.ASCII)
+"""What stands in an array of numpy's, which has blanks between its numbers."""
 _BRACKET = re.compile(r"[][{}]")
 
 
@@ -32,6 +34,8 @@ def listed(value: str) -> list[str] | None:
     text = value.strip()
     if text[:1] not in ("[", "(") or text[-1] != {"[": "]", "(": ")"}[text[0]]:
         return None
+    if text[0] == "[" and (numbers := _array(text[1:-1])):
+        return [each for each in numbers if each not in _NONE]
     # Not by `json.loads` and `ast.literal_eval`: 1.50 would become 1.5, ['a' 'b'] one text, and
     # nan or a bare word refuse all.
     found = [(quoted, bare.strip()) for quoted, bare in _ELEMENT.findall(text[1:-1])]
@@ -60,6 +64,12 @@ def elements(value: str, separators: str) -> list[str]:
     found = listed(value)
     pieces = re.split(f"[{separators}]", value) if found is None else found
     return [piece for piece in map(str.strip, pieces) if piece]
+
+
+def _array(inside: str) -> list[str]:
+    """The numbers of numpy's ``[1.5  2.  nan]``; none where anything else stands between blanks."""
+    parts = [] if "," in inside else inside.split()
+    return parts if all(map(_NUMBER.fullmatch, parts)) else []
 
 
 def _is_tuple(text: str, bare: list[str]) -> bool:

@@ -117,6 +117,16 @@ def test_a_note_is_one_line_at_once(capsys):
     assert capsys.readouterr() == ("", "cell 1 of 2\n")
 
 
+def test_notes_are_kept_for_another_time(capsys):
+    with progress.kept_notes() as kept:
+        progress.note("3 rows")
+        with progress.quiet():
+            progress.note("4 rows")
+    progress.note("5 rows")
+    assert kept == ["3 rows", "4 rows"]
+    assert capsys.readouterr().err.splitlines() == ["3 rows", "5 rows"]
+
+
 def test_quiet_hides_all_tasks_begun_inside_it(clock, capsys):
     with progress.quiet():
         with progress.quiet(), progress.task("Ranking"):

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from rich.console import Console
@@ -30,6 +31,8 @@ _clock = time.monotonic
 _quiet_depth = 0
 _opening: "Task | None" = None
 """Of :func:`until_first`, until it ends."""
+_kept: ContextVar[list[str] | None] = ContextVar("_kept", default=None)
+"""Of :func:`kept_notes`, the innermost."""
 
 
 class Task:
@@ -99,7 +102,20 @@ def task(description: str, total: int | None = None, unit: str = "step") -> Iter
 def note(line: str) -> None:
     """One line between tasks, such as which of many pieces of work begins; never a user's text."""
     _end_opening()
+    if (kept := _kept.get()) is not None:
+        kept.append(line)
     _display().write(line)
+
+
+@contextmanager
+def kept_notes() -> Iterator[list[str]]:
+    """The lines that :func:`note` writes inside this block, to be said again another time."""
+    lines: list[str] = []
+    token = _kept.set(lines)
+    try:
+        yield lines
+    finally:
+        _kept.reset(token)
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """What a person reads: every value, and nothing that moves the terminal's cursor."""
 
+import io
+import sys
+
 import pytest
 
 from cllm4rec.cli.tables import MOST_OF_A_TITLE, cell, show
@@ -90,3 +93,26 @@ def test_a_title_of_a_page_does_not_make_the_table_as_wide(capsys, monkeypatch):
     out = capsys.readouterr().out
     assert f" {'t' * (MOST_OF_A_TITLE - 1)}… " in out
     assert "i" * 150 in out, "an id is for copying"
+
+
+ROWS = {"out": "a" * 200, "k": 1, "rows": [{"item_id": "i", "title": "t" * 90}, {"item_id": "j"}]}
+
+
+def test_lines_in_a_pipe_end_with_what_they_say(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show(ROWS)
+    lines = capsys.readouterr().out.splitlines()
+    assert any("j" in line for line in lines)
+    assert lines == [line.rstrip() for line in lines]
+
+
+def test_a_terminal_gets_colours_and_its_own_width(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    show({"k": 1})
+    assert "\x1b[2mk" in sys.stdout.getvalue()

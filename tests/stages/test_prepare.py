@@ -1,5 +1,6 @@
 """Preparing again: the same input changes nothing, another one ends what was built on the first."""
 
+import json
 import sys
 
 import pytest
@@ -73,6 +74,30 @@ def test_the_same_input_keeps_data_and_what_was_trained_on_them(source, run):
     assert again(source, run)["read"] == report["read"]
     assert kept(run)
     assert run.file("data", "report.json").stat().st_mtime_ns == stamp
+
+
+def test_what_was_said_of_the_data_is_said_again(tmp_path, capsys):
+    log = [{**row, "mood": "x"} for row in small_log(40, 30, 12)]
+    write_rows(tmp_path / "in", "interactions", log)
+    run = RunDir(tmp_path / "run")
+
+    def said() -> list[str]:
+        prepare(tmp_path / "in", run, split=None, protocol="paper", config=None)
+        lines = capsys.readouterr().err.splitlines()
+        assert not any("user_0" in line or "item_0" in line for line in lines)
+        return lines
+
+    first = said()
+    assert any("mood" in line for line in first)
+    data = run.info("prepare")["files"]
+    stays, *second = said()
+    assert "its data stay" in stays
+    assert second == first
+    assert run.info("prepare")["files"] == data
+    manifest = json.loads(run.file("manifest.json").read_text("utf-8"))
+    del manifest["stages"]["prepare"]["notes"]  # as of an earlier version
+    run.file("manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert len(said()) == 2  # that the data stay, and the backbone
 
 
 def test_settings_that_are_not_the_datas_are_written_anew(source, run):

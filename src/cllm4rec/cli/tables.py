@@ -34,6 +34,17 @@ class _Console(Console):
 def show(result: Mapping[str, Any]) -> None:
     """Print the plain values first, then a table for every list of rows, in the order given."""
     console = _Console(highlight=False, soft_wrap=True, width=_width())
+    if sys.stdout.isatty():
+        _print(console, result)
+        return
+    with console.capture() as captured:
+        _print(console, result)
+    # Rich fills every line up with blanks, in a file 250 of them where one row is long.
+    lines = (line.rstrip(" ") for line in captured.get().split("\n"))
+    print("\n".join(lines), end="")
+
+
+def _print(console: Console, result: Mapping[str, Any]) -> None:
     facts = _facts(result)
     if facts:
         table = Table(box=None, show_header=False, pad_edge=False)

@@ -162,7 +162,7 @@ def prepare(
     """Read, check and split the input directory, and resolve every setting for it.
 
     If the run was already prepared from the same files in the same way, its data and trained model
-    stay; the settings are those of the next training.
+    stay, and what was said of the data is said again; the settings are those of the next training.
 
     Args:
         data: input directory.
@@ -199,8 +199,11 @@ def _prepare(
             data, split=split, protocol=protocol, config=reading.data, seed=reading.seed
         )
     kept = made_of is not None and _is_made_of(run, made_of)
+    notes: list[str] = []
     if kept:
         progress.note(f"{run.path} was prepared from the same files: its data stay")
+        for line in run.info("prepare").get("notes", []):  # earlier versions kept none
+            progress.note(line)
     else:
         others = run.is_done("finetune") and run.info("prepare").get("recipe") != made_of
         if others and made_of is not None and not replace:
@@ -210,9 +213,10 @@ def _prepare(
             )
         # Written beside the old data, which survive a failure together with the trained model.
         fresh = run.file(".data")
-        ingest.prepare(
-            data, fresh, split=split, protocol=protocol, config=reading.data, seed=reading.seed
-        )
+        with progress.kept_notes() as notes:
+            ingest.prepare(
+                data, fresh, split=split, protocol=protocol, config=reading.data, seed=reading.seed
+            )
         _forget(run)
         shutil.rmtree(run.file("data"), ignore_errors=True)
         fresh.rename(run.file("data"))
@@ -225,7 +229,7 @@ def _prepare(
         keep_settings(run, complete)
     if not kept:
         seconds = time.perf_counter() - started_at_s
-        run.finish("prepare", [run.file("data")], seconds, recipe=made_of)
+        run.finish("prepare", [run.file("data")], seconds, recipe=made_of, notes=notes)
     return {**dataset.report(), "split_file": str(run.file("split.parquet"))}
 
 

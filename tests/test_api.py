@@ -222,6 +222,17 @@ def test_evaluate_returns_the_table(fitted):
     assert (first["model"], 0 < first["metrics"]["recall@20"]["mean"] <= 1) == ("hybrid", True)
 
 
+def test_a_model_says_whom_it_knows_by_counts_alone(fitted):
+    model, dataset = fitted
+    assert repr(CLLM4Rec()) == "CLLM4Rec(not fitted)"
+    users, items = len(dataset.users), len(dataset.items)
+    assert repr(model) == f"CLLM4Rec({users} users, {items} items)"
+    assert repr(model.dataset) == f"Dataset({users} users, {items} items)"
+    assert list(model.dataset.users) == list(dataset.users)
+    with pytest.raises(RunError, match="not fitted"):
+        _ = CLLM4Rec().dataset
+
+
 def test_an_unfitted_model_says_so():
     with pytest.raises(RunError, match=r"call fit\(dataset\)"):
         CLLM4Rec().recommend(["a"])
@@ -306,7 +317,11 @@ def test_settings_of_another_version_are_refused(fitted, tmp_path):
     [
         (lambda m: m.recommend("196"), "users is one text, '196'; give a list of ids: \\['196'\\]"),
         (lambda m: m.recommend(b"196"), "users is a bytes; give a list of ids"),
-        (lambda m: m.recommend(None), "users is a NoneType; give a list of ids"),
+        (
+            lambda m: m.recommend(k=2),
+            "give users, a list of ids, or a query or a profile; of a his",
+        ),
+        (lambda m: m.recommend(where={"genre": "x"}), r"; of a history: recommend_for_history\("),
         (lambda m: m.recommend({"196": 1}), "users is a dict"),
         (lambda m: m.recommend([196]), "users holds 196, an int; ids are text"),
         (lambda m: m.recommend([["196"]]), "users holds .*, a list; ids are text"),

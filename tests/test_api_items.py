@@ -37,6 +37,7 @@ def test_items_of_a_frame_are_in_every_answer_at_once(model, tmp_path):
             "new 1"
         ]
         assert isinstance(model.explain(user, "new 0"), list)
+    assert "new 0" in model.dataset.items
     assert model.similar("new 1", k=3)[0][1] > 0.5
     assert len(model.recommend_for_history(["new 1"], k=3)) == 3
     table = model.recommend_table(users, k=200)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from cllm4rec.errors import RunError
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.errors import InputError, RunError
 from cllm4rec.ranking import list_length, list_table
 from cllm4rec.recommender.arguments import filters_of, id_list, none_of
 from cllm4rec.recommender.conditions import Where
@@ -21,6 +22,22 @@ class Answers:
     """
 
     recommender_: Recommender
+
+    def __repr__(self) -> str:
+        """Counts alone: a notebook or a log shows it, and ids belong in neither."""
+        if getattr(self, "recommender_", None) is None:
+            return f"{type(self).__name__}(not fitted)"
+        known = self.dataset
+        return f"{type(self).__name__}({len(known.users)} users, {len(known.items)} items)"
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data of the trained model, with added items: ``"196" in model.dataset.users``.
+
+        Raises:
+            RunError: there is no trained model yet.
+        """
+        return self._fitted().dataset
 
     def recommend(
         self,
@@ -73,6 +90,11 @@ class Answers:
         if users is None and query is not None:
             ranked = self._fitted().recommend_for_history([], self._length(k), filters, *words)
             return {query: self._fitted().named(ranked)[0]}
+        if users is None:
+            raise InputError(
+                "give users, a list of ids, or a query or a profile; of a history: "
+                "recommend_for_history(items); for everybody: recommend_table() or recommend_all"
+            )
         users = id_list("users", users)
         ranked = self._fitted().recommend(users, self._length(k), filters, *words)
         return dict(zip(users, self._fitted().named(ranked), strict=True))

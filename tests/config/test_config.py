@@ -116,6 +116,24 @@ def test_mistakes_are_named_in_one_line(override, message):
     assert len(str(caught.value)) < 320
 
 
+@pytest.mark.parametrize(
+    ("given", "mend"),
+    [
+        ({"finetune.epochs": 2}, "finetune.epochs: write {'finetune': {'epochs': 2}} (docs"),
+        (
+            {"data": {"columns.user_id": "who"}},
+            "data.columns.user_id: write {'columns': {'user_id': 'who'}} (docs",
+        ),
+        ({"finetune.epochs": "x" * 999}, "{'epochs': '" + "x" * 78 + "…}}"),
+        ({"finetune.": 10**5000}, "{'finetune': {'': a number of thousands of digits}}"),
+    ],
+)
+def test_a_dictionary_with_points_in_its_names_is_said_as_tables_in_tables(given, mend):
+    with pytest.raises(ConfigError) as refused:
+        request_of(given)
+    assert mend in str(refused.value)
+
+
 def test_an_override_below_a_value_of_the_file_is_refused(tmp_path):
     (tmp_path / "c.toml").write_text("seed = 1")
     with pytest.raises(ConfigError, match="seed is a value, not a section"):

@@ -85,6 +85,10 @@ def _in_one_line(error: ErrorDetails) -> str:
     *sections, last = map(str, error["loc"])
     key = ".".join([*sections, last])
     if error["type"] == "extra_forbidden":
+        if "." in last:  # as `--set` names settings
+            return (
+                f"no setting {key}: write {_nested(last, error)} (docs/configuration.md lists all)"
+            )
         section: type[BaseModel] = Config
         for name in sections:
             annotation = section.model_fields[name].annotation
@@ -95,9 +99,19 @@ def _in_one_line(error: ErrorDetails) -> str:
         return f"no setting {key}: {mend} (docs/configuration.md lists all)"
     if error["type"] == "missing":
         return f"setting {key} is missing"
+    short = _given(error)
+    return f"setting {key} = {short}: {message} (docs/configuration.md lists all)"
+
+
+def _nested(name: str, error: ErrorDetails) -> str:
+    """A name with points as tables in tables: ``{'finetune': {'epochs': 2}}``."""
+    keys = name.split(".")
+    return "".join(f"{{{each!r}: " for each in keys) + _given(error) + "}" * len(keys)
+
+
+def _given(error: ErrorDetails) -> str:
     try:
         given = repr(error["input"])
     except ValueError:  # Python prints no number of more than 4,300 digits
         given = "a number of thousands of digits"
-    short = given if len(given) <= 80 else given[:79] + "…"
-    return f"setting {key} = {short}: {message} (docs/configuration.md lists all)"
+    return given if len(given) <= 80 else given[:79] + "…"

@@ -188,6 +188,12 @@ def test_users_are_found_and_their_histories_are_oldest_first(client, served):
         ),
         ({"users": ["nobody"]}, "unknown user 'nobody'"),
         ({"histories": [["nothing"]]}, "unknown item 'nothing'"),
+        ({"users": ["USER_000001"]}, "unknown user 'USER_000001': did you mean 'user_000001'?"),
+        ({"users": [1000]}, 'body.users.0: ids are text: write "1000"'),
+        ({"histories": [["x", -7]]}, 'body.histories.0.1: ids are text: write "-7"'),
+        ({"users": ["user_000001"], "include": [7.0]}, "body.include.0: ids are text, in quotes"),
+        ({"users": [10**30]}, "body.users.0: ids are text, in quotes"),
+        ({"users": [True]}, "body.users.0: Input should be a valid string"),
         ({"histories": [[]]}, "at least 1 item"),
         ({"histories": [["x"] * 1001]}, "at most 1000 items"),
         ({"users": ["x"] * 65}, "at most 64 items"),
@@ -255,6 +261,21 @@ def test_a_field_that_is_none_is_named_with_the_one_that_was_meant(client):
     said = client.post("/v1/items", json={"items": [{"itemid": "secret"}]}).json()["error"]
     assert "did you mean item_id?" in said
     assert "secret" not in said
+
+
+def test_a_column_beside_attributes_is_told_where_it_goes(client):
+    new = {"item_id": "n", "title": "robot", "Price": "secret"}
+    said = client.post("/v1/items", json={"items": [new]}).json()["error"]
+    assert said == (
+        'body.items.0.Price: Extra inputs are not permitted; further columns go into "attributes"'
+    )
+    said = client.post("/v1/items", json={"items": [new], "Price": 3}).json()["error"]
+    assert "body.Price: Extra inputs are not permitted" in said.split("; ")
+    said = client.request("DELETE", "/v1/items", json={"items": [7]}).json()["error"]
+    assert said == 'body.items.0: ids are text: write "7"'
+    row = {"user_id": 3, "item_id": "i"}
+    said = client.post("/v1/feedback", json={"interactions": [row]}).json()["error"]
+    assert said == 'body.interactions.0.user_id: ids are text: write "3"'
 
 
 def test_metrics_name_routes_and_never_ids(client, served):

@@ -222,17 +222,6 @@ def test_evaluate_returns_the_table(fitted):
     assert (first["model"], 0 < first["metrics"]["recall@20"]["mean"] <= 1) == ("hybrid", True)
 
 
-def test_a_model_says_whom_it_knows_by_counts_alone(fitted):
-    model, dataset = fitted
-    assert repr(CLLM4Rec()) == "CLLM4Rec(not fitted)"
-    users, items = len(dataset.users), len(dataset.items)
-    assert repr(model) == f"CLLM4Rec({users} users, {items} items)"
-    assert repr(model.dataset) == f"Dataset({users} users, {items} items)"
-    assert list(model.dataset.users) == list(dataset.users)
-    with pytest.raises(RunError, match="not fitted"):
-        _ = CLLM4Rec().dataset
-
-
 def test_an_unfitted_model_says_so():
     with pytest.raises(RunError, match=r"call fit\(dataset\)"):
         CLLM4Rec().recommend(["a"])

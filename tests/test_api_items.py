@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from cllm4rec import CLLM4Rec, progress
-from cllm4rec.errors import InputError
+from cllm4rec.errors import InputError, RunError
 from cllm4rec.run import RunDir
 from cllm4rec.stages.add_items import remove_items
 from support.trained import served_run
@@ -51,6 +51,17 @@ def test_items_of_a_frame_are_in_every_answer_at_once(model, tmp_path):
     assert model.recommend(users, k=200) == after
     assert model.remove_items()["removed"] == 2
     assert model.recommend(users, k=200) == before
+
+
+def test_a_model_says_whom_it_knows_by_counts_alone(model):
+    assert repr(CLLM4Rec()) == "CLLM4Rec(not fitted)"
+    with pytest.raises(RunError, match="not fitted"):
+        _ = CLLM4Rec().dataset
+    dataset = model.recommender_.dataset
+    counts = f"({len(dataset.users)} users, {len(dataset.items)} items)"
+    assert repr(model) == f"CLLM4Rec{counts}"
+    assert repr(model.dataset) == f"Dataset{counts}"
+    assert list(model.dataset.users) == list(dataset.users)
 
 
 def test_a_file_is_as_good_as_a_frame_and_anything_else_is_refused(model, tmp_path):

@@ -1,5 +1,6 @@
 """Preparing again: the same input changes nothing, another one ends what was built on the first."""
 
+import errno
 import json
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.config import SETS, DataConfig, read_config, request_of
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.errors import CLLM4RecError, ConfigError, InputError
+from cllm4rec.errors import CLLM4RecError, ConfigError, InputError, IntegrityError
 from cllm4rec.run import RunDir
 from cllm4rec.stages.prepare import configure, import_dataset, prepare
 from cllm4rec.stages.train import train
@@ -296,6 +297,53 @@ def test_a_dataset_of_the_same_counts_is_another_dataset(source, run, tmp_path):
         assert kept(run)
         import_dataset(run, other, None, replace=True)
     assert not kept(run)
+
+
+@pytest.fixture
+def beside(run) -> dict[str, bytes]:
+    """What a run has beside its records, of the model that it has."""
+    for name in ("results.json", "report.html", "topk/lists.parquet"):
+        run.file(name).parent.mkdir(exist_ok=True)
+        run.file(name).write_text("{}")
+    return bytes_of(run.path)
+
+
+def bytes_of(folder) -> dict[str, bytes]:
+    return {str(each): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
+def test_a_dataset_whose_folder_has_other_data_now_is_in_no_run(source, run, tmp_path, beside):
+    """The run has those other data: it is not taken for the dataset's."""
+    write_rows(tmp_path / "few", "interactions", small_log(30, 20, 12))
+    opened = Dataset.load(tmp_path / "few", folder=tmp_path / "data")
+    Dataset.load(source, folder=tmp_path / "data")
+    for replace in (False, True):
+        with progress.quiet(), pytest.raises(IntegrityError, match=r"data was replaced or removed"):
+            import_dataset(run, opened, None, replace=replace)
+    assert bytes_of(run.path) == beside
+
+
+def test_what_was_trained_stays_until_other_data_are_copied(run, tmp_path, beside, monkeypatch):
+    write_rows(tmp_path / "few", "interactions", small_log(30, 20, 12))
+    other = Dataset.load(tmp_path / "few", folder=tmp_path / "data")
+
+    def full(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, progress.quiet():
+        patched.setattr("shutil.copytree", full)
+        with pytest.raises(OSError, match="No space left"):
+            import_dataset(run, other, None, replace=True)
+        assert bytes_of(run.path) == beside
+    wrong = {"evaluate": {"baseline_settings": {"ease": {"l2": 3}}}}
+    with progress.quiet(), pytest.raises(ConfigError, match="baseline_settings"):
+        import_dataset(run, other, wrong, replace=True)
+    assert bytes_of(run.path) == beside
+    with progress.quiet():
+        import_dataset(run, other, None, replace=True)
+    assert not kept(run)
+    assert not run.file("results.json").exists()
+    assert not run.file("topk").exists()
 
 
 def test_settings_of_the_data_are_those_of_the_dataset(source, tmp_path):

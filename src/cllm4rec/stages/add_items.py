@@ -156,7 +156,7 @@ def remove_items(run: RunDir, ids: Sequence[str] | None) -> dict[str, Any]:
 
     Raises:
         RunError: the run is not trained, or another process is at work in it.
-        UnknownId: an item that is not in the run.
+        UnknownId: an item that was not added, and is not in the run.
         InputError: an item that the run was trained with.
     """
     run.require_trained()
@@ -176,7 +176,7 @@ def remove_items(run: RunDir, ids: Sequence[str] | None) -> dict[str, Any]:
                 f"out of lists with --exclude, or out of the data and train again"
             )
         if item_id not in places:
-            raise dataset.items.unknown(item_id)
+            raise dataset.items.unknown(item_id, _not_added(len(places)))
     gone = {places[item_id] for item_id in wanted}
     kept = np.array(sorted(set(places.values()) - gone), np.int64)
     if before is not None and gone:
@@ -305,6 +305,12 @@ def _write(run: RunDir, added: AddedItems) -> None:
 
 def _totals(dataset: Dataset, added: int) -> dict[str, int]:
     return {"items_added": added, "items": len(dataset.items) + added}
+
+
+def _not_added(added: int) -> str:
+    """Why an id cannot be removed, and how many can."""
+    others = "1 item is" if added == 1 else f"{added:,} items are" if added else "none is"
+    return f"no item of this id was added; {others}"
 
 
 def _plain(text: str) -> str:

@@ -30,6 +30,7 @@ from cllm4rec.run import (
     RunDir,
     atomic_folder,
     exclusive,
+    flush,
     sha256_files,
 )
 from cllm4rec.stages.settings import begin_settings, keep_settings
@@ -53,6 +54,7 @@ def import_dataset(
     Raises:
         ConfigError: a setting is wrong, or a ``[data]`` setting differs from the dataset's.
         InputError: the run is trained on other data and may not be given these.
+        IntegrityError: the dataset's folder was replaced or removed since it was opened.
     """
     request = request_of(config)
     read = DataConfig.model_validate(dataset.settings)
@@ -73,19 +75,28 @@ def import_dataset(
             f"{run.path} has a model that was trained on other data; give another run, or "
             f"replace=True, whereby that model goes"
         )
-    _forget(run)
-    with atomic_folder(run.file("data")) as folder, dataset.texts.opened.reading() as source:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-    write_split(dataset, run.file("split.parquet"))
     complete = _resolved(dataset, request).changed(data=dataset.settings)
+    # Copied beside the old data, which survive a failure together with the trained model.
+    with atomic_folder(run.file("data")) as folder:
+        with dataset.texts.opened.reading() as source:
+            shutil.copytree(source, folder, dirs_exist_ok=True)
+        for copied in folder.iterdir():  # to the disk, which may be full
+            flush(copied)
+        _forget(run)
+    write_split(dataset, run.file("split.parquet"))
     keep_settings(run, complete)
     run.finish("prepare", [run.file("data")], 0.0)
     return complete
 
 
 def is_of(run: RunDir, dataset: Dataset) -> bool:
-    """Whether a run has these data."""
-    found = sha256_files(dataset.folder, ".")
+    """Whether a run has these data.
+
+    Raises:
+        IntegrityError: the dataset's folder was replaced or removed since it was opened.
+    """
+    with dataset.texts.opened.reading() as folder:
+        found = sha256_files(folder, ".")
     files = {f"data/{name}": hashed for name, hashed in found.items()}
     return run.is_done("prepare") and run.info("prepare")["files"] == files
 

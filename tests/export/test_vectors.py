@@ -1,6 +1,7 @@
 """Exported vectors score as the model does, and the manifest says what they are not."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -11,10 +12,13 @@ from safetensors.numpy import load_file
 from cllm4rec import progress
 from cllm4rec.errors import InputError, RunError
 from cllm4rec.export import export_run
+from cllm4rec.export import run as exporting
 from cllm4rec.export.index import load_faiss, recall, write_exact, write_inverted
-from cllm4rec.export.vectors import overlap
+from cllm4rec.export.vectors import overlap, write_vectors
+from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, sha256_file
+from support.other_model import other_model, swap
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +151,19 @@ def test_without_faiss_nothing_is_begun(run, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"needs faiss; .*'\.\[export\]' -c constraints\.txt"):
         export_run(run, tmp_path / "to")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_manifest_names_the_model_whose_vectors_they_are(run, tmp_path, monkeypatch):
+    """Also where a training of the run ends before the export does."""
+    folder = shutil.copytree(run.path, tmp_path / "run")
+    was, other = model_fingerprint(folder), other_model(folder)
+
+    def trained(*given) -> None:
+        swap(folder, other)
+        write_vectors(*given)
+
+    monkeypatch.setattr(exporting, "write_vectors", trained)
+    with progress.quiet():
+        manifest = export_run(RunDir(folder), tmp_path / "export", k=10, onnx=False)
+    assert model_fingerprint(folder) != was
+    assert manifest["model_sha256"] == was

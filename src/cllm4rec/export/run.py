@@ -13,7 +13,6 @@ from cllm4rec.export.page import page
 from cllm4rec.export.vectors import overlap_with_blend, sample_of, vectors_of, write_vectors
 from cllm4rec.ranking import list_length
 from cllm4rec.recommender.audience import Audience
-from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import (
@@ -91,7 +90,7 @@ def export_run(
         manifest = {
             "format": FORMAT,
             "kind": KIND,
-            "model_sha256": model_fingerprint(run.path),
+            "model_sha256": recommender.version.fingerprint,
             "backbone_sha256": recommender.lm.sha256,
             "users": len(dataset.users),
             "items": len(dataset.items),

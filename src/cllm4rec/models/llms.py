@@ -3,11 +3,14 @@
 Paper sections 3.2 to 3.4.
 """
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cllm4rec.errors import IntegrityError
 from cllm4rec.models.backbone import Backbone
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.heads import ItemHead, WordHead
@@ -192,6 +195,21 @@ def own_tensors(model: CollaborativeLLM | ContentLLM) -> dict[str, Tensor]:
         for name, tensor in model.state_dict().items()
         if name in trained or name.startswith("head.")
     }
+
+
+def load_tensors(model: CollaborativeLLM, tensors: Mapping[str, Tensor]) -> None:
+    """Copy saved tensors into the model by name.
+
+    Raises:
+        IntegrityError: a tensor is missing, unexpected, or of another shape.
+    """
+    expected = saved_tensors(model)
+    if differing := expected.keys() ^ tensors.keys():
+        raise IntegrityError(f"saved tensors do not fit the model: {min(differing)} differs")
+    for name, tensor in expected.items():
+        if tensor.shape != tensors[name].shape:
+            raise IntegrityError(f"saved tensor {name} has another shape than the model's")
+    model.load_state_dict(dict(tensors), strict=False)
 
 
 def item_table(model: CollaborativeLLM) -> str | None:

@@ -19,14 +19,12 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.item_rows import ItemRows
 from cllm4rec.errors import IntegrityError
-from cllm4rec.recommender.intact import model_sha256
+from cllm4rec.recommender.intact import LOADS, model_sha256
 from cllm4rec.recommender.placing import Placing, Rule
 from cllm4rec.run.added import MEND, Current
 
 ROWS = "rows.safetensors"
 AGAIN = "`cllm4rec add-items` adds them again"
-LOADS = 3
-"""Attempts to read what is being replaced at the same time."""
 _CSR = ("data", "indices", "indptr")
 
 

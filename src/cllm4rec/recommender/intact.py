@@ -2,17 +2,102 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
-from cllm4rec.errors import InputError, IntegrityError
-from cllm4rec.run import is_sealed, read_json, seal, sealed_files, sha256_files, verify_seal
+from cllm4rec.data.texts import ITEMS
+from cllm4rec.errors import CLLM4RecError, InputError, IntegrityError
+from cllm4rec.run import Opened, is_sealed, read_json, seal, sealed_files, sha256_files, verify_seal
 from cllm4rec.run.added import Current
 
 FORMAT = 7
 """Format number of saved models; others are refused."""
+LOADS = 3
+"""Attempts to read what is being replaced at the same time."""
+_PAUSE_S = 0.1
+"""Before another attempt: a folder that is replaced has another name for a moment."""
 _MEND = "train again, or copy the folder again"
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A trained model as it is at one time.
+
+    Attributes:
+        model: its folder.
+        data: folder of its data.
+        fingerprint: of the model and the items that were added to it (`model_fingerprint`).
+    """
+
+    model: Opened
+    data: Opened
+    fingerprint: str
+
+    @classmethod
+    def of(cls, folder: Path, *, added: bool = True) -> Self:
+        """The one that is in a run, or saved folder, now.
+
+        Args:
+            folder: of either.
+            added: whether items that were added to it count.
+
+        Raises:
+            InputError: ``folder`` has no trained model.
+            IntegrityError: the model has another format, or what names its files cannot be read.
+        """
+        _record(folder / "model")
+        return cls(
+            Opened.of(folder / "model", "model.json"),
+            Opened.of(folder / "data", ITEMS),
+            model_fingerprint(folder) if added else model_sha256(folder),
+        )
+
+    @classmethod
+    def unsaved(cls, data: Path) -> Self:
+        """Of a model that is in no folder yet, and has no fingerprint."""
+        model = Opened.of(data.parent / "model", "model.json")
+        return cls(model, Opened.of(data, ITEMS), "")
+
+
+def read_whole(folder: Path, read: Callable[[Version], Read], *, added: bool = True) -> Read:
+    """What is read of one model with its data and added items, and not of two.
+
+    A training, or a change of the added items, may end meanwhile: then it is read again.
+
+    Args:
+        folder: a run, or a folder written by ``CLLM4Rec.save``.
+        read: reads it; is given what is there.
+        added: whether added items are read too.
+
+    Raises:
+        InputError: ``folder`` has no trained model, or gets another one each time.
+        IntegrityError: as of `Version.of`.
+    """
+    for _ in range(LOADS):
+        version = Version.of(folder, added=added)
+        try:
+            found = read(version)
+        except Exception:  # of whatever kind, where files of two models meet
+            if _is_still(folder, version, added):
+                raise
+        else:
+            if _is_still(folder, version, added):
+                return found
+            del found  # two do not fit into the memory that one needs
+        time.sleep(_PAUSE_S)
+    raise InputError(f"the model in {folder} is being replaced; load it when that is done")
+
+
+def _is_still(folder: Path, version: Version, added: bool) -> bool:
+    try:
+        return Version.of(folder, added=added) == version
+    except CLLM4RecError:  # briefly absent while another model replaces it
+        return False
 
 
 def seal_model(model: Path) -> None:

@@ -17,13 +17,20 @@ from cllm4rec.linear.properties import PropertyModel
 from cllm4rec.models.build import collaborative_llm
 from cllm4rec.models.device import device_here
 from cllm4rec.models.language_model import LanguageModel
-from cllm4rec.models.llms import CollaborativeLLM, item_table, saved_tensors
+from cllm4rec.models.llms import item_table, load_tensors, saved_tensors
 from cllm4rec.ranking import RankedItems
 from cllm4rec.recommender.added import AddedItems, AddedScores
 from cllm4rec.recommender.beside_taste import Wanted
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.explain import Reason, explain
-from cllm4rec.recommender.intact import FORMAT, data_hashes, seal_model, verified_record
+from cllm4rec.recommender.intact import (
+    FORMAT,
+    Version,
+    data_hashes,
+    read_whole,
+    seal_model,
+    verified_record,
+)
 from cllm4rec.recommender.lists import noted, ranked
 from cllm4rec.recommender.placing import Placing
 from cllm4rec.recommender.profiles import profile_scores, property_model
@@ -31,7 +38,7 @@ from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by
-from cllm4rec.run import Opened, atomic_folder, write_json
+from cllm4rec.run import atomic_folder, write_json
 from cllm4rec.tasks import task_for
 
 MODEL = "model.safetensors"
@@ -47,13 +54,20 @@ class Recommender:
         scorer: the trained model, blended with its linear model if it has one.
         dataset: of the run.
         lm: the pretrained language model underneath.
+        version: what it was read of; None for one that was not saved.
     """
 
-    def __init__(self, scorer: ModelScorer, dataset: Dataset, lm: LanguageModel) -> None:
+    def __init__(
+        self,
+        scorer: ModelScorer,
+        dataset: Dataset,
+        lm: LanguageModel,
+        version: Version | None = None,
+    ) -> None:
         self.scorer = scorer
         self.dataset = dataset
         self.lm = lm
-        self._opened = Opened.of(dataset.folder.parent / "model", "model.json")
+        self.version = version or Version.unsaved(dataset.folder)
 
     @property
     def config(self) -> Config:
@@ -81,10 +95,17 @@ class Recommender:
 
         Raises:
             ConfigError: the given device does not exist.
-            InputError: ``folder`` has no trained model.
+            InputError: ``folder`` has no trained model, or it is being replaced.
             IntegrityError: a file of the model or its data has changed (named), the backbone is
                 another one, or the format is.
         """
+        return read_whole(folder, lambda found: cls._load(found, device, lm, added), added=added)
+
+    @classmethod
+    def _load(
+        cls, version: Version, device: str | None, lm: LanguageModel | None, added: bool
+    ) -> "Recommender":
+        folder = version.model.path.parent
         record = verified_record(folder)
         try:
             config = checked(record["config"])
@@ -109,15 +130,11 @@ class Recommender:
         linear = None
         if record["linear"] is not None:
             linear = load_linear(folder / "model" / "linear.safetensors", record["linear"])
-        trained_users = dataset.part("train").counts() > 0
+        users, weight = dataset.part("train").counts() > 0, record["blend"]
         scorer = ModelScorer(
-            model=model,
-            task=task,
-            trained_users=trained_users,
-            linear=linear,
-            weight=record["blend"],
+            model=model, task=task, trained_users=users, linear=linear, weight=weight
         )
-        recommender = cls(scorer, dataset, lm)
+        recommender = cls(scorer, dataset, lm, version)
         found = AddedItems.of(folder) if added else None
         if found is not None:
             recommender._extend(AddedScores.of(found, Placing.read(folder)))
@@ -146,7 +163,7 @@ class Recommender:
             InputError: the run keeps nothing to answer them by.
         """
         texts = self.dataset.texts
-        with self._opened.reading() as model:
+        with self.version.model.reading() as model:
             return Queries.read(model.parent, texts.item_titles, texts.added)
 
     @cached_property
@@ -173,7 +190,7 @@ class Recommender:
         if by == "model":
             return self.similar
         added = None if self.scorer.added is None else self.scorer.added.added
-        with self._opened.reading() as model:
+        with self.version.model.reading() as model:
             return similar_by(by, model.parent, self.dataset, added)
 
     def recommend(
@@ -328,18 +345,3 @@ def save_model(
             },
         )
         seal_model(temporary)
-
-
-def load_tensors(model: CollaborativeLLM, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Copy saved tensors into the model by name.
-
-    Raises:
-        IntegrityError: a tensor is missing, unexpected, or of another shape.
-    """
-    expected = saved_tensors(model)
-    if differing := expected.keys() ^ tensors.keys():
-        raise IntegrityError(f"saved tensors do not fit the model: {min(differing)} differs")
-    for name, tensor in expected.items():
-        if tensor.shape != tensors[name].shape:
-            raise IntegrityError(f"saved tensor {name} has another shape than the model's")
-    model.load_state_dict(dict(tensors), strict=False)

@@ -23,7 +23,7 @@ from cllm4rec.linear.properties import PropertyModel
 from cllm4rec.ranking import Scorer
 from cllm4rec.recommender.added import AddedItems, open_catalogue
 from cllm4rec.recommender.catalogue import Catalogue
-from cllm4rec.recommender.intact import model_fingerprint
+from cllm4rec.recommender.intact import Version, model_fingerprint, read_whole
 from cllm4rec.recommender.profiles import property_model
 from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by
@@ -31,9 +31,6 @@ from cllm4rec.run import Opened, read_json
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.subprocess_scorer import ScorerGone, ScoringProcess, frame_of
 from cllm4rec.service.type_ahead import TypeAhead
-
-LOADS = 3
-"""Attempts to read a model that is being replaced at the same time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +79,10 @@ class Served:
             InputError: ``run`` has no trained model, or it cannot be loaded.
             IntegrityError: the model does not match its backbone or data, or a file has changed.
         """
-        for _ in range(LOADS):
-            version = model_version(run)
-            try:
-                served = cls._load(run, version, subprocess=subprocess)
-            except CLLM4RecError:
-                if _is_still(run, version):
-                    raise
-                continue
-            if _is_still(run, version):
-                return served
-        raise InputError(f"the model in {run} is being replaced; load it when that is done")
+        return read_whole(run, lambda version: cls._load(run, version, subprocess=subprocess))
 
     @classmethod
-    def _load(cls, run: Path, version: str, *, subprocess: bool) -> "Served":
-        opened = Opened.of(run / "model", "model.json")
+    def _load(cls, run: Path, version: Version, *, subprocess: bool) -> "Served":
         scorer, frame = _in_subprocess(run) if subprocess else _here(run)  # verifies the files
         dataset, added = open_catalogue(run)
         catalogue = Catalogue(dataset)
@@ -110,9 +96,9 @@ class Served:
             TypeAhead(catalogue),
             dataset.known("recommend"),
             SimilarItems.of_model(run, added),
-            version,
+            _short(version.fingerprint),
             run,
-            opened,
+            version.model,
             added,
             _queries(run, catalogue, added),
         )
@@ -340,11 +326,8 @@ def model_version(run: Path) -> str:
     Raises:
         InputError: ``run`` has no model.
     """
-    return model_fingerprint(run)[:12]
+    return _short(model_fingerprint(run))
 
 
-def _is_still(run: Path, version: str) -> bool:
-    try:
-        return model_version(run) == version
-    except CLLM4RecError:  # briefly absent while another model replaces it
-        return False
+def _short(fingerprint: str) -> str:
+    return fingerprint[:12]

@@ -13,8 +13,7 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.ensemble.weight import chosen_weight, reports_by_weight
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.models.items import ReadItems
-from cllm4rec.models.llms import saved_tensors
-from cllm4rec.recommender.saved import load_tensors
+from cllm4rec.models.llms import load_tensors, saved_tensors
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir
 from cllm4rec.seeds import derived_seed

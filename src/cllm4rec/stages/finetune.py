@@ -19,12 +19,12 @@ from cllm4rec.linear.text_space import TextSpace
 from cllm4rec.linear.text_vectors import with_reading
 from cllm4rec.models.embedding import TokenEmbedding
 from cllm4rec.models.items import ReadItems
-from cllm4rec.models.llms import CollaborativeLLM, own_tensors
+from cllm4rec.models.llms import CollaborativeLLM, load_tensors, own_tensors
 from cllm4rec.models.reading import Reader
 from cllm4rec.recommender.calibration import calibrated, taken_items
 from cllm4rec.recommender.placing import ItemTexts, Placing, ReadTexts
 from cllm4rec.recommender.queries import Queries
-from cllm4rec.recommender.saved import load_tensors, save_model
+from cllm4rec.recommender.saved import save_model
 from cllm4rec.recommender.scorer import ModelScorer
 from cllm4rec.run import RunDir, exclusive
 from cllm4rec.seeds import derived_seed

@@ -14,7 +14,6 @@ from cllm4rec.data.partitions import sha256_input
 from cllm4rec.ranking import RankedItems, list_length, refuse_folder
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.catalogue import Filters
-from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.lists import Counts, fill_lists
 from cllm4rec.recommender.requests import NO_FILTERS, ListRequest
 from cllm4rec.recommender.resolving import filter_notes
@@ -77,7 +76,7 @@ def recommend_all(
         with audience_of(recommender, histories, out) as audience:
             folder = ShardFolder(
                 out,
-                model_fingerprint(run.path),
+                recommender.version.fingerprint,
                 None if histories is None else sha256_input(histories),
                 k,
                 shard_users,

@@ -14,11 +14,10 @@ import numpy as np
 
 from cllm4rec import progress
 from cllm4rec.data.left_out import users_left_out
-from cllm4rec.errors import RunError
+from cllm4rec.errors import IntegrityError, RunError
 from cllm4rec.ranking import list_length, refuse_folder
 from cllm4rec.recommender.audience import Audience
 from cllm4rec.recommender.catalogue import Filters
-from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.requests import NO_FILTERS
 from cllm4rec.recommender.resolving import filter_notes
 from cllm4rec.recommender.saved import Recommender
@@ -37,11 +36,19 @@ class ShardScorer:
         run: path of the run.
         folder: of the shards.
         filters: on the items listed.
+
+    Raises:
+        IntegrityError: the run has another model than the folder's lists.
     """
 
     def __init__(self, run: Path, folder: ShardFolder, filters: Filters) -> None:
         with progress.quiet():
             self.recommender = Recommender.load(run)
+        if self.recommender.version.fingerprint != folder.model:  # an actor may start hours later
+            raise IntegrityError(
+                f"{run} has another model, or other added items, since the lists in {folder.path} "
+                f"were begun; choose another --out, or remove that folder"
+            )
         self.folder = folder
         self.audience = Audience.of_run(self.recommender.dataset)
         allowed = self.recommender.catalogue.allowed(filters)
@@ -98,7 +105,7 @@ def recommend_on_ray(
     # A wrong filter is refused here, not in an actor.
     for note in filter_notes(catalogue, filters, catalogue.allowed(filters)):
         progress.note(note)
-    fingerprint, users = model_fingerprint(run.path), len(recommender.dataset.users)
+    fingerprint, users = recommender.version.fingerprint, len(recommender.dataset.users)
     place = out.resolve()
     folder = ShardFolder(place, fingerprint, None, k, shard_users, users, filters.record())
     folder.open()

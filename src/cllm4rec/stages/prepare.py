@@ -25,7 +25,7 @@ from cllm4rec.data import ingest
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.recipe import recipe
 from cllm4rec.data.split_file import write_split
-from cllm4rec.errors import ConfigError, InputError, IntegrityError
+from cllm4rec.errors import CLLM4RecError, ConfigError, InputError, IntegrityError
 from cllm4rec.run import (
     RunDir,
     atomic_folder,
@@ -228,12 +228,18 @@ def _prepare(
             ingest.prepare(
                 data, fresh, split=split, protocol=protocol, config=reading.data, seed=reading.seed
             )
+        try:  # settings that do not fit these data cost nobody a model
+            complete = _resolved(Dataset.open(fresh), request)
+        except CLLM4RecError:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
         _forget(run)
         shutil.rmtree(run.file("data"), ignore_errors=True)
         fresh.rename(run.file("data"))
     dataset = Dataset.open(run.file("data"))
     write_split(dataset, run.file("split.parquet"))
-    complete = _resolved(dataset, request)
+    if kept:
+        complete = _resolved(dataset, request)
     if kept and run.is_done("finetune"):
         begin_settings(run, complete)
     else:

@@ -32,7 +32,7 @@ def save_folder(run: RunDir, folder: Path, recommender: Recommender) -> None:
 
     Raises:
         InputError: the folder lies in a run, or holds something that is no saved model.
-        IntegrityError: a file of the model or its data has changed.
+        IntegrityError: a file of the model or its data has changed, or the run has another model.
     """
     scorer, folder = recommender.scorer, folder.resolve()
     # A saved model may be replaced by another, but nothing is put into one, or into a run.
@@ -44,9 +44,12 @@ def save_folder(run: RunDir, folder: Path, recommender: Recommender) -> None:
     blend = None if scorer.linear is None else scorer.weight
     clear_leftovers(folder.parent, folder.name)
     with atomic_folder(folder) as temporary:
-        for name in ("data", "model", ADDED, READ):
-            # Another process may have changed the latter two; each file of theirs has a seal.
-            if name in {"data", "model"} or (run.path / name).is_dir():
+        with recommender.version.model.reading():  # not of another training than the card's
+            for name in ("data", "model"):
+                shutil.copytree(run.path / name, temporary / name)
+        for name in (ADDED, READ):
+            # Another process may have changed these; each file of theirs has a seal.
+            if (run.path / name).is_dir():
                 shutil.copytree(run.path / name, temporary / name)
         verified_record(temporary)  # a seal is not to vouch for a file that has changed
         if results is not None:

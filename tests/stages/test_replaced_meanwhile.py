@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cllm4rec import progress
+from cllm4rec.api import CLLM4Rec
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.models.language_model import LanguageModel
@@ -63,6 +64,16 @@ def test_a_model_that_comes_during_a_load_is_loaded_whole(run, other, monkeypatc
     found = Recommender.load(run)  # the record was read by then, the weights were not
     assert found.version.fingerprint == model_fingerprint(run)
     assert lists_of(found) == lists_of(Recommender.load(run)) != first
+
+
+def test_a_model_that_was_replaced_is_not_saved_under_the_card_of_the_first(run, other, tmp_path):
+    model = CLLM4Rec.load(run)
+    swap(run, other)
+    with pytest.raises(IntegrityError, match=r"run/model was replaced or removed"):
+        model.save(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+    CLLM4Rec.load(run).save(tmp_path / "saved")
+    assert Recommender.load(tmp_path / "saved").version.fingerprint == model_fingerprint(run)
 
 
 def test_a_model_that_is_away_for_a_moment_is_waited_for(run, other, monkeypatch):

@@ -55,7 +55,8 @@ def test_a_unit_is_seen_by_its_size(tmp_path, name, ending):
 @pytest.mark.parametrize(
     "pattern",
     ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%fZ",
-     "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%dT%H:%M:%S+00:00", "%Y%m%d"],
+     "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%dT%H:%M:%S+00:00", "%Y%m%d", "%Y%m%d%H%M",
+     "%Y%m%d%H%M%S"],
 )  # fmt: skip
 def test_iso_dates_are_read(tmp_path, pattern, ending):
     rows = log(iso(pattern))
@@ -96,6 +97,57 @@ def test_in_a_log_of_seconds_eight_digits_are_seconds(tmp_path):
     assert report["timestamp_unit"] == "seconds"
     assert report["refused"]["interactions"] == {}
     assert histories(dataset, "train")["u"] == ["b", "e", "c"]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "unit"),
+    [
+        ([20240229235959, 20240220190000, 19700101000000], "dates"),
+        ([202402292359, 202402201900, 197001010000], "dates"),
+        ([20249929235959, 20248820190000, 20240220190060], "milliseconds"),
+        ([202499292359, 202488201900, 202402200061], "seconds"),
+    ],
+)
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.string()])
+def test_times_as_numbers_are_dates_where_they_can_be(tmp_path, stamps, unit, kind):
+    write_stamps(tmp_path, list("abc"), pa.array(stamps, pa.int64()).cast(kind))
+    dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert report["timestamp_unit"] == unit
+    assert [histories(dataset, part)["u"] for part in ("train", "valid", "test")] == (
+        [["c"], ["b"], ["a"]]
+    )
+
+
+def test_a_time_as_a_number_is_the_same_time_in_another_file(tmp_path):
+    for name, items, stamps in (
+        ("", "abc", [20240220190000, 20240101000000, 20240301000000]),
+        ("-later", "de", [1_708_455_601, 1_708_455_599]),  # a second after and before the first
+    ):
+        rows = [{"user_id": "u", "item_id": x, "timestamp": at} for x, at in zip(items, stamps)]
+        write_rows(tmp_path / "in", f"interactions{name}", rows, "csv")
+    dataset, _ = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    parts = [histories(dataset, part)["u"] for part in ("train", "valid", "test")]
+    assert sum(parts, []) == list("beadc")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "said_so"),
+    [
+        ([2022, 2024, 2023], True),
+        ([202212, 202401, 202301], True),
+        ([45342.79, 45300, 0], True),
+        ([1, 2, 3], False),
+        ([2022, 2024, 1_700_000_000], False),
+    ],
+)
+def test_years_months_and_days_of_spreadsheets_are_said(tmp_path, said, stamps, said_so):
+    write_stamps(tmp_path, list("abc"), pa.array(stamps, pa.float64()))
+    prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert said == [
+        "interactions.parquet: all timestamps lie on the first three days of 1970, so they are "
+        "likely no unix times but years, months or a spreadsheet's days; write ISO dates, in "
+        'pandas of such days by pd.to_datetime(column, unit="D", origin="1899-12-30")'
+    ] * said_so
 
 
 @pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("ns", tz="UTC"), pa.date32(),

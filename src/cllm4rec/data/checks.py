@@ -112,7 +112,7 @@ def _append_to_log(
                               FROM {file.relation})))
         """)
         _note_unreadable(connection, file, place)
-    timestamps.refuse_other_units(connection, place, file.path)
+    timestamps.refuse_other_units(connection, place, file)
 
 
 def _note_unreadable(connection: duckdb.DuckDBPyConnection, file: InputFile, place: int) -> None:

@@ -1,10 +1,10 @@
 """Detection of a log's timestamp unit: that of most values, by their magnitude."""
 
-from pathlib import Path
-
 import duckdb
 
+from cllm4rec import progress
 from cllm4rec.data.database import literal
+from cllm4rec.data.input_file import InputFile
 from cllm4rec.errors import InputError
 
 MAX_TIMESTAMP = 253_402_300_799
@@ -15,6 +15,9 @@ UNITS = ("dates", "seconds", "milliseconds", "microseconds", "nanoseconds")
 
 _DATES, _SECONDS, _DAYS = 0, 1, len(UNITS)
 """Code ``_DAYS``: a number such as 20240131. It is a date, unless the log is one of seconds."""
+
+_EARLIEST, _LATEST = 1900, 3 * 86_400
+"""Years, months (202401) and a spreadsheet's days (45342.79), read as seconds, lie between."""
 
 
 def unit(date: str, number: str) -> str:
@@ -31,7 +34,7 @@ def unit(date: str, number: str) -> str:
         for place in range(len(UNITS) - 1)
     )
     return (
-        f"(CASE WHEN {date} IS NOT NULL THEN {_DATES} "
+        f"(CASE WHEN {date} IS NOT NULL OR {_minute(number)} IS NOT NULL THEN {_DATES} "
         f"WHEN NOT coalesce({number} > 0, false) THEN NULL "
         f"WHEN {_day(number)} IS NOT NULL THEN {_DAYS} {sizes} END)::UTINYINT"
     )
@@ -45,21 +48,23 @@ def seconds(date: str, number: str) -> str:
     scaled = " ".join(
         f"WHEN {place + 1} THEN {number} / {1000**place}" for place in range(1, len(UNITS) - 1)
     )
-    return f"coalesce({date}, CASE unit {scaled} ELSE {number} END)"
+    return f"coalesce({date}, {_minute(number)}, CASE unit {scaled} ELSE {number} END)"
 
 
-def refuse_other_units(connection: duckdb.DuckDBPyConnection, file: int, path: Path) -> None:
+def refuse_other_units(
+    connection: duckdb.DuckDBPyConnection, place: int, file: InputFile
+) -> None:
     """Give the rows of ``log`` whose timestamp is not in the unit of most of its file a reason.
 
     Args:
         connection: the database.
+        place: of the file in the log.
         file: whose rows are looked at.
-        path: of the file.
 
     Raises:
         InputError: no unit has more than half of the file's timestamps.
     """
-    here = f"file = {file} AND unit"
+    here = f"file = {place} AND unit"
     rows = dict(
         connection.execute(f"""
             SELECT unit, count(*) FROM log WHERE reason IS NULL AND {here} IS NOT NULL GROUP BY unit
@@ -78,13 +83,15 @@ def refuse_other_units(connection: duckdb.DuckDBPyConnection, file: int, path: P
             counts = sorted(rows.items(), key=lambda each: (-each[1], each[0]))
             units = ", ".join(f"{number:,} in {UNITS[code]}" for code, number in counts)
             raise InputError(
-                f"{path}: its timestamps are {units}, none of them most; write all in one unit, or "
-                f"each unit's rows to a file of its own, interactions-NAME{path.suffix}"
+                f"{file.path}: its timestamps are {units}, none of them most; write all in one "
+                f"unit, or each unit's rows to a file of its own, "
+                f"interactions-NAME{file.path.suffix}"
             )
         connection.execute(f"""
             UPDATE log SET reason = {literal(f"timestamp not in {UNITS[most]}, as most are")}
             WHERE reason IS NULL AND {here} <> {most}
         """)
+    _note_no_times(connection, place, file)
 
 
 def unit_of_log(connection: duckdb.DuckDBPyConnection) -> str | None:
@@ -95,9 +102,35 @@ def unit_of_log(connection: duckdb.DuckDBPyConnection) -> str | None:
     return ", ".join(UNITS[code] for (code,) in codes) or None
 
 
+def _note_no_times(connection: duckdb.DuckDBPyConnection, place: int, file: InputFile) -> None:
+    """Say it where all seconds of a file lie where years and the like do; 0 may mean no time."""
+    ((earliest, latest),) = connection.execute(f"""
+        SELECT min(timestamp), max(timestamp) FROM log
+        WHERE reason IS NULL AND file = {place} AND unit = {_SECONDS}
+    """).fetchall()
+    if earliest is not None and earliest >= _EARLIEST and latest < _LATEST:
+        progress.note(
+            f"{file.name}: all timestamps lie on the first three days of 1970, so they are likely "
+            f"no unix times but years, months or a spreadsheet's days; write ISO dates, in pandas "
+            f'of such days by pd.to_datetime(column, unit="D", origin="1899-12-30")'
+        )
+
+
 def _day(number: str) -> str:
     """SQL for unix seconds of a calendar day such as 20240131, else NULL."""
-    digits = f"CASE WHEN {number} BETWEEN 19000101 AND 21001231 THEN {number}::BIGINT::VARCHAR END"
-    return (
-        f"(CASE WHEN {number} = floor({number}) THEN epoch(try_strptime({digits}, '%Y%m%d')) END)"
-    )
+    return _calendar(number, "%Y%m%d", 19000101, 21001231)
+
+
+def _minute(number: str) -> str:
+    """SQL for unix seconds of a number such as 202401311200 or 20240131120000, else NULL.
+
+    As seconds it would lie beyond the year 8000, as milliseconds beyond 2500.
+    """
+    minute = _calendar(number, "%Y%m%d%H%M", 197001010000, 210012312359)
+    second = _calendar(number, "%Y%m%d%H%M%S", 19700101000000, 21001231235959)
+    return f"coalesce({minute}, {second})"
+
+
+def _calendar(number: str, pattern: str, lowest: int, highest: int) -> str:
+    digits = f"CASE WHEN {number} BETWEEN {lowest} AND {highest} THEN {number}::BIGINT::VARCHAR END"
+    return f"(CASE WHEN {number} = floor({number}) THEN epoch(try_strptime({digits}, '{pattern}')) END)"

@@ -1,9 +1,10 @@
 """Ids that are one another but for what tables of numbers leave behind."""
 
+import duckdb
 import pyarrow as pa
 import pytest
 
-from cllm4rec.data.spellings import respelled
+from cllm4rec.data.spellings import SPELLINGS, respelled, spelled
 
 
 @pytest.mark.parametrize(
@@ -18,11 +19,19 @@ from cllm4rec.data.spellings import respelled
         ("1833.5", "1833", False),
         ("18330", "1833", False),
         ("a01", "a1", False),
+        ("a1 ", "a1", True),
+        ("A1", "\ta1\u00a0", True),
+        ("É", "é", True),
+        ("a 1", "a1", False),
+        (" 007.0 ", "7", True),
         ("", "0", False),
     ],
 )
-def test_leading_zeros_and_zeros_behind_a_point_are_spelling(new, known, alike):
+def test_zeros_blanks_and_capitals_are_spelling(new, known, alike):
     assert respelled([new, "other"], pa.array([known, "x"], pa.large_string())) == alike
+    plain = ", ".join(spelled(SPELLINGS, f"'{text}'") for text in (new, known))
+    ((one, other),) = duckdb.sql(f"SELECT {plain}").fetchall()
+    assert (one == other) == alike
 
 
 def test_of_none_none_is():

@@ -25,8 +25,13 @@ def prepared(tmp_path, in_log, in_items, ending="csv", numbers=range(8), **chang
         ("{}", "{}.00", "without .0 at the end"),
         ("{:05}", "{}", "without leading zeros"),
         ("{}", "{:02}", "without leading zeros"),
+        ("i{}", " i{} ", "without blanks around them"),
+        ("I{}", "i{}", "in small letters"),
+        ("{:05}", "{}.0", "without .0 at the end and without leading zeros"),
+        ("{}", "{:02}.0 ",
+         "without blanks around them and without .0 at the end and without leading zeros"),
     ],
-)
+)  # fmt: skip
 def test_the_spelling_that_would_match_is_named(tmp_path, said, ending, in_log, in_items, spelling):
     report = prepared(tmp_path, in_log, in_items, ending)
     assert report["items_without_row"] == 8
@@ -116,3 +121,28 @@ def test_the_spelling_of_users_that_would_match_is_named(tmp_path, said):
 def test_few_users_and_those_of_no_spelling_are_only_counted(tmp_path, said, in_file):
     assert with_users(tmp_path, in_file)["users_without_interactions"] == 2
     assert said == []
+
+
+def test_several_spellings_of_users_at_once_are_named(tmp_path, said):
+    with_users(tmp_path, ["0.0", "1.0", "2.0"])
+    assert said == [
+        f"3 of 3 users of users.csv are not in the log; without .0 at the end and without leading "
+        f"zeros 3 of them would be; {LIKE_THE_LOG}"
+    ]
+
+
+@pytest.mark.parametrize("users", [None, ["u0", "u1"]])
+@pytest.mark.parametrize(
+    ("other", "spelling"), [("U1", "in small letters"), ("u1 ", "without blanks around them")]
+)
+def test_a_user_that_the_log_has_in_two_spellings_is_said(tmp_path, said, users, other, spelling):
+    log = small_log()
+    log[-1]["user_id"] = other
+    write_rows(tmp_path / "in", "interactions", log)
+    if users:
+        write_rows(tmp_path / "in", "users", [{"user_id": user, "age": 1} for user in users])
+    prepare_folder(tmp_path / "in", minimum_interactions=5)
+    assert said == [
+        f"1 of 7 users would be another one {spelling}, and count as two; ids must be written "
+        f"alike in the whole log"
+    ]

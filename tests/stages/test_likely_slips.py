@@ -34,10 +34,10 @@ def add(run, tmp_path, monkeypatch):
 
 def test_an_id_in_another_spelling_is_said_beside_trained_and_added_items(add):
     assert add(new="1999") == []
-    assert add(**{"item_000001.0": "1999", "new.00": "1998", "other": None}) == [
-        "2 of 3 added items have another item's id but for leading zeros or .0 at the end, and "
-        "count as new ones; if they are not, remove them and read ids as text, in pandas with "
-        "dtype=str"
+    assert add(**{"item_000001.0": "1999", "NEW.00": "1998", "other": None}) == [
+        "2 of 3 added items have another item's id but for blanks, capitals, leading zeros or .0 "
+        "at the end, and count as new ones; if they are not, remove them and write ids alike (in "
+        "pandas, read them as text with dtype=str)"
     ]
 
 

@@ -21,6 +21,7 @@ from cllm4rec.data.split import PROTOCOLS, split_by_protocol, users_of_a_drawn_n
 from cllm4rec.data.texts import ATTRIBUTES
 from cllm4rec.data.without_row import (
     note_doubled_items,
+    note_doubled_users,
     report_unmatched_items,
     report_unmatched_users,
 )
@@ -98,8 +99,9 @@ def prepare(
             items = files["items"]
             if items is None or not report_unmatched_items(connection, items, report):
                 note_doubled_items(connection)
-            if files["users"] is not None:
-                report_unmatched_users(connection, files["users"], report)
+            users = files["users"]
+            if users is None or not report_unmatched_users(connection, users, report):
+                note_doubled_users(connection)
             task.advance()
             report["refused"]["reviews"] = checks.load_reviews(connection, files["reviews"])
             task.advance()

@@ -1,26 +1,57 @@
-"""Ways to write one id that tables of numbers leave behind: 1833 for 001833, and 1833.0."""
+"""Ways to write one id that tables, keyboards and programs leave behind: 1833 for 001833, U1, u1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SPELLINGS = {
+_SMALL = "in small letters"
+_PATTERNS = {
+    "without blanks around them": (r"^[\s\pZ]+|[\s\pZ]+$", ""),
     "without .0 at the end": (r"\.0+$", ""),
     "without leading zeros": (r"^0+([0-9])", r"\1"),
 }
 """What an id may have in one place alone → pattern and replacement (RE2) that take it away."""
 
+SPELLINGS = ("without blanks around them", _SMALL, *list(_PATTERNS)[1:])
+"""In the order in which several are taken: blanks hide what stands behind them."""
 
-def spelled(spelling: str, column: str) -> str:
-    """SQL for ids in a spelling.
+
+def spelled(spellings: Sequence[str], column: str) -> str:
+    """SQL for ids in some spellings at once.
 
     Args:
-        spelling: one of `SPELLINGS`.
+        spellings: of `SPELLINGS`, in their order.
         column: of ids.
     """
-    pattern, replacement = SPELLINGS[spelling]
-    return f"regexp_replace({column}, '{pattern}', '{replacement}')"
+    for spelling in spellings:
+        if spelling == _SMALL:
+            column = f"lower({column})"
+        else:
+            pattern, replacement = _PATTERNS[spelling]
+            column = f"regexp_replace({column}, '{pattern}', '{replacement}', 'g')"
+    return column
+
+
+def alike(count: Callable[[Sequence[str]], int]) -> dict[str, int]:
+    """How many ids are alike in each spelling in which some are, by its name.
+
+    Where none is in a single one, those that it takes together are named as one: ``001000`` and
+    ``1000.0``.
+
+    Args:
+        count: how many ids are alike in these spellings; called once where none are.
+    """
+    if not (together := count(SPELLINGS)):
+        return {}
+    if found := {each: number for each in SPELLINGS if (number := count([each]))}:
+        return found
+    needed = list(SPELLINGS)
+    for each in SPELLINGS:
+        fewer = [other for other in needed if other != each]
+        if count(fewer) == together:
+            needed = fewer
+    return {" and ".join(needed): together}
 
 
 def respelled(ids: Sequence[str], known: pa.LargeStringArray) -> int:
@@ -36,6 +67,10 @@ def respelled(ids: Sequence[str], known: pa.LargeStringArray) -> int:
 
 def _plain(ids: pa.LargeStringArray) -> pa.LargeStringArray:
     """Ids in all spellings at once."""
-    for pattern, replacement in SPELLINGS.values():
-        ids = pc.replace_substring_regex(ids, pattern, replacement)
+    for spelling in SPELLINGS:
+        if spelling == _SMALL:
+            ids = pc.utf8_lower(ids)
+        else:
+            pattern, replacement = _PATTERNS[spelling]
+            ids = pc.replace_substring_regex(ids, pattern, replacement)
     return ids

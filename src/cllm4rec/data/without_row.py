@@ -1,5 +1,6 @@
 """Ids of the log without a row in ``items.*`` or ``users.*``, or written otherwise there."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
@@ -7,7 +8,7 @@ import duckdb
 from cllm4rec import progress
 from cllm4rec.data.database import one_number
 from cllm4rec.data.input_file import InputFile
-from cllm4rec.data.spellings import SPELLINGS, spelled
+from cllm4rec.data.spellings import alike, spelled
 
 MANY_WITHOUT_ROW = 0.5
 """Fraction of the log's items without a row from which on it is said, whatever the spelling."""
@@ -41,11 +42,11 @@ def report_unmatched_items(
     of_log = _count(connection, _OF_LOG)
     alone = f"(SELECT item_id FROM {_ROWS} AND item_id NOT IN (SELECT item_id FROM items))"
     report["items_without_interactions"] = nobodys = _count(connection, alone)
-    alike = _alike(connection, "item_id", without, _ROWS) if missing else {}
-    if alike or (missing and missing >= MANY_WITHOUT_ROW * of_log):
+    found = _alike(connection, "item_id", without, _ROWS) if missing else {}
+    if found or (missing and missing >= MANY_WITHOUT_ROW * of_log):
         said = f"{missing:,} of {of_log:,} items have no row in {file.name}: no title, no text"
-        for spelling, found in alike.items():
-            said += f"; {spelling} {found:,} of them would have one"
+        for spelling, count in found.items():
+            said += f"; {spelling} {count:,} of them would have one"
         progress.note(f"{said}; ids must be written alike in both files")
     elif nobodys > MANY_WITHOUT_ROW * of_log:
         progress.note(
@@ -53,12 +54,12 @@ def report_unmatched_items(
             f"not known; they are with --set data.catalogue=all, in Python "
             f'config={{"catalogue": "all"}}, or once add-items has added them'
         )
-    return bool(alike)
+    return bool(found)
 
 
 def report_unmatched_users(
     connection: duckdb.DuckDBPyConnection, file: InputFile, report: dict[str, Any]
-) -> None:
+) -> bool:
     """``users_without_interactions``; a note where many, of whom a spelling would match some.
 
     Needs the tables ``log_users`` and ``user_rows``.
@@ -67,17 +68,21 @@ def report_unmatched_users(
         connection: the database.
         file: ``users.*``.
         report: receives the count.
+
+    Returns:
+        Whether a spelling was named.
     """
     rows = "user_rows WHERE reason IS NULL"
     alone = f"{rows} AND user_id NOT IN (SELECT user_id FROM log_users)"
     report["users_without_interactions"] = nobodys = _count(connection, alone)
     if not nobodys or nobodys < NOBODYS * (given := _count(connection, rows)):
-        return
-    if alike := _alike(connection, "user_id", alone, "log_users"):
+        return False
+    if found := _alike(connection, "user_id", alone, "log_users"):
         said = f"{nobodys:,} of {given:,} users of {file.name} are not in the log"
-        for spelling, found in alike.items():
-            said += f"; {spelling} {found:,} of them would be"
+        for spelling, count in found.items():
+            said += f"; {spelling} {count:,} of them would be"
         progress.note(f"{said}; ids must be written alike in both files")
+    return bool(found)
 
 
 def note_doubled_items(connection: duckdb.DuckDBPyConnection) -> None:
@@ -85,26 +90,41 @@ def note_doubled_items(connection: duckdb.DuckDBPyConnection) -> None:
 
     Needs the table ``items``.
     """
-    of_log = _count(connection, _OF_LOG)
-    for spelling in SPELLINGS:
-        different = f"(SELECT DISTINCT {spelled(spelling, 'item_id')} FROM {_OF_LOG})"
-        if doubled := of_log - _count(connection, different):
-            progress.note(
-                f"{doubled:,} of {of_log:,} items would be another one {spelling}, and count as "
-                f"two; ids must be written alike in the whole log"
-            )
+    _note_doubled(connection, "item", _OF_LOG)
+
+
+def note_doubled_users(connection: duckdb.DuckDBPyConnection) -> None:
+    """Say how many users of the log are another one of it, but for the spelling.
+
+    Needs the table ``log_users``: whoever is two may have too few interactions as either.
+    """
+    _note_doubled(connection, "user", "log_users WHERE usable")
+
+
+def _note_doubled(connection: duckdb.DuckDBPyConnection, kind: str, rows: str) -> None:
+    of_log = _count(connection, rows)
+
+    def doubled(spellings: Sequence[str]) -> int:
+        different = f"(SELECT DISTINCT {spelled(spellings, f'{kind}_id')} FROM {rows})"
+        return of_log - _count(connection, different)
+
+    for spelling, count in alike(doubled).items():
+        progress.note(
+            f"{count:,} of {of_log:,} {kind}s would be another one {spelling}, and count as "
+            f"two; ids must be written alike in the whole log"
+        )
 
 
 def _alike(
     connection: duckdb.DuckDBPyConnection, key: str, unmatched: str, others: str
 ) -> dict[str, int]:
     """How many of the unmatched would be one of the others, by spelling; only where some would."""
-    found = {}
-    for spelling in SPELLINGS:
-        plain = spelled(spelling, key)
-        rows = f"{unmatched} AND {plain} IN (SELECT {plain} FROM {others})"
-        found[spelling] = _count(connection, rows)
-    return {spelling: count for spelling, count in found.items() if count}
+
+    def matched(spellings: Sequence[str]) -> int:
+        plain = spelled(spellings, key)
+        return _count(connection, f"{unmatched} AND {plain} IN (SELECT {plain} FROM {others})")
+
+    return alike(matched)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:

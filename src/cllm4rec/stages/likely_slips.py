@@ -20,9 +20,9 @@ def note_likely_slips(rows: ItemRows, dataset: Dataset, before: ItemRows) -> Non
     """
     if count := respelled(rows.ids, dataset.items.with_appended(before.ids).external):
         progress.note(
-            f"{count:,} of {len(rows):,} added items have another item's id but for leading zeros "
-            f"or .0 at the end, and count as new ones; if they are not, remove them and read ids "
-            f"as text, in pandas with dtype=str"
+            f"{count:,} of {len(rows):,} added items have another item's id but for blanks, "
+            f"capitals, leading zeros or .0 at the end, and count as new ones; if they are not, "
+            f"remove them and write ids alike (in pandas, read them as text with dtype=str)"
         )
     commas = {name: sum(map(_has_comma, column)) for name, column in rows.attributes.items()}
     if not any(commas.values()):

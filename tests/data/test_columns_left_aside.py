@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from cllm4rec.errors import InputError
 from support.input_folder import small_log, write_rows
 from support.prepared import prepare_folder
 
@@ -111,3 +112,13 @@ def test_an_index_can_still_be_mapped(tmp_path):
     log.set_index("user_id").rename_axis(None).to_parquet(tmp_path / "in" / "interactions.parquet")
     dataset, _ = prepare_folder(tmp_path / "in", columns={"user_id": "__index_level_0__"})
     assert "u0" in dataset.users
+
+
+def test_a_mapping_of_files_that_are_not_there_is_left_aside(tmp_path):
+    """One mapping serves several folders."""
+    columns = {"title": "Name", "text": "Words", "part": "Role"}
+    write_rows(tmp_path / "in", "interactions", small_log())
+    prepare_folder(tmp_path / "in", columns=columns)
+    write_rows(tmp_path / "in", "items", [{"item_id": "i1", "Name": "One"}])
+    with pytest.raises(InputError, match=r"data\.columns\.text = 'Words', but no file in"):
+        prepare_folder(tmp_path / "in", columns=columns)

@@ -15,12 +15,23 @@ def prepared(tmp_path, value, ending):
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
-@pytest.mark.parametrize("value", ["09 13, 2009", "Fri Sep 11 11:22:11 -0700 2015"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "09 13, 2009",
+        "Fri Sep 11 11:22:11 -0700 2015",
+        "2024/02/20",
+        "20 Feb 2024",
+        "2024-05",
+        "2024/5",
+    ],
+)
 def test_of_amazon_and_goodreads_in_any_format(tmp_path, said, ending, value):
     prepared(tmp_path, value, ending)
     assert said == [
         f"interactions.{ending}: a timestamp such as {value} cannot be read; write ISO dates, such "
-        f"as 2018-06-17 or 2018-06-17 00:00, or unix times"
+        f"as 2018-06-17 or 2018-06-17 00:00, or unix times; pandas makes such dates by "
+        f"pd.to_datetime(…)"
     ]
 
 

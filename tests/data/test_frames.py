@@ -108,6 +108,29 @@ def test_the_index_of_pandas_is_no_column():
         assert everything(found) == everything(plain)
 
 
+@pytest.mark.parametrize("index", ["user_id", "Item_ID", "timestamp", ["user_id", "Item_ID"]])
+def test_an_index_that_is_a_standard_column_is_read_where_no_other_is(index):
+    log = pd.DataFrame(small_log()).rename(columns={"item_id": "Item_ID"})
+    items, users = pd.DataFrame(ITEMS), pd.DataFrame(USERS)
+    frames = log.set_index(index), items.set_index("item_id"), users.set_index("user_id")
+    plain = Dataset.from_frames(log, items, users)
+    assert everything(Dataset.from_frames(*frames)) == everything(plain)
+
+
+def test_an_index_with_a_mapped_name_is_read_and_one_beside_its_column_is_not():
+    log = pd.DataFrame(small_log())
+    plain = everything(Dataset.from_frames(log))
+    mapped, config = log.rename(columns={"user_id": "Who"}), {"columns": {"user_id": "who"}}
+    for frame in (
+        mapped.set_index("Who"),
+        mapped.rename_axis("user_id"),
+        mapped.set_index("Who", drop=False).rename_axis("USER_ID"),
+    ):
+        found = everything(Dataset.from_frames(frame, config=config))
+        assert found["parts"] == plain["parts"]
+        assert found["report"]["refused_columns"]["interactions"] == {}
+
+
 def test_categories_dates_and_views_are_read():
     rows = [
         row | {"timestamp": datetime.datetime.fromtimestamp(row["timestamp"] * 1000, datetime.UTC)}

@@ -3,6 +3,7 @@
 import pytest
 
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.log import NO_IDS
 from support.input_folder import small_log, write_rows
 from support.prepared import histories, prepare_folder
 
@@ -128,3 +129,18 @@ def test_a_log_without_times_counts_none(tmp_path, said):
     rows = [{key: row[key] for key in ("user_id", "item_id")} for row in small_log()]
     write_rows(tmp_path / "in", "interactions", rows)
     assert "without_time" not in prepare_folder(tmp_path / "in")[1]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_ids_that_likely_mean_none_are_counted_and_stay(tmp_path, said, ending):
+    log = [*small_log(), *({"user_id": "u1", "item_id": each} for each in NO_IDS)]
+    log += [{"user_id": "nan", "item_id": "i1"}, {"user_id": "", "item_id": "i1"}]
+    log += [{"user_id": "u2", "item_id": "Nan"}]  # a name
+    write_rows(tmp_path / "in", "interactions", [row | {"timestamp": 1} for row in log], ending)
+    dataset, _ = prepare_folder(tmp_path / "in", catalogue="interactions")
+    assert set(NO_IDS) <= set(dataset.items.external.to_pylist())
+    means = "which likely means none and counts as an id; leave it empty there"
+    assert said[:2] == [
+        f"1 row has nan, None, NULL or the like as user_id, {means}",
+        f"7 rows have nan, None, NULL or the like as item_id, {means}",
+    ]

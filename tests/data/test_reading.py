@@ -1,3 +1,6 @@
+import bz2
+import gzip
+import lzma
 from pathlib import Path
 
 import pyarrow as pa
@@ -77,6 +80,57 @@ def test_a_required_file_that_is_missing_is_named(tmp_path):
         find_log(tmp_path)
     with pytest.raises(InputError, match="no folder at"):
         find_log(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("names", "mend"),
+    [
+        (["notes.md"], "add one"),
+        (["items.csv", "log.csv"], "if it is one of items.csv, log.csv, rename it to "
+                                   "interactions.csv or the like; else add one"),
+        (["interactions.CSV", "log.csv"], "rename interactions.CSV to interactions.csv"),
+        (["Interactions.parquet"], "rename Interactions.parquet to interactions.parquet"),
+        (["interactions.csv.gz"], "unpack interactions.csv.gz"),
+        (["interactions.zip"], "unpack interactions.zip"),
+        (["interactions.xlsx"], "save interactions.xlsx as interactions.csv"),
+        (["interactions.tsv"], "save interactions.tsv as interactions.csv"),
+    ],
+)  # fmt: skip
+def test_a_log_of_another_name_or_ending_is_named_with_its_mend(tmp_path, names, mend):
+    for file in names:
+        write(tmp_path, file, b"user_id,item_id\n")
+    with pytest.raises(InputError) as refused:
+        find_log(tmp_path)
+    start = "has no interactions.parquet, interactions.csv or interactions.jsonl; "
+    assert str(refused.value) == f"{tmp_path} {start}{mend}"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "csv.gz"])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (gzip.compress(b"user_id,item_id\n"), "a gzip file; unpack it"),
+        (bz2.compress(b"user_id,item_id\n"), "a bzip2 file; unpack it"),
+        (lzma.compress(b"user_id,item_id\n"), "an xz file; unpack it"),
+        (b"PK\x03\x04\x14", "a zip or .xlsx file; unpack it, or save its sheet as CSV"),
+    ],
+    ids=["gzip", "bzip2", "xz", "zip"],
+)
+def test_a_packed_file_is_refused_whatever_its_name(tmp_path, ending, content, what):
+    path = write(tmp_path, f"interactions.{ending}", content)
+    with pytest.raises(InputError) as refused:
+        read(path)
+    assert str(refused.value) == f"{path} is {what}"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b'[{"user_id": "a", "item_id": "b"}]', "line 1 is not a JSON object"),
+     (b'[\n{"user_id": "a", "item_id": "b"}\n]\n', "line 1 is not JSON")],
+)  # fmt: skip
+def test_an_array_of_objects_has_its_mend(tmp_path, content, why):
+    mend = 'write an object per line, in pandas by to_json(…, orient="records", lines=True)'
+    assert complaint(write(tmp_path, "interactions.jsonl", content)).endswith(f"{why}; {mend}")
 
 
 def test_another_ending_is_refused(tmp_path):

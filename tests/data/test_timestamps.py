@@ -113,9 +113,11 @@ def test_times_as_numbers_are_dates_where_they_can_be(tmp_path, stamps, unit, ki
     write_stamps(tmp_path, list("abc"), pa.array(stamps, pa.int64()).cast(kind))
     dataset, report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
     assert report["timestamp_unit"] == unit
-    assert [histories(dataset, part)["u"] for part in ("train", "valid", "test")] == (
-        [["c"], ["b"], ["a"]]
-    )
+    assert [histories(dataset, part)["u"] for part in ("train", "valid", "test")] == ([
+        ["c"],
+        ["b"],
+        ["a"],
+    ])
 
 
 def test_a_time_as_a_number_is_the_same_time_in_another_file(tmp_path):
@@ -123,11 +125,14 @@ def test_a_time_as_a_number_is_the_same_time_in_another_file(tmp_path):
         ("", "abc", [20240220190000, 20240101000000, 20240301000000]),
         ("-later", "de", [1_708_455_601, 1_708_455_599]),  # a second after and before the first
     ):
-        rows = [{"user_id": "u", "item_id": x, "timestamp": at} for x, at in zip(items, stamps)]
+        rows = [
+            {"user_id": "u", "item_id": x, "timestamp": at}
+            for x, at in zip(items, stamps, strict=True)
+        ]
         write_rows(tmp_path / "in", f"interactions{name}", rows, "csv")
     dataset, _ = prepare_folder(tmp_path / "in", protocol="leave-last-out")
     parts = [histories(dataset, part)["u"] for part in ("train", "valid", "test")]
-    assert sum(parts, []) == list("beadc")
+    assert [item for part in parts for item in part] == list("beadc")
 
 
 @pytest.mark.parametrize(
@@ -143,11 +148,15 @@ def test_a_time_as_a_number_is_the_same_time_in_another_file(tmp_path):
 def test_years_months_and_days_of_spreadsheets_are_said(tmp_path, said, stamps, said_so):
     write_stamps(tmp_path, list("abc"), pa.array(stamps, pa.float64()))
     prepare_folder(tmp_path / "in", protocol="leave-last-out")
-    assert said == [
-        "interactions.parquet: all timestamps lie on the first three days of 1970, so they are "
-        "likely no unix times but years, months or a spreadsheet's days; write ISO dates, in "
-        'pandas of such days by pd.to_datetime(column, unit="D", origin="1899-12-30")'
-    ] * said_so
+    assert (
+        said
+        == [
+            "interactions.parquet: all timestamps lie on the first three days of 1970, so they are "
+            "likely no unix times but years, months or a spreadsheet's days; write ISO dates, in "
+            'pandas of such days by pd.to_datetime(column, unit="D", origin="1899-12-30")'
+        ]
+        * said_so
+    )
 
 
 @pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("ns", tz="UTC"), pa.date32(),

@@ -26,6 +26,7 @@ from cllm4rec.config.request import (
     resolve,
 )
 from cllm4rec.config.sections import (
+    COLUMNS,
     BackboneConfig,
     CorpusConfig,
     DataConfig,
@@ -40,6 +41,7 @@ from cllm4rec.config.training import FinetuneConfig, PretrainConfig
 
 __all__ = [
     "BUILT_IN",
+    "COLUMNS",
     "PAPER",
     "PAPER_SMALL",
     "PRESETS",

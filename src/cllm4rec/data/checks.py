@@ -25,6 +25,7 @@ _DECIMAL_COMMA = r"[-+]?\d{1,10},\d{1,6}"
 _OTHER_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?:[T ,]+\d[\d:. APMZ+-]{0,19})?"
 _DAY_FIRST = re.compile(r"\d{1,2}[./-](?:0?[1-9]|1[0-2])[./-]\d{2,4}\b")
 """How a date begins that may have its day before its month."""
+_MONTH_ALONE = r"(?:19|20)\d\d[/-](?:0?[1-9]|1[0-2])"
 _AMERICAN_DATE = r"\d{1,2} \d{1,2}, \d{4}"
 _WEEKDAY = "(?:Mon|Tues?|Wednes|Wed|Thurs|Thu|Fri|Satur|Sat|Sun)(?:day)?"
 _MONTH = (
@@ -37,7 +38,7 @@ _DATE_IN_WORDS = (
 )
 _UNREADABLE = {
     "timestamp": (
-        f"{_OTHER_DATE}|{_AMERICAN_DATE}|{_DATE_IN_WORDS}|{_DECIMAL_COMMA}",
+        f"{_DECIMAL_COMMA}|{_MONTH_ALONE}|{_OTHER_DATE}|{_AMERICAN_DATE}|{_DATE_IN_WORDS}",
         "ISO dates, such as 2018-06-17 or 2018-06-17 00:00, or unix times",
     ),
     "rating": (_DECIMAL_COMMA, "a decimal point, such as 5.0"),
@@ -130,6 +131,8 @@ def _note_unreadable(connection: duckdb.DuckDBPyConnection, file: InputFile, pla
         if example is not None:
             if _DAY_FIRST.match(example[0]):
                 mend += "; days before months are read by pd.to_datetime(…, dayfirst=True)"
+            elif standard == "timestamp" and not re.fullmatch(_DECIMAL_COMMA, example[0]):
+                mend += "; pandas makes such dates by pd.to_datetime(…)"
             progress.note(
                 f"{file.name}: a {standard} such as {example[0]} cannot be read; write {mend}"
             )

@@ -114,9 +114,7 @@ class Dataset:
         """
         source, seed = path_of("source", source), seed_of(seed)
         split = None if split is None else path_of("split", split)
-        if config is None or isinstance(config, Mapping):
-            config = possible(request_of({"data": dict(config or {})})).data
-        one_of("config", config, DataConfig, "give a dict of settings, or None for the defaults")
+        config = _config_of(config)
         one_of("protocol", protocol, str, "give a name, such as 'paper'")
         if folder is None:
             scratch = Path(tempfile.mkdtemp(prefix="cllm4rec-"))
@@ -144,7 +142,8 @@ class Dataset:
         """Prepare data frames as `load` does files, with the same columns and checks.
 
         Each may be a frame of pandas, of polars, an Arrow table or reader, or anything else with
-        ``__arrow_c_stream__``; a reader is streamed. The index of a pandas frame is left out.
+        ``__arrow_c_stream__``; a reader is streamed. The index of a pandas frame is left
+        out, unless it has the name of a standard column that the frame lacks.
 
         Examples:
             >>> log = pandas.read_csv("log.csv")              # doctest: +SKIP
@@ -173,7 +172,8 @@ class Dataset:
         elif split is not None:
             path_of("split", split)
         seed_of(seed)
-        with input_directory(given, beside) as source:
+        config = _config_of(config)
+        with input_directory(given, beside, config.columns) as source:
             return cls.load(
                 source,
                 split=source / "split.parquet" if is_frame(split) else split,
@@ -290,6 +290,13 @@ class Dataset:
 
 def _given(values: list[str | None]) -> int:
     return sum(value is not None for value in values)
+
+
+def _config_of(config: DataConfig | Mapping[str, Any] | None) -> DataConfig:
+    if config is None or isinstance(config, Mapping):
+        config = possible(request_of({"data": dict(config or {})})).data
+    one_of("config", config, DataConfig, "give a dict of settings, or None for the defaults")
+    return config
 
 
 def _open_array(path: Path) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cllm4rec.config import COLUMNS
 from cllm4rec.data.arguments import path_of
 from cllm4rec.errors import InputError
 from cllm4rec.run import make_folder
@@ -28,12 +29,15 @@ def is_frame(value: object) -> bool:
 
 
 @contextmanager
-def input_directory(frames: Mapping[str, Any], beside: Path | None = None) -> Iterator[Path]:
+def input_directory(
+    frames: Mapping[str, Any], beside: Path | None = None, mapping: Mapping[str, str] | None = None
+) -> Iterator[Path]:
     """A folder ``interactions.parquet`` and so on, for as long as the block lasts.
 
     Args:
         frames: file stem → frame; None is left out. A stream that can be read once is enough.
         beside: where the folder is made; None takes the system's for temporary files.
+        mapping: standard column name → name in the frames: `DataConfig.columns`.
 
     Raises:
         InputError: a value is no frame, or a column of it is nothing that a file can hold. Also of
@@ -45,7 +49,7 @@ def input_directory(frames: Mapping[str, Any], beside: Path | None = None) -> It
         folder = Path(temporary)
         for stem, frame in frames.items():
             if frame is not None:
-                _write(stem, frame, folder / f"{stem}.parquet")
+                _write(stem, frame, folder / f"{stem}.parquet", mapping or {})
         try:
             yield folder
         except InputError as error:
@@ -79,7 +83,7 @@ def frame_of(path: Path) -> str | None:
     return f"frame `{path.stem}`" if path.parent.name.startswith(_FOLDER) else None
 
 
-def _write(stem: str, frame: Any, path: Path) -> None:
+def _write(stem: str, frame: Any, path: Path, mapping: Mapping[str, str]) -> None:
     if not is_frame(frame):
         raise InputError(
             f"{stem} is a {type(frame).__name__}, not a data frame; give one of pandas (2.2 or "
@@ -87,7 +91,7 @@ def _write(stem: str, frame: Any, path: Path) -> None:
         )
     try:
         with pa.RecordBatchReader.from_stream(frame) as reader:
-            columns = _columns(reader.schema)
+            columns = _columns(reader.schema, mapping)
             schema = pa.schema([pa.field(name, kind) for name, kind in columns.values()])
             with _writer(stem, path, schema) as writer:
                 for table in _blocks(reader):
@@ -108,15 +112,24 @@ def _write(stem: str, frame: Any, path: Path) -> None:
         ) from None
 
 
-def _columns(schema: Any) -> dict[int, tuple[str, Any]]:
-    """Place → name and type to write, without what pandas keeps of an index."""
+def _columns(schema: Any, mapping: Mapping[str, str]) -> dict[int, tuple[str, Any]]:
+    """Place → name and type to write, without what pandas keeps of an index.
+
+    An index that `groupby` or `set_index` made of a standard column stays, as it is in no other.
+    """
     index: list[Any] = []
     with suppress(ValueError, KeyError, TypeError):
         index = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
+    given = {name.lower() for name in schema.names if name not in index}
+    wanted = set()
+    for standard in COLUMNS:
+        names = {standard, mapping.get(standard, standard).lower()}
+        if not names & given:
+            wanted |= names
     return {
         at: (field.name, _plain_type(field.type))
         for at, field in enumerate(schema)
-        if field.name not in index
+        if field.name not in index or field.name.lower() in wanted
     }
 
 

@@ -33,6 +33,8 @@ SETTINGS = "settings.json"
 """How the files were read: the settings of ``[data]``."""
 STEMS = ("items", "users", "reviews")
 """Files of an input directory beside its log."""
+_HOMES = {"title": ("items",), "text": ("items", "reviews"), "part": ("split",)}
+"""Standard column that the log does not have → files that may."""
 MANY_KEPT = 0.8
 """Fraction of the positive pairs; where users below the minimum leave fewer, a note says so."""
 
@@ -140,6 +142,9 @@ def _open_files(
     opened = [*log, *filter(None, files.values())]
     present = {column for file in opened for column in file.types}
     for standard, mapped in config.columns.items():
+        # One mapping serves several folders, and not all of them have items.
+        if standard in _HOMES and not any(files[stem] for stem in _HOMES[standard]):
+            continue
         if mapped.lower() not in map(str.lower, present):
             raise InputError(
                 f"data.columns.{standard} = {mapped!r}, but no file in {source} has such a column; "

@@ -8,7 +8,7 @@ import duckdb
 from cllm4rec import progress
 from cllm4rec.config import DataConfig
 from cllm4rec.data import checks
-from cllm4rec.data.database import one_number
+from cllm4rec.data.database import literal, one_number
 from cllm4rec.data.input_file import INDEX, InputFile
 from cllm4rec.data.timestamps import unit_of_log
 from cllm4rec.errors import InputError
@@ -17,6 +17,9 @@ AT_RANDOM = ("paper", "new-users", "new-items")
 """Protocols that ask for no order."""
 COLUMNS = ("user_id", "item_id", "timestamp", "position", "rating")
 """Standard columns of interactions; others are not read."""
+
+NO_IDS = ("nan", "NaN", "NULL", "null", "None", "N/A", "<NA>")
+"""What programs write for a missing id: pandas' ``astype(str)``, a database's dump."""
 
 MANY_WITHOUT_TIME = 0.1
 """Fraction of a log's usable rows without a time from which on it is said."""
@@ -50,6 +53,7 @@ def load_log(
     _refuse_other_order(files)
     refused = checks.load_interactions(connection, files, config.minimum_rating)
     _refuse_unusable(connection, files)
+    _note_no_ids(connection)
     report["read"] = one_number(connection, "SELECT count(*) FROM log")
     connection.execute("""
         CREATE TABLE log_users AS
@@ -84,6 +88,18 @@ def _why_unread(file: InputFile, column: str) -> str:
     if column in COLUMNS:
         return "another column is mapped to this name"
     return "no column of interactions"
+
+
+def _note_no_ids(connection: duckdb.DuckDBPyConnection) -> None:
+    """Count ids that likely mean none; they stay ids, as all do."""
+    given = ", ".join(map(literal, NO_IDS))
+    for column in ("user_id", "item_id"):
+        rows = f"SELECT count(*) FROM log WHERE reason IS NULL AND {column} IN ({given})"
+        if count := one_number(connection, rows):
+            progress.note(
+                f"{count:,} row{'s have' if count > 1 else ' has'} nan, None, NULL or the like as "
+                f"{column}, which likely means none and counts as an id; leave it empty there"
+            )
 
 
 def _count_without_time(connection: duckdb.DuckDBPyConnection, report: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from cllm4rec import progress
 from cllm4rec.config import DataConfig
-from cllm4rec.data import csv_files, partitions
+from cllm4rec.data import csv_files, other_formats, partitions
 from cllm4rec.data.database import (
     file_pattern,
     literal,
@@ -42,6 +42,7 @@ _CSV = (
 _JSON = "format='newline_delimited', records=true"
 # Else a folder named user_id=77 would be a column of the file, whatever the file says.
 _FILE = "hive_partitioning=false"
+_LINES = '; write an object per line, in pandas by to_json(…, orient="records", lines=True)'
 _DETECT = "maximum_depth=1, sample_size=-1, map_inference_threshold=-1"
 
 
@@ -86,7 +87,8 @@ def find_log(folder: Path) -> list[Path]:
         if path.suffix.removeprefix(".") in ENDINGS or (path.is_dir() and not path.suffix)
     )
     if not found:
-        raise InputError(f"{folder} has no {LOG}.parquet, {LOG}.csv or {LOG}.jsonl; add one")
+        mend = other_formats.instead_of(folder, LOG, ENDINGS)
+        raise InputError(f"{folder} has no {LOG}.parquet, {LOG}.csv or {LOG}.jsonl; {mend}")
     return [path for path in found if not _is_blank(path)] or found[:1]
 
 
@@ -156,6 +158,7 @@ def open_file(
         return InputFile(path, relation, types, config.columns, settable=settable)
     if not path.is_file():
         raise InputError(f"no file at {path}")
+    other_formats.refuse_other_format(path)
     ending, given = path.suffix.removeprefix("."), literal(file_pattern(path))
     if ending == "csv":
         scratch = scratch_folder(connection)
@@ -282,9 +285,10 @@ def _bad_json_line(path: Path) -> str | None:
             except RecursionError:
                 return f"line {number} has brackets in brackets, too many to read"
             except ValueError:
-                return f"line {number} is not JSON"
+                # An array over several lines has its bracket alone in the first.
+                return f"line {number} is not JSON" + _LINES * line.lstrip().startswith(b"[")
             if not isinstance(value, dict):
-                return f"line {number} is not a JSON object"
+                return f"line {number} is not a JSON object" + _LINES * isinstance(value, list)
             if "" in value:
                 return f"line {number} has a key without a name; name it or leave it out"
     return "it is empty" if blank else None

@@ -1,4 +1,4 @@
-"""Ways to write one id that tables, keyboards and programs leave behind: 1833 for 001833, U1, u1."""
+"""Ways to write one id that tables and keyboards leave behind: 1833 for 001833, u1 for U1."""
 
 from collections.abc import Callable, Sequence
 

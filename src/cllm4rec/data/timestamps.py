@@ -51,9 +51,7 @@ def seconds(date: str, number: str) -> str:
     return f"coalesce({date}, {_minute(number)}, CASE unit {scaled} ELSE {number} END)"
 
 
-def refuse_other_units(
-    connection: duckdb.DuckDBPyConnection, place: int, file: InputFile
-) -> None:
+def refuse_other_units(connection: duckdb.DuckDBPyConnection, place: int, file: InputFile) -> None:
     """Give the rows of ``log`` whose timestamp is not in the unit of most of its file a reason.
 
     Args:
@@ -133,4 +131,5 @@ def _minute(number: str) -> str:
 
 def _calendar(number: str, pattern: str, lowest: int, highest: int) -> str:
     digits = f"CASE WHEN {number} BETWEEN {lowest} AND {highest} THEN {number}::BIGINT::VARCHAR END"
-    return f"(CASE WHEN {number} = floor({number}) THEN epoch(try_strptime({digits}, '{pattern}')) END)"
+    seconds = f"epoch(try_strptime({digits}, '{pattern}'))"
+    return f"(CASE WHEN {number} = floor({number}) THEN {seconds} END)"

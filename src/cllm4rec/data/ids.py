@@ -1,6 +1,5 @@
 """IdMap: external ids to numbers and back."""
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cllm4rec.data.spellings import SPELLINGS
+from cllm4rec.data.spellings import bare
 from cllm4rec.errors import IntegrityError, UnknownId
 from cllm4rec.run import atomic_write
 
@@ -195,10 +194,9 @@ def _other_spellings(text: str) -> Iterator[str]:
     Looked up one by one: many ask a service for users it does not know, and none of them may make
     it read all ids.
     """
-    bare = text.strip()
-    for pattern, replacement in SPELLINGS.values():
-        bare = re.sub(pattern, replacement, bare)
-    for cased in dict.fromkeys((bare, bare.lower(), bare.upper(), bare.capitalize(), bare.title())):
+    plain = bare(text)
+    cases = plain, plain.lower(), plain.upper(), plain.capitalize(), plain.title()
+    for cased in dict.fromkeys(cases):
         for zeros in range(_MOST_ZEROS + 1 if cased[:1].isdigit() else 1):
             yield from ("0" * zeros + cased, "0" * zeros + cased + ".0")
 

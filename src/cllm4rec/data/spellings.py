@@ -1,5 +1,6 @@
 """Ways to write one id that tables and keyboards leave behind: 1833 for 001833, u1 for U1."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
@@ -31,6 +32,14 @@ def spelled(spellings: Sequence[str], column: str) -> str:
             pattern, replacement = _PATTERNS[spelling]
             column = f"regexp_replace({column}, '{pattern}', '{replacement}', 'g')"
     return column
+
+
+def bare(text: str) -> str:
+    """One id without what spellings take away, but with its capitals."""
+    text = text.strip()
+    for pattern, replacement in list(_PATTERNS.values())[1:]:  # Python's patterns know no \pZ
+        text = re.sub(pattern, replacement, text)
+    return text
 
 
 def alike(count: Callable[[Sequence[str]], int]) -> dict[str, int]:

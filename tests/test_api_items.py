@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -51,6 +52,18 @@ def test_items_of_a_frame_are_in_every_answer_at_once(model, tmp_path):
     assert model.recommend(users, k=200) == after
     assert model.remove_items()["removed"] == 2
     assert model.recommend(users, k=200) == before
+
+
+def test_attributes_in_other_capitals_are_kept_and_others_are_named(model):
+    frame = pd.DataFrame({"Title": ["A Robot"], "GENRE": ["genre 7"], "Colour": ["red"]})
+    frame.index = pd.Index(["new 1"], name="item_id")
+    try:
+        with progress.quiet():
+            assert model.add_items(frame)["unread_columns"] == ["Colour"]
+        user = model.dataset.users[0]
+        assert model.recommend([user], where={"genre": "genre 7"})[user][0][0] == "new 1"
+    finally:
+        model.remove_items()
 
 
 def test_a_model_says_whom_it_knows_by_counts_alone(model):

@@ -88,6 +88,26 @@ def test_an_index_in_csv_is_no_column(tmp_path, said, header):
     assert dataset.texts.item_attributes == {}
 
 
+def test_a_column_that_is_called_column0_is_one(tmp_path):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    users = [{"user_id": f"u{n}", "column0": "a" if n % 2 else "b"} for n in range(12)]
+    write_rows(tmp_path / "in", "users", users, "csv")
+    dataset, report = prepare_folder(tmp_path / "in")
+    assert report["refused_columns"]["users"] == {}
+    assert list(dataset.texts.user_features) == ["column0"]
+
+
+def test_a_name_as_it_is_written_comes_before_one_in_other_capitals(tmp_path):
+    """One map serves several files: `id` of the log is another thing than `Id` of the items."""
+    log = [{"id": n, **row} for n, row in enumerate(small_log())]
+    write_rows(tmp_path / "in", "interactions", log)
+    items = [{"Id": f"i{n}", "title": f"Thing {n}"} for n in range(8)]
+    write_rows(tmp_path / "in", "items", items)
+    dataset, _ = prepare_folder(tmp_path / "in", columns={"item_id": "Id"})
+    assert list(dataset.items) == [f"i{n}" for n in range(8)]
+    assert dataset.texts.item_titles == [f"Thing {n}" for n in range(8)]
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_capitals_of_a_standard_column_do_not_count(tmp_path, ending):
     items = [{"item_id": f"i{n}", "title": f"Thing {n}", "name": f"N{n}"} for n in range(8)]

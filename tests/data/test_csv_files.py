@@ -50,6 +50,18 @@ def test_a_comma_in_the_header_separates_whatever_else_is_in_it(tmp_path):
     assert dataset.texts.item_features == {"title;de": ["a;b", *[None] * 7]}
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("first", ["", '"";'])
+def test_names_in_quotes_are_separated_by_what_they_are(tmp_path, separator, first):
+    """As R's write.csv2 leaves them, with row names and without."""
+    folder = folder_of(tmp_path)
+    content = f'{first}"item_id";"title"\n{first and "1;"}"i0";"A, B"\n'.replace(";", separator)
+    (folder / "items.csv").write_text(content, encoding="utf-8")
+    dataset, _ = prepare_folder(folder)
+    assert titles(dataset)[0] == "A, B"
+    assert dataset.texts.item_attributes == {}
+
+
 def test_a_comma_in_a_quoted_name_separates_nothing(tmp_path):
     folder = folder_of(tmp_path)
     content = 'item_id;title;"size (w, h)"\ni0;A, B;"1, 2"\n'

@@ -151,7 +151,7 @@ def test_an_id_of_an_added_item_in_another_spelling_is_named():
 def test_ids_with_commas_between_them_are_to_be_separated_by_blanks():
     users = id_map(["1000", "1001"], "user")
     for asked in ("1000,1001", "1000, 1001"):
-        with pytest.raises(UnknownId, match="these are 2 ids; separate ids by blanks, 1000 1001, "):
+        with pytest.raises(UnknownId, match="these are 2 ids: in a shell 1000 1001, else"):
             users.number(asked)
     for asked in ("1000,1002", ",", "1000,"):
         with pytest.raises(UnknownId, match="this run knows 2 users"):

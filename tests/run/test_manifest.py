@@ -75,6 +75,8 @@ def test_what_was_not_edited_is_read(run):
         (["stages", "initialise", "linear"], {"l2": -math.inf}),
         (["stages", "finetune", "valid"], {"recall@20": math.nan}),
         (["stages", "finetune", "valid"], {"recall@20": [math.inf]}),
+        (["stages", "prepare", "notes"], 5),
+        (["stages", "prepare", "notes"], ["said", 5]),
     ],
 )
 def test_a_value_of_another_type_is_named(run, place, value):

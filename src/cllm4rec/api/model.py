@@ -160,7 +160,8 @@ class CLLM4Rec(Answers):
                 know, or the model keeps nothing to place items by.
             RunError: another process is at work in the run.
         """
-        with input_file("items", items) as source:
+        columns = self._fitted().config.data.columns
+        with input_file("items", items, columns) as source:
             report = add_items(self._place(), source, skip=skip, measure=False)
         self._reload()
         return {**report, **share_of_lists(self.recommender_)}

@@ -6,7 +6,7 @@ import mmap
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cllm4rec.errors import InputError
@@ -72,15 +72,10 @@ def header(path: Path, utf8: Path, separator: str) -> tuple[list[str], str]:
     Raises:
         InputError: there is no header, or no CSV in the first line.
     """
-    names = _first_record(path, utf8, "," if separator == "auto" else separator)
     if separator == "auto":
-        separator = ","
-        for other in SEPARATORS:
-            if len(names) > 1 and not _commas_are_quoted(utf8, other):
-                continue
-            if len(found := _first_record(path, utf8, other)) > 1:
-                names, separator = found, other
-                break
+        names, separator = _detected(path, utf8)
+    else:
+        names = _first_record(path, utf8, separator)
     if not names:
         raise InputError(f"{path} is empty; its first line must name the columns")
     return [name.strip() or f"column{place}" for place, name in enumerate(names)], separator
@@ -156,6 +151,24 @@ def _seem_alike(path: Path) -> bool:
 def _mapped(path: Path) -> Iterator[mmap.mmap]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         yield data
+
+
+def _detected(path: Path, utf8: Path) -> tuple[list[str], str]:
+    """The names in the first record, and the separator that it has."""
+    no_csv = None
+    try:
+        names = _first_record(path, utf8, ",")
+    except InputError as error:  # what stands behind a quote may be another separator
+        names, no_csv = [], error
+    for other in SEPARATORS:
+        if len(names) > 1 and not _commas_are_quoted(utf8, other):
+            continue
+        with suppress(InputError):
+            if len(found := _first_record(path, utf8, other)) > 1:
+                return found, other
+    if no_csv is not None:
+        raise no_csv
+    return names, ","
 
 
 def _commas_are_quoted(utf8: Path, separator: str) -> bool:

@@ -61,12 +61,13 @@ def input_directory(
 
 
 @contextmanager
-def input_file(name: str, value: Any) -> Iterator[Path]:
+def input_file(name: str, value: Any, mapping: Mapping[str, str] | None = None) -> Iterator[Path]:
     """A file as it is, or a frame as a Parquet file for as long as the block lasts.
 
     Args:
         name: of the argument, and stem of the file.
         value: a path, or a frame.
+        mapping: as of `input_directory`.
 
     Raises:
         InputError: as `input_directory`.
@@ -74,7 +75,7 @@ def input_file(name: str, value: Any) -> Iterator[Path]:
     if isinstance(value, str | Path):
         yield path_of(name, value)
     else:
-        with input_directory({name: value}) as folder:
+        with input_directory({name: value}, mapping=mapping) as folder:
             yield folder / f"{name}.parquet"
 
 

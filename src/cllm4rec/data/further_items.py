@@ -40,18 +40,25 @@ def read_further_items(
         file = open_file(connection, path, config, settable=False)
         file.require("item_id")
         said = " || ".join(["''", *(words(file.text(text)) for text in ("title", "text"))])
-        own = {name for name in file.types if not file.is_nested(name)}
+        own = {
+            name: column
+            for name in dict.fromkeys([*features, *attributes])
+            if (column := file.in_any_capitals(name)) and not file.is_nested(column)
+        }
         found = {"title": file.text("title"), "text": file.text("text")}
         kept: list[tuple[str, str]] = []
         for at, name in enumerate(name for name in features if name in own):
-            found[f"feature_{at}"] = file.feature(name, f"({said})", marked_up=True)
+            found[f"feature_{at}"] = file.feature(own[name], f"({said})", marked_up=True)
             kept.append(("feature", name))
         for at, name in enumerate(name for name in attributes if name in own):
-            found[f"attribute_{at}"] = file.attribute(name)
+            found[f"attribute_{at}"] = file.attribute(own[name])
             kept.append(("attribute", name))
         load_entities(connection, file, "item_rows", "item_id", found)
-        names = {"item_id", "title", "text", *features, *attributes}
-        unread = [name for name in file.unread(names) if not file.is_index(name)]
+        unread = [
+            name
+            for name in file.unread(("item_id", "title", "text"))
+            if name not in own.values() and not file.is_index(name)
+        ]
         columns = ", ".join(found)
         rows = connection.execute(
             f"SELECT item_id, reason, {columns} FROM item_rows ORDER BY row"

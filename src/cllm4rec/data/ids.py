@@ -1,5 +1,6 @@
 """IdMap: external ids to numbers and back."""
 
+import shlex
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class IdMap(Sequence[str]):
         """Ids by number, as of a list: from the end where negative."""
         if isinstance(place, slice):
             return self.ids(range(len(self))[place])
-        return self.id(place + len(self) if place < 0 else place)
+        return self.id(place + len(self) if -len(self) <= place < 0 else place)
 
     def __contains__(self, external_id: object) -> bool:
         return isinstance(external_id, str) and self._find(external_id) is not None
@@ -183,8 +184,8 @@ class IdMap(Sequence[str]):
             return f"did you mean {' or '.join(near)}?"
         parts = [part.strip() for part in external_id.split(",")]
         if len(parts) > 1 and all(part in self for part in parts):
-            apart = _shortened(" ".join(parts))
-            return f"these are {len(parts)} ids; separate ids by blanks, {apart}, or in a list"
+            apart = _shortened(shlex.join(parts))
+            return f"these are {len(parts)} ids: in a shell {apart}, else a list of them"
         return ""
 
 

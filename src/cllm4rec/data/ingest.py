@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,17 +141,25 @@ def _open_files(
         for stem, path in paths.items()
     }
     opened = [*log, *filter(None, files.values())]
-    present = {column for file in opened for column in file.types}
+    present = {column: None for file in opened for column in file.types}
+    mapping = dict(config.columns)
     for standard, mapped in config.columns.items():
         # One mapping serves several folders, and not all of them have items.
         if standard in _HOMES and not any(files[stem] for stem in _HOMES[standard]):
             continue
-        if mapped.lower() not in map(str.lower, present):
+        alike = [column for column in present if column.lower() == mapped.lower()]
+        if not alike:
             raise InputError(
                 f"data.columns.{standard} = {mapped!r}, but no file in {source} has such a column; "
                 f"there are {', '.join(sorted(present))}"
             )
-    return log, files
+        # Before a column of the standard name, if no file has the very name.
+        mapping[standard] = mapped if mapped in alike else alike[0]
+    mapped_log = [replace(file, mapping=mapping) for file in log]
+    return mapped_log, {
+        stem: None if file is None else replace(file, mapping=mapping)
+        for stem, file in files.items()
+    }
 
 
 def _split_by_file(

@@ -62,11 +62,19 @@ class InputFile:
     def column(self, standard: str) -> str:
         """The name of a standard column in this file; one map serves several files.
 
-        Capitals do not count, as no file has two columns that differ in them alone.
+        Capitals do not count, as no file has two columns that differ in them alone; but a name that
+        is there as it is written comes first.
         """
-        there = {column.lower(): column for column in self.types}
         mapped = self.mapping.get(standard, standard)
-        return there.get(mapped.lower()) or there.get(standard, standard)
+        for wanted in (mapped, standard):
+            if wanted in self.types:
+                return wanted
+        return self.in_any_capitals(mapped) or self.in_any_capitals(standard) or standard
+
+    def in_any_capitals(self, wanted: str) -> str | None:
+        """The column of this name, whatever its capitals; None if there is none."""
+        lower = wanted.lower()
+        return next((column for column in self.types if column.lower() == lower), None)
 
     def unread(self, standards: Iterable[str]) -> list[str]:
         """Columns in the file, in its order, that are none of these standard columns."""
@@ -75,8 +83,9 @@ class InputFile:
 
     def is_index(self, column: str) -> bool:
         """Whether a column of the file is what pandas keeps of an index without a name."""
-        if column == "column0":  # DuckDB's name of a first column without one
-            return self.csv is not None and "column1" not in self.types
+        if column == "column0" and self.csv is not None:
+            # A first one without a name is called so.
+            return next(iter(self.types)) == column and "column1" not in self.types
         return re.fullmatch(r"__index_level_\d+__|Unnamed: 0", column) is not None
 
     def require(self, *standards: str) -> None:

@@ -122,7 +122,8 @@ def _day(number: str) -> str:
 def _minute(number: str) -> str:
     """SQL for unix seconds of a number such as 202401311200 or 20240131120000, else NULL.
 
-    As seconds it would lie beyond the year 8000, as milliseconds beyond 2500.
+    The shorter would be seconds beyond the year 8000, or milliseconds of half a year in 1976; the
+    longer milliseconds beyond 2500, or microseconds of half a year in 1970.
     """
     minute = _calendar(number, "%Y%m%d%H%M", 197001010000, 210012312359)
     second = _calendar(number, "%Y%m%d%H%M%S", 19700101000000, 21001231235959)

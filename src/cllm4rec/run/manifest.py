@@ -25,6 +25,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "epochs": (int,),
     "best_epoch": (int,),
     "blend": _NUMBER,
+    "notes": (list,),
 }
 _MOST = {"seconds": inf, "epochs": inf, "blend": 1}
 """Numbers from 0 on → the largest; ``best_epoch`` is at most ``epochs``."""
@@ -102,6 +103,9 @@ def _record(stage: str, given: Any, path: Path) -> Record:
         value = record[key]
         if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
             raise IntegrityError(f"{record.place} has {key} = {value!r}; {MEND}")
+    for line in record.get("notes", []):
+        if not isinstance(line, str):
+            raise IntegrityError(f"{record.place} has {line!r} in notes; {MEND}")
     most = {**_MOST, "best_epoch": record.get("epochs", inf)}
     for key, number in _numbers(record):
         if not isfinite(number) or (key in most and not 0 <= number <= most[key]):

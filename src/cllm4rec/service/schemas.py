@@ -300,6 +300,8 @@ class CatalogueResponse(BaseModel):
     """Items that were left out, by reason."""
     same_text: int = 0
     """Items whose text the run has under another id: they get that item's scores."""
+    unread_columns: list[str] = []
+    """Attributes that the run's items do not have."""
     items_added: int
     """All that were added so far."""
     items: int

@@ -138,7 +138,7 @@ def test_users_and_columns_that_are_not_there(said, run, tmp_path):
     (tmp_path / "data").rename(run.file("data"))
     assert "NOPE" in said("recommend", "--users", "NOPE")
     assert "'U0': did you mean 'u0'?" in said("recommend", "--users", "U0")
-    assert "separate ids by blanks, u0 u1, or" in said("recommend", "--users", "u0,u1")
+    assert "in a shell u0 u1, else" in said("recommend", "--users", "u0,u1")
     line = "where: items have no column 'genres'; there are: genre"
     assert line in said("recommend", "--users", "u0", "--where", "genres=y")
     assert line in said("recommend", "--history", "i0", "--where", "genres=y")

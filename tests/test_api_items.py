@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from cllm4rec import CLLM4Rec, progress
+from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import InputError, RunError
+from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
 from cllm4rec.stages.add_items import remove_items
 from support.trained import served_run
@@ -62,6 +64,21 @@ def test_attributes_in_other_capitals_are_kept_and_others_are_named(model):
             assert model.add_items(frame)["unread_columns"] == ["Colour"]
         user = model.dataset.users[0]
         assert model.recommend([user], where={"genre": "genre 7"})[user][0][0] == "new 1"
+    finally:
+        model.remove_items()
+
+
+def test_an_index_that_has_the_mapped_name_is_read(model, monkeypatch):
+    """As `from_frames` reads it; the run maps `item_id` to it."""
+    columns = {"item_id": "asin"}
+    settings, config = model.dataset.settings, model.recommender_.config
+    mapped = config.changed(data={"columns": columns})
+    monkeypatch.setattr(Recommender, "config", property(lambda _: mapped))
+    monkeypatch.setattr(Dataset, "settings", property(lambda _: {**settings, "columns": columns}))
+    frame = pd.DataFrame({"title": ["A Robot"]}, index=pd.Index(["new 1"], name="asin"))
+    try:
+        with progress.quiet():
+            assert model.add_items(frame)["added"] == 1
     finally:
         model.remove_items()
 

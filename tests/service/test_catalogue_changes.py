@@ -63,6 +63,7 @@ def test_items_are_in_every_answer_until_they_are_removed(own, own_run):
     report = answer.json()
     assert report["model"]["version"] == model_version(own_run) != version
     assert (report["added"], report["items_added"], report["items"]) == (2, 2, 62)
+    assert report["unread_columns"] == ["no such column"]
     after = lists_of(own, **user)
     assert [pair for pair in after if pair[0] not in ("n 1", "n0")] == before
     assert {"n 1", "n0"} <= {item_id for item_id, _ in after}

@@ -37,6 +37,16 @@ def test_paths_are_relative_to_the_plan(folder, monkeypatch):
     assert plan.model_request("a", "m", 0).changes["finetune"] == {"epochs": 9}
 
 
+def test_the_files_of_data_sets_that_are_not_computed_need_not_be_there(folder):
+    text = POP + DATA + '[datasets.b]\ndata = "elsewhere"\nsplit = "none.parquet"\n'
+    with pytest.raises(InputError, match=r"datasets\.b\.data = 'elsewhere': no folder at"):
+        plan_of(folder, text)
+    plan = load_plan(folder / "plan.toml", ["a"])
+    assert plan.datasets["b"].data == str((folder / "elsewhere").resolve())
+    with pytest.raises(InputError, match=r"datasets\.b\.data"):
+        load_plan(folder / "plan.toml", ["a", "b"])
+
+
 def test_a_known_source_needs_no_folder(folder):
     plan = plan_of(folder, POP + '[datasets.a]\ndata = "movielens-100k"')
     assert plan.datasets["a"].data == "movielens-100k"

@@ -1,11 +1,16 @@
 """docs/json.md names the fields that commands print with ``--json``: no more and no fewer."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cllm4rec.cli.app import cllm4rec
+from cllm4rec.config.request import request_of
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.planning import Size, plan
 from cllm4rec.run import RunDir
 from cllm4rec.stages.add_items import add_items, remove_items
 from cllm4rec.stages.evaluate import evaluate
@@ -72,3 +77,10 @@ def test_added_items(trained, tmp_path):
     finally:
         removed = remove_items(run, None)
     assert_documented("`remove-items`", removed)
+
+
+def test_plans_and_known_data(tmp_path):
+    size = Size(users=1_000, items=500, interactions=20_000)
+    assert_documented("`plan`", plan(size, request_of(None, []), device="H100"))
+    told = CliRunner().invoke(cllm4rec, ["data", "planted-world", "--to", str(tmp_path), "--json"])
+    assert_documented("`data`", json.loads(told.stdout))

@@ -47,6 +47,5 @@ def quality(
     """
     from cllm4rec import experiments
 
-    return experiments.quality(
-        experiments.load_plan(plan), out, only_datasets=only_datasets, only_models=only_models
-    )
+    loaded = experiments.load_plan(plan, only_datasets)
+    return experiments.quality(loaded, out, only_datasets=only_datasets, only_models=only_models)

@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -185,8 +185,12 @@ class Plan(Settings):
         return _named(f"models.{model}", chosen.config, overrides)
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path, datasets: Collection[str] = ()) -> Plan:
     """Read a plan; every setting in it is checked, and every path is made absolute.
+
+    Args:
+        path: of the plan.
+        datasets: whose files must be there; empty: those of all data sets.
 
     Raises:
         ConfigError: not TOML, an unknown key, or a value out of range; names key and value.
@@ -202,7 +206,7 @@ def load_plan(path: Path) -> Plan:
         plan = Plan.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_in_one_line(error.errors()[0])}") from None
-    plan = _with_places(plan, path)
+    plan = _with_places(plan, path, datasets or plan.datasets)
     try:
         refuse_unknown_baselines(plan, prefix="")
         for name, given in plan.baseline_settings.items():
@@ -216,13 +220,13 @@ def load_plan(path: Path) -> Plan:
     return plan
 
 
-def _with_places(plan: Plan, path: Path) -> Plan:
-    """The same plan with absolute paths to what exists."""
+def _with_places(plan: Plan, path: Path, wanted: Collection[str]) -> Plan:
+    """The same plan with absolute paths; those of the wanted data sets exist."""
     folder = path.absolute().parent
 
-    def place(key: str, given: str, kind: str) -> str:
+    def place(key: str, given: str, kind: str, there: bool = True) -> str:
         found = (folder / given).resolve()
-        if not (found.is_dir() if kind == "folder" else found.is_file()):
+        if there and not (found.is_dir() if kind == "folder" else found.is_file()):
             known = f", nor is it one of {', '.join(SOURCES)}" if key.endswith(".data") else ""
             raise InputError(f"{path}: {key} = {given!r}: no {kind} at {found}{known}")
         return str(found)
@@ -232,8 +236,9 @@ def _with_places(plan: Plan, path: Path) -> Plan:
             update={
                 "data": dataset.data
                 if dataset.data in SOURCES
-                else place(f"datasets.{name}.data", dataset.data, "folder"),
-                "split": dataset.split and place(f"datasets.{name}.split", dataset.split, "file"),
+                else place(f"datasets.{name}.data", dataset.data, "folder", name in wanted),
+                "split": dataset.split
+                and place(f"datasets.{name}.split", dataset.split, "file", name in wanted),
             }
         )
         for name, dataset in plan.datasets.items()

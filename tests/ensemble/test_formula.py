@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_
+from cllm4rec.data.interactions import Interactions
+from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_, unseen_items
 from reference import blend as reference
 
 INF, NAN = float("inf"), float("nan")
@@ -93,3 +94,23 @@ def test_blend_weights_at_the_ends_are_one_half_alone():
     language, linear = torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 7.0]])
     assert torch.equal(blend_(language.clone(), linear, 0.0), language)
     assert torch.equal(blend_(language.clone(), linear, 1.0), linear)
+
+
+@given(rows_of(st.floats(-4, 4, width=16)), st.floats(0.01, 1), st.sets(st.integers(0, 3)))
+def test_unseen_items_have_the_linear_score_and_the_others_the_blend(rows, weight, unseen):
+    language, linear = torch.tensor(rows), torch.tensor(rows).flip(1)
+    others = blend_(language.clone(), linear, weight)
+    found = blend_(language.clone(), linear, weight, torch.tensor(sorted(unseen)).long())
+    for item in range(4):
+        assert torch.equal(found[:, item], (linear if item in unseen else others)[:, item])
+
+
+def test_without_the_linear_half_unseen_items_keep_the_language_models():
+    language, linear = torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 7.0]])
+    assert torch.equal(blend_(language.clone(), linear, 0.0, torch.tensor([1])), language)
+
+
+def test_unseen_are_those_of_no_history():
+    train = Interactions.from_lists([[3, 1], [1], []], 5)
+    assert unseen_items(train).tolist() == [0, 2, 4]
+    assert unseen_items(Interactions.from_lists([[0, 1]], 2)) is None

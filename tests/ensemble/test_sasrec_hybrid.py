@@ -48,10 +48,12 @@ def test_every_weight_is_tried_after_every_number_of_epochs(rival, dataset, cont
 
 def test_its_scores_are_the_blend_of_both(rival, dataset, context):
     users, known = np.arange(5, dtype=np.int32), dataset.known("test").rows(range(5))
+    train = dataset.part("train")
+    train = train.where(train.items != 7)
+    unseen = train.item_counts() == 0
     with progress.quiet():
         found = dict(
-            (settings["blend"], scorer)
-            for settings, scorer in rival.candidates(dataset.part("train"), context)
+            (settings["blend"], scorer) for settings, scorer in rival.candidates(train, context)
         )
     logits = found[0.0].network.score(users, known)
     sums = found[0.0].linear.sums(known).numpy()
@@ -59,6 +61,8 @@ def test_its_scores_are_the_blend_of_both(rival, dataset, context):
         for row, scores in enumerate(scorer.score(users, known)):
             halves = language_half(logits[row]), linear_half(sums[row])
             wanted = (1 - weight) * halves[0] + weight * halves[1]
+            if weight:
+                wanted[unseen] = halves[1][unseen]
             np.testing.assert_allclose(scores, wanted, rtol=1e-4, atol=1e-4)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,8 +49,32 @@ def test_scores_are_the_blend_of_both_halves_each_over_its_deviation(scorer, dat
         np.testing.assert_allclose(scorer.score(users, known), wanted, rtol=1e-4, atol=1e-4)
 
 
+def test_items_without_a_training_interaction_have_the_linear_half_alone(scorer, dataset):
+    users = np.array([3, 40], np.int32)
+    known = dataset.known("test").rows(users)
+    whole = replace(scorer, weight=0.4, unseen=None)
+    some = replace(whole, unseen=torch.tensor([2, 5]))
+    expected = whole.score(users, known)
+    expected[:, [2, 5]] = scorer.linear.score(users, known)[:, [2, 5]]
+    np.testing.assert_array_equal(some.score(users, known), expected)
+    alone = replace(whole, weight=0.0)
+    np.testing.assert_array_equal(
+        replace(alone, unseen=some.unseen).score(users, known), alone.score(users, known)
+    )
+
+
+def test_those_of_a_loaded_model_are_its_logs(scorer, dataset, trained):
+    train = dataset.part("train")
+    others = ModelScorer.of(scorer.model, scorer.task, train.where(train.items != 7)).unseen
+    seen = set(train.items.tolist())
+    unseen = set() if scorer.unseen is None else set(scorer.unseen.tolist())
+    assert unseen == set(range(len(dataset.items))) - seen
+    assert set(others.tolist()) == unseen | {7}
+
+
 def test_every_share_is_judged_as_a_scorer_with_that_share_would_be(scorer, dataset):
     with progress.quiet():
+        scorer.unseen = torch.arange(0, len(dataset.items), 2)
         reports = reports_by_weight(scorer, Selection.of(dataset, SELECTED.measures, 0))
         assert tuple(reports) == WEIGHTS
         for share in (0.0, 0.4, 1.0):

@@ -2,7 +2,8 @@
 
 L is the square root of the language model's item probabilities, standardised per row (mean 0,
 std 1). E is the linear model's scores, divided by their std per row. Rows of equal scores are not
-divided.
+divided. Items without a training interaction have E alone: the language model was never asked to
+tell them from others, and its logits for them have no common zero (docs/decisions/0046).
 
 Square roots compress differences among unlikely items, as regression scores do; with logits, those
 meaningless differences would dominate the blend (docs/decisions/0014). Subtracting L's mean does
@@ -10,8 +11,11 @@ not change a ranking, but `explain` compares an item's scores under two historie
 nearly equal probabilities lie many standard deviations above zero.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from cllm4rec.data.interactions import Interactions
 
 ROUNDING = 1e-6
 """Relative std that rounding of the mean leaves in a row of equal scores."""
@@ -31,15 +35,25 @@ def linear_half_(scores: Tensor) -> Tensor:
     return scores.mul_(factor).add_(mean.mul_(factor))
 
 
-def blend_(language: Tensor, linear: Tensor, weight: float) -> Tensor:
+def blend_(language: Tensor, linear: Tensor, weight: float, unseen: Tensor | None = None) -> Tensor:
     """Blend both halves; overwrites ``language``.
 
     Args:
         language: from `language_half_`.
         linear: from `linear_half_`; unchanged.
-        weight: w, of the linear model.
+        weight: w, of the linear model; 0 leaves the language model alone, for all items.
+        unseen: numbers of the items that have E alone; None for none.
     """
-    return language.mul_(1 - weight).add_(linear, alpha=weight)
+    blended = language.mul_(1 - weight).add_(linear, alpha=weight)
+    if weight and unseen is not None and len(unseen):
+        blended.index_copy_(1, unseen, linear.index_select(1, unseen))
+    return blended
+
+
+def unseen_items(train: Interactions) -> Tensor | None:
+    """Numbers of the items without a training interaction, ``int64``; None where there are none."""
+    unseen = np.flatnonzero(train.item_counts() == 0)
+    return torch.from_numpy(unseen) if len(unseen) else None
 
 
 def _centre_(scores: Tensor) -> Tensor:

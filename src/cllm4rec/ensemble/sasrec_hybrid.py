@@ -13,7 +13,7 @@ from cllm4rec.baselines.ease_lm import EaseLm
 from cllm4rec.baselines.ease_text_order import EaseTextOrder
 from cllm4rec.baselines.sasrec import SasRec
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_
+from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_, unseen_items
 from cllm4rec.ensemble.linear import LinearModel, as_chosen, search
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.factors import TEXT_SHARE, item_factors, side_by_side
@@ -34,17 +34,19 @@ class BlendedScorer:
         network: gives logits.
         linear: the linear half.
         weight: blend weight of the linear half.
+        unseen: numbers of the items that the linear half scores alone.
     """
 
     network: Scorer
     linear: LinearModel
     weight: float
+    unseen: torch.Tensor | None
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Blended scores ``float32 [batch, items]``."""
         language = language_half_(torch.from_numpy(self.network.score(users, history)))
         linear = linear_half_(self.linear.sums(history))
-        return np.asarray(blend_(language, linear, self.weight).numpy())
+        return np.asarray(blend_(language, linear, self.weight, self.unseen).numpy())
 
 
 class SasRecHybrid(SasRec):
@@ -93,7 +95,7 @@ class SasRecHybrid(SasRec):
         linear = search(train, context.selection, context, reader=self.reader)
         assert linear is not None, "checked by `unavailable`"
         for points in super().trainings(train, context):
-            yield _blended(points, linear)
+            yield _blended(points, linear, unseen_items(train))
 
     def chosen(self, settings: Settings, scorer: Scorer) -> dict[str, Any]:
         """The point, and the settings of the linear model."""
@@ -103,9 +105,8 @@ class SasRecHybrid(SasRec):
     def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
         """One training and one fit, blended with the chosen weight."""
         linear = as_chosen(train, chosen["linear_model"], context, self.reader)
-        return BlendedScorer(
-            super().refitted(chosen, train, context), linear, float(chosen["blend"])
-        )
+        network = super().refitted(chosen, train, context)
+        return BlendedScorer(network, linear, float(chosen["blend"]), unseen_items(train))
 
     def network(self, settings: Settings, train: Interactions, context: Context) -> "SasRecNetwork":
         """The network with factors as its item table."""
@@ -128,11 +129,11 @@ class SasRecHybrid(SasRec):
 
 
 def _blended(
-    points: Iterator[tuple[Settings, Scorer]], linear: LinearModel
+    points: Iterator[tuple[Settings, Scorer]], linear: LinearModel, unseen: torch.Tensor | None
 ) -> Iterator[tuple[Settings, Scorer]]:
     for settings, network in points:
         for weight in WEIGHTS:
-            yield {**settings, "blend": weight}, BlendedScorer(network, linear, weight)
+            yield {**settings, "blend": weight}, BlendedScorer(network, linear, weight, unseen)
 
 
 def _rotation(dim: int) -> torch.Tensor:

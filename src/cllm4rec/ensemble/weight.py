@@ -30,6 +30,11 @@ class Halves(Protocol):
         """Candidate blend weights; only 0 without a linear model."""
         ...
 
+    @property
+    def unseen(self) -> Tensor | None:
+        """Numbers of the items that the linear model scores alone; see `blend_`."""
+        ...
+
     def halves(
         self, users: NDArray[np.int32], history: Interactions
     ) -> tuple[Tensor, Tensor | None]:
@@ -59,7 +64,7 @@ def ranked_by_weight(
         for weight, lists in ranked.items():
             scores = language
             if linear is not None:
-                scores = blend_(language.clone(), linear, weight)
+                scores = blend_(language.clone(), linear, weight, scorer.unseen)
             lists.fill(rows, scores.numpy(), known)
     return ranked
 

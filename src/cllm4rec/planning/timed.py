@@ -119,7 +119,7 @@ def seconds_of(
     loaded_s = once(load)
     [model], [train_on] = models, training
     step_s = timed(train_on)
-    scorer = ModelScorer(model=model, task=task, trained_users=train.counts() > 0)
+    scorer = ModelScorer.of(model, task, train)
     asked = np.arange(USERS, dtype=np.int32)
     request = ListRequest.of(asked, train, 100)
     list_s = timed(lambda _: ranked(scorer, request)) / USERS

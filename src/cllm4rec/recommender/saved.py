@@ -130,10 +130,7 @@ class Recommender:
         linear = None
         if record["linear"] is not None:
             linear = load_linear(folder / "model" / "linear.safetensors", record["linear"])
-        users, weight = dataset.part("train").counts() > 0, record["blend"]
-        scorer = ModelScorer(
-            model=model, task=task, trained_users=users, linear=linear, weight=weight
-        )
+        scorer = ModelScorer.of(model, task, dataset.part("train"), linear, record["blend"])
         recommender = cls(scorer, dataset, lm, version)
         found = AddedItems.of(folder) if added else None
         if found is not None:

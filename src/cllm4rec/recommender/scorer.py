@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_
+from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_, unseen_items
 from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.ensemble.weight import WEIGHTS
 from cllm4rec.linear.ordered import aged_matrix
@@ -33,6 +33,7 @@ class ModelScorer:
         trained_users: ``bool [users]``; true for users with a trained token.
         linear: the linear model; None without a blend.
         weight: blend weight of ``linear``.
+        unseen: numbers of the items without a training interaction, which ``linear`` scores alone.
         anonymous: use histories only, never user tokens.
         added: scores items that were added after training; their tokens are in ``model``.
     """
@@ -42,12 +43,32 @@ class ModelScorer:
     trained_users: NDArray[np.bool_]
     linear: LinearModel | None = None
     weight: float = 0.0
+    unseen: Tensor | None = None
     anonymous: bool = False
     added: AddedScores | None = None
 
     def __post_init__(self) -> None:
         if self.task.config.finetune.user_token_dropout == 1:
             self.anonymous = True
+
+    @classmethod
+    def of(
+        cls,
+        model: CollaborativeLLM,
+        task: Task,
+        train: Interactions,
+        linear: LinearModel | None = None,
+        weight: float = 0.0,
+    ) -> "ModelScorer":
+        """A model that was trained, or will be, on these histories."""
+        return cls(
+            model=model,
+            task=task,
+            trained_users=train.counts() > 0,
+            linear=linear,
+            weight=weight,
+            unseen=unseen_items(train),
+        )
 
     @property
     def weights(self) -> Sequence[float]:
@@ -104,7 +125,8 @@ class ModelScorer:
         language = language_half_(logits)
         if self.weight == 0:
             return language
-        return blend_(language, linear_half_(self._linear_sums(history)), self.weight)
+        linear = linear_half_(self._linear_sums(history))
+        return blend_(language, linear, self.weight, self.unseen)
 
     def _linear_sums(self, history: Interactions) -> Tensor:
         """The linear model's scores; an added item of a history counts as its neighbours do."""

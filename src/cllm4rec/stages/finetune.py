@@ -79,9 +79,7 @@ def finetune_with(setup: Setup) -> dict[str, Any]:
     world.same_(own_tensors(model).values())
     objectives = share(setup, model, objectives, "finetune")
     train = setup.dataset.part("train")
-    scorer = ModelScorer(
-        model=model, task=setup.task, trained_users=train.counts() > 0, linear=initial.linear
-    )
+    scorer = ModelScorer.of(model, setup.task, train, initial.linear)
     chosen = Chosen.before(run)
     given = scorer, setup.dataset, run, world
     best = Best(*given) if chosen is None else AsChosen(*given, chosen=chosen)

@@ -12,7 +12,9 @@ these into exit code 2 without a traceback; anything else is our fault and exits
 """
 
 import errno
+import os
 
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
 _IN_THE_WAY = (FileExistsError, IsADirectoryError, NotADirectoryError)
@@ -42,12 +44,23 @@ class RunError(CLLM4RecError):
     """The run directory lacks what this stage needs."""
 
 
+def no_space_left(error: Exception) -> bool:
+    """Whether a write failed on a full disk or a used quota, in whatever library's words."""
+    number = getattr(error, "errno", None)
+    return number in _NO_SPACE or os.strerror(errno.ENOSPC) in str(error)
+
+
+def is_forbidden(error: Exception) -> bool:
+    """Whether a place may not be written: by its rights, or on a disk that is read-only."""
+    return isinstance(error, OSError) and error.errno in _NOT_ALLOWED
+
+
 def unusable_place(error: Exception) -> str | None:
     """A forbidden place, or one that something else takes, in one line; None for anything else."""
     if not isinstance(error, OSError) or not error.filename:
         return None
     reason = (error.strerror or type(error).__name__).lower()
-    if error.errno in _NOT_ALLOWED:
+    if is_forbidden(error):
         return f"{error.filename}: {reason}; change its rights or choose another place"
     if error.errno in _NO_NAME:
         return f"{error.filename}: {reason}; choose another path"

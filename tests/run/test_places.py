@@ -1,5 +1,6 @@
 """Nothing is written inside a run but by its stages."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from cllm4rec.data.histories import read_histories
 from cllm4rec.downloads import fetch_wheel
-from cllm4rec.errors import InputError
+from cllm4rec.errors import InputError, unusable_place
 from cllm4rec.run import (
     RunDir,
     atomic_folder,
@@ -111,3 +112,14 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
 def test_where_nothing_can_be_written_is_one_line(writing):
     with pytest.raises(InputError, match=r"/proc/x cannot be made there"), writing(Path("/proc/x")):
         pytest.fail("the block is not reached")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_lock_on_a_disk_that_is_read_only_is_no_file_to_remove(run, monkeypatch, number):
+    def refuse(*_args, **_kwargs):
+        raise OSError(number, os.strerror(number), str(run.file(".lock")))
+
+    monkeypatch.setattr("cllm4rec.run.run.FileLock.acquire", refuse)
+    with pytest.raises(OSError, match=r"\.lock") as raised, run.lock():
+        pass
+    assert "choose another place" in unusable_place(raised.value)

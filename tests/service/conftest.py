@@ -1,5 +1,6 @@
 """A toy run, served in process once for all tests that only ask."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,3 +32,19 @@ def client(run, holder, tmp_path_factory) -> Iterator[TestClient]:
     )
     with TestClient(create_app(settings, holder)) as client:
         yield client
+
+
+@pytest.fixture
+def own_run(run, tmp_path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "run"))
+
+
+@pytest.fixture
+def own(own_run, tmp_path):
+    """A client of a service on a run of its own."""
+    settings = ServiceSettings(run=own_run, feedback=tmp_path / "feedback", max_wait_ms=60_000)
+    holder = ModelHolder(own_run)
+    with progress.quiet():
+        holder.load()
+        with TestClient(create_app(settings, holder)) as client:
+            yield client

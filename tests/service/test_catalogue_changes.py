@@ -3,7 +3,6 @@
 import asyncio
 import http.client
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -12,14 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
 
 from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.sources.synthetic import write_planted_world
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir
-from cllm4rec.service import ModelHolder, ServiceSettings, create_app
 from cllm4rec.service.served import model_version
 from cllm4rec.stages.prepare import import_dataset
 from support.server import PAUSE_S, Server, ask
@@ -30,22 +27,6 @@ NEW = [
 ]
 
 ROBOT = {"title": "A Robot's Autumn"}
-
-
-@pytest.fixture
-def own_run(run, tmp_path) -> Path:
-    return Path(shutil.copytree(run, tmp_path / "run"))
-
-
-@pytest.fixture
-def own(own_run, tmp_path):
-    """A client of a service on a run of its own."""
-    settings = ServiceSettings(run=own_run, feedback=tmp_path / "feedback", max_wait_ms=60_000)
-    holder = ModelHolder(own_run)
-    with progress.quiet():
-        holder.load()
-        with TestClient(create_app(settings, holder)) as client:
-            yield client
 
 
 def lists_of(client, **body) -> list[tuple[str, float]]:

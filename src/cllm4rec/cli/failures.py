@@ -1,6 +1,5 @@
 """Errors into exit codes and one line on standard error."""
 
-import errno
 import os
 import sys
 import traceback
@@ -11,7 +10,7 @@ from pathlib import Path
 import click
 
 from cllm4rec import interrupts
-from cllm4rec.errors import CLLM4RecError, InputError, unusable_place
+from cllm4rec.errors import CLLM4RecError, InputError, no_space_left, unusable_place
 from cllm4rec.interrupts import interruption, termination
 from cllm4rec.run.processes import may_speak
 
@@ -21,7 +20,6 @@ _NO_DEVICE_MEMORY = (
     "the GPU has no memory left; end what else uses it, or compute on the processor: "
     "CUDA_VISIBLE_DEVICES= before the command"
 )
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 def exit_code(action: Callable[[], None]) -> int:
@@ -78,8 +76,7 @@ def full_disk_refused(folder: Path | None, option: str = "run") -> Iterator[None
     try:
         yield
     except Exception as error:
-        number = getattr(error, "errno", None)
-        if number not in _NO_SPACE and os.strerror(errno.ENOSPC) not in str(error):
+        if not no_space_left(error):
             raise
         named = getattr(error, "filename", None)
         place = Path(os.fsdecode(named)).absolute().parent if named else folder

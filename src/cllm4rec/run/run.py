@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cllm4rec import progress
-from cllm4rec.errors import InputError, IntegrityError, RunError
+from cllm4rec.errors import InputError, IntegrityError, RunError, is_forbidden
 from cllm4rec.run.files import (
     files_of,
     make_folder,
@@ -167,7 +167,7 @@ class RunDir(MetricsLog):
                 mend = "of several this command wants one: start it without torchrun"
             raise RunError(f"another process is at work in {self.path}; {mend}") from None
         except OSError as error:
-            if isinstance(error, PermissionError):
+            if is_forbidden(error):
                 raise
             raise InputError(
                 f"{self.file('.lock')} cannot be locked ({error.strerror}); remove it"

@@ -16,7 +16,7 @@ from cllm4rec.errors import CLLM4RecError, InputError, IntegrityError, RunError
 from cllm4rec.service.answers import error_body
 from cllm4rec.service.auth import KeyCheck
 from cllm4rec.service.batching import DeadlinePassed, MicroBatcher
-from cllm4rec.service.catalogue_changes import CatalogueChanges
+from cllm4rec.service.catalogue_changes import CatalogueChanges, ItemsUnavailable
 from cllm4rec.service.components import ClientGone, Components
 from cllm4rec.service.faults import fault_line
 from cllm4rec.service.feedback import FeedbackLog, FeedbackUnavailable
@@ -169,7 +169,8 @@ def _handle_errors(app: FastAPI) -> None:
         return answer(503, "the model is being loaded again", **{"Retry-After": "5"})
 
     @app.exception_handler(FeedbackUnavailable)
-    async def not_kept(_request: Request, error: FeedbackUnavailable) -> Response:
+    @app.exception_handler(ItemsUnavailable)
+    async def not_kept(_request: Request, error: Exception) -> Response:
         return answer(503, str(error), **{"Retry-After": "5"})
 
     @app.exception_handler(DeadlinePassed)

@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
-from cllm4rec.errors import CLLM4RecError, InputError, IntegrityError, RunError
+from cllm4rec.errors import (
+    CLLM4RecError,
+    InputError,
+    IntegrityError,
+    RunError,
+    is_forbidden,
+    no_space_left,
+)
 from cllm4rec.recommender.added import AddedItems
 from cllm4rec.run import RunDir
 from cllm4rec.service.schemas import AddItemsRequest, RemoveItemsRequest
 from cllm4rec.service.served import ModelHolder
+
+
+class ItemsUnavailable(Exception):
+    """Nothing can be added or removed for now; the message says why."""
 
 
 class CatalogueChanges:
@@ -33,13 +44,19 @@ class CatalogueChanges:
 
         Raises:
             InputError: an item cannot be added.
-            RunError: another process is at work in the run, or the model cannot be loaded.
+            RunError: another process is at work in the run, it cannot be written, or the model
+                cannot be loaded.
+            ItemsUnavailable: the disk is full.
             IntegrityError: a file of the run has changed.
         """
         from cllm4rec.stages.add_items import add_items
 
         run = RunDir(self._holder.run)
-        with run.lock(), tempfile.TemporaryDirectory(prefix="cllm4rec-items-") as folder:
+        with (
+            _written(run),
+            run.lock(),
+            tempfile.TemporaryDirectory(prefix="cllm4rec-items-") as folder,
+        ):
             source = Path(folder) / "request.jsonl"
             lines = (json.dumps(item.row()) for item in request.items)
             source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -54,12 +71,13 @@ class CatalogueChanges:
         Raises:
             UnknownId: an item that is not in the run.
             InputError: an item that the run was trained with.
-            RunError: another process is at work in the run, or the model cannot be loaded.
+            RunError: as of `add`.
+            ItemsUnavailable: likewise.
         """
         from cllm4rec.stages.add_items import remove_items
 
         run = RunDir(self._holder.run)
-        with run.lock():
+        with _written(run), run.lock():
             before = _added(run)
             return self._loaded(run, remove_items(run, request.items), before)
 
@@ -72,10 +90,31 @@ class CatalogueChanges:
         try:
             served = self._holder.load()
         except CLLM4RecError as error:
-            put_back(run, before)
+            try:
+                put_back(run, before)
+            except OSError as fault:
+                raise RunError(
+                    f"{error}; the change is on disk and could not be undone ({fault.strerror}), "
+                    f"model {version} goes on without it"
+                ) from None
             raise RunError(f"{error}; nothing was changed, model {version} goes on") from None
         progress.note(f"serving model {served.version}, {report['items']:,} items")
         return {"model": {"version": served.version}, **report}
+
+
+@contextmanager
+def _written(run: RunDir) -> Iterator[None]:
+    """What the disk refuses becomes an answer, and no fault of ours."""
+    try:
+        yield
+    except Exception as error:
+        if no_space_left(error):
+            raise ItemsUnavailable(f"no space left on {run.path}; nothing was changed") from error
+        if is_forbidden(error):
+            raise RunError(
+                f"{run.path} cannot be written here; change its items where it can, then reload"
+            ) from error
+        raise
 
 
 @contextmanager

@@ -20,10 +20,10 @@ PROMPTS = Prompts.build(TOKENIZER)
 SPACE = TokenSpace(NUM_WORDS, num_users=2, num_items=3)
 
 
-def backward(texts: Texts, folder) -> BackwardCorpus:
+def backward(texts: Texts, folder, candidates: tuple[int, ...] = (0, 1, 2)) -> BackwardCorpus:
     with progress.quiet():
         content = build_content_corpus(texts, SPACE, TOKENIZER, PROMPTS, SETS.corpus, folder)
-    return BackwardCorpus(content, SPACE, PROMPTS)
+    return BackwardCorpus(content, SPACE, PROMPTS, np.isin(np.arange(3), candidates))
 
 
 @pytest.fixture
@@ -50,6 +50,13 @@ def test_every_text_about_an_item_is_a_document_of_it(corpus):
     ]
     assert [(each.prompt.tolist(), each.main.tolist()) for each in found] == expected
     assert corpus.lengths().tolist() == list(map(len, found))
+
+
+def test_documents_are_about_candidates_alone(tmp_path):
+    corpus = backward(write_texts(tmp_path / "data", **EVERYTHING), tmp_path / "corpus", (1, 2))
+    found = [int(corpus.document(index, 0).main[0]) for index in range(len(corpus))]
+    assert set(found) == {SPACE.item(1), SPACE.item(2)}
+    assert len(corpus.lengths()) == len(corpus) == 6
 
 
 def test_without_texts_there_are_none(tmp_path):

@@ -1,5 +1,6 @@
 """New items: no training interaction, so their tokens start where their texts put them."""
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -12,10 +13,12 @@ from cllm4rec.stages.train import train
 from support.toy_run import toy_config
 
 
+@pytest.mark.parametrize("words", ["none", "both-ways"])
 def test_cold_items_take_their_content_embedding_and_can_be_recommended(
-    trained, backbone, tmp_path
+    trained, backbone, tmp_path, words
 ):
-    config = toy_config(backbone, "finetune.epochs=1", "evaluate.baselines=[]")
+    given = "finetune.epochs=1", "evaluate.baselines=[]", f"corpus.words={words}"
+    config = toy_config(backbone, *given)
     run = RunDir(tmp_path / "run")
     with progress.quiet():
         prepare(trained.source, run, split=None, protocol="new-items", config=config)

@@ -181,8 +181,8 @@ class CorpusConfig(Settings):
     """Longest main text of a content document, in word tokens."""
     words: Literal["none", "titles", "both-ways"]
     """``titles``: words of its title (of its text where there is no title) stand behind each item
-    of a history. ``both-ways``: pretraining also reads every content document of an item backwards,
-    its words first, and predicts the item."""
+    of a history. ``both-ways``: pretraining also reads every content document of a candidate
+    (``model.candidates``) backwards, its words first, and predicts the item."""
     title_words: PositiveInt
     """Most words of one title in a history, in tokens."""
     history_words: PositiveInt

@@ -27,21 +27,28 @@ class Documents(Protocol):
 
 
 class BackwardCorpus:
-    """The words of every content document about an item, and after them that item.
+    """The words of every content document about a candidate, and after them that item.
 
     Each text of an item is one, each review too, without its user. Documents about users have no
-    counterpart.
+    counterpart, and those about items that are no candidates neither: their likelihood is none.
 
     Args:
         content: documents with their words last.
         space: of the tokens.
         prompts: encoded templates.
+        is_candidate: of each item, whether the head is asked for it, ``bool [items]``.
     """
 
-    def __init__(self, content: ContentCorpus, space: TokenSpace, prompts: Prompts) -> None:
+    def __init__(
+        self,
+        content: ContentCorpus,
+        space: TokenSpace,
+        prompts: Prompts,
+        is_candidate: NDArray[np.bool_],
+    ) -> None:
         self.content, self.space, self.prompts = content, space, prompts
         self.items = content.items(space)
-        self.numbers = np.flatnonzero(self.items >= 0)
+        self.numbers = np.flatnonzero((self.items >= 0) & is_candidate[self.items])
         """Of the documents in ``content``."""
 
     def __len__(self) -> int:

@@ -130,7 +130,7 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
     """Objectives ``collaborative`` (L-steps) and, if there are texts, ``content`` (C-steps).
 
     Each is regularised towards the other's vectors. Content documents are written into the run;
-    with ``corpus.words = "both-ways"`` L-steps read those about items too, backwards.
+    with ``corpus.words = "both-ways"`` L-steps read those about candidates too, backwards.
 
     Raises:
         ConfigError: both ways are asked for, and there are no texts.
@@ -161,7 +161,9 @@ def pretraining_objectives(setup: Setup, initial: Initial) -> dict[str, Language
                 "items.* or reviews.*, with model.content=true, or set it to none"
             )
         assert isinstance(content.corpus, ContentCorpus)
-        read = JoinedCorpus([histories, BackwardCorpus(content.corpus, task.space, task.prompts)])
+        is_candidate = candidates.bias.isfinite().cpu().numpy()
+        backward = BackwardCorpus(content.corpus, task.space, task.prompts, is_candidate)
+        read = JoinedCorpus([histories, backward])
     objectives = {
         "collaborative": LanguageObjective(
             collaborative,

@@ -93,6 +93,27 @@ def test_several_values_count_each_and_far_numbers_as_the_nearest(world, model):
     np.testing.assert_array_equal(model.rates({"age": "1000"}), model.rates({"age": "79"}))
 
 
+@pytest.mark.parametrize(
+    ("ages", "wanted"),
+    [
+        ([*range(60)], [12, 12, 12, 12, 12]),
+        ([1, 2, 3, *[20] * 25, *[30] * 20, *range(40, 52)], [3 + 25, 20, 12]),
+        ([*range(12)], [3 + 2, 2 + 2 + 3]),  # what is left at the end joins the bin before it
+        ([30] * 48 + [5] + [*range(40, 51)], None),  # of 1 and of 59 users
+        ([30] * 50 + [*range(40, 50)], None),  # nobody is below the first edge
+    ],
+)
+def test_every_bin_of_numbers_has_the_least_users(ages, wanted):
+    likes = csr_matrix(np.ones((len(ages), 2), np.float32))
+    model = PropertyModel.fit({"age": [*map(str, ages)]}, likes)
+    if wanted is None:
+        assert model.properties == {}
+        return
+    of = model.properties["age"]
+    assert list(of.columns) == [*map(str, range(len(wanted)))]
+    assert np.diag(model.products)[list(of.columns.values())].tolist() == wanted
+
+
 def test_a_value_of_few_users_is_not_known(world):
     _, likes = world
     for users, known in ((LEAST_USERS - 1, False), (LEAST_USERS, True)):

@@ -21,11 +21,12 @@ from cllm4rec.errors import InputError
 L2 = 200.0
 """λ, in users."""
 BINS = 5
-"""Of numbers, each with as many users."""
+"""Of numbers, each with as many users; fewer where one would have less than `LEAST_USERS`."""
 NUMBERS = 10
 """Distinct values of numbers that are cut into bins; fewer are values like others."""
 LEAST_USERS = 5
-"""Of a value that is known: a list by what one user alone has would be that user's history."""
+"""Of a value or bin that is known: a list by what one user alone has would be that user's
+history."""
 MAX_VALUES = 1000
 """Of all properties together, the most frequent."""
 SHOWN = 8
@@ -167,8 +168,10 @@ def _properties(columns: Columns) -> dict[str, Property]:
     for name, values in columns.items():
         given = [value for value in values if value is not None]
         if (edges := _edges(given)) is not None:
-            counts.update({(name, str(at)): len(given) for at in range(len(edges) + 1)})
-            found[name] = Property({}, edges)
+            if edges:
+                # As frequent as all of them, so that all the bins are among the most frequent.
+                counts.update({(name, str(at)): len(given) for at in range(len(edges) + 1)})
+                found[name] = Property({}, edges)
             continue
         found[name] = Property({})
         counts.update((name, each) for value in given for each in _names(value))
@@ -193,12 +196,23 @@ def _one_hot(properties: Mapping[str, Property], columns: Columns, users: int) -
 
 
 def _edges(values: Sequence[str]) -> tuple[float, ...] | None:
-    """Between the bins, where all values are numbers and there are many; otherwise None."""
+    """Between the bins, where all values are numbers and there are many; otherwise None.
+
+    A bin of fewer than `LEAST_USERS` is one with the next above it, the last with the one below;
+    where one bin is left, there is nothing between.
+    """
     numbers = [_number(value) for value in values]
     if len(set(numbers)) <= NUMBERS or any(number is None for number in numbers):
         return None
-    quantiles = np.quantile(np.array(numbers, float), np.arange(1, BINS) / BINS)
-    return tuple(np.unique(quantiles).tolist())
+    quantiles = np.unique(np.quantile(np.array(numbers, float), np.arange(1, BINS) / BINS))
+    below = np.searchsorted(np.sort(np.array(numbers, float)), quantiles, side="left")
+    edges: list[float] = []
+    start = 0
+    for edge, end in zip(quantiles.tolist(), below.tolist(), strict=True):
+        if min(end - start, len(numbers) - end) >= LEAST_USERS:
+            edges.append(edge)
+            start = end
+    return tuple(edges)
 
 
 def _names(value: str) -> list[str]:

@@ -92,7 +92,7 @@ class AsChosen(Best):
 
     Args:
         scorer: of the model being trained.
-        dataset: not asked.
+        dataset: says who its validation users are, as for `Best`; none of their lists is measured.
         run: not written to.
         world: processes that train together.
         chosen: by the other run.

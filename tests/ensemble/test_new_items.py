@@ -89,6 +89,26 @@ def test_units_per_user_are_kept_and_older_files_have_one_for_all(found, train):
     np.testing.assert_array_equal(older.sums(known).numpy(), found.sums(known).numpy())
 
 
+def test_items_seen_once_are_not_new(train):
+    once = Interactions.from_lists([[0], [0, 1]], ITEMS)
+    wanted = selection(train, [[1]] * 20)
+    assert asks_for_new_items(train, selection(train, [[36]] * 20))
+    assert not asks_for_new_items(once, wanted)
+
+
+def test_of_both_models_the_better_on_validation_is_kept(train, context, asked, monkeypatch):
+    def worse_for_new(baseline, *given):
+        tuned = tune(baseline, *given)
+        return replace(tuned, value=-1.0) if baseline.name == "ease-new-items" else tuned
+
+    monkeypatch.setattr(linear, "tune", worse_for_new)
+    with progress.quiet():
+        model = search(train, asked, context, reader=WORDS_ALONE)
+    assert model is not None
+    assert model.new is None
+    assert "baseline" not in model.settings
+
+
 def test_nothing_is_read_where_nothing_new_is_asked_for(train, context, monkeypatch):
     """One in twenty makes them worth it."""
     old = [[(user % 4) + 4] for user in range(200)]

@@ -38,6 +38,16 @@ def test_one_row_has_a_mean_and_no_deviation():
     torch.testing.assert_close(head.std, HIDDEN.std(dim=0))
 
 
+def test_a_coordinate_that_never_changes_has_the_least_deviation():
+    head = ItemHead(5, 4, projection=True, skip=False)
+    hidden = HIDDEN.clone()
+    hidden[:, 2] = 7.0
+    head.standardise(hidden)
+    assert head.std[2] == pytest.approx(1e-3)
+    torch.testing.assert_close(head.std[[0, 1, 3]], HIDDEN.std(dim=0)[[0, 1, 3]])
+    assert head(hidden, MEAN).isfinite().all()
+
+
 def test_scale_and_bias_act_on_the_scores():
     head = ItemHead(5, 4, projection=False, skip=False)
     with torch.no_grad():

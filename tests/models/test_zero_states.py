@@ -92,6 +92,17 @@ def test_only_the_first_state_of_a_document_stops_and_none_changes():
     assert torch.equal(states.grad, wanted.unsqueeze(-1).expand(3, 4, 5))
 
 
+def test_in_a_row_of_several_documents_each_ones_first_state_stops_alone():
+    positions = torch.tensor([[0, 1, 2, 0, 1], [0, 1, 0, 1, 2]])
+    states = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    for row, place in ((0, 0), (0, 2), (0, 3), (1, 1), (1, 2)):
+        states[row, place] = 0
+    states.requires_grad_()
+    without_gradient(states, positions).sum().backward()
+    wanted = torch.tensor([[0.0, 1, 1, 0, 1], [1, 1, 0, 1, 1]])
+    assert torch.equal(states.grad, wanted.unsqueeze(-1).expand(2, 5, 3))
+
+
 def test_a_zero_row_of_the_norm_has_no_gradient_and_the_others_have_torchs():
     x, same = (torch.randn(4, 6, generator=torch.Generator().manual_seed(1)) for _ in range(2))
     x[2], same[2] = 0, 0

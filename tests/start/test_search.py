@@ -56,6 +56,16 @@ def test_the_search_finds_that_texts_help_and_keeps_the_best_point(dataset):
     assert without.settings["text_weight"] == 0
 
 
+def test_popularity_is_counted_in_training_alone(dataset, monkeypatch):
+    monkeypatch.setattr("cllm4rec.start.search.POPULARITY_WEIGHTS", (0.1,))
+    collaborative = item_factors(dataset.part("train"), dimensions=4, seed=0)
+    with progress.quiet():
+        selection = Selection.of(dataset, MEASURES, 0)
+        best = search(dataset, collaborative, np.zeros((120, 0), np.float32), selection)
+    counts = np.bincount(dataset.part("train").items, minlength=120)
+    np.testing.assert_allclose(best.bias, 0.1 * np.log(1 + counts), rtol=1e-6)
+
+
 def test_the_inverse_temperature_makes_the_validation_items_likeliest(dataset):
     collaborative = item_factors(dataset.part("train"), dimensions=40, seed=0)
     with progress.quiet():

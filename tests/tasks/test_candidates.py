@@ -123,6 +123,14 @@ def test_what_is_left_out_is_never_drawn_nor_learned_against():
     assert (gradient[torch.from_numpy(counts > 0)] != 0).all()
 
 
+def test_an_item_is_drawn_by_the_root_of_its_interactions():
+    histories = Interactions.from_lists([[0, item] for item in range(1, 5)], 5)
+    model = SETS.changed(model={"softmax_items": 2}).model
+    probability = Candidates.of(model, histories, CPU).probability
+    assert probability is not None
+    assert probability.tolist() == pytest.approx([2 / 3, 1 / 3, 1 / 3, 1 / 3, 1 / 3])
+
+
 @pytest.mark.parametrize("asked", [0, 5, 100])
 def test_as_many_candidates_as_there_are_and_0_mean_all(asked):
     histories = Interactions.from_lists([[0, 1, 2], [1, 2, 3], [3, 4]], 9)

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cllm4rec.config import SETS
 from cllm4rec.models.items import ReadItems
 from cllm4rec.tasks.language import LanguageObjective
 from cllm4rec.tasks.mutual import Mutual
@@ -91,6 +92,14 @@ def test_the_prior_is_half_the_squares_of_z_l_at_the_same_scale(scale, factor):
         found = weighted(objective, step, "prior")
         assert "mutual" not in objective.losses(objective.batches(step)[0])
     assert found == pytest.approx(0.3 * factor * expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("is_collaborative", "wanted"), [(True, 0.3), (False, 0.0)])
+def test_z_l_has_the_prior_of_the_settings_and_z_c_has_none(is_collaborative, wanted):
+    config = SETS.changed(model={"prior_weight": 0.3, "regulariser": "mean"}).model
+    own, other = (tiny.embedding(seed) for seed in (0, 1))
+    mutual = Mutual.of(config, own, other, 0.7, is_collaborative=is_collaborative)
+    assert mutual.weights == {"mutual": 0.7, "prior": wanted}
 
 
 def made_of_texts(weight: float, *, free: bool = False, **scale) -> LanguageObjective:

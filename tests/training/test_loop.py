@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -119,6 +121,33 @@ def test_every_pass_is_run_and_logged_in_order(tmp_path):
     assert parts == ["content", "collaborative", "content", "collaborative"]
     assert len(training.rows) == num_steps(tmp_path)
     assert all(row["loss"] > 0 for row in training.rows)
+
+
+def test_the_rate_follows_the_schedule_over_the_passes_of_its_own_objective():
+    def by_hand(done: float) -> float:
+        if done == 0:
+            return 0.001 / 0.051
+        return 0.05 + 0.95 * (1 + math.cos(math.pi * (done - 0.05) / 0.95)) / 2
+
+    plan = [Pass("one", 0, 3), Pass("other", 0, 1), Pass("one", 3, 2), Pass("other", 1, 3)]
+    objectives = {name: Drawing() for name in ("one", "other")}
+    rows: list[dict] = []
+    fit(
+        plan,
+        objectives,
+        {
+            name: adam(each.parameters(), learning_rate=0.1, head_scale=1.0)
+            for name, each in objectives.items()
+        },
+        stage="pretrain",
+        position=Position(),
+        log=lambda **row: rows.append(row),
+        after_pass=lambda _: False,
+        checkpoint=lambda _: None,
+    )
+    for name, done in (("one", [0, 0.2, 0.4, 0.6, 0.8]), ("other", [0, 0.25, 0.5, 0.75])):
+        rates = [row["rate"] for row in rows if row["part"] == name]
+        assert rates == pytest.approx([0.1 * by_hand(each) for each in done])
 
 
 def test_training_lowers_the_loss(tmp_path):

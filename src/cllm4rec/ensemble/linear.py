@@ -193,15 +193,12 @@ def _of_baseline(tuned: Tuned) -> LinearModel:
     scorer = tuned.scorer
     assert isinstance(scorer, WeightsScorer | OrderedScorer | NewItemsScorer)
     settings = {**PLAIN, **tuned.settings}
+    new = None
     if isinstance(scorer, NewItemsScorer):
         settings["baseline"] = tuned.name
-        none = np.empty((0, 0), np.float32)
-        return LinearModel(
-            largest(scorer.weights, kept_weights(scorer.weights.shape[1])),
-            settings,
-            replace(scorer, weights=none),
-        )
-    return LinearModel(largest(scorer.weights, kept_weights(scorer.weights.shape[1])), settings)
+        new = replace(scorer, weights=np.empty((0, 0), np.float32))
+    kept = kept_weights(scorer.weights.shape[1])
+    return LinearModel(largest(scorer.weights, kept), settings, new)
 
 
 def _arrays_of_new(new: NewItemsScorer) -> dict[str, NDArray[Any]]:

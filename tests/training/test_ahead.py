@@ -8,8 +8,10 @@ import torch
 from cllm4rec.training import readings
 from cllm4rec.training.ahead import made
 from cllm4rec.training.loop import Pass, Position, fit
+from cllm4rec.training.meeting import can_go_ahead
 from cllm4rec.training.optim import adam
 from support import tiny_objectives
+from support.a_training import Training
 
 
 def threads() -> list[str]:
@@ -113,3 +115,12 @@ def test_a_training_is_bitwise_the_same_with_batches_made_ahead(name, monkeypatc
         assert found == rows
         for key, value in plain.items():
             assert torch.equal(ahead[key], value), key
+
+
+@pytest.mark.parametrize(
+    ("device", "shared", "can"),
+    [("meta", False, True), ("meta", True, False), ("cpu", False, False)],
+)
+def test_batches_are_made_ahead_for_a_device_where_nothing_is_shared(tmp_path, device, shared, can):
+    objectives = Training(tmp_path, lazily=shared).objectives.values()
+    assert can_go_ahead(torch.device(device), objectives) == can

@@ -21,7 +21,7 @@ from cllm4rec.stages.chosen import Chosen
 from cllm4rec.training.average import Average
 from cllm4rec.training.checkpoint import Checkpoint, under
 from cllm4rec.training.loop import Objective, Pass, Position, fit
-from cllm4rec.training.meeting import MeetingObjective, end_sharing, whole
+from cllm4rec.training.meeting import can_go_ahead, end_sharing, whole
 from cllm4rec.training.optim import adam
 from cllm4rec.training.world import ALONE, World
 
@@ -239,8 +239,6 @@ def train_epochs(
         ends_after=None if last is None else max(0, (last - 1) * len(sizes) + 1),
         world=best.world,
         most_tokens=task.config.device_tokens,
-        # Batches of what is shared are made together with the other processes.
-        ahead=best.scorer.model.device.type != "cpu"
-        and not any(isinstance(each, MeetingObjective) for each in objectives.values()),
+        ahead=can_go_ahead(best.scorer.model.device, objectives.values()),
     )
     return checkpoint

@@ -28,7 +28,7 @@ from cllm4rec.tasks.language import LanguageObjective, items_likelihood
 from cllm4rec.tasks.mutual import Mutual
 from cllm4rec.training.checkpoint import Checkpoint
 from cllm4rec.training.loop import Objective, Pass, Position, fit
-from cllm4rec.training.meeting import MeetingObjective, end_sharing
+from cllm4rec.training.meeting import can_go_ahead, end_sharing
 from cllm4rec.training.optim import adam
 from cllm4rec.training.stream import Corpus
 
@@ -226,8 +226,7 @@ def _train(
         schedule=config.schedule,
         world=setup.world,
         most_tokens=setup.config.device_tokens,
-        ahead=setup.lm.device.type != "cpu"
-        and not any(isinstance(each, MeetingObjective) for each in steps.values()),
+        ahead=can_go_ahead(setup.lm.device, steps.values()),
     )
     for each in objectives.values():
         end_sharing(each.model)

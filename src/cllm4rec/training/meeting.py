@@ -6,7 +6,7 @@ others' rows, all give theirs. So all have equally many, and one without documen
 motions.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -117,6 +117,17 @@ class MeetingObjective:
         if self.softmax is not None:
             parts.append(self.softmax.idle().total)
         return Loss(torch.stack(parts).sum(), 0)
+
+
+def can_go_ahead(device: torch.device, objectives: Iterable[Objective]) -> bool:
+    """Whether a thread may make the next step's batches while the device computes.
+
+    A processor has its own threads for that, and batches of what is shared are made together with
+    the other processes.
+    """
+    return device.type != "cpu" and not any(
+        isinstance(each, MeetingObjective) for each in objectives
+    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from benchmarks.profiles.rows import Columns, Question, Row, Table, readings_of,
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.intervals import bootstrap_interval, paired_bootstrap_p
-from cllm4rec.evaluation.metrics import ndcg_at, recall_at
+from cllm4rec.evaluation.metrics import hits, ndcg_at, recall_at
 from cllm4rec.ranking import top_k
 
 SEEDS = 3
@@ -59,7 +59,8 @@ def _values(scores: Table, relevant: Interactions) -> Table:
     """Recall@20 and NDCG@100 of each user, ``[users, 2]``."""
     nothing = Interactions.from_lists([[]] * len(scores), relevant.num_items)
     listed = top_k(scores.astype(np.float32), nothing, LISTED)[0]
-    return np.stack([recall_at(listed, relevant, 20), ndcg_at(listed, relevant, 100)], axis=1)
+    hit, counts = hits(listed, relevant), relevant.counts()
+    return np.stack([recall_at(hit, counts, 20), ndcg_at(hit, counts, 100)], axis=1)
 
 
 def _compared(row: dict[str, Any], mine: Table) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from cllm4rec.baselines.base import Context
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.intervals import bootstrap_interval, paired_bootstrap_p
-from cllm4rec.evaluation.metrics import ndcg_at, recall_at
+from cllm4rec.evaluation.metrics import hits, ndcg_at, recall_at
 from cllm4rec.linear.text_vectors import READ_POWER, item_text_vectors, whitened, with_reading
 from cllm4rec.models.reading import Reader
 from cllm4rec.ranking import top_k
@@ -133,7 +133,8 @@ def _standardised(values: Table) -> Table:
 def _lists(values: Table, asked: Asked) -> Table:
     listed = top_k(values.astype(np.float32), asked.history, 100)[0]
     relevant: Interactions = asked.relevant
-    return np.stack([recall_at(listed, relevant, 20), ndcg_at(listed, relevant, 100)], axis=1)
+    hit, counts = hits(listed, relevant), relevant.counts()
+    return np.stack([recall_at(hit, counts, 20), ndcg_at(hit, counts, 100)], axis=1)
 
 
 def _compared(other: Table, mine: Table) -> dict[str, Any]:

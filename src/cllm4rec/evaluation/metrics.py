@@ -1,7 +1,7 @@
 """Ranking metrics per user, from ranked lists and relevant items.
 
-Every function returns ``float64 [U]``, NaN for users without a relevant item; the caller decides
-how to average. With ``rel(r)`` 1 if the item at rank r (from 1) is relevant, and n relevant
+Every metric but coverage returns ``float64 [U]``, NaN for users without a relevant item; the caller
+decides how to average. With ``rel(r)`` 1 if the item at rank r (from 1) is relevant, and n relevant
 items:
 
     recall@k = Σ_{r<=k} rel(r) / min(k, n)
@@ -20,38 +20,6 @@ from cllm4rec.data.interactions import Interactions
 PerUser = NDArray[np.float64]
 _Hits = NDArray[np.bool_]
 _Counts = NDArray[np.int64]
-
-
-def recall_at(ranked: NDArray[np.integer[Any]], relevant: Interactions, k: int) -> PerUser:
-    """Fraction of the relevant items, of at most ``k``, among the first ``k``.
-
-    Args:
-        ranked: items ``[U, length]``, best first; padded with −1.
-        relevant: U rows.
-        k: how far down the list to look.
-    """
-    return _recall(hits(ranked, relevant), relevant.counts(), k)
-
-
-def ndcg_at(ranked: NDArray[np.integer[Any]], relevant: Interactions, k: int) -> PerUser:
-    """Normalised discounted cumulative gain at ``k``, binary (Järvelin & Kekäläinen, TOIS 2002).
-
-    Args:
-        ranked: items ``[U, length]``, best first; padded with −1.
-        relevant: U rows.
-        k: how far down the list to look.
-    """
-    return _ndcg(hits(ranked, relevant), relevant.counts(), k)
-
-
-def mrr(ranked: NDArray[np.integer[Any]], relevant: Interactions) -> PerUser:
-    """Reciprocal rank of the first relevant item in the list, 0 without any.
-
-    Args:
-        ranked: items ``[U, length]``, best first; padded with −1.
-        relevant: U rows.
-    """
-    return _mrr(hits(ranked, relevant), relevant.counts())
 
 
 def coverage_at(ranked: NDArray[np.integer[Any]], num_items: int, k: int) -> float:
@@ -79,18 +47,38 @@ def hits(ranked: NDArray[np.integer[Any]], relevant: Interactions) -> _Hits:
     return found
 
 
-def _recall(hit: _Hits, relevant: _Counts, k: int) -> PerUser:
+def recall_at(hit: _Hits, relevant: _Counts, k: int) -> PerUser:
+    """Fraction of the relevant items, of at most ``k``, among the first ``k``.
+
+    Args:
+        hit: of `hits`, ``[U, length]``.
+        relevant: how many items are, ``[U]``.
+        k: how far down the list to look.
+    """
     return _ratio(hit[:, :k].sum(axis=1), np.minimum(relevant, k))
 
 
-def _ndcg(hit: _Hits, relevant: _Counts, k: int) -> PerUser:
+def ndcg_at(hit: _Hits, relevant: _Counts, k: int) -> PerUser:
+    """Normalised discounted cumulative gain at ``k``, binary (Järvelin & Kekäläinen, TOIS 2002).
+
+    Args:
+        hit: of `hits`, ``[U, length]``.
+        relevant: how many items are, ``[U]``.
+        k: how far down the list to look.
+    """
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discounts)])
     first = hit[:, :k]
     return _ratio(first @ discounts[: first.shape[1]], ideal[np.minimum(relevant, k)])
 
 
-def _mrr(hit: _Hits, relevant: _Counts) -> PerUser:
+def mrr(hit: _Hits, relevant: _Counts) -> PerUser:
+    """Reciprocal rank of the first relevant item in the list, 0 without any.
+
+    Args:
+        hit: of `hits`, ``[U, length]``.
+        relevant: how many items are, ``[U]``.
+    """
     if hit.shape[1] == 0:
         return _ratio(np.zeros(len(hit)), (relevant > 0).astype(np.float64))
     rank = hit.argmax(axis=1) + 1
@@ -104,12 +92,12 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> PerUser:
 
 
 METRICS: dict[str, Callable[[_Hits, _Counts], PerUser]] = {
-    "recall@10": lambda hit, relevant: _recall(hit, relevant, 10),
-    "recall@20": lambda hit, relevant: _recall(hit, relevant, 20),
-    "recall@40": lambda hit, relevant: _recall(hit, relevant, 40),
-    "ndcg@10": lambda hit, relevant: _ndcg(hit, relevant, 10),
-    "ndcg@100": lambda hit, relevant: _ndcg(hit, relevant, 100),
-    "mrr": _mrr,
+    "recall@10": lambda hit, relevant: recall_at(hit, relevant, 10),
+    "recall@20": lambda hit, relevant: recall_at(hit, relevant, 20),
+    "recall@40": lambda hit, relevant: recall_at(hit, relevant, 40),
+    "ndcg@10": lambda hit, relevant: ndcg_at(hit, relevant, 10),
+    "ndcg@100": lambda hit, relevant: ndcg_at(hit, relevant, 100),
+    "mrr": mrr,
 }
 """Name → metric of (hits, number of relevant items); the results table's columns."""
 

@@ -13,7 +13,7 @@ def feedback(timestamp):
     return Interaction.model_validate(row).model_dump()
 
 
-@pytest.mark.parametrize("timestamp", [0, 20_240_131, 197_001_009_999])
+@pytest.mark.parametrize("timestamp", [0, 253_402_300_799])
 def test_an_accepted_timestamp_is_no_bad_timestamp(tmp_path, timestamp):
     rows = [*small_log(), feedback(timestamp)]
     write_rows(tmp_path / "in", "interactions", rows, "jsonl")
@@ -21,7 +21,7 @@ def test_an_accepted_timestamp_is_no_bad_timestamp(tmp_path, timestamp):
     assert report["refused"]["interactions"] == {}
 
 
-@pytest.mark.parametrize("timestamp", [-1, 197_001_010_000, 202_401_311_200, 10**12])
+@pytest.mark.parametrize("timestamp", [-1, 253_402_300_800, 10**12])
 def test_a_timestamp_that_prepare_refuses_is_not_accepted(timestamp):
     with pytest.raises(ValidationError, match="timestamp"):
         feedback(timestamp)

@@ -12,7 +12,6 @@ import duckdb
 from cllm4rec import progress
 from cllm4rec.data import timestamps
 from cllm4rec.data.database import literal, one_number
-from cllm4rec.data.float_ids import refuse_rounded_ids
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.reading import reading
 from cllm4rec.data.timestamps import MAX_TIMESTAMP
@@ -79,7 +78,6 @@ def _append_to_log(
     connection: duckdb.DuckDBPyConnection, file: InputFile, place: int, minimum_rating: float
 ) -> None:
     file.require("user_id", "item_id")
-    refuse_rounded_ids(connection, file, "user_id", "item_id")
     rows = one_number(connection, "SELECT count(*) FROM log")
     checks = [
         *_nested("user_id", "item_id"),
@@ -166,7 +164,6 @@ def load_entities(
         )
         return {}
     file.require(key)
-    refuse_rounded_ids(connection, file, key)
     selected = "".join(f", {value} AS {column}" for column, value in columns.items())
     standard = [column for column in (key, "title", "text") if column in {key, *columns}]
     checks = [*_nested(*standard), (f"no {key}", f"{key} IS NULL")]
@@ -192,7 +189,6 @@ def load_split(connection: duckdb.DuckDBPyConnection, file: InputFile) -> dict[s
         Refused rows by reason.
     """
     file.require("user_id", "item_id", "part")
-    refuse_rounded_ids(connection, file, "user_id", "item_id")
     codes = " ".join(f"WHEN {literal(part)} THEN {code}" for code, part in enumerate(PARTS))
     checks = [
         *_nested("user_id", "item_id"),
@@ -241,7 +237,6 @@ def load_reviews(connection: duckdb.DuckDBPyConnection, file: InputFile | None) 
         )
         return {}
     file.require("user_id", "item_id", "text")
-    refuse_rounded_ids(connection, file, "user_id", "item_id")
     checks = [
         *_nested("user_id", "item_id", "text"),
         ("no user_id", "given.user_id IS NULL"),

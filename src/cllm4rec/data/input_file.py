@@ -17,8 +17,6 @@ ATTRIBUTE_CHARACTERS = 1000
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "BIT")
 _DATES = ("TIMESTAMP", "DATE")
 _FLOATS = ("FLOAT", "DOUBLE")
-EXACT = {"FLOAT": 2**24, "DOUBLE": 2**53}
-"""Type of floats → below this it holds every whole number."""
 _FRACTIONS = (*_FLOATS, "DECIMAL")
 _LISTS = ("text",)
 """Standard columns that may be of lists, which are joined."""
@@ -127,7 +125,7 @@ class InputFile:
         text = self._scalar(column)
         if self.types[column] in _FLOATS:
             # pandas turns integers to floats as soon as one of them is missing.
-            text = _whole(self._label(column), name(column), EXACT[self.types[column]])
+            text = _plain_number(self._label(column))
         elif self.types[column] == "JSON":
             text = _plain_json(name(column))
         return f"nullif({text}, '')"
@@ -332,11 +330,6 @@ def _without_markup(text: str) -> str:
 def _plain_json(value: str) -> str:
     text = f"({value} ->> '$')"
     return f"CASE WHEN json_type({value}) = 'DOUBLE' THEN {_plain_number(text)} ELSE {text} END"
-
-
-def _whole(text: str, number: str, limit: int) -> str:
-    exact = f"{number} = trunc({number}) AND abs({number}) < {limit}"
-    return f"CASE WHEN {exact} THEN TRY_CAST({number} AS BIGINT)::VARCHAR ELSE {text} END"
 
 
 def _plain_number(text: str) -> str:

@@ -10,9 +10,6 @@ from cllm4rec.errors import InputError
 MAX_TIMESTAMP = 253_402_300_799
 """The last second of the year 9999; a larger number is in a smaller unit, or noise."""
 
-FIRST_MINUTE = 197001010000
-"""From here on a number may be a minute of the calendar: 202401311200."""
-
 UNITS = ("dates", "seconds", "milliseconds", "microseconds", "nanoseconds")
 """What a timestamp may be; a unit's code is its place here."""
 
@@ -128,7 +125,7 @@ def _minute(number: str) -> str:
     The shorter would be seconds beyond the year 8000, or milliseconds of half a year in 1976; the
     longer milliseconds beyond 2500, or microseconds of half a year in 1970.
     """
-    minute = _calendar(number, "%Y%m%d%H%M", FIRST_MINUTE, 210012312359)
+    minute = _calendar(number, "%Y%m%d%H%M", 197001010000, 210012312359)
     second = _calendar(number, "%Y%m%d%H%M%S", 19700101000000, 21001231235959)
     return f"coalesce({minute}, {second})"
 

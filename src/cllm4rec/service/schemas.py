@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from cllm4rec.data.timestamps import FIRST_MINUTE
+from cllm4rec.data.timestamps import MAX_TIMESTAMP
 from cllm4rec.recommender.queries import MAX_CHARACTERS, MOST_WEIGHT
 from cllm4rec.recommender.similar import By
 from cllm4rec.service.settings import MAX_ADDED, MAX_ASKED, MAX_HISTORY, MAX_K
@@ -152,7 +152,7 @@ class Interaction(_Strict):
     """Need not be known; blanks alone are no id."""
     item_id: Annotated[Id, AfterValidator(_said)]
     """Need not be known either: it counts as soon as it is in the catalogue."""
-    timestamp: Annotated[int, Field(ge=0, lt=FIRST_MINUTE)] | None = None
+    timestamp: Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)] | None = None
     """Unix seconds, as ``prepare`` takes them; the time of arrival if not given."""
 
 

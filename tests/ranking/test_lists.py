@@ -116,6 +116,20 @@ def test_anyones_file_may_be_shuffled_longer_and_of_other_number_types(tmp_path)
     assert ranked.scores.tolist() == [[3], [9]]
 
 
+def test_float_ids_are_read_as_those_of_the_log(tmp_path):
+    path = tmp_path / "top.parquet"
+    users, items = id_map(["0", "1000000000000000"], "user"), id_map(["7"], "item")
+
+    def read(user_ids):
+        columns = {"user_id": user_ids, "item_id": [7.0, 7.0], "rank": [1, 1], "score": [0.5, 0.5]}
+        pq.write_table(pa.table(columns), path)
+        return RankedItems.read(path, users, items, 1).users.tolist()
+
+    assert read([-0.0, 1e15]) == [0, 1]
+    with pytest.raises(InputError, match=r"top.parquet: column 'user_id' holds ids as floats"):
+        read([0.0, 2.0**53])
+
+
 def test_integer_ids_are_read_as_their_decimal_text(tmp_path):
     theirs = table(
         item_id=pa.array([7, 7, 7]), user_id=["007", "a user", "😀\n'\""], rank=[1, 1, 1]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cllm4rec.data.database import PLAIN, literal, name
+from cllm4rec.data.float_ids import FLOATS, float_id
 from cllm4rec.data.frames import frame_of
 from cllm4rec.errors import InputError
 
@@ -16,8 +17,7 @@ ATTRIBUTE_CHARACTERS = 1000
 
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "BIT")
 _DATES = ("TIMESTAMP", "DATE")
-_FLOATS = ("FLOAT", "DOUBLE")
-_FRACTIONS = (*_FLOATS, "DECIMAL")
+_FRACTIONS = (*FLOATS, "DECIMAL")
 _LISTS = ("text",)
 """Standard columns that may be of lists, which are joined."""
 _MARKED_UP = ("title", "text")
@@ -115,19 +115,24 @@ class InputFile:
         """SQL for an id as text, NULL where there is none.
 
         The texts ``007`` and ``7.0`` stay as they are, as all of CSV does; the integer 7, and the
-        float 7.0, is ``7``.
+        float 7.0, is ``7``. A query fails where floats do not tell ids apart: `float_ids`.
 
         Raises:
             InputError: the column is of structures, lists or bytes.
         """
         self._refuse_nested(standard)
         column = self.column(standard)
-        text = self._scalar(column)
-        if self.types[column] in _FLOATS:
+        kind, text = self.types[column], self._scalar(column)
+        if kind in FLOATS:
             # pandas turns integers to floats as soon as one of them is missing.
-            text = _plain_number(self._label(column))
-        elif self.types[column] == "JSON":
-            text = _plain_json(name(column))
+            text = float_id(name(column), kind, column)
+        elif kind == "JSON":
+            # DuckDB calls an integer of more than 64 bits a double; its digits are all there.
+            number = float_id(f"TRY_CAST({text} AS DOUBLE)", "DOUBLE", column)
+            text = (
+                f"CASE WHEN json_type({name(column)}) = 'DOUBLE' "
+                f"AND NOT regexp_full_match({text}, '-?[0-9]+') THEN {number} ELSE {text} END"
+            )
         return f"nullif({text}, '')"
 
     def text(self, standard: str) -> str:
@@ -233,7 +238,7 @@ class InputFile:
                 f"ELSE [{one}] END"
             )
         if kind.endswith("]"):
-            finite = " if isfinite(each)" if kind.removesuffix("[]") in _FLOATS else ""
+            finite = " if isfinite(each)" if kind.removesuffix("[]") in FLOATS else ""
             return f"[each::VARCHAR for each in {quoted}{finite}]"
         return f"[{self._label(column)}]"
 
@@ -308,7 +313,7 @@ class InputFile:
 
     def _label(self, column: str) -> str:
         """As :meth:`_scalar`; a float that is no number is no value."""
-        if self.types[column] in _FLOATS:
+        if self.types[column] in FLOATS:
             return f"CASE WHEN isfinite({name(column)}) THEN {name(column)}::VARCHAR END"
         return self._scalar(column)
 

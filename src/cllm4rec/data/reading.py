@@ -23,6 +23,7 @@ from cllm4rec.data.database import (
     resource_error,
     scratch_folder,
 )
+from cllm4rec.data.float_ids import refusal
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.errors import InputError
 
@@ -210,13 +211,16 @@ def reading(path: Path, file: InputFile | None = None) -> Iterator[None]:
         file: the same, where it is open: what more is known of it.
 
     Raises:
-        InputError: the file cannot be read as what its name says.
+        InputError: the file cannot be read as what its name says, or its ids are floats that do not
+            tell them apart.
     """
     try:
         yield
     except duckdb.Error as error:
         if resource_error(error, "") is not None:
             raise
+        if said := refusal(str(error)):
+            raise InputError(f"{path}: {said}") from None
         reason = _bad_json_line(path) if path.suffix == ".jsonl" else None
         if reason is None and file is not None and file.csv is not None:
             reason = _bad_csv_line(str(error), *file.csv)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from cllm4rec.data.float_ids import arrow_ids
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.topk_files import is_csv, topk_files
@@ -169,7 +170,11 @@ def _cast(column: Any, field: Any, path: Path) -> Any:
     if column.null_count:
         raise InputError(f"{path}: column {field.name} holds a null; leave such rows out")
     try:
+        if pa.types.is_string(field.type):
+            column = arrow_ids(column, field.name)
         return pc.cast(column, field.type)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise InputError(
             f"{path}: column {field.name} is {column.type} and not all of it reads as {field.type}"

@@ -251,6 +251,20 @@ def test_feedback_that_is_none_is_refused_as_a_whole(client, served):
     assert client.app.state.components.feedback.path.stat().st_size == size
 
 
+@pytest.mark.parametrize("timestamp", [202401311200, 20240131])
+def test_feedback_at_a_date_written_as_a_number_is_refused(client, timestamp):
+    path = client.app.state.components.feedback.path
+    size = path.stat().st_size
+    row = {"user_id": "u", "item_id": "i", "timestamp": timestamp}
+    response = client.post("/v1/feedback", json={"interactions": [row]})
+    assert (response.status_code, response.json()["error"]) == (
+        422,
+        "body.interactions.0.timestamp: a date written as a number, such as 20240131 or "
+        "202401311200, is no unix time; give the seconds since 1970",
+    )
+    assert path.stat().st_size == size
+
+
 def test_a_field_that_is_none_is_named_with_the_one_that_was_meant(client):
     body = {"interactions": [{"user_id": "u", "item_id": "i", "timestmp": 3}]}
     said = client.post("/v1/feedback", json=body).json()["error"]

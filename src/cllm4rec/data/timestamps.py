@@ -1,5 +1,7 @@
 """Detection of a log's timestamp unit: that of most values, by their magnitude."""
 
+from datetime import datetime
+
 import duckdb
 
 from cllm4rec import progress
@@ -18,6 +20,20 @@ _DATES, _SECONDS, _DAYS = 0, 1, len(UNITS)
 
 _EARLIEST, _LATEST = 1900, 3 * 86_400
 """Years, months (202401) and a spreadsheet's days (45342.79), read as seconds, lie between."""
+
+_DAY = ("%Y%m%d", 19000101, 21001231)
+"""How a date is written as a number, and the least and the largest number that is read as one."""
+_MINUTE = ("%Y%m%d%H%M", 197001010000, 210012312359)
+_SECOND = ("%Y%m%d%H%M%S", 19700101000000, 21001231235959)
+
+
+def are_seconds(number: int) -> bool:
+    """Whether :func:`unit` calls a whole number seconds whatever its file's others are, or it is 0.
+
+    For what is written to a log one by one: a day among seconds would depend on the others.
+    """
+    dated = any(_is_date(number, *written) for written in (_DAY, _MINUTE, _SECOND))
+    return 0 <= number <= MAX_TIMESTAMP and not dated
 
 
 def unit(date: str, number: str) -> str:
@@ -116,7 +132,7 @@ def _note_no_times(connection: duckdb.DuckDBPyConnection, place: int, file: Inpu
 
 def _day(number: str) -> str:
     """SQL for unix seconds of a calendar day such as 20240131, else NULL."""
-    return _calendar(number, "%Y%m%d", 19000101, 21001231)
+    return _calendar(number, *_DAY)
 
 
 def _minute(number: str) -> str:
@@ -125,12 +141,21 @@ def _minute(number: str) -> str:
     The shorter would be seconds beyond the year 8000, or milliseconds of half a year in 1976; the
     longer milliseconds beyond 2500, or microseconds of half a year in 1970.
     """
-    minute = _calendar(number, "%Y%m%d%H%M", 197001010000, 210012312359)
-    second = _calendar(number, "%Y%m%d%H%M%S", 19700101000000, 21001231235959)
-    return f"coalesce({minute}, {second})"
+    return f"coalesce({_calendar(number, *_MINUTE)}, {_calendar(number, *_SECOND)})"
 
 
 def _calendar(number: str, pattern: str, lowest: int, highest: int) -> str:
     digits = f"CASE WHEN {number} BETWEEN {lowest} AND {highest} THEN {number}::BIGINT::VARCHAR END"
     seconds = f"epoch(try_strptime({digits}, '{pattern}'))"
     return f"(CASE WHEN {number} = floor({number}) THEN {seconds} END)"
+
+
+def _is_date(number: int, pattern: str, lowest: int, highest: int) -> bool:
+    """As :func:`_calendar`, of one number in Python."""
+    if not lowest <= number <= highest:
+        return False
+    try:
+        datetime.strptime(str(number), pattern)
+    except ValueError:
+        return False
+    return True

@@ -14,7 +14,7 @@ from cllm4rec.service import answering, schemas
 from cllm4rec.service.answering import asked, off_loop
 from cllm4rec.service.answers import encoded
 from cllm4rec.service.components import Components, answered_or_gone
-from cllm4rec.service.schemas import AT_WORK, BUSY, ERRORS, NOT_FOUND
+from cllm4rec.service.error_answers import AT_WORK, BUSY, ERRORS, NOT_FOUND, ErrorResponse
 from cllm4rec.service.type_ahead import users_with
 
 LARGE = 2_000
@@ -160,7 +160,7 @@ def routes(components: Components) -> APIRouter:
     @router.post(
         "/reload",
         response_model=schemas.ReloadResponse,
-        responses={409: {"model": schemas.ErrorResponse, "description": "The old model goes on."}},
+        responses={409: {"model": ErrorResponse, "description": "The old model goes on."}},
     )
     async def reload() -> dict[str, Any]:
         """Load the run's model anew; requests in flight finish on the old one."""

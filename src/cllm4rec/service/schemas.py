@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from cllm4rec.data.timestamps import MAX_TIMESTAMP
+from cllm4rec.data.timestamps import MAX_TIMESTAMP, are_seconds
 from cllm4rec.recommender.queries import MAX_CHARACTERS, MOST_WEIGHT
 from cllm4rec.recommender.similar import By
 from cllm4rec.service.settings import MAX_ADDED, MAX_ASKED, MAX_HISTORY, MAX_K
@@ -145,6 +145,15 @@ class RemoveItemsRequest(_Strict):
     """Their ids; null for all that were added."""
 
 
+def _seconds(timestamp: int) -> int:
+    if not are_seconds(timestamp):
+        raise ValueError(
+            "a date written as a number, such as 20240131 or 202401311200, is no unix time; "
+            "give the seconds since 1970"
+        )
+    return timestamp
+
+
 class Interaction(_Strict):
     """Something that happened."""
 
@@ -152,8 +161,9 @@ class Interaction(_Strict):
     """Need not be known; blanks alone are no id."""
     item_id: Annotated[Id, AfterValidator(_said)]
     """Need not be known either: it counts as soon as it is in the catalogue."""
-    timestamp: Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)] | None = None
-    """Unix seconds, as ``prepare`` takes them; the time of arrival if not given."""
+    timestamp: Annotated[int, Field(ge=0, le=MAX_TIMESTAMP), AfterValidator(_seconds)] | None = None
+    """Unix seconds, and no number that ``prepare`` reads as a date, such as 202401311200; the time
+    of arrival if not given."""
 
 
 class FeedbackRequest(_Strict):
@@ -318,33 +328,3 @@ class StatusResponse(BaseModel):
     """How the service is."""
 
     status: str
-
-
-class ErrorResponse(BaseModel):
-    """What was wrong, in one line."""
-
-    error: str
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorResponse, "description": "The body is not JSON."},
-    401: {"model": ErrorResponse, "description": "No key, or a wrong one."},
-    403: {"model": ErrorResponse, "description": "Asked by a page of another site."},
-    408: {"model": ErrorResponse, "description": "The body did not arrive in time."},
-    413: {"model": ErrorResponse, "description": "The body is too long."},
-    421: {"model": ErrorResponse, "description": "Without keys, another host name was asked."},
-    422: {"model": ErrorResponse, "description": "A value is not usable; the error names it."},
-    503: {"model": ErrorResponse, "description": "Not ready, or shutting down."},
-}
-NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": ErrorResponse, "description": "There is no such item or user."}
-}
-AT_WORK: dict[int | str, dict[str, Any]] = {
-    409: {"model": ErrorResponse, "description": "Another process is at work in the run."}
-}
-BUSY: dict[int | str, dict[str, Any]] = {
-    429: {
-        "model": ErrorResponse,
-        "description": "Too much is waiting; ask again after `Retry-After` seconds.",
-    }
-}

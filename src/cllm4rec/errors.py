@@ -47,7 +47,7 @@ class RunError(CLLM4RecError):
 def no_space_left(error: Exception) -> bool:
     """Whether a write failed on a full disk or a used quota, in whatever library's words."""
     number = getattr(error, "errno", None)
-    return number in _NO_SPACE or os.strerror(errno.ENOSPC) in str(error)
+    return number in _NO_SPACE or any(os.strerror(each) in str(error) for each in _NO_SPACE)
 
 
 def is_forbidden(error: Exception) -> bool:
@@ -61,7 +61,8 @@ def unusable_place(error: Exception) -> str | None:
         return None
     reason = (error.strerror or type(error).__name__).lower()
     if is_forbidden(error):
-        return f"{error.filename}: {reason}; change its rights or choose another place"
+        mend = "mount it to be written" if error.errno == errno.EROFS else "change its rights"
+        return f"{error.filename}: {reason}; {mend} or choose another place"
     if error.errno in _NO_NAME:
         return f"{error.filename}: {reason}; choose another path"
     if isinstance(error, _IN_THE_WAY):

@@ -123,3 +123,13 @@ def test_a_lock_on_a_disk_that_is_read_only_is_no_file_to_remove(run, monkeypatc
     with pytest.raises(OSError, match=r"\.lock") as raised, run.lock():
         pass
     assert "choose another place" in unusable_place(raised.value)
+    assert ("change its rights" in unusable_place(raised.value)) == (number == errno.EACCES)
+
+
+def test_a_lock_on_a_full_disk_is_no_file_to_remove(run, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.file(".lock")))
+
+    monkeypatch.setattr("cllm4rec.run.run.FileLock.acquire", full)
+    with pytest.raises(OSError, match="No space left"), run.lock():
+        pass

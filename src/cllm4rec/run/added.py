@@ -89,6 +89,33 @@ def replaced(run: Path, model: str) -> Iterator[Path]:
     _keep_only(parent, name)
 
 
+@contextmanager
+def put_back_at_failure(run: Path) -> Iterator[None]:
+    """Where the block fails, what was added before it is in force again.
+
+    Putting it back takes no space, for a full disk may be why the block failed.
+
+    Args:
+        run: as of `replaced`.
+
+    Raises:
+        OSError: what was added cannot be kept for that; the block is not begun.
+    """
+    parent = run / FOLDER
+    before = parent.with_name(f".{FOLDER}.old-{os.getpid()}")  # if killed, cleared with the run's
+    shutil.rmtree(before, ignore_errors=True)
+    try:
+        if parent.is_dir():
+            shutil.copytree(parent, before, copy_function=_linked)
+        try:
+            yield
+        except BaseException:
+            _put_back(run, before)
+            raise
+    finally:
+        shutil.rmtree(before, ignore_errors=True)
+
+
 def remove_all(run: Path) -> None:
     """Remove whatever was added: the pointer first; the caller holds the run's lock."""
     parent = run / FOLDER
@@ -99,7 +126,35 @@ def remove_all(run: Path) -> None:
     shutil.rmtree(parent, ignore_errors=True)
 
 
-def _keep_only(parent: Path, name: str) -> None:
+def _put_back(run: Path, before: Path) -> None:
+    """By renaming alone; the pointer last."""
+    parent = run / FOLDER
+    if not before.is_dir():
+        remove_all(run)
+        return
+    if not parent.is_dir():
+        os.replace(before, parent)
+        return
+    names = [path.name for path in before.iterdir() if path.is_dir()]
+    for name in names:
+        if not (parent / name).is_dir():
+            os.replace(before / name, parent / name)
+    if (before / POINTER).is_file():
+        os.replace(before / POINTER, parent / POINTER)
+    else:
+        (parent / POINTER).unlink(missing_ok=True)
+    flush(parent)
+    _keep_only(parent, *names)
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # not every file system has links
+        shutil.copy2(source, target)
+
+
+def _keep_only(parent: Path, *names: str) -> None:
     for path in parent.iterdir():
-        if path.is_dir() and path.name != name:
+        if path.is_dir() and path.name not in names:
             shutil.rmtree(path, ignore_errors=True)

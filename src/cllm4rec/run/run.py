@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cllm4rec import progress
-from cllm4rec.errors import InputError, IntegrityError, RunError, is_forbidden
+from cllm4rec.errors import InputError, IntegrityError, RunError, is_forbidden, no_space_left
 from cllm4rec.run.files import (
     files_of,
     make_folder,
@@ -153,6 +153,7 @@ class RunDir(MetricsLog):
         Raises:
             RunError: another process holds the lock.
             InputError: ``.lock`` cannot be locked.
+            OSError: the run cannot be written, or the disk is full.
         """
         is_run = self.file("manifest.json").is_file() or is_sealed(self.path)
         if not (is_run or new) or not is_main():  # no run yet, or locked by the main process
@@ -167,7 +168,7 @@ class RunDir(MetricsLog):
                 mend = "of several this command wants one: start it without torchrun"
             raise RunError(f"another process is at work in {self.path}; {mend}") from None
         except OSError as error:
-            if is_forbidden(error):
+            if is_forbidden(error) or no_space_left(error):
                 raise
             raise InputError(
                 f"{self.file('.lock')} cannot be locked ({error.strerror}); remove it"

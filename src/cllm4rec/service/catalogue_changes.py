@@ -3,21 +3,14 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cllm4rec import progress
-from cllm4rec.errors import (
-    CLLM4RecError,
-    InputError,
-    IntegrityError,
-    RunError,
-    is_forbidden,
-    no_space_left,
-)
-from cllm4rec.recommender.added import AddedItems
+from cllm4rec.errors import CLLM4RecError, InputError, RunError, is_forbidden, no_space_left
 from cllm4rec.run import RunDir
+from cllm4rec.run.added import put_back_at_failure
 from cllm4rec.service.schemas import AddItemsRequest, RemoveItemsRequest
 from cllm4rec.service.served import ModelHolder
 
@@ -52,18 +45,13 @@ class CatalogueChanges:
         from cllm4rec.stages.add_items import add_items
 
         run = RunDir(self._holder.run)
-        with (
-            _written(run),
-            run.lock(),
-            tempfile.TemporaryDirectory(prefix="cllm4rec-items-") as folder,
-        ):
+        with _written(run), tempfile.TemporaryDirectory(prefix="cllm4rec-items-") as folder:
             source = Path(folder) / "request.jsonl"
             lines = (json.dumps(item.row()) for item in request.items)
             source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            before = _added(run)
             with _as_asked(source):
                 report = add_items(run, source, skip=request.skip, measure=False, columns={})
-            return self._loaded(run, report, before)
+            return self._loaded(report)
 
     def remove(self, request: RemoveItemsRequest) -> dict[str, Any]:
         """Remove items that were added, and load the model without them.
@@ -77,26 +65,14 @@ class CatalogueChanges:
         from cllm4rec.stages.add_items import remove_items
 
         run = RunDir(self._holder.run)
-        with _written(run), run.lock():
-            before = _added(run)
-            return self._loaded(run, remove_items(run, request.items), before)
+        with _written(run):
+            return self._loaded(remove_items(run, request.items))
 
-    def _loaded(
-        self, run: RunDir, report: dict[str, Any], before: AddedItems | None
-    ) -> dict[str, Any]:
-        from cllm4rec.stages.add_items import put_back
-
+    def _loaded(self, report: dict[str, Any]) -> dict[str, Any]:
         version = self._holder.current.version
         try:
             served = self._holder.load()
         except CLLM4RecError as error:
-            try:
-                put_back(run, before)
-            except OSError as fault:
-                raise RunError(
-                    f"{error}; the change is on disk and could not be undone ({fault.strerror}), "
-                    f"model {version} goes on without it"
-                ) from None
             raise RunError(f"{error}; nothing was changed, model {version} goes on") from None
         progress.note(f"serving model {served.version}, {report['items']:,} items")
         return {"model": {"version": served.version}, **report}
@@ -104,12 +80,20 @@ class CatalogueChanges:
 
 @contextmanager
 def _written(run: RunDir) -> Iterator[None]:
-    """What the disk refuses becomes an answer, and no fault of ours."""
+    """The run is locked, and as it was where the block fails.
+
+    What the disk refuses becomes an answer, and no fault of ours.
+    """
     try:
-        yield
+        with run.lock(), put_back_at_failure(run.path):
+            yield
+    except CLLM4RecError:
+        raise
     except Exception as error:
         if no_space_left(error):
-            raise ItemsUnavailable(f"no space left on {run.path}; nothing was changed") from error
+            raise ItemsUnavailable(
+                f"no space left on {run.path}; nothing was changed; free some"
+            ) from error
         if is_forbidden(error):
             raise RunError(
                 f"{run.path} cannot be written here; change its items where it can, then reload"
@@ -127,9 +111,3 @@ def _as_asked(source: Path) -> Iterator[None]:
     except InputError as error:
         said = str(error).replace(str(source), "the request")
         raise type(error)(said.replace(SKIPPED_BY, '("skip": true)')) from None
-
-
-def _added(run: RunDir) -> AddedItems | None:
-    with suppress(IntegrityError):  # what is damaged can be removed, not put back
-        return AddedItems.of(run.path)
-    return None

@@ -187,20 +187,6 @@ def remove_items(run: RunDir, ids: Sequence[str] | None) -> dict[str, Any]:
     return {"removed": len(gone), **_totals(dataset, len(kept))}
 
 
-@exclusive
-def put_back(run: RunDir, added: AddedItems | None) -> None:
-    """Undo `add_items` or `remove_items`.
-
-    Args:
-        run: as of these.
-        added: what `AddedItems.of` the run was before.
-    """
-    if added is None:
-        remove_all(run.path)
-    else:
-        _write(run, added)
-
-
 def share_of_lists(recommender: Recommender) -> dict[str, Any]:
     """How often added items are listed, beside how many there are.
 

@@ -1,14 +1,16 @@
 """Queries in words and comparisons over HTTP: what the library answers, and nothing in a log."""
 
+import gc
 import logging
 import shutil
+from pathlib import Path
 
 import pytest
 
 from cllm4rec import progress
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.word_readings import FOLDER
-from cllm4rec.service.served import Served
+from cllm4rec.service.served import ModelHolder, Served
 from cllm4rec.service.subprocess_scorer import ScoringProcess
 
 
@@ -144,6 +146,49 @@ def test_the_words_are_read_before_a_service_is_ready(run, tmp_path, load):
         loaded = load(tmp_path / "run")
     assert len(list((tmp_path / "run" / FOLDER).glob("*.safetensors"))) == 1
     loaded.close()
+
+
+@pytest.fixture
+def unwritable(run, tmp_path, monkeypatch) -> Path:
+    """A run that keeps no readings, with a file where they would be; and temporary files here."""
+    shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / FOLDER, ignore_errors=True)
+    (tmp_path / "run" / FOLDER).touch()
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    return tmp_path / "run"
+
+
+READING = "reading the catalogue's"
+
+
+@pytest.mark.parametrize("subprocess", [True, False])
+def test_where_the_run_cannot_be_written_a_service_reads_the_words_once(
+    unwritable, subprocess, capfd
+):
+    holder = ModelHolder(unwritable, subprocess=subprocess)
+    holder.load()
+    [folder] = (unwritable.parent / "tmp").iterdir()
+    assert folder.stat().st_mode & 0o077 == 0, "what others could write is not read"
+    holder.load()
+    holder.close()
+    said = capfd.readouterr().err
+    assert said.count(READING) == 1
+    kept = f"{unwritable / FOLDER} cannot be written; the words are kept in {folder} for a time"
+    assert said.count(kept) == 1
+    del holder
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_where_nothing_can_be_written_a_service_answers(unwritable, monkeypatch, capfd):
+    def nowhere(*_args, **_kwargs):
+        raise FileNotFoundError("no usable temporary directory")
+
+    monkeypatch.setattr("tempfile.mkdtemp", nowhere)
+    holder = ModelHolder(unwritable)
+    assert holder.load().queries.scores(holder.current.queries.index.terms[0]).any()
+    assert "the words will be read again" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("weight", ["NaN", "Infinity", "-Infinity"])

@@ -71,6 +71,7 @@ class Queries:
         titles: of the items, one or None each; none where only words are asked for.
         further_terms: words at the end of the index that only items have which were added after the
             training; each is read when a query has it.
+        instead: where readings are kept if the folder cannot be written; None for nowhere.
     """
 
     index: WordIndex
@@ -80,6 +81,7 @@ class Queries:
     backbone_sha256: str = ""
     titles: Sequence[str | None] = ()
     further_terms: int = 0
+    instead: Path | None = None
     _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
     @classmethod
@@ -173,7 +175,11 @@ class Queries:
 
     @classmethod
     def read(
-        cls, folder: Path, titles: Sequence[str | None] = (), added: ItemRows = NO_ROWS
+        cls,
+        folder: Path,
+        titles: Sequence[str | None] = (),
+        added: ItemRows = NO_ROWS,
+        instead: Path | None = None,
     ) -> "Queries":
         """Read what a run, or a saved folder, keeps; its seal must have been verified.
 
@@ -181,6 +187,7 @@ class Queries:
             folder: of either.
             titles: of all items; none to find items by their words alone.
             added: items that were added after the training.
+            instead: where readings are kept if the folder cannot be written.
 
         Raises:
             InputError: it keeps nothing.
@@ -199,7 +206,7 @@ class Queries:
             index = index.with_items(added.words(features))
         backbone = read_json(model / "model.json")["backbone_sha256"]
         further = len(index.terms) - terms
-        return cls(index, record["reader"], features, folder, backbone, titles, further)
+        return cls(index, record["reader"], features, folder, backbone, titles, further, instead)
 
     def alike(self, word: str) -> dict[str, float]:
         """Catalogue words that a word stands for, with their weights, greatest first."""
@@ -259,8 +266,8 @@ class Queries:
         assert self.reader is not None
         if self.folder is None:
             return WordReadings.of(self._read_terms, self.reader)
-        terms = self._read_terms
-        return WordReadings.at(self.folder, terms, self.reader, self.backbone_sha256)
+        of = self._read_terms, self.reader, self.backbone_sha256
+        return WordReadings.at(self.folder, *of, self.instead)
 
     @property
     def _loaded(self) -> "LoadedReader":

@@ -7,10 +7,13 @@ is damaged, or of another model, is never used: the words are read again.
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +61,12 @@ class WordReadings:
 
     @classmethod
     def at(
-        cls, folder: Path, terms: Sequence[str], reader: Mapping[str, Any], backbone_sha256: str
+        cls,
+        folder: Path,
+        terms: Sequence[str],
+        reader: Mapping[str, Any],
+        backbone_sha256: str,
+        instead: Path | None = None,
     ) -> "WordReadings":
         """What a run keeps; read now and kept, if it keeps none yet.
 
@@ -67,19 +75,30 @@ class WordReadings:
             terms: words of the catalogue.
             reader: settings of `cllm4rec.models.reading.Reader`.
             backbone_sha256: of the reader's backbone.
+            instead: keeps them where the folder cannot be written (`kept_for`).
 
         Raises:
             InputError: the backbone cannot be found.
         """
-        path = folder / FOLDER / f"{_key(terms, reader, backbone_sha256)}.safetensors"
-        found = cls._kept(path, len(terms))
-        if found is None:
-            found = cls.of(terms, reader)
-            try:
-                found._keep(path)
-            except (InputError, OSError, SafetensorError):
-                progress.note(f"{path.parent} cannot be written; the words will be read again")
+        name = f"{_key(terms, reader, backbone_sha256)}.safetensors"
+        paths = [place / name for place in (folder / FOLDER, instead) if place is not None]
+        for path in paths:
+            if (found := cls._kept(path, len(terms))) is not None:
+                return found
+        found = cls.of(terms, reader)
+        kept = next((path for path in paths if found._is_kept(path)), None)
+        if kept != paths[0]:
+            then = f"are kept in {kept.parent} for a time" if kept else "will be read again"
+            progress.note(f"{paths[0].parent} cannot be written; the words {then}")
         return found
+
+    def _is_kept(self, path: Path) -> bool:
+        """Keep it, where that can be done."""
+        try:
+            self._keep(path)
+        except (InputError, OSError, SafetensorError):
+            return False
+        return True
 
     def _keep(self, path: Path) -> None:
         """Write a file with its own sha256 in the header, and remove those of other words."""
@@ -110,6 +129,19 @@ class WordReadings:
             return None
         whitening = Whitening(numbers["mean"], numbers["axes"])
         return cls(whitening, numbers["vectors"].astype(np.float32))
+
+
+def kept_for(owner: object) -> Path | None:
+    """A temporary folder for readings, which goes with its owner; None where there can be none.
+
+    No other user can write there: what a file says of its own sha256 is believed.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="cllm4rec-words-"))
+    except OSError:
+        return None
+    finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _key(terms: Sequence[str], *on: Any) -> str:

@@ -19,13 +19,16 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorResponse, "description": "The body is too long."},
     421: {"model": ErrorResponse, "description": "Without keys, another host name was asked."},
     422: {"model": ErrorResponse, "description": "A value is not usable; the error names it."},
-    503: {"model": ErrorResponse, "description": "Not ready, or shutting down."},
+    503: {"model": ErrorResponse, "description": "Not ready, shutting down, or the disk is full."},
 }
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "There is no such item or user."}
 }
 AT_WORK: dict[int | str, dict[str, Any]] = {
-    409: {"model": ErrorResponse, "description": "Another process is at work in the run."}
+    409: {
+        "model": ErrorResponse,
+        "description": "Another process is at work in the run, or it cannot be written.",
+    }
 }
 BUSY: dict[int | str, dict[str, Any]] = {
     429: {

@@ -82,8 +82,12 @@ class Preloaded:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
 
-    def start(self, run: Path) -> Started:
+    def start(self, run: Path, instead: Path | None = None) -> Started:
         """Start a scoring process for a run, or saved folder.
+
+        Args:
+            run: of either.
+            instead: where readings of words are kept if the run cannot be written.
 
         Raises:
             InputError: no process can be started.
@@ -91,7 +95,7 @@ class Preloaded:
         (coming, to), (answers, going), (life, held) = os.pipe(), os.pipe(), os.pipe()
         try:
             with self._lock:
-                pid = self._ask(run, [coming, going, _STDERR, held])
+                pid = self._ask(run, instead, [coming, going, _STDERR, held])
         except BaseException:
             for end in (to, answers, life):
                 os.close(end)
@@ -108,9 +112,10 @@ class Preloaded:
                 self._control.close()
                 self._control = None
 
-    def _ask(self, run: Path, ends: Sequence[int]) -> int:
+    def _ask(self, run: Path, instead: Path | None, ends: Sequence[int]) -> int:
         """The number of a new process: its standard files, and what it holds, are ``ends``."""
-        asked = {"run": str(run), "folder": os.getcwd(), "environment": dict(os.environ)}
+        given = [str(run)] if instead is None else [str(run), str(instead)]
+        asked = {"given": given, "folder": os.getcwd(), "environment": dict(os.environ)}
         for _ in range(2):
             control = self._control or _begun()
             try:
@@ -200,11 +205,11 @@ def _score(asked: dict[str, Any], ends: Sequence[int], *, here: bool) -> None:
         os.environ.update(asked["environment"] | _ENVIRONMENT)
         if not here:
             os.set_inheritable(held, True)
-            program = [sys.executable, "-W", "ignore", "-c", _SCORER, asked["run"]]
+            program = [sys.executable, "-W", "ignore", "-c", _SCORER, *asked["given"]]
             os.execv(sys.executable, program)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         gc.enable()
-        sys.argv = ["-c", asked["run"]]
+        sys.argv = ["-c", *asked["given"]]
         import_module("cllm4rec.service.subprocess_scorer").main()
         status = 0
     except BaseException:

@@ -27,6 +27,7 @@ from cllm4rec.recommender.intact import Version, model_fingerprint, read_whole
 from cllm4rec.recommender.profiles import property_model
 from cllm4rec.recommender.queries import Queries
 from cllm4rec.recommender.similar import By, Similar, SimilarItems, similar_by
+from cllm4rec.recommender.word_readings import kept_for
 from cllm4rec.run import Opened, read_json
 from cllm4rec.seeds import derived_seed
 from cllm4rec.service.subprocess_scorer import ScorerGone, ScoringProcess, frame_of
@@ -68,22 +69,24 @@ class Served:
     words: Queries | None = None
 
     @classmethod
-    def load(cls, run: Path, *, subprocess: bool = False) -> "Served":
+    def load(cls, run: Path, *, subprocess: bool = False, instead: Path | None = None) -> "Served":
         """Load a run, or a saved folder.
 
         Args:
             run: to load.
             subprocess: whether the model runs in a subprocess.
+            instead: where readings of words are kept if the run cannot be written.
 
         Raises:
             InputError: ``run`` has no trained model, or it cannot be loaded.
             IntegrityError: the model does not match its backbone or data, or a file has changed.
         """
-        return read_whole(run, lambda version: cls._load(run, version, subprocess=subprocess))
+        return read_whole(run, lambda version: cls._load(run, version, subprocess, instead))
 
     @classmethod
-    def _load(cls, run: Path, version: Version, *, subprocess: bool) -> "Served":
-        scorer, frame = _in_subprocess(run) if subprocess else _here(run)  # verifies the files
+    def _load(cls, run: Path, version: Version, subprocess: bool, instead: Path | None) -> "Served":
+        # Verifies the files.
+        scorer, frame = _in_subprocess(run, instead) if subprocess else _here(run)
         dataset, added = open_catalogue(run)
         catalogue = Catalogue(dataset)
         catalogue.warm()
@@ -100,7 +103,7 @@ class Served:
             run,
             version.model,
             added,
-            _queries(run, catalogue, added),
+            _queries(run, catalogue, added, instead),
         )
 
     @property
@@ -200,17 +203,19 @@ class Served:
         return tune(ease, self.dataset.part("train"), selection, context).scorer
 
 
-def _queries(run: Path, catalogue: Catalogue, added: AddedItems | None) -> Queries | None:
+def _queries(
+    run: Path, catalogue: Catalogue, added: AddedItems | None, instead: Path | None
+) -> Queries | None:
     if not Queries.kept(run):
         return None
     rows = NO_ROWS if added is None else added.rows
-    queries = Queries.read(run, catalogue.titles, rows)
+    queries = Queries.read(run, catalogue.titles, rows, instead)
     queries.prepare()  # not ready before the words are: no query is to wait a minute
     return queries
 
 
-def _in_subprocess(run: Path) -> tuple[Scorer, int]:
-    scorer = ScoringProcess(run)
+def _in_subprocess(run: Path, instead: Path | None) -> tuple[Scorer, int]:
+    scorer = ScoringProcess(run, instead)
     return scorer, scorer.frame
 
 
@@ -237,6 +242,7 @@ class ModelHolder:
     def __init__(self, run: Path, *, subprocess: bool = False) -> None:
         self.run = run
         self._subprocess = subprocess
+        self._instead = kept_for(self)
         self.on_load: Callable[[bool], None] = lambda _worked: None
         """Called after every load, with its success."""
         self.on_pass: Callable[[int, float], None] = lambda _tokens, _seconds: None
@@ -268,7 +274,7 @@ class ModelHolder:
         """
         with self._loading:
             try:
-                served = Served.load(self.run, subprocess=self._subprocess)
+                served = Served.load(self.run, subprocess=self._subprocess, instead=self._instead)
                 try:
                     self._warm_up(served)
                 except BaseException:

@@ -48,15 +48,16 @@ class ScoringProcess:
 
     Args:
         run: the run, or saved folder, to load.
+        instead: where readings of words are kept if the run cannot be written.
 
     Raises:
         InputError: the model cannot be loaded.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, instead: Path | None = None) -> None:
         self._lock = threading.Lock()
         self._gone = False
-        self._process = _PRELOADED.start(run)
+        self._process = _PRELOADED.start(run, instead)
         self._to, self._from = self._process.to, self._process.answers
         try:
             hello = json.loads(_read(self._from))
@@ -129,20 +130,24 @@ def _end(process: Started) -> None:
 
 
 def main() -> None:
-    """The scoring process: load the run given as argument, then answer requests."""
+    """The scoring process: load the run given as argument, then answer requests.
+
+    A second argument is the folder for readings of words, if the run cannot be written.
+    """
     # Signals to the service may reach its whole group; this process ends when its pipe is closed.
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     coming, going = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     try:
-        _serve(Path(sys.argv[1]), coming, going)
+        run, *instead = map(Path, sys.argv[1:])
+        _serve(run, coming, going, *instead)
     except (ScorerGone, BrokenPipeError):
         # The service is gone; flushing the broken pipe at exit would only print an error.
         os._exit(0)
 
 
-def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
+def _serve(run: Path, coming: IO[bytes], going: IO[bytes], instead: Path | None = None) -> None:
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -153,7 +158,7 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes]) -> None:
     try:
         recommender = Recommender.load(run)
         if Queries.kept(run):  # here, so that no query waits and the service never loads torch
-            Queries.read(run).prepare()
+            Queries.read(run, instead=instead).prepare()
     except CLLM4RecError as error:
         _answer(going, json.dumps({"error": " ".join(str(error).split())}).encode())
         return

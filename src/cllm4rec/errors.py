@@ -44,6 +44,11 @@ class RunError(CLLM4RecError):
     """The run directory lacks what this stage needs."""
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """A text for a message, cut to so many characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def no_space_left(error: Exception) -> bool:
     """Whether a write failed on a full disk or a used quota, in whatever library's words."""
     number = getattr(error, "errno", None)

@@ -4,7 +4,7 @@ from collections.abc import Container
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from cllm4rec.errors import ConfigError
+from cllm4rec.errors import ConfigError, shortened
 
 GROUP = "cllm4rec.baselines"
 """Entry points of this group are baselines; see `cllm4rec.baselines.base`."""
@@ -44,7 +44,7 @@ def baseline_entry(name: str, key: str = "evaluate.baselines") -> EntryPoint:
     # Installed packages are looked through for a name that is not ours, and not otherwise.
     outside = entry_points(group=GROUP)
     found = {entry.value: entry for entry in outside if entry.name == name}
-    shown = repr(name) if len(name) <= 80 else f"{name[:79]!r}…"
+    shown = shortened(repr(name))
     if len(found) > 1:
         raise ConfigError(
             f"setting {key}: two packages bring a baseline {shown}, {' and '.join(sorted(found))}; "

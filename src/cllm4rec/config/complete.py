@@ -16,7 +16,7 @@ from cllm4rec.config.sections import (
     Settings,
 )
 from cllm4rec.config.training import FinetuneConfig, PretrainConfig
-from cllm4rec.errors import ConfigError
+from cllm4rec.errors import ConfigError, shortened
 
 PresetName = Literal["sets", "sequences", "paper", "paper-small"]
 
@@ -114,4 +114,4 @@ def _given(error: ErrorDetails) -> str:
         given = repr(error["input"])
     except ValueError:  # Python prints no number of more than 4,300 digits
         given = "a number of thousands of digits"
-    return given if len(given) <= 80 else given[:79] + "…"
+    return shortened(given)

@@ -5,7 +5,7 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-from cllm4rec.errors import InputError
+from cllm4rec.errors import InputError, shortened
 
 
 def path_of(name: str, path: Any) -> Path:
@@ -57,4 +57,4 @@ def shown(value: Any) -> str:
         short = repr(value)
     except (ValueError, RecursionError):  # a number of 5,000 digits
         return f"{kind_of(value)} too long to print"
-    return short if len(short) <= 40 else short[:39] + "…"
+    return shortened(short, 40)

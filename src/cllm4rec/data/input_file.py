@@ -8,7 +8,7 @@ from pathlib import Path
 from cllm4rec.data.database import PLAIN, literal, name
 from cllm4rec.data.float_ids import FLOATS, float_id
 from cllm4rec.data.frames import frame_of
-from cllm4rec.errors import InputError
+from cllm4rec.errors import InputError, shortened
 
 INDEX = "the index of a pandas frame"
 """Why a column is not read."""
@@ -300,9 +300,8 @@ class InputFile:
         column = self.column(standard)
         kind = self.types[column]
         if self.is_nested(column) or (kind.endswith("]") and standard not in _LISTS):
-            shown = kind if len(kind) <= 60 else kind[:59] + "…"
             raise InputError(
-                f"{self.path}: column {column!r} is of type {shown}; "
+                f"{self.path}: column {column!r} is of type {shortened(kind, 60)}; "
                 f"{standard} must be of texts or numbers"
             )
 

@@ -29,6 +29,7 @@ from cllm4rec.ensemble.formula import linear_half_
 from cllm4rec.evaluation.scorer import WeightsScorer
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.ordered import Weights, aged_matrix, ages
+from cllm4rec.linear.sparse_arrays import arrays_of, matrix_of
 from cllm4rec.linear.sparse_ease import largest_of_rows
 from cllm4rec.run import atomic_write
 
@@ -45,7 +46,6 @@ KEPT_WEIGHTS = 1000
 """Number of largest weights kept per row above that. On catalogues of 9,590 and 12,101 items it
 costs nothing."""
 
-_CSR = ("data", "indices", "indptr")
 Settings = dict[str, Any]
 """Of ``ease-lm``: ``l2`` and those of `PLAIN`; ``neighbours`` of a large catalogue."""
 PLAIN: Settings = {
@@ -122,7 +122,7 @@ class LinearModel:
         of_new = {} if self.new is None else _arrays_of_new(self.new)
         if isinstance(self.weights, np.ndarray):
             return {"weights": self.weights, **of_new}
-        return {name: getattr(self.weights, name) for name in _CSR} | of_new
+        return arrays_of(self.weights) | of_new
 
     @classmethod
     def from_arrays(
@@ -133,8 +133,8 @@ class LinearModel:
         if "weights" in arrays:
             return cls(arrays["weights"], dict(settings), new)
         size = len(arrays["indptr"]) - 1
-        csr = arrays["data"], arrays["indices"], arrays["indptr"]
-        return cls(csr_array(csr, shape=(size, size)), dict(settings), new)
+        weights = csr_array(matrix_of(arrays, (size, size)))
+        return cls(weights, dict(settings), new)
 
 
 def save_linear(model: LinearModel, path: Path) -> None:
@@ -203,14 +203,13 @@ def _of_baseline(tuned: Tuned) -> LinearModel:
 
 def _arrays_of_new(new: NewItemsScorer) -> dict[str, NDArray[Any]]:
     numbers = np.array([new.text_weight, new.scale, new.offset, new.per_user])
-    neighbours = {f"new.{name}": getattr(new.neighbours, name) for name in _CSR}
+    neighbours = arrays_of(new.neighbours, "new.")
     return {"new.items": new.new, "new.vectors": new.vectors, "new.numbers": numbers, **neighbours}
 
 
 def _new_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> NewItemsScorer:
     vectors, items = arrays["new.vectors"], arrays["new.items"]
-    csr = tuple(arrays[f"new.{name}"] for name in _CSR)
-    neighbours = csr_matrix(csr, shape=(len(items), len(vectors)))
+    neighbours = matrix_of(arrays, (len(items), len(vectors)), "new.")
     none = np.empty((0, 0), np.float32)
     text_weight, scale, offset, *later = map(float, arrays["new.numbers"])
     numbers = text_weight, scale, offset, any(later)  # older runs have three

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.errors import InputError
+from cllm4rec.errors import InputError, shortened
 from cllm4rec.evaluation.intervals import bootstrap_interval
 from cllm4rec.evaluation.metrics import COVERAGE_DEPTH, METRICS, coverage_at, hits
 from cllm4rec.evaluation.scorer import Scorer
@@ -108,8 +108,8 @@ def evaluate_ranking(
     seen = hits(ranked.items, known.rows(ranked.users))
     if seen.any():
         row, column = np.argwhere(seen)[0]
-        user_id = _shown(dataset.users.id(int(ranked.users[row])))
-        item_id = _shown(dataset.items.id(int(ranked.items[row, column])))
+        user_id = shortened(repr(dataset.users.id(int(ranked.users[row]))))
+        item_id = shortened(repr(dataset.items.id(int(ranked.items[row, column]))))
         raise InputError(
             f"user {user_id} is recommended item {item_id}, which is known before the {part} part; "
             f"leave such items out of the lists"
@@ -145,8 +145,3 @@ def evaluated_users(dataset: Dataset, part: HeldOut) -> NDArray[np.int32]:
 
 def _with_items(interactions: Interactions) -> NDArray[np.int32]:
     return np.flatnonzero(interactions.counts()).astype(np.int32)
-
-
-def _shown(external_id: str) -> str:
-    text = repr(external_id)
-    return text if len(text) <= 80 else text[:79] + "…"

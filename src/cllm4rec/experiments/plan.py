@@ -33,7 +33,7 @@ from cllm4rec.config import (
 from cllm4rec.config.naming import LINEAR, is_half
 from cllm4rec.config.toml import NOT_TOML
 from cllm4rec.data.sources import SOURCES
-from cllm4rec.errors import ConfigError, InputError
+from cllm4rec.errors import ConfigError, InputError, shortened
 
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+=-]*$", max_length=100)]
 """Names are folders too: letters, digits and ``_ . + = -`` or a space, a letter or digit first."""
@@ -278,6 +278,4 @@ def _in_one_line(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in {"value_error", "missing"}:
         return f"{key}: {message}" if key else message
-    given: Any = error["input"]
-    shown = repr(given) if len(repr(given)) <= 80 else repr(given)[:79] + "…"
-    return f"{key} = {shown}: {message}"
+    return f"{key} = {shortened(repr(error['input']))}: {message}"

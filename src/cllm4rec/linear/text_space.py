@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from cllm4rec.linear.decomposition import row_factors
+from cllm4rec.linear.sparse_arrays import arrays_of, matrix_of
 from cllm4rec.linear.words import CUT, cut_otherwise, words_of
-
-_CSR = ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +106,8 @@ class TextSpace:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Its numbers by name; with `names`, all of it: `of_arrays` undoes them."""
-        csr = {f"tf_idf.{name}": getattr(self.tf_idf, name) for name in _CSR}
-        return {"idf": self.idf, "factors": np.ascontiguousarray(self.factors), **csr}
+        numbers = {"idf": self.idf, "factors": np.ascontiguousarray(self.factors)}
+        return numbers | arrays_of(self.tf_idf, "tf_idf.")
 
     def names(self) -> dict[str, Any]:
         """Its words, as JSON."""
@@ -123,8 +122,7 @@ class TextSpace:
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, Any]) -> "TextSpace":
         """Rebuild a space from `arrays` and `names`."""
         terms, factors = names["terms"], arrays["factors"]
-        csr = tuple(arrays[f"tf_idf.{name}"] for name in _CSR)
-        tf_idf = csr_matrix(csr, shape=(len(factors), len(terms)))
+        tf_idf = matrix_of(arrays, (len(factors), len(terms)), "tf_idf.")
         cut = names.get("cut", 1)
         return cls(terms, names["stop_words"], arrays["idf"], tf_idf, factors, cut)
 

@@ -13,13 +13,13 @@ from scipy.sparse import csr_matrix, hstack, vstack
 
 from cllm4rec.linear.folding import composed, folded_words
 from cllm4rec.linear.function_words import FUNCTION_WORDS, content_words, demanded
+from cllm4rec.linear.sparse_arrays import arrays_of, matrix_of
 from cllm4rec.linear.words import CUT, words_of
 
 SATURATION = 1.2
 """``k1``: where a word's further occurrences stop to count."""
 LENGTH = 0.3
 """``b``: how far a long text is reckoned as long. Item texts are short, so less than usual."""
-_CSR = ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +128,7 @@ class WordIndex:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Its numbers by name; with `names`, all of it: `of_arrays` undoes them."""
-        csr = {f"weights.{name}": getattr(self.weights, name) for name in _CSR}
-        return {"idf": self.idf, **csr}
+        return {"idf": self.idf} | arrays_of(self.weights, "weights.")
 
     def names(self) -> dict[str, Any]:
         """Its words, as JSON."""
@@ -141,8 +140,7 @@ class WordIndex:
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, Any]) -> "WordIndex":
         """Rebuild an index from `arrays` and `names`."""
-        csr = tuple(arrays[f"weights.{name}"] for name in _CSR)
-        weights = csr_matrix(csr, shape=(len(names["terms"]), names["items"]))
+        weights = matrix_of(arrays, (len(names["terms"]), names["items"]), "weights.")
         return cls(
             names["terms"],
             names["stop_words"],

@@ -15,7 +15,7 @@ from cllm4rec.data.float_ids import arrow_ids
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.topk_files import is_csv, topk_files
-from cllm4rec.errors import InputError, UnknownId
+from cllm4rec.errors import InputError, UnknownId, shortened
 from cllm4rec.ranking.list_files import list_writer
 from cllm4rec.ranking.list_table import SCHEMA, list_table
 from cllm4rec.ranking.topk import NO_ITEM, top_k
@@ -196,5 +196,4 @@ def _refuse(
 ) -> None:
     if bad.any():
         user_id = repr(users.id(int(user[int(np.argmax(bad))])))
-        short = user_id if len(user_id) <= 80 else user_id[:79] + "…"
-        raise InputError(f"{path}: user {short}: {what}")
+        raise InputError(f"{path}: user {shortened(user_id)}: {what}")

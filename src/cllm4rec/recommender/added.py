@@ -19,13 +19,13 @@ from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.item_rows import ItemRows
 from cllm4rec.errors import IntegrityError
+from cllm4rec.linear.sparse_arrays import arrays_of, matrix_of
 from cllm4rec.recommender.intact import LOADS, model_sha256
 from cllm4rec.recommender.placing import Placing, Rule
 from cllm4rec.run.added import MEND, Current
 
 ROWS = "rows.safetensors"
 AGAIN = "`cllm4rec add-items` adds them again"
-_CSR = ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,10 +65,10 @@ class AddedItems:
     def write(self, folder: Path) -> None:
         """Write into a folder that is being made."""
         self.rows.write(folder)
-        csr = {name: np.ascontiguousarray(getattr(self.neighbours, name)) for name in _CSR}
         vectors = np.ascontiguousarray(self.vectors)
         size = np.array(self.neighbours.shape[1])
-        save_file({**csr, "vectors": vectors, "same": self.same, "items": size}, folder / ROWS)
+        numbers = {"vectors": vectors, "same": self.same, "items": size}
+        save_file(numbers | arrays_of(self.neighbours), folder / ROWS)
 
     @classmethod
     def of(cls, folder: Path) -> "AddedItems | None":
@@ -114,7 +114,7 @@ class AddedItems:
         arrays = load_file(folder / ROWS)
         rows = ItemRows.read(folder)
         shape = (len(rows), int(arrays["items"]))
-        neighbours = csr_matrix(tuple(arrays[name] for name in _CSR), shape=shape)
+        neighbours = matrix_of(arrays, shape)
         return cls(rows, neighbours, arrays["vectors"], arrays["same"])
 
 

@@ -154,7 +154,7 @@ class TestTranslation:
         calls: list[Any] = []
         table = {"rows": [], "failed": []}
         bench = SimpleNamespace(
-            load_plan=lambda path: ("plan", path),
+            load_plan=lambda path, datasets: ("plan", path, datasets),
             quality=lambda *given, **options: calls.append((given, options)) or table,
             table_page=lambda result: f"# A page of {len(result)}\n",
         )
@@ -166,10 +166,10 @@ class TestTranslation:
         table["failed"] = [{"reason": "x"}]
         assert code_of("bench", "quality", "P.toml", "--out", tmp_path, *filters, "--json") == 1
         assert json.loads(capsys.readouterr().out) == table
-        plan = ("plan", Path("P.toml"))
+        whole, some = (("plan", Path("P.toml"), datasets) for datasets in ((), ("d",)))
         assert calls == [
-            ((plan, tmp_path), {"only_datasets": (), "only_models": ()}),
-            ((plan, tmp_path), {"only_datasets": ("d",), "only_models": ("a", "b")}),
+            ((whole, tmp_path), {"only_datasets": (), "only_models": ()}),
+            ((some, tmp_path), {"only_datasets": ("d",), "only_models": ("a", "b")}),
         ]
 
     def test_data(self, monkeypatch, tmp_path, capsys):

@@ -15,7 +15,7 @@ def describe(page, properties: str) -> None:
 
 
 def test_properties_list_what_such_people_have_and_come_back(page, running):
-    expect(page.locator("#profile")).to_have_attribute("placeholder", "age=34, trade=<i>baker</i>")
+    expect(page.locator("#profile")).to_have_attribute("placeholder", "age=29, trade=<i>baker</i>")
     describe(page, " age=34, trade = artist ")
     expect(page.locator("#ours > li")).to_have_count(10)
     expect(page.locator("#whose")).to_have_text("Somebody with age=34, trade = artist.")

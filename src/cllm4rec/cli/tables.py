@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cllm4rec.config.naming import row_label
+from cllm4rec.errors import shortened
 
 SHOWN_METRICS = ("recall@20", "recall@40", "ndcg@100")
 """What fits a terminal of 80 columns, unless the result says by what it selected; `--json` and the
@@ -114,13 +115,12 @@ def _rows(name: str, rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         shown = ((column, cell(row.get(column))) for column in columns)
         table.add_row(
-            *(Text(_shortened(value) if column == "title" else value) for column, value in shown)
+            *(
+                Text(shortened(value, MOST_OF_A_TITLE) if column == "title" else value)
+                for column, value in shown
+            )
         )
     return table
-
-
-def _shortened(title: str) -> str:
-    return title if len(title) <= MOST_OF_A_TITLE else f"{title[: MOST_OF_A_TITLE - 1]}…"
 
 
 def _scores(rows: list[dict[str, Any]], metrics: Sequence[str]) -> Table:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cllm4rec.data.spellings import bare
-from cllm4rec.errors import IntegrityError, UnknownId
+from cllm4rec.errors import IntegrityError, UnknownId, shortened
 from cllm4rec.run import atomic_write
 
 SHOWN_CHARACTERS = 80
@@ -166,7 +166,7 @@ class IdMap(Sequence[str]):
             external_id: as it was given.
             said: why it is not here, where that is known.
         """
-        shown = _shortened(repr(external_id))
+        shown = shortened(repr(external_id), SHOWN_CHARACTERS)
         why = said or (self._meant(external_id) if isinstance(external_id, str) else "")
         if why:
             return UnknownId(f"unknown {self.kind} {shown}: {why}")
@@ -179,12 +179,12 @@ class IdMap(Sequence[str]):
     def _meant(self, external_id: str) -> str:
         """The known ids that an unknown one stands for, as advice; empty if there are none."""
         known = dict.fromkeys(each for each in _other_spellings(external_id) if each in self)
-        near = [_shortened(repr(each)) for each in list(known)[:_MOST_MEANT]]
+        near = [shortened(repr(each), SHOWN_CHARACTERS) for each in list(known)[:_MOST_MEANT]]
         if near:
             return f"did you mean {' or '.join(near)}?"
         parts = [part.strip() for part in external_id.split(",")]
         if len(parts) > 1 and all(part in self for part in parts):
-            apart = _shortened(shlex.join(parts))
+            apart = shortened(shlex.join(parts), SHOWN_CHARACTERS)
             return f"these are {len(parts)} ids: in a shell {apart}, else a list of them"
         return ""
 
@@ -200,7 +200,3 @@ def _other_spellings(text: str) -> Iterator[str]:
     for cased in dict.fromkeys(cases):
         for zeros in range(_MOST_ZEROS + 1 if cased[:1].isdigit() else 1):
             yield from ("0" * zeros + cased, "0" * zeros + cased + ".0")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"

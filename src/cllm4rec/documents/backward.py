@@ -30,7 +30,7 @@ class BackwardCorpus:
     """The words of every content document about a candidate, and after them that item.
 
     Each text of an item is one, each review too, without its user. Documents about users have no
-    counterpart, and those about items that are no candidates neither: their likelihood is none.
+    counterpart, nor have those about items that are no candidates, which the head cannot predict.
 
     Args:
         content: documents with their words last.

@@ -45,7 +45,7 @@ def blend_(language: Tensor, linear: Tensor, weight: float, unseen: Tensor | Non
         unseen: numbers of the items that have E alone; None for none.
     """
     blended = language.mul_(1 - weight).add_(linear, alpha=weight)
-    if weight and unseen is not None and len(unseen):
+    if weight and unseen is not None:
         blended.index_copy_(1, unseen, linear.index_select(1, unseen))
     return blended
 

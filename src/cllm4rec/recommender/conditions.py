@@ -7,7 +7,7 @@ from typing import Any, Self
 from unicodedata import normalize
 
 from cllm4rec.data.arguments import is_text, shown
-from cllm4rec.errors import InputError
+from cllm4rec.errors import InputError, shortened
 
 Where = Mapping[str, str | float] | Sequence[str]
 """Attribute → value that it has; or conditions as one writes them, such as ``["price<20"]``."""
@@ -114,8 +114,7 @@ def recorded(where: Where | None) -> Any:
 def one_line(value: str) -> str:
     """A text as a message shows it: in a line of at most 40 characters."""
     printable = "".join(letter if letter.isprintable() else " " for letter in value)
-    line = " ".join(printable.split())
-    return line if len(line) <= 40 else line[:39] + "…"
+    return shortened(" ".join(printable.split()), 40)
 
 
 def _read(text: str, given: Mapping[str, str]) -> Condition:

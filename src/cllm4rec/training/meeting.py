@@ -122,8 +122,8 @@ class MeetingObjective:
 def can_go_ahead(device: torch.device, objectives: Iterable[Objective]) -> bool:
     """Whether a thread may make the next step's batches while the device computes.
 
-    A processor has its own threads for that, and batches of what is shared are made together with
-    the other processes.
+    On a processor it would take cores from the step itself; batches of what is shared are made
+    together with the other processes.
     """
     return device.type != "cpu" and not any(
         isinstance(each, MeetingObjective) for each in objectives

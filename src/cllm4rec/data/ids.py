@@ -17,8 +17,6 @@ from cllm4rec.data.spellings import bare
 from cllm4rec.errors import IntegrityError, UnknownId, shortened
 from cllm4rec.run import atomic_write
 
-SHOWN_CHARACTERS = 80
-"""How much of an unknown id an error message repeats."""
 _MOST_MEANT = 3
 """Ids in another spelling that an error message names."""
 _MOST_ZEROS = 13
@@ -166,7 +164,7 @@ class IdMap(Sequence[str]):
             external_id: as it was given.
             said: why it is not here, where that is known.
         """
-        shown = shortened(repr(external_id), SHOWN_CHARACTERS)
+        shown = shortened(repr(external_id))
         why = said or (self._meant(external_id) if isinstance(external_id, str) else "")
         if why:
             return UnknownId(f"unknown {self.kind} {shown}: {why}")
@@ -179,12 +177,12 @@ class IdMap(Sequence[str]):
     def _meant(self, external_id: str) -> str:
         """The known ids that an unknown one stands for, as advice; empty if there are none."""
         known = dict.fromkeys(each for each in _other_spellings(external_id) if each in self)
-        near = [shortened(repr(each), SHOWN_CHARACTERS) for each in list(known)[:_MOST_MEANT]]
+        near = [shortened(repr(each)) for each in list(known)[:_MOST_MEANT]]
         if near:
             return f"did you mean {' or '.join(near)}?"
         parts = [part.strip() for part in external_id.split(",")]
         if len(parts) > 1 and all(part in self for part in parts):
-            apart = shortened(shlex.join(parts), SHOWN_CHARACTERS)
+            apart = shortened(shlex.join(parts))
             return f"these are {len(parts)} ids: in a shell {apart}, else a list of them"
         return ""
 

@@ -1,7 +1,12 @@
 """Whether the held-out interactions are each user's newest, told from the parts themselves."""
 
+import random
+
+import numpy as np
 import pytest
 
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.run import read_json, write_json
 from support.input_folder import small_log, write_rows
 from support.prepared import prepare_folder
 
@@ -92,3 +97,78 @@ def test_validation_items_count_as_held_out(tmp_path):
 def test_nothing_held_out_is_no_newest(tmp_path):
     split = [{**row, "part": "train"} for row in split_of(5, 0)]
     assert not prepared(tmp_path, users=5, items=9, each=4, split=split).newest_held_out
+
+
+def days(users: int, each: int) -> list[dict[str, object]]:
+    """Histories whose first half is of one day and whose second is of the next."""
+    return [
+        {
+            "user_id": f"u{user}",
+            "item_id": f"i{(user + 7 * place) % 31:02}",
+            "timestamp": 86_400 * (1000 + (place >= each // 2)),
+        }
+        for user in range(users)
+        for place in range(each)
+    ]
+
+
+def split_in_file_order(rows: list[dict[str, object]], each: int) -> list[dict[str, object]]:
+    """Each user's last row for test, the one before for validation."""
+    parts = ["train"] * (each - 2) + ["valid", "test"]
+    return [
+        {"user_id": row["user_id"], "item_id": row["item_id"], "part": parts[number % each]}
+        for number, row in enumerate(rows)
+    ]
+
+
+def of_days(tmp_path, split):
+    write_rows(tmp_path / "in", "interactions", days(60, 6))
+    return prepare_folder(tmp_path / "in", split=write_rows(tmp_path, "split", split))[0]
+
+
+def newest_of(dataset, asked):
+    """User id → the last item of the history that is known."""
+    known = dataset.known(asked)
+    last = dataset.items.ids(known.items[known.offsets[1:] - 1])
+    return dict(zip(dataset.users.ids(np.arange(len(dataset.users))), last, strict=True))
+
+
+def test_a_split_file_says_which_of_equal_times_is_newest(tmp_path):
+    """Three items are of the newest day: the file holds out two of them, and names their order."""
+    split = split_in_file_order(days(60, 6), 6)
+    dataset = of_days(tmp_path, split)
+    assert dataset.newest_held_out
+    for asked, part in (("test", "valid"), ("recommend", "test")):
+        held = {row["user_id"]: row["item_id"] for row in split if row["part"] == part}
+        assert newest_of(dataset, asked) == held
+
+
+def test_equal_times_do_not_make_a_drawn_split_one_of_the_newest(tmp_path):
+    split = split_in_file_order(days(60, 6), 6)
+    drawn = random.Random(0)
+    for start in range(0, len(split), 6):
+        parts = [row["part"] for row in split[start : start + 6]]
+        drawn.shuffle(parts)
+        for row, part in zip(split[start : start + 6], parts, strict=True):
+            row["part"] = part
+    dataset = of_days(tmp_path, split)
+    assert not dataset.newest_held_out
+    # The draw of equal times stays, whatever the parts.
+    write_rows(tmp_path / "in", "interactions", days(60, 6))
+    by_protocol, _report = prepare_folder(tmp_path / "in", protocol="leave-last-out")
+    assert np.array_equal(dataset.interactions.items, by_protocol.interactions.items)
+
+
+def test_nothing_is_newest_where_all_times_are_equal(tmp_path):
+    rows = [{**row, "timestamp": 86_400} for row in days(60, 6)]
+    write_rows(tmp_path / "in", "interactions", rows)
+    split = write_rows(tmp_path, "split", split_in_file_order(rows, 6))
+    assert not prepare_folder(tmp_path / "in", split=split)[0].newest_held_out
+
+
+def test_data_prepared_before_are_told_by_the_stored_order(tmp_path):
+    dataset = prepared(tmp_path, "leave-last-out")
+    report = read_json(dataset.folder / "report.json")
+    assert report.pop("newest_held_out")
+    write_json(dataset.folder / "report.json", report)
+    assert Dataset.open(dataset.folder).newest_held_out

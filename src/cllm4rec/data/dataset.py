@@ -21,6 +21,7 @@ from cllm4rec.data.ingest import SETTINGS, prepare
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.item_rows import ItemRows
 from cllm4rec.data.left_out import LeftOut
+from cllm4rec.data.split import MOST_USERS
 from cllm4rec.data.texts import ATTRIBUTES, Texts
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.run import read_json, refuse_inside_run
@@ -249,9 +250,9 @@ class Dataset:
     def newest_held_out(self) -> bool:
         """Whether what is held out of the histories are their newest interactions.
 
-        True if for nine in ten of the users who have both, nothing held out is older than anything
-        in training; a random split does that by chance for a few short histories only. Data of
-        `refit` were asked before their parts were merged.
+        `cllm4rec.data.split.newest_are_held_out` answers when the data are prepared, of data of
+        `refit` before their parts were merged. Data prepared before 2026-12-01 do not say it, nor
+        which times are equal: there the stored order counts.
         """
         report = self.report()
         if not report.get("ordered", False):
@@ -266,7 +267,7 @@ class Dataset:
         np.minimum.at(first_held, users[held], place[held])
         np.maximum.at(last_trained, users[trained], place[trained])
         both = (first_held < len(place)) & (last_trained >= 0)
-        return bool(both.any() and (last_trained < first_held)[both].mean() >= 0.9)
+        return bool(both.any() and (last_trained < first_held)[both].mean() >= MOST_USERS)
 
     def summary(self) -> dict[str, int]:
         """Counts of users, items, interactions (all and per part), texts and reviews."""

@@ -18,7 +18,13 @@ from cllm4rec.data.left_out import write_left_out
 from cllm4rec.data.log import load_log
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
 from cllm4rec.data.reading import find_file, find_log, note_unread, open_file
-from cllm4rec.data.split import PROTOCOLS, split_by_protocol, users_of_a_drawn_newest
+from cllm4rec.data.split import (
+    PROTOCOLS,
+    newest_are_held_out,
+    order_ties_by_part,
+    split_by_protocol,
+    users_of_a_drawn_newest,
+)
 from cllm4rec.data.texts import ATTRIBUTES
 from cllm4rec.data.without_row import (
     note_doubled_items,
@@ -96,6 +102,11 @@ def prepare(
                 _split_by_file(connection, files["split"], report)
             else:
                 _split_by_protocol(connection, protocol, config, seed, report)
+            report["newest_held_out"] = newest = report["ordered"] and newest_are_held_out(
+                connection
+            )
+            if newest and split is not None:
+                order_ties_by_part(connection)
             task.advance()
             features = _load_entities(connection, files, report)
             number_entities(connection, all_items=config.catalogue == "all")

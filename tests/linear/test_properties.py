@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from cllm4rec.errors import InputError
-from cllm4rec.linear.properties import BINS, LEAST_USERS, PropertyModel
+from cllm4rec.linear.properties import BINS, LEAST_USERS, MAX_VALUES, PropertyModel
 from reference.properties import rates
 
 USERS, ITEMS = 60, 9
@@ -122,6 +122,23 @@ def test_a_value_of_few_users_is_not_known(world):
         model = PropertyModel.fit({"town": towns}, likes_all)
         assert ("small" in model.properties["town"].columns) == known
     assert PropertyModel.fit({}, csr_matrix(likes.astype(np.float32))).properties == {}
+
+
+@pytest.mark.parametrize(("room", "left"), [(BINS, 0), (BINS - 1, BINS - 1), (0, 0)])
+def test_bins_of_numbers_are_kept_all_or_none(room, left):
+    """Beside more frequent tags that leave ``room``; what is left goes to the rarer towns."""
+    tags, aged = MAX_VALUES - room, USERS - 10
+    columns = {
+        "age": [*map(str, range(aged)), *[None] * 10],
+        "tags": ["|".join(f"tag {at}" for at in range(tags))] * USERS,
+        "town": [f"town {at // LEAST_USERS}" for at in range(USERS)],
+    }
+    model = PropertyModel.fit(columns, csr_matrix(np.ones((USERS, 2), np.float32)))
+    counts = {name: len(of.columns) for name, of in model.properties.items()}
+    wanted = {"age": BINS if room == BINS else 0, "tags": tags, "town": left}
+    assert counts == {name: count for name, count in wanted.items() if count}
+    places = [at for of in model.properties.values() for at in of.columns.values()]
+    assert sorted(places) == [*range(sum(counts.values()))]
 
 
 def test_the_example_is_a_profile_that_is_known(world, model):

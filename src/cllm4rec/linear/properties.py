@@ -28,7 +28,7 @@ LEAST_USERS = 5
 """Of a value or bin that is known: a list by what one user alone has would be that user's
 history."""
 MAX_VALUES = 1000
-"""Of all properties together, the most frequent."""
+"""Of all properties together, the most frequent; the bins of one are as frequent as all of them."""
 SHOWN = 8
 """Values that an error names."""
 
@@ -164,21 +164,23 @@ class PropertyModel:
 def _properties(columns: Columns) -> dict[str, Property]:
     """Bins of numbers, and the frequent values of the other columns; columns without any, none."""
     found: dict[str, Property] = {}
-    counts: Counter[tuple[str, str]] = Counter()
+    # Bins of one property are kept all or none: a number falls into any of them.
+    counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for name, values in columns.items():
         given = [value for value in values if value is not None]
         if (edges := _edges(given)) is not None:
             if edges:
-                # As frequent as all of them, so that all the bins are among the most frequent.
-                counts.update({(name, str(at)): len(given) for at in range(len(edges) + 1)})
+                counts[name, tuple(map(str, range(len(edges) + 1)))] = len(given)
                 found[name] = Property({}, edges)
             continue
         found[name] = Property({})
-        counts.update((name, each) for value in given for each in _names(value))
+        counts.update((name, (each,)) for value in given for each in _names(value))
     often = [pair for pair, count in counts.items() if count >= LEAST_USERS]
-    often = sorted(often, key=lambda pair: (-counts[pair], pair))[:MAX_VALUES]
-    for column, (name, value) in enumerate(often):
-        found[name].columns[value] = column
+    width = 0
+    for name, together in sorted(often, key=lambda pair: (-counts[pair], pair)):
+        if width + len(together) <= MAX_VALUES:
+            found[name].columns.update({each: width + at for at, each in enumerate(together)})
+            width += len(together)
     return {name: each for name, each in found.items() if each.columns}
 
 

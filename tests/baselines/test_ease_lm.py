@@ -8,6 +8,7 @@ from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.base import MANY_USERS
 from cllm4rec.baselines.ease_lm import ALPHAS, TEXTS, EaseLm
 from cllm4rec.baselines.ease_text_order import DECAYS
+from cllm4rec.baselines.trained_reading import BATCH
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.linear import as_chosen, search
@@ -107,6 +108,34 @@ def test_the_control_of_permuted_texts_gives_each_item_what_was_read_of_another(
     order = generator(0, "permuted texts").permutation(5)
     assert order.tolist() != list(range(5))
     np.testing.assert_array_equal(permuted, true[order])
+
+
+@pytest.mark.parametrize(
+    ("settings", "draws"),
+    [
+        ({}, False),
+        ({"weights": "random"}, True),
+        ({"permuted": True}, True),
+        ({"train": True}, True),
+        ({"train": True, "weights": "random", "permuted": True, "depth": 0}, False),
+    ],
+)
+def test_the_seed_matters_where_something_is_drawn_and_a_bench_then_runs_every_seed(
+    settings, draws, reader
+):
+    items = BATCH + 6  # of one batch the order does not matter
+    train = Interactions.from_lists([[at, (at + 1) % items] for at in range(items)], items)
+    words = [f"{'red' if at % 3 else 'blue'} {chr(97 + at % 26)}{at}" for at in range(items)]
+    baseline = baseline_named("ease-lm", {**reader, **settings})
+    point = {**BEST, "texts": "read" if baseline.reads else "words"}
+    vectors = [
+        baseline.text_vectors(train, Context(items, words, seed=seed), point) for seed in (0, 1)
+    ]
+    assert np.allclose(*vectors, atol=1e-4) != draws
+    assert baseline.draws_at_random == draws
+    if baseline.reads:
+        assert baseline_named("lm-knn", {**reader, **settings}).draws_at_random == draws
+    assert baseline_named("ease-new-items", {**reader, **settings}).draws_at_random
 
 
 def test_when_it_cannot_be_had(reader):

@@ -101,7 +101,7 @@ class Baseline(ABC):
 
     name: str = "baseline"
     """That in ``evaluate.baselines`` and in the results table; `baseline_named` sets it."""
-    draws_at_random: ClassVar[bool] = False
+    draws_at_random: bool = False
     """Whether another seed gives another scorer, beyond rounding; a bench then runs every seed."""
     patience: ClassVar[int | None] = None
     """Points of a training without a better one after which its rest is left out; None: never."""

@@ -122,13 +122,13 @@ class EaseNewItems(Reads):
         ValueError: a value of another kind or out of range.
     """
 
-    draws_at_random: ClassVar[bool] = True
     least_depth: ClassVar[int] = 0
 
     def __init__(
         self, per_user: bool | None = None, train: bool | None = None, **reading: Any
     ) -> None:
         super().__init__(train=True if train is None else train, **reading)
+        self.draws_at_random = True  # without a reader too: which items are taken for new
         if per_user is not None and type(per_user) is not bool:
             raise ValueError(f"per_user = {per_user!r} is no true or false")
         self.units = (False, True) if per_user is None else (per_user,)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class IAls(Baseline):
     Rendle et al., RecSys 2022, on how far iALS is from its best without a search).
     """
 
-    draws_at_random: ClassVar[bool] = True
+    draws_at_random = True
 
     def grid(self, num_items: int) -> list[Settings]:
         """``alpha`` × ``regularization`` in units of it, of 64 factors."""

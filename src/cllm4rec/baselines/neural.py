@@ -14,7 +14,7 @@ from cllm4rec.evaluation.scorer import Scorer
 class NeuralBaseline(Baseline):
     """A grid of networks, each evaluated after several numbers of epochs."""
 
-    draws_at_random: ClassVar[bool] = True
+    draws_at_random = True
     patience: ClassVar[int | None] = 2
     epochs: ClassVar[tuple[int, ...]]
     """Epochs after which to evaluate, ascending."""

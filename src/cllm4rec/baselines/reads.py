@@ -88,6 +88,8 @@ class Reads(Baseline):
         }
         self.permuted = permuted
         self.training = {"layers": train_layers, "epochs": epochs} if train and depth else None
+        # The layers, whose text is whose, the order in which a training sees the items.
+        self.draws_at_random = self.reads and (weights == "random" or permuted or train)
 
     @property
     def reads(self) -> bool:

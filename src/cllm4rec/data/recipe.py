@@ -5,6 +5,7 @@ from typing import Any
 
 from cllm4rec.config import DataConfig
 from cllm4rec.data import markup
+from cllm4rec.data import split as splitting
 from cllm4rec.data.ingest import STEMS
 from cllm4rec.data.partitions import sha256_input
 from cllm4rec.data.reading import find_log
@@ -27,12 +28,15 @@ def recipe(
         OSError: ``source`` is no folder, or ``split`` is neither file nor folder.
         InputError: there is no log, or a folder of partitions is none.
     """
+    # Recipes of before there were versions of splitting have none: they are of the first.
+    version = {"splitting": splitting.VERSION} if splitting.VERSION > 1 else {}
     return {
         "files": {path.name: sha256_input(path) for path in _input_files(source)},
         "split": protocol if split is None else sha256_input(split),
         "seed": seed if split is None else None,
         "settings": config.model_dump(exclude={"memory_limit"}),
         "markup": markup.VERSION,
+        **version,
         "package": package_version(),
     }
 

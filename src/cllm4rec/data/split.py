@@ -16,6 +16,10 @@ from cllm4rec.data.checks import PARTS
 from cllm4rec.data.database import one_number
 from cllm4rec.errors import InputError
 
+VERSION = 1
+"""To be raised whenever the same log is split or ordered otherwise: data prepared before are then
+others."""
+
 TRAIN, VALID, TEST, HISTORY = range(len(PARTS))
 
 PAIR_DRAW = "md5_number_lower(user_codes.key || item_codes.key)"

@@ -235,8 +235,9 @@ than = "no texts"
 cllm4rec bench quality plan.toml --out bench
 ```
 
-A data set, a model and a seed make a cell in `bench`, computed once; `bench/table.md` has the
-table. A larger plan is `benchmarks/quality.toml` in the repository."""
+A data set, a model and a seed make a cell in `bench`, computed once, and again where settings, data
+or the backbone's files are others; `bench/table.md` has the table. A larger plan is
+`benchmarks/quality.toml` in the repository."""
 
 _PLAN_TABLES: dict[str, type[BaseModel]] = {
     "At the top of the file:": Plan,

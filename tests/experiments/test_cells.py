@@ -76,13 +76,14 @@ def test_a_missing_list_is_said(done):
 
 def test_an_attempt_goes_on_only_with_the_same_settings_and_data(done):
     cell, _record = done
-    assert not begin(cell, NUM_ITEMS), "there was no attempt"
+    made_of = {"identity": cell.identity(NUM_ITEMS)}
+    assert not begin(cell, made_of), "there was no attempt"
     assert not (cell.folder / "cell.json").exists(), "whatever else was there is dropped"
     (cell.folder / "half").touch()
-    assert begin(cell, NUM_ITEMS)
+    assert begin(cell, made_of)
     assert (cell.folder / "half").exists()
     other = changed(cell, "seed=0", "backbone.depth=1")
-    assert not begin(other, NUM_ITEMS)
+    assert not begin(other, {"identity": other.identity(NUM_ITEMS)})
     assert not (cell.folder / "half").exists()
     assert read_json(cell.folder / "begun.json") == {"identity": other.identity(NUM_ITEMS)}
 

@@ -103,6 +103,9 @@ class Baseline(ABC):
     """That in ``evaluate.baselines`` and in the results table; `baseline_named` sets it."""
     draws_at_random: bool = False
     """Whether another seed gives another scorer, beyond rounding; a bench then runs every seed."""
+    backbone: str | None = None
+    """Name of the language model that reads the texts, as ``backbone.name``; None: none reads. A
+    bench's results hold for the files that it had."""
     patience: ClassVar[int | None] = None
     """Points of a training without a better one after which its rest is left out; None: never."""
 

@@ -86,6 +86,7 @@ class Reads(Baseline):
             "echo": echo,
             "weights": weights,
         }
+        self.backbone = backbone if depth else None
         self.permuted = permuted
         self.training = {"layers": train_layers, "epochs": epochs} if train and depth else None
         # The layers, whose text is whose, the order in which a training sees the items.

@@ -81,7 +81,8 @@ class SasRecHybrid(SasRec):
     ) -> None:
         super().__init__(dims, dropouts, layers, learning_rates, losses)
         self.reader = dict(reader or {})
-        EaseLm(**self.reader)  # refuses what it does not take, before minutes of training
+        # It refuses what it does not take, before minutes of training.
+        self.backbone = EaseLm(**self.reader).backbone
 
     def grid(self, num_items: int) -> list[Settings]:
         """Every point of SASRec's grid with every blend weight."""

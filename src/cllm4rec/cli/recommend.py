@@ -19,7 +19,7 @@ from cllm4rec.run import RunDir
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--where``, ``--include``, ``--exclude`` and ``--seen``."""
     for option in (
-        click.option("--seen", is_flag=True, help="List items of the history too."),
+        click.option("--seen", is_flag=True, help="List what a user has had, too."),
         click.option(
             "--exclude", type=type_of_path, metavar="FILE", help="Not these items; one id per line."
         ),

@@ -14,7 +14,9 @@ from pydantic import ValidationError
 
 from cllm4rec.config import DataConfig, Protocol, possible, request_of
 from cllm4rec.data.arguments import one_of, path_of, seed_of
+from cllm4rec.data.arrays import open_array
 from cllm4rec.data.checks import PARTS
+from cllm4rec.data.excluded import open_excluded
 from cllm4rec.data.frames import input_directory, is_frame
 from cllm4rec.data.ids import IdMap
 from cllm4rec.data.ingest import SETTINGS, prepare
@@ -49,6 +51,8 @@ class Dataset:
         folder: where the prepared files are.
         interactions: all parts together, memory-mapped, in time order within a user.
         part_codes: ``uint8[n]``, each interaction's place in ``train, valid, test, history``.
+        excluded: items that a user has had and that are in no part, memory-mapped: rated low, not
+            in the split file, left out by the protocol. No model sees them, and no list has them.
     """
 
     users: IdMap
@@ -57,6 +61,7 @@ class Dataset:
     folder: Path
     interactions: Interactions
     part_codes: NDArray[np.uint8]
+    excluded: Interactions
 
     def __repr__(self) -> str:
         """Counts alone: a notebook or a log shows it, and ids belong in neither."""
@@ -70,21 +75,25 @@ class Dataset:
             IntegrityError: a file is missing or does not fit the others.
         """
         folder = path_of("folder", folder)
-        read_json(folder / "report.json")
+        report = read_json(folder / "report.json")
         if not (folder / ATTRIBUTES).is_file():
             raise IntegrityError(f"{folder / ATTRIBUTES} is missing; prepare the data again")
         users = IdMap.read(folder / "users.parquet", "user_id")
         items = IdMap.read(folder / "items.parquet", "item_id")
         offsets, numbers, codes = (
-            _open_array(folder / f"{name}.npy") for name in ("offsets", "items", "parts")
+            open_array(folder / f"{name}.npy") for name in ("offsets", "items", "parts")
         )
-        fits = len(offsets) == len(users) + 1 and offsets[-1] == len(numbers) == len(codes)
+        interactions = Interactions(offsets, numbers, len(items))
+        excluded = open_excluded(folder, report, len(users), len(items))
+        fits = len(codes) == len(numbers) and all(
+            len(each.offsets) == len(users) + 1 and each.offsets[-1] == len(each)
+            for each in (interactions, excluded)
+        )
         if not fits:
             raise IntegrityError(
                 f"the files in {folder} do not fit together; prepare the data again"
             )
-        interactions = Interactions(offsets, numbers, len(items))
-        return cls(users, items, Texts.of(folder), folder, interactions, codes)
+        return cls(users, items, Texts.of(folder), folder, interactions, codes, excluded)
 
     @classmethod
     def load(
@@ -191,10 +200,11 @@ class Dataset:
             rows: by id; none of the ids is known.
         """
         items = self.items.with_appended(rows.ids)
-        known = self.interactions
-        interactions = Interactions(known.offsets, known.items, len(items))
+        interactions, excluded = (
+            replace(each, num_items=len(items)) for each in (self.interactions, self.excluded)
+        )
         texts = replace(self.texts, added=rows)
-        return replace(self, items=items, texts=texts, interactions=interactions)
+        return replace(self, items=items, texts=texts, interactions=interactions, excluded=excluded)
 
     def part(self, part: Part) -> Interactions:
         """The interactions of one part, for all users."""
@@ -202,6 +212,8 @@ class Dataset:
 
     def known(self, asked: Asked) -> Interactions:
         """What a model may see, and must not recommend, when it predicts.
+
+        For a list that goes to a user, what is in `excluded` must not be recommended either.
 
         Args:
             asked: ``valid`` gives train and history; ``test`` also valid; ``recommend`` everything.
@@ -298,11 +310,3 @@ def _config_of(config: DataConfig | Mapping[str, Any] | None) -> DataConfig:
         config = possible(request_of({"data": dict(config or {})})).data
     one_of("config", config, DataConfig, "give a dict of settings, or None for the defaults")
     return config
-
-
-def _open_array(path: Path) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        raise IntegrityError(f"{path} is missing or damaged; prepare the data again") from None
-    return np.asarray(array)

@@ -12,6 +12,7 @@ from cllm4rec import progress
 from cllm4rec.config import DataConfig
 from cllm4rec.data import checks
 from cllm4rec.data.database import one_number, open_database
+from cllm4rec.data.excluded import COUNT, write_excluded
 from cllm4rec.data.features import Features, load_with_features
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.left_out import write_left_out
@@ -70,7 +71,8 @@ def prepare(
         The report, also written to ``report.json``: rows read, whether a timestamp or a position
         orders them, rows refused by file and reason, what the thresholds left out, what was kept,
         how many kept items have no row in ``items.*`` and how many users of ``users.*`` are not in
-        the log, if there are such files. Every row of the log is in it once, and so is every user.
+        the log, if there are such files. Every row of the log is in it once, and so is every user;
+        ``pairs_excluded`` counts some of what was left out again.
 
     Raises:
         InputError: a file or a column is missing or cannot be read, or nothing is left.
@@ -210,13 +212,12 @@ def _split_by_protocol(
     _note_repeats(report, make_pairs(connection))
     # Pairs first: of what was rated again the newest opinion counts.
     report["not_positive"] = _count(connection, "pairs WHERE NOT positive")
-    connection.execute("DELETE FROM pairs WHERE NOT positive")
     connection.execute(f"""
-        CREATE TABLE eligible AS SELECT * FROM pairs WHERE user_code IN
-        (SELECT user_code FROM pairs GROUP BY user_code
+        CREATE TABLE eligible AS SELECT * FROM pairs WHERE positive AND user_code IN
+        (SELECT user_code FROM pairs WHERE positive GROUP BY user_code
          HAVING count(*) >= {config.minimum_interactions})
     """)
-    users, pairs = _count(connection, "user_codes"), _count(connection, "pairs")
+    users, pairs = _count(connection, "user_codes"), _count(connection, "pairs WHERE positive")
     eligible_users, eligible = _count_users(connection, "eligible"), _count(connection, "eligible")
     report["users_below_minimum"] = users - eligible_users
     report["pairs_below_minimum"] = pairs - eligible
@@ -314,6 +315,7 @@ def _write(
     )
     write_reviews(connection, folder / "reviews.parquet")
     parts = write_interactions(connection, folder)
+    report[COUNT] = write_excluded(connection, folder)
     report["users_left_out"] = write_left_out(connection, folder)
     report["kept"] = {
         "users": _count(connection, "users"),

@@ -32,6 +32,11 @@ class Interactions:
         flat = [item for row in rows for item in row]
         return cls(_offsets(counts), np.array(flat, dtype=np.int32), num_items)
 
+    @classmethod
+    def none(cls, num_users: int, num_items: int) -> "Interactions":
+        """Users without an interaction."""
+        return cls(np.zeros(num_users + 1, dtype=np.int64), np.empty(0, np.int32), num_items)
+
     @property
     def num_users(self) -> int:
         """Number of rows, users without an interaction included."""
@@ -85,6 +90,16 @@ class Interactions:
         # Place of every item = start of its row + place within the row, without a Python loop.
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
         return Interactions(offsets, self.items[places], self.num_items)
+
+    def joined(self, other: "Interactions") -> "Interactions":
+        """The items of both, row by row, those of ``other`` behind; what both have stands twice."""
+        assert (self.num_users, self.num_items) == (other.num_users, other.num_items)
+        if not len(other):
+            return self
+        items = np.empty(len(self) + len(other), dtype=np.int32)
+        items[np.arange(len(self)) + np.repeat(other.offsets[:-1], self.counts())] = self.items
+        items[np.arange(len(other)) + np.repeat(self.offsets[1:], other.counts())] = other.items
+        return Interactions(self.offsets + other.offsets, items, self.num_items)
 
     def where(self, kept: NDArray[np.bool_]) -> "Interactions":
         """Only the interactions marked in ``kept`` (``bool[n]``); users and order stay."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from cllm4rec.data.arrays import new_array
 from cllm4rec.data.checks import PARTS
 from cllm4rec.data.database import literal, one_number, stream
 from cllm4rec.data.split import OLDEST_FIRST
@@ -56,8 +57,8 @@ def write_interactions(connection: duckdb.DuckDBPyConnection, folder: Path) -> d
     """
     total = one_number(connection, "SELECT count(*) FROM parted")
     num_users = one_number(connection, "SELECT count(*) FROM users")
-    items = _new_array(folder / "items.npy", "<i4", total)
-    parts = _new_array(folder / "parts.npy", "|u1", total)
+    items = new_array(folder / "items.npy", "<i4", total)
+    parts = new_array(folder / "parts.npy", "|u1", total)
     offsets = np.zeros(num_users + 1, dtype=np.int64)
     part_counts = np.zeros(len(PARTS), dtype=np.int64)
     start = 0
@@ -80,10 +81,6 @@ def write_interactions(connection: duckdb.DuckDBPyConnection, folder: Path) -> d
     parts.flush()
     np.save(folder / "offsets.npy", np.cumsum(offsets))
     return dict(zip(PARTS, part_counts.tolist(), strict=True))
-
-
-def _new_array(path: Path, dtype: str, length: int) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
 
 
 def _quoted(column: str) -> str:

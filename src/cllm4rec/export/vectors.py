@@ -64,7 +64,7 @@ def write_vectors(vectors: Vectors, dataset: Dataset, folder: Path) -> None:
         {"users": vectors.users, "items": vectors.items, "item_biases": vectors.biases},
         folder / "vectors.safetensors",
     )
-    known = dataset.known("recommend")
+    known = dataset.known("recommend").joined(dataset.excluded)
     seen: dict[str, NDArray[Any]] = {
         "offsets": np.array(known.offsets),
         "items": np.array(known.items),

@@ -23,18 +23,21 @@ class Audience:
         histories: known items, oldest first; memory-mapped.
         numbers: ``int32``, each row's user number in the run; −1 for unknown users.
         left_out: unused rows of a histories file, by reason.
+        excluded: further items that each row's user has had, memory-mapped; None without any.
     """
 
     ids: pa.LargeStringArray
     histories: Interactions
     numbers: NDArray[np.int32]
     left_out: dict[str, int]
+    excluded: Interactions | None = None
 
     @classmethod
     def of_run(cls, dataset: Dataset) -> "Audience":
         """Every user of the run, with all interactions, as in ``known("recommend")``."""
         numbers = np.arange(len(dataset.users), dtype=np.int32)
-        return cls(dataset.users.external, dataset.interactions, numbers, {})
+        external, excluded = dataset.users.external, dataset.excluded
+        return cls(external, dataset.interactions, numbers, {}, excluded)
 
     @classmethod
     def of_file(cls, path: Path, dataset: Dataset, folder: Path, config: DataConfig) -> "Audience":
@@ -59,9 +62,13 @@ class Audience:
         self, k: int, *, allowed: NDArray[np.bool_] | None = None, seen: bool = False
     ) -> ListRequest:
         """A request for everyone's lists; see `ListRequest.of`."""
-        return ListRequest.of(self.numbers, self.histories, k, allowed=allowed, seen=seen)
+        return ListRequest.of(
+            self.numbers, self.histories, k, excluded=self.excluded, allowed=allowed, seen=seen
+        )
 
     def rows(self, rows: NDArray[np.int64]) -> "Audience":
         """A selection of rows, in the order given."""
         ids = self.ids.take(pa.array(rows))
-        return Audience(ids, self.histories.rows(rows), self.numbers[rows], self.left_out)
+        excluded = None if self.excluded is None else self.excluded.rows(rows)
+        histories = self.histories.rows(rows)
+        return Audience(ids, histories, self.numbers[rows], self.left_out, excluded)

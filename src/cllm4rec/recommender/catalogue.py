@@ -27,7 +27,7 @@ class Filters:
         exclude: never list these items.
         where: list only items whose attributes meet these conditions, all of them; see `conditions`
             and `Attribute`.
-        seen: whether to list items of the history.
+        seen: whether to list what a user has had: the history, and what no part holds.
     """
 
     include: Sequence[str] | None = None

@@ -49,7 +49,7 @@ def fill_lists(scorer: ModelScorer, request: ListRequest, found: RankedItems) ->
                 at = rows[block][part]
                 taste = scorer.blended(logits[part], histories.rows(at)).numpy()
                 scores = request.final(taste)
-                found.fill(at, scores, request.left_out.rows(at), allowed=request.allowed)
+                found.fill(at, scores, request.left_out(at), allowed=request.allowed)
                 yield Counts(len(at), tokens)
                 tokens = 0
 

@@ -22,10 +22,11 @@ class ListRequest:
 
     Attributes:
         users: ``int32 [rows]``; −1 for users not in the run.
-        histories: known items per row, oldest first.
-        left_out: items to exclude, per row.
+        histories: known items per row, oldest first: what a model sees.
+        excluded: further items that each row's user has had, which no model sees; None without any.
         allowed: ``bool [items]``; None to allow all.
         k: length of the lists, at most the catalogue's size.
+        seen: whether to list what a row's user has had.
         wanted: what a query in words asks for; None without one.
         note: what is not known, and why lists are empty, in one line; None if there is nothing.
         answered: ``bool [asked]``, of what was asked for, true where it has a row; None for all.
@@ -35,9 +36,10 @@ class ListRequest:
 
     users: NDArray[np.int32]
     histories: Interactions
-    left_out: Interactions
+    excluded: Interactions | None
     allowed: NDArray[np.bool_] | None
     k: int
+    seen: bool = False
     wanted: Wanted | None = None
     note: str | None = None
     cold: NDArray[np.float32] | None = None
@@ -74,7 +76,8 @@ class ListRequest:
         """
         if user_ids is None:
             everyone = np.arange(len(catalogue.dataset.users), dtype=np.int32)
-            resolved = Resolved(everyone, known, np.ones(len(everyone), np.bool_), [])
+            answered, excluded = np.ones(len(everyone), np.bool_), catalogue.dataset.excluded
+            resolved = Resolved(everyone, known, answered, [], excluded)
         else:
             resolved = of_users(catalogue, known, user_ids, since or {})
         return cls._of(catalogue, resolved, k, filters, wanted)
@@ -139,6 +142,7 @@ class ListRequest:
         histories: Interactions,
         k: int,
         *,
+        excluded: Interactions | None = None,
         allowed: NDArray[np.bool_] | None = None,
         seen: bool = False,
     ) -> "ListRequest":
@@ -148,17 +152,14 @@ class ListRequest:
             users: ``int32 [rows]``; −1 for users not in the run.
             histories: known items per row, oldest first.
             k: length of the lists.
+            excluded: further items that were had, per row; None without any.
             allowed: ``bool [items]``; None to allow all.
-            seen: whether to list items of the history.
+            seen: whether to list what was had.
 
         Raises:
             InputError: ``k`` is not positive.
         """
-        left_out = histories
-        if seen:
-            nothing = np.zeros(len(users) + 1, np.int64)
-            left_out = Interactions(nothing, np.empty(0, np.int32), histories.num_items)
-        return cls(users, histories, left_out, allowed, list_length(k, histories.num_items))
+        return cls(users, histories, excluded, allowed, list_length(k, histories.num_items), seen)
 
     @classmethod
     def _of(
@@ -170,8 +171,8 @@ class ListRequest:
         wanted: Wanted | None = None,
     ) -> "ListRequest":
         allowed = catalogue.allowed(filters)
-        users, histories, answered, notes = resolved
-        request = cls.of(users, histories, k, allowed=allowed, seen=filters.seen)
+        users, histories, answered, notes, excluded = resolved
+        request = cls.of(users, histories, k, excluded=excluded, allowed=allowed, seen=filters.seen)
         note = "; ".join([*notes, *filter_notes(catalogue, filters, allowed)]) or None
         whole = None if answered.all() else answered
         return replace(request, wanted=wanted, note=note, answered=whole)
@@ -179,10 +180,9 @@ class ListRequest:
     def part(self, start: int, end: int) -> "ListRequest":
         """The rows from ``start`` to ``end``."""
         rows = np.arange(start, end)
-        histories = left_out = self.histories.rows(rows)
-        if self.left_out is not self.histories:
-            left_out = self.left_out.rows(rows)
-        return replace(self, users=self.users[rows], histories=histories, left_out=left_out)
+        excluded = None if self.excluded is None else self.excluded.rows(rows)
+        histories = self.histories.rows(rows)
+        return replace(self, users=self.users[rows], histories=histories, excluded=excluded)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -192,6 +192,16 @@ class ListRequest:
         """Whether a query or properties are all there is: no user of the run, no history."""
         nobody = len(self.histories.items) == 0 and bool((self.users < 0).all())
         return nobody and (self.wanted is not None or self.cold is not None)
+
+    def left_out(self, rows: Sequence[int] | NDArray[np.integer]) -> Interactions:
+        """Items that the lists of some rows leave out, whatever the filters.
+
+        The one place where what was had becomes what is not listed; read for few rows at a time.
+        """
+        if self.seen:
+            return Interactions.none(len(rows), self.histories.num_items)
+        known = self.histories.rows(rows)
+        return known if self.excluded is None else known.joined(self.excluded.rows(rows))
 
     def places(self) -> list[int | None]:
         """The row of each user or history that was asked for; None where nothing is known."""
@@ -218,7 +228,7 @@ class ListRequest:
         found = RankedItems.empty(self.users, self.k)
         taste = popularity if self.cold is None else self.cold
         scores = self.final(taste[None])
-        found.fill(np.zeros(1, np.int64), scores, self.left_out, allowed=self.allowed)
+        found.fill(np.zeros(1, np.int64), scores, self.left_out([0]), allowed=self.allowed)
         return found
 
     def final(self, taste: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -233,6 +243,6 @@ class ListRequest:
         self, scores: NDArray[np.float32], rows: slice
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Items and scores of the lists of some rows, from scores of taste; see `top_k`."""
-        left_out = self.left_out.rows(range(rows.start, rows.stop))
+        left_out = self.left_out(range(rows.start, rows.stop))
         scores = self.final(scores)
         return top_k(scores, left_out, self.k, allowed=self.allowed)

@@ -29,12 +29,14 @@ class Resolved(NamedTuple):
         histories: known items per row, oldest first.
         answered: ``bool [asked]``, false for what has no row since nothing of it is known.
         notes: what is not known, a line each.
+        excluded: further items that each row's user has had; None without any.
     """
 
     users: NDArray[np.int32]
     histories: Interactions
     answered: NDArray[np.bool_]
     notes: list[str]
+    excluded: Interactions | None = None
 
 
 def of_users(
@@ -55,11 +57,13 @@ def of_users(
     strangers = [user_id for user_id in user_ids if user_id not in numbers]
     if not strangers and not any(user_id in since for user_id in user_ids):
         users = numbers.numbers(user_ids)
-        return Resolved(users, known.rows(users), np.ones(len(users), np.bool_), [])
+        excluded = catalogue.dataset.excluded.rows(users)
+        return Resolved(users, known.rows(users), np.ones(len(users), np.bool_), [], excluded)
     left_out = catalogue.dataset.left_out.find(strangers)
     answered = np.zeros(len(user_ids), np.bool_)
     asked: list[int] = []
     rows: list[list[int]] = []
+    further: list[list[int]] = []
     for place, user_id in enumerate(user_ids):
         user = -1 if user_id in left_out or user_id not in numbers else numbers.number(user_id)
         before = known.of(user) if user >= 0 else left_out.get(user_id, _NOTHING)
@@ -70,14 +74,18 @@ def of_users(
             answered[place] = True
             asked.append(user)
             rows.append(history)
+            further.append(catalogue.dataset.excluded.of(user).tolist() if user >= 0 else [])
     if not answered.any():
         first = user_ids[0]
         known_of = _OTHER_ITEMS if since.get(first) else ""
         raise numbers.unknown(first, _NOTHING_KNOWN if first in left_out else known_of)
     missing = len(user_ids) - len(asked)
     notes = [f"{missing} of {len(user_ids)} users are not known and have no list"]
-    histories = Interactions.from_lists(rows, len(catalogue.items))
-    return Resolved(np.array(asked, np.int32), histories, answered, notes if missing else [])
+    histories, excluded = (
+        Interactions.from_lists(each, len(catalogue.items)) for each in (rows, further)
+    )
+    users = np.array(asked, np.int32)
+    return Resolved(users, histories, answered, notes if missing else [], excluded)
 
 
 def of_histories(catalogue: Catalogue, histories: Sequence[Sequence[str]]) -> Resolved:

@@ -87,7 +87,7 @@ class RecommendRequest(_Strict):
     conditions: ``["genres=Comedy", "price<20", "year!=1990"]``; ``<``, ``<=``, ``>`` and ``>=`` are
     for numbers and ISO dates."""
     seen: bool = False
-    """Whether items of the history may be recommended."""
+    """Whether what a user has had may be recommended: items of the history, and others."""
     explain: bool = False
     """Whether to measure, for each recommended item, which items of the history speak for it."""
 

@@ -202,7 +202,8 @@ def share_of_lists(recommender: Recommender) -> dict[str, Any]:
         draw = generator(recommender.config.seed, "share of added items")
         users = np.sort(draw.choice(users, SAMPLE_USERS, replace=False))
     k = min(LISTED, total)
-    request = ListRequest.of(users.astype(np.int32), known.rows(users), k)
+    excluded = dataset.excluded.rows(users)
+    request = ListRequest.of(users.astype(np.int32), known.rows(users), k, excluded=excluded)
     items = ranked(recommender.scorer, request).items
 
     def share(places: NDArray[np.integer]) -> float:

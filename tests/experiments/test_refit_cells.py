@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from cllm4rec import progress
+from cllm4rec.baselines.popularity import Popularity
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.protocol import DEPTH
@@ -18,7 +19,8 @@ from cllm4rec.experiments.process import compute, compute_in_subprocess
 from cllm4rec.experiments.quality import quality
 from cllm4rec.ranking import RankedItems
 from cllm4rec.run import RunDir, read_json
-from cllm4rec.stages.refit import refit
+from cllm4rec.stages.chosen import Chosen
+from cllm4rec.stages.refit import merge, refit
 from support.toy_bench import finished_cell, write_toy_plan
 
 MODULE = importlib.import_module("cllm4rec.experiments.quality")
@@ -141,3 +143,31 @@ def test_what_cannot_be_fitted_again_is_said(plan, out, table, tmp_path, monkeyp
     assert state == "failed"
     assert reason.startswith("item-knn has no candidate of the settings {'k': 3")
     assert "\n" not in reason
+
+
+def test_baselines_see_what_models_see_where_users_are_held_out(tmp_path, backbone, monkeypatch):
+    """Histories of the users who are measured are asked from, and trained on by no row."""
+    path = write_toy_plan(tmp_path, backbone)
+    path.write_text(
+        path.read_text().replace('split = "source/split.parquet"', 'protocol = "new-users"')
+    )
+    plan, seen = load_plan(path), []
+    data = prepare_data(plan, "planted", tmp_path / "out")
+    refitted = Popularity.refitted
+
+    def noted(self, chosen, train, context):
+        seen.append(train)
+        return refitted(self, chosen, train, context)
+
+    monkeypatch.setattr(Popularity, "refitted", noted)
+    cell = next(c for c in cells_of(plan, data, tmp_path / "out") if c.model == "popularity")
+    with progress.quiet():
+        compute(cell)
+        compute(cell.refit(read_json(cell.folder / "cell.json")))
+    (train,) = seen
+    assert not (train.counts() * data.dataset.part("test").counts()).any()
+    (tmp_path / "model").mkdir()
+    by_model = merge(data.folder, tmp_path / "model", Chosen({}, None, 0, 0.0), keep_test=True)
+    assert len(data.dataset.part("history")) > len(by_model.part("history")) > 0
+    np.testing.assert_array_equal(train.offsets, by_model.part("train").offsets)
+    np.testing.assert_array_equal(train.items, by_model.part("train").items)

@@ -99,7 +99,7 @@ def test_it_is_evaluated_without_baselines_which_nothing_could_choose(source, ag
 
 def test_on_the_same_parts_the_same_model_is_trained(source, tmp_path, monkeypatch):
     """What takes choices over trains as what made them did, to the bit."""
-    monkeypatch.setattr(stage, "merged_parts", lambda keep_test: [])
+    monkeypatch.setattr(stage, "with_held_out", lambda dataset, keep_test: dataset)
     run = RunDir(tmp_path / "same")
     with progress.quiet():
         refit(source, run)
@@ -185,7 +185,7 @@ def prepared_only(tmp_path) -> RunDir:
 def test_that_the_newest_were_held_out_is_still_known(prepared_only, tmp_path):
     to, chosen = RunDir(tmp_path / "to").create(), stage.Chosen({}, None, 0, 0.0)
     to.file("data").mkdir()
-    found = stage.merge(prepared_only.file("data"), to.file("data"), chosen, ["valid", "test"])
+    found = stage.merge(prepared_only.file("data"), to.file("data"), chosen, keep_test=False)
     assert found.newest_held_out
     assert not len(found.part("test"))
     assert stage.Chosen.before(to) == chosen

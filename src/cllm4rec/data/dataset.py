@@ -29,7 +29,7 @@ from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.run import read_json, refuse_inside_run
 
 Part = Literal["train", "valid", "test", "history"]
-"""``history``: known when a recommendation is made, never trained on (the new users' protocol)."""
+"""``history``: known when a recommendation is made, trained on by `refit` alone (new users)."""
 
 Asked = Literal["valid", "test", "recommend"]
 

@@ -23,6 +23,7 @@ from cllm4rec.baselines import Context
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.merged import with_held_out
 from cllm4rec.errors import CLLM4RecError
 from cllm4rec.evaluation.protocol import DEPTH, evaluated_users
 from cllm4rec.evaluation.selection import Selection
@@ -120,7 +121,8 @@ def _baseline(
         tuned = tune(cell.baseline, dataset.part("train"), selection, context)
         scorer, chosen = tuned.scorer, cell.baseline.chosen(tuned.settings, tuned.scorer)
     else:
-        scorer = cell.baseline.refitted(cell.chosen, dataset.known("test"), context)
+        merged = with_held_out(dataset, keep_test=True)  # what the models' rows are trained on
+        scorer = cell.baseline.refitted(cell.chosen, merged.part("train"), context)
         chosen = dict(cell.chosen)
     seconds = time.perf_counter() - started_at_s
     users, known = evaluated_users(dataset, "test"), dataset.known("test")
@@ -147,7 +149,7 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
 
         make_folder(cell.folder / "data")
         chosen = Chosen.of_record(cell.chosen)
-        dataset = merge(dataset.folder, cell.folder / "data", chosen, ["valid"])
+        dataset = merge(dataset.folder, cell.folder / "data", chosen, keep_test=True)
     run = RunDir(cell.folder / "run").create()
     complete = import_dataset(run, dataset, config, replace=True)
     lm = LanguageModel.load(complete)

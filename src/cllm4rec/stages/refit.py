@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 
 from cllm4rec.config import read_config
 from cllm4rec.data.checks import PARTS
-from cllm4rec.data.dataset import Dataset, Part
+from cllm4rec.data.dataset import Dataset
+from cllm4rec.data.merged import with_held_out
 from cllm4rec.data.split_file import write_split
 from cllm4rec.errors import InputError, IntegrityError
 from cllm4rec.recommender.added import AddedItems
@@ -36,7 +36,8 @@ def refit(
     Args:
         run: trained; unchanged.
         to: the new run.
-        keep_test: train on training and validation part, and keep the test part for `evaluate`.
+        keep_test: train on training and validation part, and keep the test part for `evaluate`,
+            with the histories (part ``history``) of the users in it.
         named: what the caller calls ``to``, for errors.
 
     Returns:
@@ -63,7 +64,7 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool, named: str) -> None:
     if is_made_from(to, run, keep_test=keep_test, named=named):
         return
     with atomic_folder(to.file("data")) as folder:
-        merge(run.file("data"), folder, chosen, merged_parts(keep_test))
+        merge(run.file("data"), folder, chosen, keep_test=keep_test)
     write_split(Dataset.open(to.file("data")), to.file("split.parquet"))
     keep_settings(to, read_config(run.file("config.toml")))
     with suppress(IntegrityError):  # what is damaged is not taken along either
@@ -72,23 +73,17 @@ def _prepare(run: RunDir, to: RunDir, keep_test: bool, named: str) -> None:
     to.finish("prepare", [to.file("data")], seconds, refit=source)
 
 
-def merged_parts(keep_test: bool) -> list[Part]:
-    """Parts that become training interactions."""
-    return ["valid"] if keep_test else ["valid", "test"]
-
-
-def merge(data: Path, folder: Path, chosen: Chosen, merged: Sequence[Part]) -> Dataset:
-    """Prepared data once more, with what was held out among the training interactions.
+def merge(data: Path, folder: Path, chosen: Chosen, *, keep_test: bool) -> Dataset:
+    """Prepared data once more, `with_held_out`.
 
     Args:
         data: prepared files.
         folder: receives theirs; must exist.
         chosen: what a training on ``data`` chose, for one on ``folder``.
-        merged: parts that become training interactions.
+        keep_test: whether the test part stays.
     """
     dataset = Dataset.open(data)
-    codes = np.array(dataset.part_codes)
-    codes[np.isin(codes, [PARTS.index(part) for part in merged])] = PARTS.index("train")
+    codes = with_held_out(dataset, keep_test=keep_test).part_codes
     shutil.copytree(data, folder, dirs_exist_ok=True)
     np.save(folder / "parts.npy", codes)
     report = read_json(folder / "report.json")

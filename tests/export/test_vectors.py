@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,11 +11,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from cllm4rec import progress
+from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, RunError
 from cllm4rec.export import export_run
 from cllm4rec.export import run as exporting
 from cllm4rec.export.index import load_faiss, recall, write_exact, write_inverted
-from cllm4rec.export.vectors import overlap, write_vectors
+from cllm4rec.export.vectors import Vectors, overlap, write_vectors
 from cllm4rec.recommender.intact import model_fingerprint
 from cllm4rec.recommender.saved import Recommender
 from cllm4rec.run import RunDir, sha256_file
@@ -44,6 +46,18 @@ def test_ids_and_seen_items_stand_in_the_rows_order(exported, recommender):
     known = dataset.known("recommend")
     assert seen["offsets"].tolist() == known.offsets.tolist()
     assert seen["items"].tolist() == known.items.tolist()
+
+
+def test_seen_is_also_what_no_part_holds(exported, recommender, tmp_path):
+    dataset = recommender.dataset
+    had = Interactions.from_lists([[user % 3] for user in range(len(dataset.users))], 80)
+    arrays = load_file(exported / "vectors.safetensors")
+    vectors = Vectors(*(arrays[name] for name in ("users", "items", "item_biases")))
+    write_vectors(vectors, replace(dataset, excluded=had), tmp_path)
+    seen, known = load_file(tmp_path / "seen.safetensors"), dataset.known("recommend")
+    for user in range(len(dataset.users)):
+        found = seen["items"][seen["offsets"][user] : seen["offsets"][user + 1]]
+        assert found.tolist() == [*known.of(user), user % 3]
 
 
 def test_the_exact_index_finds_the_best_products(exported):

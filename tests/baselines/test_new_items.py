@@ -144,6 +144,21 @@ def test_a_user_of_many_scores_needs_no_other_offset_than_one_of_few(log):
     np.testing.assert_allclose(loud, 2 * quiet, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("per_user", "flooded"), [(True, False), (False, True)])
+def test_short_histories_are_not_flooded_with_new_items(per_user, flooded):
+    """The offset is set on histories of twelve; people with one item are asked for as well."""
+    rng = np.random.default_rng(0)
+    rows = [rng.choice(36, 12, replace=False).tolist() for _ in range(200)]
+    words = [f"{KINDS[item % 4]} number {item}" for item in range(40)]
+    train, context = Interactions.from_lists(rows, 40), Context(40, words)
+    baseline = baseline_named("ease-new-items", {"depth": 0, "per_user": per_user})
+    scores = next(iter(baseline.candidates(train, context)))[1].score(
+        np.full(36, -1), Interactions.from_lists([[item] for item in range(36)], 40)
+    )
+    first = scores.argmax(axis=1)
+    assert ((first >= 36).mean() > 0.8) == flooded, (first >= 36).mean()
+
+
 def test_another_seed_takes_other_items_for_new(log):
     train, context = log
     baseline = baseline_named("ease-new-items", {"depth": 0})
@@ -197,18 +212,16 @@ def test_only_random_layers_are_drawn_by_the_seed(log, backbone, weights):
     assert (read.tobytes() == other.tobytes()) == (weights == "pretrained")
 
 
-def test_validation_is_offered_the_other_unit_and_a_trained_reading(log, backbone):
+def test_validation_is_offered_a_trained_reading(log, backbone):
     train, context = log
     reader = {"backbone": str(backbone), "depth": 1, "epochs": 1}
     free = baseline_named("ease-new-items", {"backbone": str(backbone), "depth": 1})
-    best = {**free.grid(40)[4], "per_user": True}
-    units, trained = (
-        [settings for settings, _ in each(best)] for each in free.refinements(train, context, 9)
-    )
-    assert len(units) == len(trained) == 9
-    assert {(each["per_user"], each["trained"]) for each in units} == {(True, False)}
+    best = free.grid(40)[4]
+    [offered] = free.refinements(train, context, 9)
+    trained = [settings for settings, _ in offered(best)]
+    assert len(trained) == 9
     assert {(each["per_user"], each["trained"]) for each in trained} == {(True, True)}
-    assert {each["k"] for each in units + trained} == {best["k"]}
+    assert {each["k"] for each in trained} == {best["k"]}
     for fixed in ({"per_user": False, "train": False}, {"depth": 0, "per_user": True}):
         given = baseline_named("ease-new-items", {"backbone": str(backbone), **fixed})
         assert not any(list(each(best)) for each in given.refinements(train, context, 9))
@@ -226,6 +239,7 @@ def test_a_chosen_point_is_fitted_again_as_it_was(log, backbone, trained):
     again = baseline.refitted(point, train, context)
     np.testing.assert_array_equal(again.vectors, scorer.vectors)
     assert (again.offset, again.scale) == (scorer.offset, scorer.scale)
-    if not trained:  # an earlier version chose neither
+    if not trained:  # an earlier version chose neither, and had one unit for all
         old = {name: point[name] for name in ("k", "power", "text_weight", "scale")}
+        [(_, scorer)] = baseline.fitted([{**point, "per_user": False}], train, context)
         assert baseline.refitted(old, train, context).offset == scorer.offset

@@ -89,10 +89,3 @@ def test_another_version_of_splitting_is_another_recipe(tmp_path, monkeypatch):
     before = made_of()
     monkeypatch.setattr(splitting, "VERSION", splitting.VERSION + 1)
     assert made_of() != before
-
-
-def test_recipes_of_before_the_version_was_in_them_hold(tmp_path, monkeypatch):
-    write_rows(tmp_path, "interactions", log())
-    monkeypatch.setattr(splitting, "VERSION", 1)
-    given = recipe(tmp_path, split=None, protocol="paper", config=DataConfig(), seed=0)
-    assert given.keys() == {"files", "split", "seed", "settings", "markup", "package"}

@@ -114,7 +114,8 @@ class EaseNewItems(Reads):
     Without a reader its texts are TF-IDF alone.
 
     Args:
-        per_user: see `NewItemsScorer`; None: validation chooses.
+        per_user: see `NewItemsScorer`; without it short histories have new items alone
+            (docs/decisions/0047).
         train: also a reading that is trained (`Reads`); None: validation chooses.
         reading: further settings of `Reads`.
 
@@ -125,13 +126,13 @@ class EaseNewItems(Reads):
     least_depth: ClassVar[int] = 0
 
     def __init__(
-        self, per_user: bool | None = None, train: bool | None = None, **reading: Any
+        self, per_user: bool = True, train: bool | None = None, **reading: Any
     ) -> None:
         super().__init__(train=True if train is None else train, **reading)
         self.draws_at_random = True  # without a reader too: which items are taken for new
-        if per_user is not None and type(per_user) is not bool:
+        if type(per_user) is not bool:
             raise ValueError(f"per_user = {per_user!r} is no true or false")
-        self.units = (False, True) if per_user is None else (per_user,)
+        self.per_user = per_user
         self.trainings_tried = (False, True) if train is None else (train,)
         if not self.reads:
             self.trainings_tried = (False,)
@@ -142,7 +143,7 @@ class EaseNewItems(Reads):
         return [
             {"k": k, "power": power, **point}
             for k, power in NEIGHBOURS
-            for point in self._of_texts(self.units[0], self.trainings_tried[0])
+            for point in self._of_texts(self.trainings_tried[0])
         ]
 
     def candidates(
@@ -154,25 +155,17 @@ class EaseNewItems(Reads):
     def refinements(
         self, train: Interactions, context: Context, users: int
     ) -> Sequence[Refinement]:
-        """The other unit, then a trained reading, each with every weight and scale."""
-
-        def units(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
-            points = [
-                {**best, **point}
-                for per_user in self.units[1:]
-                for point in self._of_texts(per_user, bool(best["trained"]))
-            ]
-            return self.fitted(points, train, context)
+        """A trained reading, with every weight and scale."""
 
         def trained(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
             points = [
                 {**best, **point}
                 for with_training in self.trainings_tried[1:]
-                for point in self._of_texts(bool(best["per_user"]), with_training)
+                for point in self._of_texts(with_training)
             ]
             return self.fitted(points, train, context)
 
-        return units, trained
+        return [trained]
 
     def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
         """One point; an earlier version's has the settings that there was no choice of."""
@@ -221,9 +214,9 @@ class EaseNewItems(Reads):
         """Items × items must fit in memory, and there must be texts."""
         return too_many_items(context.num_items) or no_texts(context)
 
-    def _of_texts(self, per_user: bool, trained: bool) -> list[Settings]:
+    def _of_texts(self, trained: bool) -> list[Settings]:
         return [
-            {"text_weight": weight, "scale": scale, "per_user": per_user, "trained": trained}
+            {"text_weight": weight, "scale": scale, "per_user": self.per_user, "trained": trained}
             for weight, scale in product(TEXT_WEIGHTS, SCALES)
         ]
 

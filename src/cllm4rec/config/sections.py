@@ -263,7 +263,7 @@ class EvaluateConfig(Settings):
     layers, learning_rates, losses``); ``ease-lm``, ``lm-knn`` and ``ease-new-items`` how they read
     (``backbone, depth, max_words, echo, weights, permuted``) and whether they train that (``train,
     train_layers, epochs``), ``ease-new-items`` whether each user's scores have a unit of their own
-    (``per_user``; validation chooses this and ``train`` unless given), ``sasrec-hybrid`` and
+    (``per_user``; validation chooses ``train`` unless given), ``sasrec-hybrid`` and
     ``sasrec-hybrid-text`` how their linear model does (``reader``, a table of these);
     ``ease``, ``ease-text`` and ``ease-text-order`` how many nearest items are in each item's
     regression (``neighbours``)."""

@@ -28,15 +28,13 @@ def recipe(
         OSError: ``source`` is no folder, or ``split`` is neither file nor folder.
         InputError: there is no log, or a folder of partitions is none.
     """
-    # Recipes of before there were versions of splitting have none: they are of the first.
-    version = {"splitting": splitting.VERSION} if splitting.VERSION > 1 else {}
     return {
         "files": {path.name: sha256_input(path) for path in _input_files(source)},
         "split": protocol if split is None else sha256_input(split),
         "seed": seed if split is None else None,
         "settings": config.model_dump(exclude={"memory_limit"}),
         "markup": markup.VERSION,
-        **version,
+        "splitting": splitting.VERSION,
         "package": package_version(),
     }
 

@@ -16,7 +16,7 @@ from cllm4rec.data.checks import PARTS
 from cllm4rec.data.database import one_number
 from cllm4rec.errors import InputError
 
-VERSION = 1
+VERSION = 2
 """To be raised whenever the same log is split or ordered otherwise: data prepared before are then
 others."""
 

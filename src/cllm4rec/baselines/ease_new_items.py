@@ -125,9 +125,7 @@ class EaseNewItems(Reads):
 
     least_depth: ClassVar[int] = 0
 
-    def __init__(
-        self, per_user: bool = True, train: bool | None = None, **reading: Any
-    ) -> None:
+    def __init__(self, per_user: bool = True, train: bool | None = None, **reading: Any) -> None:
         super().__init__(train=True if train is None else train, **reading)
         self.draws_at_random = True  # without a reader too: which items are taken for new
         if type(per_user) is not bool:

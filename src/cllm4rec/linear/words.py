@@ -58,7 +58,7 @@ def cut_otherwise(text: str, terms: Iterable[str], cut: int) -> bool:
     if cut >= CUT:
         return False
     letters = set("".join(word for word in words_of(text) if _CUT_ANEW.search(word)))
-    return any(not letters.isdisjoint(term) for term in terms)
+    return bool(letters) and any(not letters.isdisjoint(term) for term in terms)
 
 
 def _at_least(word: str, least: int) -> list[str]:

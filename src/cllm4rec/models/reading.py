@@ -111,12 +111,16 @@ class Reader:
         return table[[rows.get(text, 0) for text in tidied]]
 
     def unkept(self, texts: Sequence[str]) -> Vectors:
-        """`vectors` of a few further texts, read at once and kept nowhere."""
+        """`vectors` of further texts, read at once and kept nowhere."""
         tidied = [beginning(text, self.max_words) for text in texts]
         given = [at for at, text in enumerate(tidied) if text]
         loaded = self.loaded()
         result = np.zeros((len(texts), loaded.words.shape[1]), np.float32)
-        result[given] = loaded.read([tidied[at] for at in given])
+        with progress.task("Reading item texts", total=len(given), unit="text") as task:
+            # Blocks of long and short texts, so that the time left is that of both.
+            for at in range(0, len(given), BLOCK_TEXTS):
+                block = given[at : at + BLOCK_TEXTS]
+                result[block] = loaded.read([tidied[each] for each in block], task)
         return result
 
     def loaded(self) -> "LoadedReader":
@@ -181,8 +185,13 @@ class LoadedReader:
         return [ids[: self.longest] for ids in encoded]
 
     @torch.inference_mode()
-    def read(self, texts: Sequence[str]) -> Vectors:
-        """Vectors ``[texts, size]``; zeros where the tokenizer finds no word."""
+    def read(self, texts: Sequence[str], task: progress.Task | None = None) -> Vectors:
+        """Vectors ``[texts, size]``; zeros where the tokenizer finds no word.
+
+        Args:
+            texts: any.
+            task: advances by the texts that have words.
+        """
         tokens = self.tokens(texts)
         own = list(map(len, tokens))
         if self.reader.echo:
@@ -195,6 +204,8 @@ class LoadedReader:
                 padded[place, : len(tokens[row])] = torch.tensor(tokens[row])
             pooled = torch.tensor([own[row] for row in rows])
             result[rows] = self._pooled(self.words[padded], lengths, pooled).numpy()
+            if task is not None:
+                task.advance(len(rows))
         return result
 
     def _pooled(self, embedded: Tensor, lengths: Tensor, pooled: Tensor) -> Tensor:

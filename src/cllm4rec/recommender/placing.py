@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
+from cllm4rec import progress
 from cllm4rec.baselines.reads import TRAINED_WEIGHT
 from cllm4rec.errors import InputError
 from cllm4rec.linear.neighbours import neighbour_weights
@@ -26,6 +27,8 @@ NUMBERS, WORDS = "texts.safetensors", "texts.json"
 """Files of a ``model`` folder."""
 POWER = 0.5
 """Of the whitening of what a language model reads, as in ``ease-new-items``."""
+NEIGHBOURS_BLOCK = 512
+"""Items whose neighbours are found at once, between two signs of progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class ReadTexts:
 
     def vectors(self, words: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
         """Vectors of any words, in the parts that ``items`` has."""
+        if not words:
+            return tuple(each[:0] for each in self.items)
         from cllm4rec.models.reading import Reader  # torch: only where a text is read
 
         read = Reader(**self.reader).unkept(words)
@@ -111,10 +116,17 @@ class ItemTexts:
         """Vectors of the items, ``float32 [items, d]``, rows of length one or zero."""
         return self._beside(self.space.placed, () if self.read is None else self.read.items)
 
-    def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of further words, ``float32 [texts, d]``; zeros where nothing is recognised."""
+    def vectors(
+        self, words: Sequence[str], in_space: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Vectors of further words, ``float32 [texts, d]``; zeros where nothing is recognised.
+
+        Args:
+            words: one text per item.
+            in_space: their vectors in ``space``, where they have been made.
+        """
         read = () if self.read is None else self.read.vectors(words)
-        return self._beside(self.space.vectors(words), read)
+        return self._beside(self.space.vectors(words) if in_space is None else in_space, read)
 
     def neighbours(
         self, vectors: NDArray[np.float32], known: NDArray[np.int64], rule: Rule
@@ -128,9 +140,14 @@ class ItemTexts:
         """
         size = len(self.items)
         both = np.concatenate([self.items, vectors])
-        new = np.arange(size, len(both))
-        near = neighbour_weights(both, new, known, k=rule.k, power=rule.power)
-        return near[:, :size]
+        found = [csr_matrix((0, size), dtype=np.float32)]
+        with progress.task("Finding items of like texts", total=len(vectors), unit="item") as task:
+            for start in range(size, len(both), NEIGHBOURS_BLOCK):
+                new = np.arange(start, min(start + NEIGHBOURS_BLOCK, len(both)))
+                near = neighbour_weights(both, new, known, k=rule.k, power=rule.power)
+                found.append(near[:, :size])
+                task.advance(len(new))
+        return vstack(found, format="csr", dtype=np.float32)
 
     @staticmethod
     def _beside(

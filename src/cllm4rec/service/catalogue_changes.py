@@ -104,7 +104,7 @@ def _written(run: RunDir) -> Iterator[None]:
 @contextmanager
 def _as_asked(source: Path) -> Iterator[None]:
     """Errors say the request instead of the file, and its field instead of an option."""
-    from cllm4rec.stages.add_items import SKIPPED_BY
+    from cllm4rec.stages.refusals import SKIPPED_BY
 
     try:
         yield

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,50 +30,20 @@ from cllm4rec.run import RunDir, exclusive
 from cllm4rec.run.added import remove_all, replaced
 from cllm4rec.seeds import generator
 from cllm4rec.stages.likely_slips import note_likely_slips
+from cllm4rec.stages.refusals import (
+    ADDED,
+    CUT_OTHERWISE,
+    KNOWN,
+    MOST_BYTES,
+    NO_TEXT,
+    NO_WORD,
+    TOO_LONG,
+    Refusals,
+    named,
+)
 
-MOST_BYTES = 100_000
-"""Longest text of an item, in UTF-8."""
-NAMED = 3
-"""Ids that a refusal names for each reason."""
 SAMPLE_USERS, LISTED = 500, 20
 """Lists in which the share of added items is measured, and their length."""
-
-SKIPPED_BY = "(--skip; in Python skip=True)"
-"""How a shell and Python ask for it; over HTTP it is a field."""
-KNOWN, ADDED = "an item_id that the run was trained with", "an item_id that was added before"
-NO_TEXT, TOO_LONG = "no title or text", f"a text of more than {MOST_BYTES:,} bytes"
-NO_WORD = "no word that two items of the run have"
-CUT_OTHERWISE = "no word that the run has, whose words an earlier version cut (train it again)"
-
-
-@dataclass(slots=True)
-class Refusals:
-    """Ids of the items that cannot be added, by reason."""
-
-    by_reason: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, reason: str, ids: Sequence[str]) -> None:
-        """Some more ids."""
-        if ids:
-            self.by_reason.setdefault(reason, []).extend(ids)
-
-    def refuse(self, source: Path) -> None:
-        """Refuse the file if any of its items is refused.
-
-        Raises:
-            InputError: says of which items, and why.
-        """
-        if not self.by_reason:
-            return
-        said = "; ".join(f"{reason}: {_named(ids)}" for reason, ids in self.by_reason.items())
-        raise InputError(
-            f"{source}: nothing was added, for some rows cannot be: {said}; mend them, or ask to "
-            f"skip them {SKIPPED_BY}"
-        )
-
-    def counts(self) -> dict[str, int]:
-        """How many, by reason."""
-        return {reason: len(ids) for reason, ids in self.by_reason.items()}
 
 
 @exclusive
@@ -108,25 +78,34 @@ def add_items(
     """
     started_at_s = time.perf_counter()
     run.require_trained()
-    with progress.task("Adding items", total=4, unit="step") as task:
+    with progress.task("Checking the run", total=2, unit="step") as task:
         verified_record(run.path)
+        task.advance()
         placing, before = Placing.read(run.path), AddedItems.of(run.path)
         dataset = Dataset.open(run.path / "data")
         task.advance()
+    with progress.task("Checking the new items", total=3, unit="step") as task:
         rows, refused, unread = _read(source, dataset, placing.texts, columns)
-        refusals = Refusals(refused)
+        task.advance()
+        refusals, count = Refusals(refused), len(rows) + sum(map(len, refused.values()))
         rows = _without_known(rows, dataset, before, refusals)
         rows = _without_unusable(rows, placing.texts, refusals)
         task.advance()
-        found = _placed(rows, dataset, placing, refusals)
-        if not skip:
-            refusals.refuse(source)
+        recognised = _recognised(rows, dataset, placing.texts, refusals)
         task.advance()
-        every = found if before is None else before.merged(found)
-        if len(found):
+    # Before a language model reads, which takes minutes where there are thousands.
+    if skip:
+        refusals.note(count)
+    else:
+        refusals.refuse(source)
+    found = _placed(recognised, dataset, placing, refusals)
+    if not skip:
+        refusals.refuse(source)
+    every = found if before is None else before.merged(found)
+    if len(found):
+        with progress.task("Writing the added items"):
             _write(run, every)
-            note_likely_slips(found.rows, dataset, NO_ROWS if before is None else before.rows)
-        task.advance()
+        note_likely_slips(found.rows, dataset, NO_ROWS if before is None else before.rows)
     measured = {}
     if measure and len(every):
         with progress.task("Loading the model"):
@@ -172,7 +151,7 @@ def remove_items(run: RunDir, ids: Sequence[str] | None) -> dict[str, Any]:
     for item_id in wanted:
         if item_id in dataset.items:
             raise InputError(
-                f"item {_named([item_id])} was not added: the run was trained with it; leave it "
+                f"item {named([item_id])} was not added: the run was trained with it; leave it "
                 f"out of lists with --exclude, or out of the data and train again"
             )
         if item_id not in places:
@@ -252,37 +231,75 @@ def _without_unusable(rows: ItemRows, texts: ItemTexts, refusals: Refusals) -> I
     return rows.taken([at for at in range(len(rows)) if not any(each[at] for each in bad.values())])
 
 
-def _placed(rows: ItemRows, dataset: Dataset, placing: Placing, refusals: Refusals) -> AddedItems:
-    """The rows that have a place: a trained item's with the same text, or among neighbours."""
-    texts, words = placing.texts, rows.words(placing.texts.features)
-    known = np.flatnonzero(dataset.part("train").item_counts())
+@dataclass(frozen=True, slots=True, eq=False)
+class _Recognised:
+    """Rows of which the run knows a word, or the whole text.
+
+    Attributes:
+        rows: they.
+        twins: numbers of the trained items with the same text, per row.
+        in_space: vectors of their words, ``float32 [rows, d]``.
+    """
+
+    rows: ItemRows
+    twins: list[list[int]]
+    in_space: NDArray[np.float32]
+
+
+def _recognised(
+    rows: ItemRows, dataset: Dataset, texts: ItemTexts, refusals: Refusals
+) -> _Recognised:
+    words = rows.words(texts.features)
     with_text: dict[str, list[int]] = {}
     for number, text in enumerate(dataset.texts.described(texts.features)):
         with_text.setdefault(_plain(text), []).append(number)
-    vectors = texts.vectors(words)
-    neighbours = texts.neighbours(vectors, known, placing.rule)
     with_text.pop("", None)  # items without a word have no text in common
     twins = [with_text.get(_plain(text), []) for text in words]
-    same = np.array([bool(each) for each in twins], bool)
-    lines = [
-        _mean_of(each, neighbours.shape[1]) if each else neighbours[at]
-        for at, each in enumerate(twins)
-    ]
-    if lines:
-        neighbours = vstack(lines, format="csr", dtype=np.float32)
-    found = AddedItems(rows, neighbours, vectors, same)
+    in_space = texts.space.vectors(words)
     # A language model reads any script, and finds neighbours that mean nothing.
-    known_words = same | texts.space.vectors(words).any(axis=1)
-    has_place = known_words & (np.diff(neighbours.indptr) > 0)
+    known_words = np.array(list(map(bool, twins)), bool) | in_space.any(axis=1)
+    kept = _with_place(rows, words, known_words, texts, refusals)
+    return _Recognised(rows.taken(kept.tolist()), [twins[at] for at in kept], in_space[kept])
+
+
+def _placed(
+    recognised: _Recognised, dataset: Dataset, placing: Placing, refusals: Refusals
+) -> AddedItems:
+    """The rows that have a place: a trained item's with the same text, or among neighbours."""
+    rows, twins, texts = recognised.rows, recognised.twins, placing.texts
+    known = np.flatnonzero(dataset.part("train").item_counts())
+    words = rows.words(texts.features)
+    vectors = texts.vectors(words, recognised.in_space)
+    same = np.array(list(map(bool, twins)), bool)
+    others, those = np.flatnonzero(~same), np.flatnonzero(same)
+    near = texts.neighbours(vectors[others], known, placing.rule)
+    means = _means([twins[at] for at in those], near.shape[1])
+    order = np.argsort(np.concatenate([others, those]))
+    neighbours = vstack([near, means], format="csr", dtype=np.float32)[order]
+    found = AddedItems(rows, neighbours, vectors, same)
+    return found.taken(_with_place(rows, words, np.diff(neighbours.indptr) > 0, texts, refusals))
+
+
+def _with_place(
+    rows: ItemRows,
+    words: list[str],
+    has_place: NDArray[np.bool_],
+    texts: ItemTexts,
+    refusals: Refusals,
+) -> NDArray[np.int64]:
     for at in np.flatnonzero(~has_place):
         otherwise = texts.space.cut_otherwise(words[at])
         refusals.add(CUT_OTHERWISE if otherwise else NO_WORD, [rows.ids[at]])
-    return found.taken(np.flatnonzero(has_place))
+    return np.flatnonzero(has_place)
 
 
-def _mean_of(items: list[int], size: int) -> csr_matrix:
-    values = np.full(len(items), 1 / len(items), np.float32)
-    return csr_matrix((values, ([0] * len(items), items)), shape=(1, size))
+def _means(items: list[list[int]], size: int) -> csr_matrix:
+    """Each row the mean of some items, ``float32 [rows, size]``."""
+    counts = np.array(list(map(len, items)), np.int64)
+    columns = np.array([item for each in items for item in each], np.int64)
+    values = np.repeat(1 / counts, counts).astype(np.float32)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    return csr_matrix((values, columns, ends), shape=(len(items), size))
 
 
 def _write(run: RunDir, added: AddedItems) -> None:
@@ -303,12 +320,3 @@ def _not_added(added: int) -> str:
 def _plain(text: str) -> str:
     """A text without capitals, punctuation and blanks."""
     return " ".join(words_of(text.casefold(), least=1))
-
-
-def _named(ids: Sequence[str]) -> str:
-    """Some ids as a message shows them, and how many more there are."""
-    if not any(ids):
-        return f"{len(ids):,} row" + "s" * (len(ids) > 1)
-    shown = [repr(each) if len(each) <= 40 else repr(each[:39] + "…") for each in ids[:NAMED]]
-    more = len(ids) - len(shown)
-    return ", ".join(shown) + (f" and {more:,} more" if more else "")

@@ -90,3 +90,22 @@ def test_reviews_are_streamed_in_batches(tmp_path, monkeypatch):
     assert users.tolist() == [0, 0, 0, 1, 1, 1]
     assert items.tolist() == [0, 1, 2, 0, 1, 2]
     assert [text for *_, texts in batches for text in texts] == ["i0!", "i1!", "i2!"] * 2
+
+
+def test_columns_of_web_addresses_are_no_words(tmp_path):
+    """Parts of addresses, such as jpg and the numbers of pictures, say nothing about an item."""
+    addresses = ["http://a.org/1.jpg", "HTTPS://b.org", "www.c.org"]
+    mostly = ["http://a.org", None, "no address"]
+    rows = [
+        {
+            "item_id": f"i{at}",
+            "title": f"t{at}",
+            "url": addresses[at],
+            "half": mostly[at],
+            "kind": k,
+        }
+        for at, k in enumerate(["httpd", "wwwords", "see http://d.org"])
+    ]
+    texts = prepared(tmp_path, items=rows)
+    assert texts.word_features.keys() == {"half", "kind"}
+    assert texts.item_features.keys() == {"url", "half", "kind"}

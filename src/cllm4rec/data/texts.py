@@ -1,5 +1,6 @@
 """Texts about users, items and training pairs."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ ITEMS = "items.parquet"
 USERS = "users.parquet"
 ATTRIBUTES = "attributes.parquet"
 """Attributes of the items: one column of lists of texts for each further column of ``items.*``."""
+
+_ADDRESS = re.compile(r"\s*(https?://|www\.)", re.IGNORECASE)
 
 ReviewBatch = tuple[NDArray[np.int32], NDArray[np.int32], list[str]]
 
@@ -66,12 +69,18 @@ class Texts:
     def word_features(self) -> dict[str, list[str | None]]:
         """Features that count among the words: all where few items have a text, else none.
 
-        A bare title such as "Alien" says little; year and genres are then the better part. Few are
-        less than half of those that the data were prepared with: what is added changes nothing.
+        A bare title such as "Alien" says little; year and genres are then the better part, but no
+        column of web addresses, whose parts are no words. Few are less than half of those that the
+        data were prepared with, and so of web addresses: what is added changes nothing.
         """
         texts = self.item_texts
-        texts = texts[: len(texts) - len(self.added)]
-        return {} if 2 * sum(map(bool, texts)) >= max(1, len(texts)) else self.item_features
+        prepared = len(texts) - len(self.added)
+        if 2 * sum(map(bool, texts[:prepared])) >= max(1, prepared):
+            return {}
+        columns = self.item_features
+        return {
+            name: values for name, values in columns.items() if not _addresses(values[:prepared])
+        }
 
     @property
     def user_features(self) -> dict[str, list[str | None]]:
@@ -126,6 +135,12 @@ class Texts:
         with self.opened.reading() as folder:
             names = [each for each in pq.read_schema(folder / name).names if each not in others]
             return {each: _column(folder / name, each) for each in names}
+
+
+def _addresses(values: Sequence[str | None]) -> bool:
+    """Whether more than half of the values given are web addresses."""
+    given = [value for value in values if value and value.strip()]
+    return 2 * sum(bool(_ADDRESS.match(value)) for value in given) > len(given)
 
 
 def _column(path: Path, column: str) -> list[Any]:

@@ -250,16 +250,34 @@ def _recognised(
     rows: ItemRows, dataset: Dataset, texts: ItemTexts, refusals: Refusals
 ) -> _Recognised:
     words = rows.words(texts.features)
-    with_text: dict[str, list[int]] = {}
-    for number, text in enumerate(dataset.texts.described(texts.features)):
-        with_text.setdefault(_plain(text), []).append(number)
-    with_text.pop("", None)  # items without a word have no text in common
-    twins = [with_text.get(_plain(text), []) for text in words]
+    twins = _twins(rows, dataset, texts.features)
     in_space = texts.space.vectors(words)
     # A language model reads any script, and finds neighbours that mean nothing.
     known_words = np.array(list(map(bool, twins)), bool) | in_space.any(axis=1)
     kept = _with_place(rows, words, known_words, texts, refusals)
     return _Recognised(rows.taken(kept.tolist()), [twins[at] for at in kept], in_space[kept])
+
+
+def _twins(rows: ItemRows, dataset: Dataset, features: Sequence[str]) -> list[list[int]]:
+    """Trained items with the same text; of a row without features, the same title and text."""
+    twins = _same_words(rows.words(features), dataset.texts.described(features))
+    if not features:
+        return twins
+    bare = _same_words(rows.words(()), dataset.texts.described(()))
+    given = [any(values) for values in zip(*map(rows.feature, features), strict=True)]
+    return [
+        twin or ([] if has_any else same)
+        for twin, same, has_any in zip(twins, bare, given, strict=True)
+    ]
+
+
+def _same_words(words: Sequence[str], known: Sequence[str]) -> list[list[int]]:
+    """Places among the known texts of those that are the same, per text."""
+    places: dict[str, list[int]] = {}
+    for place, text in enumerate(known):
+        places.setdefault(_plain(text), []).append(place)
+    places.pop("", None)  # items without a word have no text in common
+    return [places.get(_plain(text), []) for text in words]
 
 
 def _placed(

@@ -107,8 +107,11 @@ def test_the_lists_pass_the_independent_check(trained, tmp_path):
     assert theirs["N@100"] == pytest.approx(ours["ndcg@100"], abs=1e-4)
 
 
-def test_anyones_topk_file_is_scored_like_our_own(trained):
+def test_anyones_topk_file_is_scored_like_our_own(trained, capsys):
     results = evaluate(trained.run, topk=trained.run.file("topk", "test.parquet"))
+    assert "held-out" not in capsys.readouterr().err
+    own = json.loads(trained.run.file("results.json").read_text())
+    assert results["selection"] == own["selection"]
     [row] = results["rows"]
     assert row["metrics"]["recall@20"]["mean"] == pytest.approx(
         means(trained.run)[OURS]["recall@20"]

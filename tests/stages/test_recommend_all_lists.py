@@ -274,11 +274,15 @@ def test_a_file_in_the_folders_place_is_refused(trained, tmp_path):
             recommend_all(trained.run, out=tmp_path / "lists.csv", histories=given)
 
 
-def test_the_folder_is_evaluated_like_a_file(trained, dataset, tmp_path):
+def test_the_folder_is_evaluated_like_a_file(trained, dataset, tmp_path, capsys):
     """What is recommended knows the test part; so its lists hit nothing of it."""
     out = tmp_path / "out"
     recommend_all(trained.run, k=20, out=out, shard_users=300)
+    capsys.readouterr()
     (row,) = evaluate(trained.run, topk=out)["rows"]
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "held-out item" in line]
+    assert f"no list in {out} has a held-out item of its user: lists for service" in said
+    assert "leave out only train, valid and history of" in said
     assert row["model"] == "out"
     assert row["metrics"]["recall@20"]["mean"] == 0.0
     shard = out / "part-00001.parquet"

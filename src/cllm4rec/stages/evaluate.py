@@ -51,8 +51,8 @@ def evaluate(
         overrides: ``evaluate.key=value`` of `CHANGEABLE`; the run keeps them.
 
     Returns:
-        ``part`` and ``rows`` (a model each, means and 95 % intervals); without ``topk`` also
-        ``selection`` (measures that chose), ``made_by`` (what was trained, in one line),
+        ``part``, ``selection`` (the run's measures that chose) and ``rows`` (a model each, means
+        and 95 % intervals); without ``topk`` also ``made_by`` (what was trained, in one line),
         ``left_out`` (baseline → why it is unavailable) and ``verdict`` (the model beside the best
         baseline, in one line; None where nothing can be compared).
 
@@ -68,8 +68,26 @@ def evaluate(
     if topk is not None:
         ranked = RankedItems.read(topk, dataset.users, dataset.items, DEPTH)
         report = evaluate_ranking(ranked, dataset, "test", bootstrap=config.evaluate.bootstrap)
-        return {"part": "test", "rows": [_row(topk.name, {}, report, 0.0)]}
+        _note_no_hit(topk, run, report)
+        selection = config.evaluate.selection
+        return {
+            "part": "test",
+            "selection": selection,
+            "rows": [_row(topk.name, {}, report, 0.0)],
+        }
     return _table(run, dataset, config, recommender)
+
+
+def _note_no_hit(topk: Path, run: RunDir, report: Report) -> None:
+    """Lists of another purpose score 0 as the worst do; a figure alone does not say which."""
+    if any(values.any() for values in report.per_user.values()):
+        return
+    progress.note(
+        f"no list in {topk} has a held-out item of its user: lists for service (recommend --all) "
+        f"leave out the whole history, held-out items too; to be measured, leave out only train, "
+        f"valid and history of {run.file('split.parquet')}; `evaluate` without --topk measures the "
+        f"run's own model"
+    )
 
 
 def _changed(config: Config, overrides: Sequence[str]) -> Config:

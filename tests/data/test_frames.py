@@ -214,6 +214,21 @@ def test_notes_name_the_frame(said):
     assert ".parquet" not in "".join(said)
 
 
+def test_refused_rows_are_counted_in_one_note(said):
+    """The command line has them in its table."""
+    log = pd.DataFrame(small_log())
+    Dataset.from_frames(pd.concat([log, log[:3]]))
+    assert not [line for line in said if "refused" in line], "a repeated pair counts once"
+    log.loc[[3, 4], "user_id"] = None
+    log.loc[5, "item_id"] = ""
+    Dataset.from_frames(log)
+    (line,) = [line for line in said if "refused" in line]
+    assert line == (
+        f"3 of {len(log)} rows of the log are refused (no item_id: 1, no user_id: 2); mend them, "
+        f"or leave them out"
+    )
+
+
 def test_a_column_that_no_file_holds_is_named():
     spans = pa.array([None], pa.month_day_nano_interval())
     table = pa.table({"user_id": ["u"], "item_id": ["i"], "lent": spans})

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from cllm4rec import progress
 from cllm4rec.config import DataConfig, Protocol, possible, request_of
 from cllm4rec.data.arguments import one_of, path_of, seed_of
 from cllm4rec.data.arrays import open_array
-from cllm4rec.data.checks import PARTS
+from cllm4rec.data.checks import PARTS, REPEATED_PAIR
 from cllm4rec.data.excluded import open_excluded
 from cllm4rec.data.frames import input_directory, is_frame
 from cllm4rec.data.ids import IdMap
@@ -108,6 +109,8 @@ class Dataset:
     ) -> "Dataset":
         """Prepare an input directory and open the result.
 
+        A note on standard error counts refused rows of the log; `report` has all.
+
         Args:
             source: folder of ``interactions.*``, one file or several, and optional ``items.*,
                 users.*, reviews.*``.
@@ -132,7 +135,8 @@ class Dataset:
             folder = scratch / "data"
         folder = path_of("folder", folder)
         refuse_inside_run(folder, "folder")
-        prepare(source, folder, split=split, protocol=protocol, config=config, seed=seed)
+        report = prepare(source, folder, split=split, protocol=protocol, config=config, seed=seed)
+        _note_refused(report)
         return cls.open(folder)
 
     @classmethod
@@ -299,6 +303,19 @@ class Dataset:
     def _of_parts(self, *parts: Part) -> Interactions:
         codes = [PARTS.index(part) for part in parts]
         return self.interactions.where(np.isin(self.part_codes, codes))
+
+
+def _note_refused(report: Mapping[str, Any]) -> None:
+    """Say what `prepare` of the command line has in its table; a repeated pair is no loss."""
+    refused = {
+        why: n for why, n in report["refused"]["interactions"].items() if why != REPEATED_PAIR
+    }
+    if refused:
+        reasons = ", ".join(f"{why}: {n:,}" for why, n in refused.items())
+        progress.note(
+            f"{sum(refused.values()):,} of {report['read']:,} rows of the log are refused "
+            f"({reasons}); mend them, or leave them out"
+        )
 
 
 def _given(values: list[str | None]) -> int:

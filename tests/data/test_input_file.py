@@ -11,7 +11,8 @@ from cllm4rec.config import DataConfig
 from cllm4rec.data.database import open_database
 from cllm4rec.data.reading import open_file
 from cllm4rec.errors import InputError
-from support.input_folder import write_rows
+from support.input_folder import small_log, write_rows
+from support.prepared import prepare_folder
 
 FORMATS = ("parquet", "csv", "jsonl")
 
@@ -141,6 +142,26 @@ def test_a_missing_column_names_the_file_the_columns_and_the_mend(tmp_path):
         mapped = open_file(connection, path, DataConfig(columns={"user_id": "nobody"}))
         with pytest.raises(InputError, match="no column 'nobody'"):
             mapped.require("user_id")
+
+
+@pytest.mark.parametrize(("named", "lacking"), [("artistID", "items"), ("id", "interactions")])
+def test_a_name_that_one_file_has_is_not_to_be_mapped_again_for_another(tmp_path, named, lacking):
+    """Else each of two names is refused with the advice to map the other."""
+    folder = tmp_path / "in"
+    write_rows(folder, "items", [{"id": f"i{n}", "name": "x"} for n in range(8)])
+    log = [{"user_id": row["user_id"], "artistID": row["item_id"]} for row in small_log()]
+    write_rows(folder, "interactions", log)
+    with pytest.raises(InputError) as caught:
+        prepare_folder(folder, columns={"item_id": named})
+    message = str(caught.value)
+    assert f"{lacking}.parquet has no column '{named}' (it has " in message
+    assert "one name in data.columns serves all files: in this one rename what is meant to " in (
+        message
+    )
+    assert "to 'item_id'; standard names are read beside it" in message
+    assert "NAME" not in message
+    write_rows(folder, "items", [{"item_id": f"i{n}", "name": "x"} for n in range(8)])
+    prepare_folder(folder, columns={"item_id": "artistID"})
 
 
 NESTED = [

@@ -98,12 +98,17 @@ class InputFile:
         if missing:
             names = [[self.mapping.get(each, each)] for each in missing]
             mend = (
-                "rename, or map: "
-                + " ".join(f"--set data.columns.{each}=NAME" for each in missing)
-                + '; in Python config={"columns": {'
-                + ", ".join(f'"{each}": NAME' for each in missing)
-                + "}}"
+                f"one name in data.columns serves all files: in this one rename what is meant to "
+                f"{' and '.join(map(repr, missing))}; standard names are read beside it"
             )
+            if not self.mapping.keys() & set(missing):
+                mend = (
+                    "rename, or map: "
+                    + " ".join(f"--set data.columns.{each}=NAME" for each in missing)
+                    + '; in Python config={"columns": {'
+                    + ", ".join(f'"{each}": NAME' for each in missing)
+                    + "}}"
+                )
             if not self.settable:
                 names = [list(dict.fromkeys([self.mapping.get(x, x), x])) for x in missing]
                 mend = "rename the column that is meant"

@@ -32,14 +32,18 @@ runpy.run_path(script, run_name="__main__")
 """
 
 
-def served(exported: Path, *arguments: str) -> list[tuple[str, float]]:
-    done = subprocess.run(
+def ran(exported: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-c", NO_TORCH, exported / "serve_without_torch.py", *arguments],
         capture_output=True,
         text=True,
         check=False,
         cwd=exported.parent,
     )
+
+
+def served(exported: Path, *arguments: str) -> list[tuple[str, float]]:
+    done = ran(exported, *arguments)
     assert done.returncode == 0, done.stderr
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     return [(item_id, float(score)) for item_id, score in lines]
@@ -58,6 +62,15 @@ def test_it_lists_what_the_language_model_lists(exported, recommender, k):
     np.testing.assert_allclose(scores, wanted.scores[0][listed], rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("arguments", [["nobody", "4"], []])
+def test_an_unknown_user_is_refused_in_one_line(exported, arguments):
+    done = ran(exported, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    said = "".join(arguments[:1])
+    assert line == f"USER_ID {said!r} is nobody in users.parquet; give one of its user_id"
+
+
 def test_it_stays_an_example():
     path = Path(__file__).parents[2] / "src" / "cllm4rec" / "export" / "serve_without_torch.py"
-    assert len(path.read_text().splitlines()) <= 32
+    assert len(path.read_text().splitlines()) <= 34

@@ -27,5 +27,7 @@ def recommend(user_id: str, k: int) -> list[tuple[str, float]]:
 
 
 if __name__ == "__main__":
-    for item_id, score in recommend(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10):
+    if (user_id := "".join(sys.argv[1:2])) not in numbers:
+        sys.exit(f"USER_ID {user_id[:80]!r} is nobody in users.parquet; give one of its user_id")
+    for item_id, score in recommend(user_id, int(sys.argv[2]) if len(sys.argv) > 2 else 10):
         print(f"{item_id}\t{score:.6f}")

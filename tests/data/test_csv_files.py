@@ -113,6 +113,29 @@ def test_a_tab_can_be_spelled(given, kept):
     assert possible(request_of(None, [f"data.csv_separator={given}"])).data.csv_separator == kept
 
 
+@pytest.mark.parametrize("columns", [{}, {"user_id": "user_id"}])
+@pytest.mark.parametrize(
+    ("written", "given", "seen", "shown"),
+    [("\t", ",", "tab", "','"), (";", "tab", "';'", "tab"), (",", "|", "','", "'|'")],
+)
+def test_a_wrong_separator_is_said(tmp_path, columns, written, given, seen, shown):
+    """All columns were one, with the advice to rename it."""
+    folder = folder_of(tmp_path, written)
+    with pytest.raises(InputError) as caught:
+        prepare_folder(folder, csv_separator=given, columns=columns)
+    assert str(caught.value) == (
+        f"{folder}/interactions.csv: the header looks separated by {seen}, and data.csv_separator "
+        f"is {shown}; leave that out, or set it to {seen}"
+    )
+
+
+def test_a_column_alone_has_no_separator(tmp_path):
+    folder = folder_of(tmp_path, ";")
+    (folder / "items.csv").write_text("item_id\ni0\n", encoding="utf-8")
+    dataset, _ = prepare_folder(folder, csv_separator=";")
+    assert len(dataset.items) == 8
+
+
 @pytest.mark.parametrize("setting", ["csv_separator=ab", "csv_separator=", "csv_encoding=klingon",
                                      "csv_encoding=base64", "csv_encoding="])  # fmt: skip
 def test_a_setting_that_cannot_be_is_refused(setting):

@@ -58,7 +58,9 @@ def as_utf8(path: Path, encoding: str, scratch: Path, *, settable: bool = True) 
     return Path(name)
 
 
-def header(path: Path, utf8: Path, separator: str) -> tuple[list[str], str]:
+def header(
+    path: Path, utf8: Path, separator: str, *, settable: bool = True
+) -> tuple[list[str], str]:
     """The names in the first record, without blanks around them, and the separator between them.
 
     DuckDB's own detection may take another row for the header.
@@ -68,14 +70,18 @@ def header(path: Path, utf8: Path, separator: str) -> tuple[list[str], str]:
         utf8: the same in UTF-8.
         separator: one character, or ``auto``: a comma, unless the header has none, but within
             quotes, and has another of :data:`SEPARATORS`.
+        settable: whether the separator can be set.
 
     Raises:
-        InputError: there is no header, or no CSV in the first line.
+        InputError: there is no header, no CSV in the first line, or one name alone that has another
+            separator in it than the one given.
     """
     if separator == "auto":
         names, separator = _detected(path, utf8)
     else:
         names = _first_record(path, utf8, separator)
+        if len(names) == 1:
+            _refuse_separated(path, names[0], separator, settable=settable)
     if not names:
         raise InputError(f"{path} is empty; its first line must name the columns")
     return [name.strip() or f"column{place}" for place, name in enumerate(names)], separator
@@ -169,6 +175,19 @@ def _detected(path: Path, utf8: Path) -> tuple[list[str], str]:
     if no_csv is not None:
         raise no_csv
     return names, ","
+
+
+def _refuse_separated(path: Path, name: str, separator: str, *, settable: bool) -> None:
+    """Refuse a header that another separator divides: its columns would be one of a long name."""
+    other = max((",", *SEPARATORS), key=name.count)
+    if other not in name:
+        return
+    # A tab would be printed as a blank; the setting takes this name for it.
+    seen, given = ("tab" if each == "\t" else repr(each) for each in (other, separator))
+    mend = f"leave that out, or set it to {seen}" if settable else "write it as the run's data are"
+    raise InputError(
+        f"{path}: the header looks separated by {seen}, and data.csv_separator is {given}; {mend}"
+    )
 
 
 def _commas_are_quoted(utf8: Path, separator: str) -> bool:

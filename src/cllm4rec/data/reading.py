@@ -164,7 +164,7 @@ def open_file(
     if ending == "csv":
         scratch = scratch_folder(connection)
         utf8 = csv_files.as_utf8(path, config.csv_encoding, scratch, settable=settable)
-        header, separator = csv_files.header(path, utf8, config.csv_separator)
+        header, separator = csv_files.header(path, utf8, config.csv_separator, settable=settable)
         utf8 = csv_files.with_one_line_end(utf8, separator, scratch)
         _refuse_repeats(path, header)
         columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)

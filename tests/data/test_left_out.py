@@ -63,14 +63,23 @@ def test_each_is_counted_once_with_what_it_lacks(tmp_path):
 
 
 def items_of(dataset, user):
-    return dataset.items.ids(dataset.left_out.find([user])[user])
+    return dataset.items.ids(dataset.left_out.find([user])[user].history)
 
 
 def test_a_user_below_the_minimum_has_a_history(prepared):
     dataset, _ = prepared
     assert items_of(dataset, "few") == ["i2", "i1", "i0"], "oldest first"
     found = dataset.left_out.find(["u0", "few", "stranger", "low", "outside", "bad", "", "\ud800"])
-    assert {user: len(items) for user, items in found.items()} == {"few": 3, "low": 0, "outside": 0}
+    assert {user: len(had.history) for user, had in found.items()} == {
+        "few": 3,
+        "low": 0,
+        "outside": 0,
+    }
+    assert {user: had.excluded.tolist() for user, had in found.items()} == {
+        "few": [],
+        "low": [dataset.items.number("i1")],
+        "outside": [],
+    }
 
 
 def test_users_without_a_training_row_have_a_history(tmp_path):
@@ -135,8 +144,10 @@ def test_every_user_is_accounted_for(tmp_path, rows):
     left_out = report["users_below_minimum"] + report["users_without_training"]
     assert len(named) == report["users_refused"] + left_out + len(dataset.users)
     assert report["users_left_out"] == left_out
-    for user, items in dataset.left_out.find(sorted(named)).items():
-        liked = {row["item_id"] for row in rows if row["user_id"] == user and row["item_id"]
-                 and row["rating"] in ("5", None)}  # fmt: skip
-        assert set(dataset.items.ids(items)) == liked
-        assert items.dtype == np.int32
+    for user, had in dataset.left_out.find(sorted(named)).items():
+        of = [row for row in rows if row["user_id"] == user and row["item_id"]]
+        usable = {row["item_id"] for row in of if row["rating"] != "bad"}
+        history, excluded = (dataset.items.ids(items) for items in had)
+        assert set(history) | set(excluded) == usable
+        assert len(history) + len(excluded) == len(usable)
+        assert had.history.dtype == had.excluded.dtype == np.int32

@@ -222,6 +222,29 @@ def test_the_mend_that_is_named_mends_it(tmp_path):
     assert histories(dataset, "test")["u"] == [rows[-1]["item_id"]]
 
 
+@pytest.mark.parametrize(
+    ("stamps", "times"),
+    [
+        ([0.5, 999, 500], ("1970-01-01 00:00", "1970-01-01 00:16")),
+        (
+            [1_700_000_000_000, 1_700_086_399_999, 1_700_000_000_001],
+            ("2023-11-14 22:13", "2023-11-15 22:13"),
+        ),
+        (
+            ["2024-01-01T05:00:00+05:30", "1970-01-01", "1970-12-31"],
+            ("1970-01-01 00:00", "2023-12-31 23:30"),
+        ),
+    ],
+)
+def test_the_report_says_from_when_to_when(tmp_path, stamps, times):
+    """Whether a column called timestamp is one, a person sees at once."""
+    write_stamps(tmp_path, list("abc"), stamps)
+    report = prepare_folder(tmp_path / "in", protocol="leave-last-out")[1]
+    assert report["times"] == dict(zip(("from", "to"), times, strict=True))
+
+
 def test_without_timestamps_there_is_no_unit(tmp_path):
     write_rows(tmp_path / "in", "interactions", [{"user_id": "u", "item_id": x} for x in "abcde"])
-    assert prepare_folder(tmp_path / "in")[1]["timestamp_unit"] is None
+    report = prepare_folder(tmp_path / "in")[1]
+    assert report["timestamp_unit"] is None
+    assert "times" not in report

@@ -62,6 +62,18 @@ def prepared_at_random(folder: Path, config) -> tuple[RunDir, Config]:
     return run, read_config(run.file("config.toml"))
 
 
+@pytest.mark.parametrize(
+    ("preset", "given", "said"),
+    [("sequences", {}, True), ("sets", {}, False), ("sequences", {"position": 3}, False)],
+)
+def test_next_item_training_on_a_log_without_order_is_said(tmp_path, capsys, preset, given, said):
+    rows = [{**row, "timestamp": None, **given} for row in small_log(40, 30, 12)]
+    write_rows(tmp_path / "in", "interactions", rows)
+    run = RunDir(tmp_path / "run")
+    prepare(tmp_path / "in", run, split=None, protocol="paper", config=preset)
+    assert ("it will be that of the files" in capsys.readouterr().err) == said
+
+
 def kept_share(run: RunDir, backbone: Path) -> float:
     """Of the backbone's saved tensors, how many are those of its folder."""
     pretrained = load_file(backbone / "model.safetensors")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -31,6 +31,18 @@ _WHY = {
 """Counts of users in the report of ``prepare`` → what they lack."""
 
 
+class Had(NamedTuple):
+    """What a user who was left out has had.
+
+    Attributes:
+        history: numbers of positive items, oldest first, ``int32 [items]``.
+        excluded: numbers of items that were rated low, which no list has again, ``int32 [items]``.
+    """
+
+    history: NDArray[np.int32]
+    excluded: NDArray[np.int32]
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """Users below ``data.minimum_interactions``, without a training row, or not in a split file.
@@ -44,10 +56,10 @@ class LeftOut:
 
     opened: Opened
 
-    def find(self, user_ids: Sequence[str]) -> dict[str, NDArray[np.int32]]:
-        """Those of the ids that were left out → numbers of their positive items, oldest first.
+    def find(self, user_ids: Sequence[str]) -> dict[str, Had]:
+        """Those of the ids that were left out, and what of the catalogue they have had.
 
-        Items that are not in the catalogue are not among them.
+        Data prepared before 2026-12-02 do not say what they rated low.
 
         Raises:
             IntegrityError: a file is missing or damaged, or other data have taken their place.
@@ -63,10 +75,7 @@ class LeftOut:
                 raise IntegrityError(
                     f"{folder / USERS} or {ITEMS} is missing or damaged; prepare the data again"
                 ) from None
-        return {
-            row["user_id"]: np.array(items[row["first"] : row["first"] + row["known"]], np.int32)
-            for row in rows
-        }
+        return {row["user_id"]: _had(row, items) for row in rows}
 
 
 def users_left_out(report: Mapping[str, Any]) -> dict[str, int]:
@@ -79,23 +88,25 @@ def users_left_out(report: Mapping[str, Any]) -> dict[str, int]:
 
 
 def write_left_out(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
-    """Write ``left_out.parquet`` (``user_id, known, first``) and ``left_out.npy`` (item numbers).
+    """Write ``left_out.parquet`` (``user_id, known, low, first``) and ``left_out.npy``.
 
-    A user owns the ``known`` numbers from place ``first`` on. Needs the tables ``user_codes``,
-    ``users``, ``items`` and ``pairs``.
+    From place ``first`` of the item numbers on a user owns ``known`` positives, oldest first, and
+    then ``low`` others. Needs the tables ``user_codes``, ``users``, ``items`` and ``pairs``.
 
     Returns:
         How many users there are.
     """
     connection.execute("""
         CREATE TABLE left_out_pairs AS
-        SELECT user_code, items.number AS item, timestamp, position, tie
+        SELECT user_code, items.number AS item, positive, timestamp, position, tie
         FROM pairs JOIN items ON items.code = pairs.item_code
-        WHERE positive AND user_code NOT IN (SELECT code FROM users)
+        WHERE user_code NOT IN (SELECT code FROM users)
     """)
     connection.execute(f"""
-        COPY (SELECT user_id, known, (sum(known) OVER (ORDER BY code) - known)::BIGINT AS first
-              FROM (SELECT user_id, code, count(item) AS known
+        COPY (SELECT user_id, known, low,
+                     (sum(known + low) OVER (ORDER BY code) - known - low)::BIGINT AS first
+              FROM (SELECT user_id, code, count(item) FILTER (positive) AS known,
+                           count(item) FILTER (NOT positive) AS low
                     FROM user_codes LEFT JOIN left_out_pairs ON user_code = code
                     WHERE code NOT IN (SELECT code FROM users) GROUP BY user_id, code)
               ORDER BY code)
@@ -108,7 +119,8 @@ def write_left_out(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     )
     start = 0
     for batch in stream(
-        connection, f"SELECT item FROM left_out_pairs ORDER BY user_code, {OLDEST_FIRST}"
+        connection,
+        f"SELECT item FROM left_out_pairs ORDER BY user_code, positive DESC, {OLDEST_FIRST}",
     ):
         items[start : start + len(batch)] = batch.column(0).to_numpy()
         start += len(batch)
@@ -117,4 +129,12 @@ def write_left_out(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     return one_number(
         connection,
         "SELECT count(*) FROM user_codes WHERE code NOT IN (SELECT code FROM users)",
+    )
+
+
+def _had(row: Mapping[str, Any], items: NDArray[np.int32]) -> Had:
+    low = row["first"] + row["known"]
+    last = low + row.get("low", 0)
+    return Had(
+        *(np.array(items[of], np.int32) for of in (slice(row["first"], low), slice(low, last)))
     )

@@ -44,7 +44,8 @@ def load_log(
         connection: the database.
         files: the log.
         config: its thresholds.
-        report: receives counts of rows and users, refused rows, and columns that were not read.
+        report: receives counts of rows and users, the times from first to last, refused rows, and
+            columns that were not read.
 
     Raises:
         InputError: a file cannot be read, lacks a column, or has no usable row; or only some of
@@ -71,6 +72,7 @@ def load_log(
         _count_without_time(connection, report)
     _report_ratings(connection, config.minimum_rating, report)
     report["timestamp_unit"] = unit_of_log(connection)
+    _report_times(connection, report)
     if len(files) > 1:
         report["read_of"] = {file.path.name: rows for file, rows in _rows(connection, files)}
     unread = {
@@ -116,6 +118,19 @@ def _count_without_time(connection: duckdb.DuckDBPyConnection, report: dict[str,
             f"count as older than all others, and none is held out as a user's newest while there "
             f"is another; fill these in, or leave the rows out of the log"
         )
+
+
+def _report_times(connection: duckdb.DuckDBPyConnection, report: dict[str, Any]) -> None:
+    """``times``, from first to last (UTC), where there are any: a column that is none shows."""
+    first, last = (
+        f"strftime(make_timestamp(floor({which}(timestamp))::BIGINT * 1000000), '%Y-%m-%d %H:%M')"
+        for which in ("min", "max")
+    )
+    ((earliest, latest),) = connection.execute(
+        f"SELECT {first}, {last} FROM log WHERE reason IS NULL"
+    ).fetchall()
+    if earliest is not None:
+        report["times"] = {"from": earliest, "to": latest}
 
 
 def _report_ratings(

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.data.interactions import Interactions, newest_once
+from cllm4rec.data.left_out import Had
 from cllm4rec.recommender.catalogue import Catalogue, Filters
 
-_NOTHING = np.empty(0, np.int32)
+_NOTHING = Had(np.empty(0, np.int32), np.empty(0, np.int32))
 
 Since = Mapping[str, Sequence[str]]
 """Item ids that users had since the data were prepared, oldest first, by user id."""
@@ -66,15 +67,18 @@ def of_users(
     further: list[list[int]] = []
     for place, user_id in enumerate(user_ids):
         user = -1 if user_id in left_out or user_id not in numbers else numbers.number(user_id)
-        before = known.of(user) if user >= 0 else left_out.get(user_id, _NOTHING)
+        if user >= 0:
+            had = Had(known.of(user), catalogue.dataset.excluded.of(user))
+        else:
+            had = left_out.get(user_id, _NOTHING)
         history = _gone_on(
-            before.tolist(), catalogue.known_numbers(since.get(user_id, ())), user >= 0
+            had.history.tolist(), catalogue.known_numbers(since.get(user_id, ())), user >= 0
         )
         if history:
             answered[place] = True
             asked.append(user)
             rows.append(history)
-            further.append(catalogue.dataset.excluded.of(user).tolist() if user >= 0 else [])
+            further.append(had.excluded.tolist())
     if not answered.any():
         first = user_ids[0]
         known_of = _OTHER_ITEMS if since.get(first) else ""

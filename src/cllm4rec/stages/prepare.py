@@ -148,6 +148,12 @@ def _resolved(dataset: Dataset, request: Request) -> Config:
     refuse_unknown_baselines(config.evaluate)
     _refuse_baseline_settings(config)
     progress.note(backbone_in_force(config))
+    if config.finetune.target == "next" and not dataset.ordered:
+        progress.note(
+            "finetune.target = next learns the order of each history, and the log has neither "
+            "timestamps nor positions: it will be that of the files; give one of these, or take "
+            "the preset auto"
+        )
     folder = Path(config.backbone.name)
     return config.changed(backbone={"name": str(folder.resolve())}) if folder.is_dir() else config
 

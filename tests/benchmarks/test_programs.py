@@ -21,6 +21,7 @@ def test_the_programs_are_these():
         "profiles",
         "queries",
         "service",
+        "short_histories",
         "sizes",
         "speed",
     ]

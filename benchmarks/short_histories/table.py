@@ -8,13 +8,13 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.short_histories.told import told
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import reported_measures
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_
+from cllm4rec.ensemble.lengths import told
 from cllm4rec.errors import InputError
 from cllm4rec.evaluation.intervals import paired_bootstrap_p
 from cllm4rec.evaluation.protocol import DEPTH, evaluate, evaluated_users
@@ -76,7 +76,9 @@ def _halves(scorer: ModelScorer) -> Score:
     def score(users: NDArray[np.int32], history: Interactions) -> Scores:
         language, linear = scorer.halves(users, history)
         assert linear is not None
-        blended = {MODEL: scorer.weight, LANGUAGE: 0.0, LINEAR: 1.0}
+        short = scorer.by_length
+        own = scorer.weight if short is None else short.rows(history)
+        blended = {MODEL: own, LANGUAGE: 0.0, LINEAR: 1.0}
         return {
             name: blend_(language.clone(), linear, weight, scorer.unseen).numpy()
             for name, weight in blended.items()

@@ -111,7 +111,7 @@ def test_every_cell_has_its_rows_and_files(folder, whole):
     assert pq.read_table(cell / "topk.parquet")["rank"].to_pylist()[:3] == [1, 2, 3]
     record = json.loads((cell / "cell.json").read_text())
     assert list(record["lists"]) == LISTS
-    expected = {"best_epoch", "blend", "linear", "linear_model", "start"}
+    expected = {"best_epoch", "blend", "blend_by_length", "linear", "linear_model", "start"}
     assert record["chosen"].keys() == expected
     # A process that loads torch needs some 200 MB; one that trains a toy needs not much more.
     assert 100 < record["peak_mb"] < 2000

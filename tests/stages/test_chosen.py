@@ -17,18 +17,36 @@ LINEAR = {**PLAIN, "l2": 150}
 NEW_ITEMS = {**PLAIN, "k": 20, "baseline": "ease-new-items"}
 
 
-def trained(tmp_path, *, start=START, linear=LINEAR, warm_start="factors") -> RunDir:
+def trained(tmp_path, *, start=START, linear=LINEAR, warm_start="factors", **further) -> RunDir:
     run = RunDir(tmp_path / "run").create()
     write_settings(run.file("config.toml"), SETS.changed(model={"warm_start": warm_start}))
     run.finish("prepare", [], 1.0)
     run.finish("initialise", [], 1.0, start=start, linear=linear)
-    run.finish("finetune", [], 1.0, start=start, linear=linear, best_epoch=1, blend=0.5)
+    run.finish("finetune", [], 1.0, start=start, linear=linear, best_epoch=1, blend=0.5, **further)
     return run
 
 
 @pytest.mark.parametrize("linear", [LINEAR, NEW_ITEMS, None])
 def test_what_a_training_chose_is_taken_over(tmp_path, linear):
     assert Chosen.by(trained(tmp_path, linear=linear)) == Chosen(START, linear, 1, 0.5)
+
+
+def test_weights_of_short_histories_are_taken_over_and_none_of_earlier_versions(tmp_path):
+    run, points = trained(tmp_path), [[1, 0.0], [2, 0.25], [4, 0.5]]
+    assert Chosen.by(run).blend_by_length is None
+    chosen = Chosen.by(trained(tmp_path, blend_by_length=points))
+    assert chosen.blend_by_length == points
+    chosen.write(run.file("data"))
+    assert Chosen.before(run) == chosen
+
+
+@pytest.mark.parametrize(
+    "points", [[], [[1]], [[2, 0.1], [1, 0.5]], [[1, 1.5]], [[0, 0.5]], "many", [["a", "b"]], 0.5]
+)
+def test_weights_of_short_histories_that_were_edited_are_named(tmp_path, points):
+    run = trained(tmp_path, blend_by_length=points)
+    with pytest.raises(IntegrityError, match=r"blend_by_length = .*undo the edit"):
+        Chosen.by(run)
 
 
 def test_a_start_of_noise_has_no_settings(tmp_path):

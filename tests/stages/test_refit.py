@@ -68,7 +68,7 @@ def test_validation_is_trained_on_and_the_test_part_stays(source, again):
 def test_what_was_chosen_is_taken_over(source, again):
     for name in ("start", "linear"):
         assert again.info("initialise")[name] == source.info("initialise")[name]
-    for name in ("best_epoch", "blend"):
+    for name in ("best_epoch", "blend", "blend_by_length"):
         assert again.info("finetune")[name] == source.info("finetune")[name]
     assert again.info("finetune")["epochs"] == source.info("finetune")["best_epoch"]
     assert read_config(again.file("config.toml")) == read_config(source.file("config.toml"))

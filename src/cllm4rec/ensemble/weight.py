@@ -1,7 +1,7 @@
 """The blend weight of the linear model, chosen on validation."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -10,16 +10,26 @@ from torch import Tensor
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_
+from cllm4rec.ensemble.lengths import ByLength, Weight, told
 from cllm4rec.evaluation.protocol import DEPTH, Report
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import RankedItems, blocks
 from cllm4rec.seeds import generator
 from cllm4rec.training.world import ALONE, World
 
+NUMBERS = (1, 2, 3, 5, 10, 20)
+"""Items after which a weight of its own is chosen, where hardly any history is as short."""
+SHORT = 0.1
+"""Share of the validation users whose histories are short."""
+MOST_USERS = 5000
+"""Validation users for each of these; of more a sample decides."""
 RESAMPLES = 200
 """Bootstrap samples of the validation users."""
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Candidate blend weights: 0 is the language model only, 1 the linear model only."""
+
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Halves(Protocol):
@@ -43,29 +53,33 @@ class Halves(Protocol):
 
 
 def ranked_by_weight(
-    weights: Sequence[float],
+    weights: Mapping[Name, Weight],
     scorer: Halves,
     users: NDArray[np.int32],
     history: Interactions,
     label: str,
-) -> dict[float, RankedItems]:
+    some: Interactions | None = None,
+) -> dict[Name, RankedItems]:
     """Lists of `DEPTH` items for each blend weight; each user is scored only once.
 
     Args:
-        weights: to try; only 0 without a linear model.
+        weights: to try, by any name; only 0 without a linear model.
         scorer: gives both halves; its own weight is ignored.
         users: numbers ``[U]``.
         history: known items, one row per user; excluded from the lists.
         label: of the progress bar.
+        some: what the scorer is told of the histories; None: all.
     """
-    ranked = {weight: RankedItems.empty(users, DEPTH) for weight in weights}
+    ranked = {name: RankedItems.empty(users, DEPTH) for name in weights}
     for rows, known in blocks(history, label):
-        language, linear = scorer.halves(users[rows], known)
-        for weight, lists in ranked.items():
+        given = known if some is None else some.rows(rows)
+        language, linear = scorer.halves(users[rows], given)
+        for name, weight in weights.items():
             scores = language
             if linear is not None:
-                scores = blend_(language.clone(), linear, weight, scorer.unseen)
-            lists.fill(rows, scores.numpy(), known)
+                of = weight.rows(given) if isinstance(weight, ByLength) else weight
+                scores = blend_(language.clone(), linear, of, scorer.unseen)
+            ranked[name].fill(rows, scores.numpy(), known)
     return ranked
 
 
@@ -82,10 +96,74 @@ def reports_by_weight(
     Returns:
         The same on every process.
     """
+    weights = {weight: weight for weight in scorer.weights}
+    return _reports(scorer, selection, world, weights, "Validating")
+
+
+def weights_by_length(
+    scorer: Halves,
+    selection: Selection,
+    whole: float,
+    seed: int,
+    world: World = ALONE,
+) -> ByLength | None:
+    """Choose the blend weights of short histories: on validation, told few items of each, drawn.
+
+    Histories are short up to the length that nine of ten validation users have: who stops after
+    ten items is not as who is seen at the tenth of fifty, and the others have been asked already.
+    The linear model never counts more after fewer items: where validation says so among a few
+    hundred users, it is noise.
+
+    Args:
+        scorer: with the final parameters.
+        selection: on validation.
+        whole: the weight that was chosen with whole histories, for all that are not short.
+        seed: of the draws.
+        world: processes that each score a part of the users.
+
+    Returns:
+        The same on every process; None where one half is alone, or many histories are of one item.
+    """
+    length = int(np.quantile(selection.known.counts(), SHORT))
+    numbers = [number for number in NUMBERS if number < length]
+    if not 0 < whole < 1 or not numbers:
+        return None
+    points = [(length, whole)]
+    for number in reversed(numbers):
+        part = _with_at_least(number, selection, seed)
+        some = told(part.known, number, newest=False, seed=seed)
+        candidates: dict[float, Weight] = {
+            weight: ByLength(((number, weight), (length, whole))) for weight in scorer.weights
+        }
+        label = f"Weighing histories of {number}"
+        reports = _reports(scorer, part, world, candidates, label, some)
+        points.append((number, min(chosen_weight(reports, part, seed), points[-1][1])))
+    return ByLength(tuple(reversed(points)))
+
+
+def _with_at_least(number: int, selection: Selection, seed: int) -> Selection:
+    rows = np.flatnonzero(selection.known.counts() >= number)
+    if len(rows) > MOST_USERS:
+        rows = np.sort(generator(seed, "short").choice(rows, MOST_USERS, replace=False))
+    known, relevant = selection.known.rows(rows), selection.relevant.rows(rows)
+    return Selection(selection.users[rows], known, relevant, selection.measures)
+
+
+def _reports(
+    scorer: Halves,
+    selection: Selection,
+    world: World,
+    weights: Mapping[float, Weight],
+    label: str,
+    some: Interactions | None = None,
+) -> dict[float, Report]:
     users, known = selection.users, selection.known
-    rows = np.array(world.share(known.counts().tolist()), dtype=np.int64)
+    given = known if some is None else some
+    rows = np.array(world.share(given.counts().tolist()), dtype=np.int64)
     own = known if world.size == 1 else known.rows(rows)
-    ranked = ranked_by_weight(scorer.weights, scorer, users[rows], own, "Validating")
+    if some is not None and world.size > 1:
+        some = some.rows(rows)
+    ranked = ranked_by_weight(weights, scorer, users[rows], own, label, some)
     if world.size > 1:
         ranked = {weight: _gathered(lists, rows, users, world) for weight, lists in ranked.items()}
     return {weight: selection.measured(lists) for weight, lists in ranked.items()}

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from cllm4rec.config import Config, checked
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.ensemble.lengths import ByLength
 from cllm4rec.ensemble.linear import load_linear, save_linear
 from cllm4rec.errors import ConfigError, IntegrityError
 from cllm4rec.linear.properties import PropertyModel
@@ -130,7 +131,9 @@ class Recommender:
         linear = None
         if record["linear"] is not None:
             linear = load_linear(folder / "model" / "linear.safetensors", record["linear"])
-        scorer = ModelScorer.of(model, task, dataset.part("train"), linear, record["blend"])
+        # Models of before 2026-12-02 have one weight for all lengths.
+        weights = record["blend"], ByLength.of(record.get("blend_by_length"))
+        scorer = ModelScorer.of(model, task, dataset.part("train"), linear, *weights)
         recommender = cls(scorer, dataset, lm, version)
         found = AddedItems.of(folder) if added else None
         if found is not None:
@@ -336,6 +339,7 @@ def save_model(
                 "data": data_hashes(dataset.folder),
                 "linear": None if scorer.linear is None else scorer.linear.settings,
                 "blend": scorer.weight,
+                "blend_by_length": scorer.weights_by_length,
                 "item_vectors": item_vectors,
                 "users": len(dataset.users),
                 "items": len(dataset.items),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_, unseen_items
+from cllm4rec.ensemble.lengths import ByLength
 from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.ensemble.weight import WEIGHTS
 from cllm4rec.linear.ordered import aged_matrix
@@ -33,6 +34,7 @@ class ModelScorer:
         trained_users: ``bool [users]``; true for users with a trained token.
         linear: the linear model; None without a blend.
         weight: blend weight of ``linear``.
+        by_length: weights after few items; None: that one for all.
         unseen: numbers of the items without a training interaction, which ``linear`` scores alone.
         anonymous: use histories only, never user tokens.
         added: scores items that were added after training; their tokens are in ``model``.
@@ -43,6 +45,7 @@ class ModelScorer:
     trained_users: NDArray[np.bool_]
     linear: LinearModel | None = None
     weight: float = 0.0
+    by_length: ByLength | None = None
     unseen: Tensor | None = None
     anonymous: bool = False
     added: AddedScores | None = None
@@ -59,6 +62,7 @@ class ModelScorer:
         train: Interactions,
         linear: LinearModel | None = None,
         weight: float = 0.0,
+        by_length: ByLength | None = None,
     ) -> "ModelScorer":
         """A model that was trained, or will be, on these histories."""
         return cls(
@@ -67,6 +71,7 @@ class ModelScorer:
             trained_users=train.counts() > 0,
             linear=linear,
             weight=weight,
+            by_length=by_length,
             unseen=unseen_items(train),
         )
 
@@ -76,6 +81,11 @@ class ModelScorer:
         return (0.0,) if self.linear is None else WEIGHTS
 
     @property
+    def weights_by_length(self) -> list[list[float]] | None:
+        """Points of ``by_length``, as `ByLength.of` takes them."""
+        return None if self.by_length is None else [list(each) for each in self.by_length.points]
+
+    @property
     def num_items(self) -> int:
         """Items of the catalogue."""
         return self.task.space.num_items
@@ -83,7 +93,7 @@ class ModelScorer:
     def language_model_alone(self) -> "ModelScorer":
         """The same scorer without the linear model."""
         added = None if self.added is None else self.added.of_logits()
-        return replace(self, linear=None, weight=0.0, added=added)
+        return replace(self, linear=None, weight=0.0, by_length=None, added=added)
 
     def item_vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Vectors ``[items, size]`` and biases ``[items]`` of the language model's item head."""
@@ -126,7 +136,9 @@ class ModelScorer:
         if self.weight == 0:
             return language
         linear = linear_half_(self._linear_sums(history))
-        return blend_(language, linear, self.weight, self.unseen)
+        short = self.by_length
+        weight = self.weight if short is None else short.rows(history, logits.shape[1])
+        return blend_(language, linear, weight, self.unseen)
 
     def _linear_sums(self, history: Interactions) -> Tensor:
         """The linear model's scores; an added item of a history counts as its neighbours do."""

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from cllm4rec.config import read_config
+from cllm4rec.ensemble.lengths import ByLength
 from cllm4rec.ensemble.linear import wrong_setting
 from cllm4rec.errors import IntegrityError
 from cllm4rec.run import RunDir, read_json, write_json
+from cllm4rec.run.manifest import MEND
 from cllm4rec.start.search import CHOSEN
 
 FILE = "chosen.json"
@@ -24,12 +26,14 @@ class Chosen:
         linear: settings of the linear model; None without one.
         epoch: the best one; 0 is before finetuning.
         blend: weight of the linear model.
+        blend_by_length: weights after few items, as `ByLength.of` takes them.
     """
 
     start: dict[str, float]
     linear: dict[str, Any] | None
     epoch: int
     blend: float
+    blend_by_length: list[list[float]] | None = None
 
     @classmethod
     def by(cls, run: RunDir) -> "Chosen":
@@ -45,12 +49,26 @@ class Chosen:
             trained.refuse("start", missing[0] if missing else None)
         if trained["linear"] is not None:
             trained.refuse("linear", wrong_setting(trained["linear"]))
-        return cls(trained["start"], trained["linear"], trained["best_epoch"], trained["blend"])
+        by_length = trained.get("blend_by_length")  # of before 2026-12-02: none
+        try:
+            ByLength.of(by_length)
+        except ValueError:
+            raise IntegrityError(
+                f"{trained.place} has blend_by_length = {by_length!r}; {MEND}"
+            ) from None
+        own = trained["start"], trained["linear"], trained["best_epoch"], trained["blend"]
+        return cls(*own, by_length)
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "Chosen":
         """Those that a bench noted of a model."""
-        return cls(record["start"], record["linear_model"], record["best_epoch"], record["blend"])
+        return cls(
+            record["start"],
+            record["linear_model"],
+            record["best_epoch"],
+            record["blend"],
+            record.get("blend_by_length"),
+        )
 
     @classmethod
     def before(cls, run: RunDir) -> "Chosen | None":

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from cllm4rec import progress
 from cllm4rec.config import FinetuneConfig
 from cllm4rec.data.dataset import Dataset
-from cllm4rec.ensemble.weight import chosen_weight, reports_by_weight
+from cllm4rec.ensemble.lengths import ByLength
+from cllm4rec.ensemble.weight import chosen_weight, reports_by_weight, weights_by_length
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.models.items import ReadItems
 from cllm4rec.models.llms import load_tensors, saved_tensors
@@ -49,6 +50,7 @@ class Best:
         self.patience = config.finetune.patience
         self.seed = derived_seed(config.seed, "validation")
         self.selection = Selection.of(dataset, config.evaluate.selection, self.seed)
+        self.newest = dataset.newest_held_out
         self.notes: dict[str, Any] = {"epochs": 0, "epoch": 0, "selection": -1.0}
         self.tensors: dict[str, Tensor] = {}
 
@@ -77,7 +79,7 @@ class Best:
         return epoch - int(self.notes["epoch"]) >= self.patience
 
     def restore(self) -> None:
-        """Restore the best epoch's parameters, whole on every process, and its blend weight."""
+        """Restore the best epoch's parameters, whole on every process, and its blend weights."""
         load_tensors(self.scorer.model, self.tensors)
         end_sharing(self.scorer.model)
         embedding = self.scorer.model.embedding
@@ -85,10 +87,19 @@ class Best:
             embedding.items = embedding.items.as_table()
         self.tensors = {}
         self.scorer.weight = self.notes["blend"]
+        self.scorer.by_length = self._by_length()
+
+    def _by_length(self) -> ByLength | None:
+        """None where the newest items are held out: one weight does as well (decision 48)."""
+        if self.scorer.linear is None or self.newest:
+            return None
+        return weights_by_length(
+            self.scorer, self.selection, self.scorer.weight, self.seed, self.world
+        )
 
 
 class AsChosen(Best):
-    """The epoch and the blend weight that another run chose; nothing is validated.
+    """The epoch and the blend weights that another run chose; nothing is validated.
 
     Args:
         scorer: of the model being trained.
@@ -120,6 +131,9 @@ class AsChosen(Best):
             self.notes.update(epochs=epoch, epoch=epoch, blend=self.chosen.blend, valid={})
             self.tensors = saved_tensors(self.scorer.model)
         return epoch >= self.chosen.epoch
+
+    def _by_length(self) -> ByLength | None:
+        return ByLength.of(self.chosen.blend_by_length)
 
 
 def finetuning_optimizer(

@@ -13,6 +13,7 @@ from cllm4rec.baselines import Baseline, Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import Config, naming, possible, read_config, request_of
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.ensemble.lengths import Weight
 from cllm4rec.ensemble.weight import ranked_by_weight
 from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.protocol import (
@@ -168,10 +169,10 @@ def model_rankings(
     if scorer.linear is not None:
         half = naming.language_half(recommender.config)
         named = {"": scorer.weight, half: 0.0, naming.LINEAR: 1.0}
-    weights = sorted(set(named.values()))
+    weights: dict[str, Weight] = {**named, "": scorer.by_length or scorer.weight}
     ranked = ranked_by_weight(weights, scorer, users, known.rows(users), "Ranking")
     for name, weight in named.items():
-        yield name, weight, ranked[weight]
+        yield name, weight, ranked[name]
 
 
 def _own_rows(
@@ -194,7 +195,11 @@ def _own_rows(
             continue
         ranked.write(run.file("topk", "test.parquet"), dataset.users, dataset.items)
         _write_per_user(run.file("topk", "test-per-user.parquet"), report)
-        settings = {} if linear is None else {"blend weight": weight, **linear.settings}
+        settings: dict[str, Any] = {}
+        if linear is not None:
+            short = recommender.scorer.by_length
+            settings = {"blend weight": weight, **linear.settings}
+            settings |= {} if short is None else {"blend weight in short histories": str(short)}
         row = _row(naming.model_name(config), settings, report, trained_s)
         if note := naming.chosen_note(epoch, weight, linear=linear is not None):
             row["note"] = note

@@ -105,6 +105,8 @@ def _finish(
     notes = best.notes
     linear, best_epoch = scorer.linear is not None, int(notes["epoch"])
     chosen = chosen_line(best_epoch, notes["epochs"], notes["blend"], linear=linear)
+    if scorer.by_length is not None:
+        chosen += f"; in short histories its weight is {scorer.by_length}"
     if chosen_note(best_epoch, notes["blend"], linear=linear):
         progress.note(f"chosen: {chosen}")
     info = {
@@ -112,6 +114,7 @@ def _finish(
         "epochs": notes["epochs"],
         "best_epoch": notes["epoch"],
         "blend": notes["blend"],
+        "blend_by_length": scorer.weights_by_length,
         "start": initial.settings,
         "linear": None if scorer.linear is None else scorer.linear.settings,
         "valid": notes["valid"],

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.short_histories.table import LANGUAGE, LINEAR, MODEL, table
-from benchmarks.short_histories.told import told
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.ensemble.lengths import told
 from cllm4rec.errors import InputError
 from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.recommender.saved import Recommender

@@ -12,8 +12,9 @@ from support.ids import id_map
 
 def catalogue(**attributes) -> Catalogue:
     """Four items with these attributes: what a `Catalogue` asks a dataset for, and no more."""
+    titles = ["Fargo", None, "fargo", "Heat"]
     dataset = SimpleNamespace(
-        texts=SimpleNamespace(item_attributes=attributes),
+        texts=SimpleNamespace(item_attributes=attributes, item_titles=titles),
         items=id_map([f"{item:03d}" for item in range(4)], "item"),
     )
     return Catalogue(dataset)
@@ -142,6 +143,28 @@ def test_what_does_not_exist_is_named():
         known.item_numbers(["000", "7"])
     with pytest.raises(UnknownId, match=r"unknown item 7"):
         known.item_numbers([7])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("Heat", "unknown item 'Heat': this is the title of item '003'; give the id"),
+        (" FARGO", "unknown item ' FARGO': this is the title of items '000', '002'; give the id"),
+        (" ", "unknown item ' '; this run knows 4 items"),
+        ("He", "unknown item 'He'; this run knows 4 items"),
+    ],
+)
+def test_a_title_that_is_given_for_an_id_is_told(given, said):
+    with pytest.raises(UnknownId) as raised:
+        catalogue().item_numbers(["001", given])
+    assert str(raised.value).startswith(said)
+
+
+def test_of_many_items_of_one_title_three_are_named():
+    known = catalogue()
+    known.dataset.texts.item_titles = ["same"] * 4
+    with pytest.raises(UnknownId, match=r"items '000', '001', '002' and 1 more; give the id"):
+        known.item_numbers(["same"])
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec.data.arguments import shown
+from cllm4rec.data.arguments import is_text, shown
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.ids import IdMap
-from cllm4rec.errors import InputError
+from cllm4rec.errors import InputError, shortened
 from cllm4rec.recommender.attributes import Attribute
 from cllm4rec.recommender.conditions import Condition, Where, conditions, one_line, recorded
+
+MOST_TITLED = 3
+"""Ids that are named where a title was given for an id."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +117,30 @@ class Catalogue:
         """The numbers of item ids, by dictionary: each `IdMap` call would scan all ids.
 
         Raises:
-            UnknownId: names the first unknown id.
+            UnknownId: names the first unknown id, and the items of which it is the title.
         """
         try:
             return [self._numbers[item_id] for item_id in ids]
         except (KeyError, TypeError):
+            for item_id in ids:
+                if is_text(item_id) and item_id not in self._numbers:
+                    raise self.items.unknown(item_id, self._titled(item_id)) from None
             return [self.items.number(item_id) for item_id in ids]  # raises UnknownId
 
     def known_numbers(self, ids: Sequence[str]) -> list[int]:
         """The numbers of those item ids that there are, in their order."""
         return [self._numbers[item_id] for item_id in ids if item_id in self._numbers]
+
+    def _titled(self, title: str) -> str:
+        """Which items have this title, in words; empty if none has."""
+        wanted = title.strip().casefold()
+        found = [n for n, own in enumerate(self.titles) if own and own.casefold() == wanted]
+        if not wanted or not found:
+            return ""
+        first = ", ".join(shortened(repr(self.ids[item])) for item in found[:MOST_TITLED])
+        more = f" and {len(found) - MOST_TITLED:,} more" if len(found) > MOST_TITLED else ""
+        items = "item" if len(found) == 1 else "items"
+        return f"this is the title of {items} {first}{more}; give the id"
 
     def unknown_note(self, ids: Sequence[str], of: str) -> str | None:
         """How many item ids are not known, in one line that repeats none; None if all are.

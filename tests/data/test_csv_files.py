@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.config import DataConfig, possible, request_of
-from cllm4rec.data.csv_files import line_of_record, with_one_line_end
+from cllm4rec.data.csv_files import Form, line_of_record, with_one_line_end
 from cllm4rec.data.database import open_database
 from cllm4rec.data.reading import open_file
+from cllm4rec.data.recipe import recipe
 from cllm4rec.errors import ConfigError, InputError
 from support.examples import examples
 from support.input_folder import small_log
@@ -183,14 +184,14 @@ def test_the_line_of_a_record_is_the_one_an_editor_shows(tmp_path_factory, lines
     for number in range(1, len(lines) + 2):
         before = written([("name", end), *((value, end) for value, _ in lines)][: number - 1])
         shown = before.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        assert line_of_record(path, ",", number) == len(shown)
+        assert line_of_record(path, Form(","), number) == len(shown)
 
 
 def test_a_quote_within_a_value_is_a_letter(tmp_path):
     """Of a screen's 24 inches; what follows is not in quotes."""
     path = tmp_path / "items.csv"
     path.write_bytes(b'item_id,title\n1,24" screen\r\n2,"two\r\nlines"\n')
-    plain = with_one_line_end(path, ",", tmp_path)
+    plain = with_one_line_end(path, Form(","), tmp_path)
     assert plain.read_bytes() == b'item_id,title\n1,24" screen\n2,"two\r\nlines"\n'
 
 
@@ -203,3 +204,54 @@ def test_a_log_of_two_line_ends_is_the_log_of_one(tmp_path):
     after, report = prepare_folder(folder)
     assert report["read"] == 36
     assert histories(after, "train") == histories(before, "train")
+
+
+LONE = ['"Weird Al" Yankovic', '"Heroes', '12" single', 'say "hi"']
+
+
+def with_lone_quotes(tmp_path):
+    folder = folder_of(tmp_path, "\t")
+    rows = "".join(f"i{n}\t{title}\n" for n, title in enumerate(LONE))
+    (folder / "items.csv").write_text(f"item_id\ttitle\n{rows}", encoding="utf-8")
+    return folder
+
+
+def test_quotes_may_be_letters(tmp_path):
+    dataset, _ = prepare_folder(with_lone_quotes(tmp_path), csv_quotes=False)
+    assert dataset.texts.item_titles[:4] == LONE
+    assert len(histories(dataset, "train")["u0"]) == 4
+
+
+def test_a_quote_that_is_not_closed_names_the_setting(tmp_path):
+    mend = r"mend it, or --set data\.csv_quotes=false: quotes are letters$"
+    with pytest.raises(InputError, match=rf"line 2 has a quote that is not closed, .*{mend}"):
+        prepare_folder(with_lone_quotes(tmp_path))
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.text("ab\" ,;'", max_size=5), st.text('x"', min_size=1, max_size=4)),
+        min_size=1,
+        max_size=5,
+    ),
+    ends=st.lists(st.sampled_from(["\n", "\r\n", "\r"]), min_size=6, max_size=6),
+)
+@examples(30)
+def test_without_quotes_every_line_is_a_row_whatever_its_ends(tmp_path, rows, ends):
+    lines = ["a\tb", *("\t".join(row) for row in rows)]
+    path = tmp_path / "rows.csv"
+    path.write_bytes("".join(x + end for x, end in zip(lines, ends, strict=False)).encode())
+    with open_database(tmp_path, "128MB") as connection:
+        file = open_file(connection, path, DataConfig(csv_quotes=False))
+        found = connection.execute(f"SELECT a, b FROM {file.relation}").fetchall()
+    assert [(a or "", b) for a, b in found] == rows
+
+
+def test_a_default_that_came_later_makes_no_other_recipe(tmp_path):
+    folder = folder_of(tmp_path)
+    given = {"split": None, "protocol": "paper", "seed": 0}
+    plain, quoted = (
+        recipe(folder, config=DataConfig(csv_quotes=each), **given) for each in (True, False)
+    )
+    assert "csv_quotes" not in plain["settings"]
+    assert quoted["settings"]["csv_quotes"] is False

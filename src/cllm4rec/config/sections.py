@@ -106,6 +106,9 @@ class DataConfig(Settings):
     csv_encoding: str = "auto"
     """Encoding of CSV files, such as ``cp1252``; ``auto``: UTF-8, or UTF-16 by its byte-order
     mark."""
+    csv_quotes: bool = True
+    """Whether double quotes in CSV files enclose values; ``false``: a quote is a letter, as in many
+    files separated by tabs."""
     minimum_rating: float = 3.0
     """Ratings above this are positives; without a rating column every row is one."""
     minimum_interactions: PositiveInt = 5

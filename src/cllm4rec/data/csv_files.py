@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal, NamedTuple
 
+from cllm4rec.data.database import literal
 from cllm4rec.errors import InputError
 
 SEPARATORS = (";", "\t", "|")
@@ -24,6 +26,32 @@ ENCODING_MEND = {
     False: "make it UTF-8, or write it as the run's data are written",
 }
 """What mends an encoding, by whether it can be set: :attr:`InputFile.settable`."""
+
+
+class Form(NamedTuple):
+    """How a CSV file is written.
+
+    Attributes:
+        separator: of its columns, one character.
+        quotes: whether a value may stand in double quotes; else these are letters.
+    """
+
+    separator: str
+    quotes: bool = True
+
+    @property
+    def quoted(self) -> bytes:
+        """Pattern of a value in quotes; a quote further on in a value is a letter like others."""
+        if not self.quotes:
+            return rb"(?!)"
+        before = re.escape(self.separator.encode()[-1:])
+        return rb'(?<![^%s\r\n])"(?:[^"]++|"")*+"' % before
+
+    @property
+    def options(self) -> str:
+        """Those of DuckDB's ``read_csv``."""
+        quote = "'\"'" if self.quotes else "''"
+        return f"delim={literal(self.separator)}, quote={quote}, escape={quote}"
 
 
 def as_utf8(path: Path, encoding: str, scratch: Path, *, settable: bool = True) -> Path:
@@ -59,9 +87,9 @@ def as_utf8(path: Path, encoding: str, scratch: Path, *, settable: bool = True) 
 
 
 def header(
-    path: Path, utf8: Path, separator: str, *, settable: bool = True
-) -> tuple[list[str], str]:
-    """The names in the first record, without blanks around them, and the separator between them.
+    path: Path, utf8: Path, separator: str, quotes: bool = True, *, settable: bool = True
+) -> tuple[list[str], Form]:
+    """The names in the first record, without blanks around them, and how the file is written.
 
     DuckDB's own detection may take another row for the header.
 
@@ -70,6 +98,7 @@ def header(
         utf8: the same in UTF-8.
         separator: one character, or ``auto``: a comma, unless the header has none, but within
             quotes, and has another of :data:`SEPARATORS`.
+        quotes: whether values may stand in them.
         settable: whether the separator can be set.
 
     Raises:
@@ -77,29 +106,30 @@ def header(
             separator in it than the one given.
     """
     if separator == "auto":
-        names, separator = _detected(path, utf8)
+        names, separator = _detected(path, utf8, quotes)
     else:
-        names = _first_record(path, utf8, separator)
+        names = _first_record(path, utf8, Form(separator, quotes))
         if len(names) == 1:
             _refuse_separated(path, names[0], separator, settable=settable)
     if not names:
         raise InputError(f"{path} is empty; its first line must name the columns")
-    return [name.strip() or f"column{place}" for place, name in enumerate(names)], separator
+    named = [name.strip() or f"column{place}" for place, name in enumerate(names)]
+    return named, Form(separator, quotes)
 
 
-def with_one_line_end(utf8: Path, separator: str, scratch: Path) -> Path:
+def with_one_line_end(utf8: Path, form: Form, scratch: Path) -> Path:
     """The file itself if all its lines end alike, else a copy with line feeds; DuckDB wants one.
 
     Line ends inside a quoted value are the value's, and stay.
 
     Args:
         utf8: the file, in UTF-8.
-        separator: of its columns.
+        form: how it is written.
         scratch: folder for the copy.
     """
     if _seem_alike(utf8):
         return utf8
-    quoted = _quoted(separator)
+    quoted = form.quoted
     with _mapped(utf8) as data:
         # Matched without a step of Python per line.
         for end in (rb"\r\n", rb"\n", rb"\r(?!\n)"):
@@ -117,27 +147,22 @@ def with_one_line_end(utf8: Path, separator: str, scratch: Path) -> Path:
     return Path(name)
 
 
-def line_of_record(utf8: Path, separator: str, number: int) -> int:
+def line_of_record(utf8: Path, form: Form, number: int) -> int:
     """The line, from 1, in which a record begins: a quoted value may go over several.
 
     Args:
         utf8: the file, in UTF-8, all lines ending alike.
-        separator: of its columns.
+        form: how it is written.
         number: of the record, from 1 for the header; blank lines count.
     """
     lines = 1
     with _mapped(utf8) as data:
-        for match in re.finditer(rb"%s|(%s)" % (_quoted(separator), _ANY_END), data):
+        for match in re.finditer(rb"%s|(%s)" % (form.quoted, _ANY_END), data):
             if number == 1:
                 break
             lines += len(re.findall(_ANY_END, match[0]))
             number -= match[1] is not None
     return lines
-
-
-def _quoted(separator: str) -> bytes:
-    """A value in quotes; a quote further on in a value is a letter like others."""
-    return rb'(?<![^%s\r\n])"(?:[^"]++|"")*+"' % re.escape(separator.encode()[-1:])
 
 
 def _seem_alike(path: Path) -> bool:
@@ -159,18 +184,19 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
         yield data
 
 
-def _detected(path: Path, utf8: Path) -> tuple[list[str], str]:
+def _detected(path: Path, utf8: Path, quotes: bool) -> tuple[list[str], str]:
     """The names in the first record, and the separator that it has."""
     no_csv = None
     try:
-        names = _first_record(path, utf8, ",")
+        names = _first_record(path, utf8, Form(",", quotes))
     except InputError as error:  # what stands behind a quote may be another separator
         names, no_csv = [], error
     for other in SEPARATORS:
-        if len(names) > 1 and not _commas_are_quoted(utf8, other):
+        form = Form(other, quotes)
+        if len(names) > 1 and not _commas_are_quoted(utf8, form):
             continue
         with suppress(InputError):
-            if len(found := _first_record(path, utf8, other)) > 1:
+            if len(found := _first_record(path, utf8, form)) > 1:
                 return found, other
     if no_csv is not None:
         raise no_csv
@@ -190,17 +216,19 @@ def _refuse_separated(path: Path, name: str, separator: str, *, settable: bool) 
     )
 
 
-def _commas_are_quoted(utf8: Path, separator: str) -> bool:
+def _commas_are_quoted(utf8: Path, form: Form) -> bool:
     """Whether every comma of the first line stands in a value in quotes."""
     with utf8.open("rb") as file:
         line = file.readline()
-    return b"," not in re.sub(_quoted(separator), b"", line)
+    return b"," not in re.sub(form.quoted, b"", line)
 
 
-def _first_record(path: Path, utf8: Path, separator: str) -> list[str]:
+def _first_record(path: Path, utf8: Path, form: Form) -> list[str]:
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quotes else csv.QUOTE_NONE
     try:
         # Bytes that are no UTF-8 are DuckDB's to refuse: it knows their line.
         with utf8.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            return next(csv.reader(file, delimiter=separator, strict=True), [])
+            reader = csv.reader(file, delimiter=form.separator, quoting=quoting, strict=True)
+            return next(reader, [])
     except csv.Error as error:
         raise InputError(f"{path} cannot be read: line 1 is not CSV ({error})") from None

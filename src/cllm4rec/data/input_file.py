@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cllm4rec.data.csv_files import Form
 from cllm4rec.data.database import PLAIN, literal, name
 from cllm4rec.data.float_ids import FLOATS, float_id
 from cllm4rec.data.frames import frame_of
@@ -38,7 +39,7 @@ class InputFile:
         relation: what to put after ``FROM``.
         types: column name in the file → DuckDB type.
         mapping: standard column name → name in the file, from ``data.columns``.
-        csv: of a CSV file what is read, itself or a plainer copy, and the separator.
+        csv: of a CSV file what is read, itself or a plainer copy, and how it is written.
         settable: whether the settings of ``[data]`` may still be changed, for messages: those of a
             run's own data hold for what is read later.
     """
@@ -47,7 +48,7 @@ class InputFile:
     relation: str
     types: Mapping[str, str]
     mapping: Mapping[str, str]
-    csv: tuple[Path, str] | None = None
+    csv: tuple[Path, Form] | None = None
     settable: bool = True
 
     @property

@@ -37,7 +37,7 @@ _BLANK_BYTES = 4096
 _LONGEST_LINE = 8_388_608
 # DuckDB 1.4 would take a buffer of 16 longest lines, whatever the memory limit.
 _CSV = (
-    "auto_detect=false, header=true, quote='\"', escape='\"', comment='', "
+    "auto_detect=false, header=true, comment='', "
     f"strict_mode=true, max_line_size={_LONGEST_LINE}, buffer_size=16777216"
 )
 _JSON = "format='newline_delimited', records=true"
@@ -164,16 +164,17 @@ def open_file(
     if ending == "csv":
         scratch = scratch_folder(connection)
         utf8 = csv_files.as_utf8(path, config.csv_encoding, scratch, settable=settable)
-        header, separator = csv_files.header(path, utf8, config.csv_separator, settable=settable)
-        utf8 = csv_files.with_one_line_end(utf8, separator, scratch)
+        given_form = config.csv_separator, config.csv_quotes
+        header, form = csv_files.header(path, utf8, *given_form, settable=settable)
+        utf8 = csv_files.with_one_line_end(utf8, form, scratch)
         _refuse_repeats(path, header)
         columns = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)
         relation = (
             f"read_csv({literal(file_pattern(utf8))}, columns={{{columns}}}, "
-            f"delim={literal(separator)}, {_CSV}, {_FILE})"
+            f"{form.options}, {_CSV}, {_FILE})"
         )
         types = dict.fromkeys(header, "VARCHAR")
-        return InputFile(path, relation, types, config.columns, (utf8, separator), settable)
+        return InputFile(path, relation, types, config.columns, (utf8, form), settable)
     if ending == "parquet":
         relation = f"read_parquet({given}, binary_as_string=true, {_FILE})"
     elif ending == "jsonl":
@@ -223,7 +224,7 @@ def reading(path: Path, file: InputFile | None = None) -> Iterator[None]:
             raise InputError(f"{path}: {said}") from None
         reason = _bad_json_line(path) if path.suffix == ".jsonl" else None
         if reason is None and file is not None and file.csv is not None:
-            reason = _bad_csv_line(str(error), *file.csv)
+            reason = _bad_csv_line(str(error), *file.csv, settable=file.settable)
         reason = reason or _reason(str(error))
         if "Invalid unicode" in reason:
             reason += f"; {csv_files.ENCODING_MEND[file is None or file.settable]}"
@@ -298,12 +299,12 @@ def _bad_json_line(path: Path) -> str | None:
     return "it is empty" if blank else None
 
 
-def _bad_csv_line(message: str, utf8: Path, separator: str) -> str | None:
+def _bad_csv_line(message: str, utf8: Path, form: csv_files.Form, *, settable: bool) -> str | None:
     """The line that DuckDB stopped at, what is wrong there, and the mend."""
     record = re.search(r"CSV Error on Line: (\d+)", message)
     if record is None:
         return None
-    line = f"line {csv_files.line_of_record(utf8, separator, int(record[1]))}"
+    line = f"line {csv_files.line_of_record(utf8, form, int(record[1]))}"
     counts = re.search(r"^Expected Number of Columns: (\d+) Found: (\d+)", message, re.MULTILINE)
     if counts is not None:
         columns, values = map(int, counts.groups())
@@ -311,7 +312,8 @@ def _bad_csv_line(message: str, utf8: Path, separator: str) -> str | None:
         many = "s" * (values > 1)
         return f"{line} has {values} value{many} for {columns} columns; {mend}, or remove the line"
     if "\nValue with unterminated quote" in message:
-        return f'{line} has a quote that is not closed, or not written "" inside quotes; mend it'
+        said = f'{line} has a quote that is not closed, or not written "" inside quotes; mend it'
+        return said + ", or --set data.csv_quotes=false: quotes are letters" * settable
     if "\nMaximum line size" in message:
         return f"{line} has more than {_LONGEST_LINE:,} bytes; close its quote, or shorten it"
     return None

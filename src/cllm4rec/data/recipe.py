@@ -21,18 +21,19 @@ def recipe(
         source: the input directory.
         split: a split file; ``protocol`` and ``seed`` then play no part.
         protocol: otherwise, how to split.
-        config: how the files are read; memory changes nothing.
+        config: how the files are read; memory changes nothing, nor a default that came later.
         seed: of the protocol's random draws.
 
     Raises:
         OSError: ``source`` is no folder, or ``split`` is neither file nor folder.
         InputError: there is no log, or a folder of partitions is none.
     """
+    left = {"memory_limit", *(["csv_quotes"] if config.csv_quotes else [])}
     return {
         "files": {path.name: sha256_input(path) for path in _input_files(source)},
         "split": protocol if split is None else sha256_input(split),
         "seed": seed if split is None else None,
-        "settings": config.model_dump(exclude={"memory_limit"}),
+        "settings": config.model_dump(exclude=left),
         "markup": markup.VERSION,
         "splitting": splitting.VERSION,
         "package": package_version(),

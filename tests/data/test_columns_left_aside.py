@@ -134,11 +134,17 @@ def test_an_index_can_still_be_mapped(tmp_path):
     assert "u0" in dataset.users
 
 
-def test_a_mapping_of_files_that_are_not_there_is_left_aside(tmp_path):
-    """One mapping serves several folders."""
+def test_a_mapping_of_files_that_are_not_there_is_left_aside_and_said(tmp_path, said):
+    """One mapping serves several folders; titles in the log alone are not read."""
     columns = {"title": "Name", "text": "Words", "part": "Role"}
     write_rows(tmp_path / "in", "interactions", small_log())
     prepare_folder(tmp_path / "in", columns=columns)
+    mend = "and there is none; write one, with the column item_id"
+    assert said == [
+        f"data.columns.title = 'Name' is not used: a title is read from items.*, {mend}",
+        "data.columns.text = 'Words' is not used: a text is read from items.* or reviews.*, "
+        + mend,
+    ]
     write_rows(tmp_path / "in", "items", [{"item_id": "i1", "Name": "One"}])
     with pytest.raises(InputError, match=r"data\.columns\.text = 'Words', but no file in"):
         prepare_folder(tmp_path / "in", columns=columns)

@@ -182,3 +182,26 @@ def test_the_recipe_knows_every_file(tmp_path):
     with path.open("a") as file:
         file.write(json.dumps(small_log(1)[0]) + "\n")
     assert len({json.dumps(hashed()), json.dumps(before)}) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["interactions_late.csv", "Interactions-late.csv", "interaction-late.csv"]
+)
+def test_a_name_that_is_nearly_a_logs_is_answered_with_what_logs_are_called(tmp_path, name, said):
+    write_rows(tmp_path / "in", "interactions", small_log())
+    (tmp_path / "in" / name).write_text("user_id,item_id\nu9,i1\n", encoding="utf-8")
+    prepare_folder(tmp_path / "in")
+    assert said == [
+        f"not read: {name}; files of one log are called interactions-NAME and end in .parquet, "
+        ".csv or .jsonl"
+    ]
+
+
+def test_where_a_time_is_mapped_and_one_file_lacks_it_the_mend_is_another_name(tmp_path):
+    for name, column in (("interactions", "at"), ("interactions-b", "At_")):
+        rows = [{**row, column: row["timestamp"]} for row in small_log()]
+        for row in rows:
+            del row["timestamp"]
+        write_rows(tmp_path / "in", name, rows)
+    with pytest.raises(InputError, match=r"one name in data\.columns serves all files: rename"):
+        prepare_folder(tmp_path / "in", columns={"timestamp": "at"})

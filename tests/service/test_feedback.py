@@ -209,3 +209,20 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot write feedback to .*give --feedback DIR"):
         FeedbackLog(tmp_path / "file" / "log")
+
+
+def test_a_link_to_the_folder_may_lead_elsewhere_later(tmp_path):
+    for name in ("monday", "tuesday"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "current"
+    link.symlink_to(tmp_path / "monday")
+
+    async def conversation(log):
+        await log.append([row("a")])
+        link.unlink()
+        link.symlink_to(tmp_path / "tuesday")
+        await log.append([row("b")])
+
+    written(link / "feedback", conversation)
+    assert logged(tmp_path / "monday" / "feedback") == ["a", "b"]
+    assert not list((tmp_path / "tuesday").iterdir())

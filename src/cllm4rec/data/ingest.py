@@ -159,6 +159,12 @@ def _open_files(
     for standard, mapped in config.columns.items():
         # One mapping serves several folders, and not all of them have items.
         if standard in _HOMES and not any(files[stem] for stem in _HOMES[standard]):
+            if standard != "part":
+                homes = " or ".join(f"{stem}.*" for stem in _HOMES[standard])
+                progress.note(
+                    f"data.columns.{standard} = {mapped!r} is not used: a {standard} is read from "
+                    f"{homes}, and there is none; write one, with the column item_id"
+                )
             continue
         alike = [column for column in present if column.lower() == mapped.lower()]
         if not alike:

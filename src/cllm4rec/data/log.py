@@ -167,10 +167,15 @@ def _refuse_other_order(files: Sequence[InputFile]) -> None:
         column, given = "position", [file.has("position") for file in files]
     if any(given) and not all(given):
         one, other = files[given.index(True)].path, files[given.index(False)]
+        mend = f"add one, or map it: --set data.columns.{column}=NAME"
+        if column in other.mapping:
+            mend = (
+                f"one name in data.columns serves all files: rename what is meant there to "
+                f"{column!r}, which is read beside it"
+            )
         raise InputError(
             f"{one} has a {column} and {other.path} has none (it has {', '.join(other.types)}), so "
-            f"nobody can say which is older; add one, or map it: "
-            f"--set data.columns.{column}=NAME"
+            f"nobody can say which is older; {mend}"
         )
 
 

@@ -101,7 +101,8 @@ def note_unread(folder: Path, log: Sequence[Path], others: Iterable[Path | None]
         log: from `find_log`.
         others: what else is read; None for what is not there.
     """
-    named = {*folder.glob(f"{LOG}-*"), *folder.glob(f"{LOG}.*")} - set(log)
+    alike = {path for path in folder.iterdir() if _is_called_alike(path)}
+    named = {*folder.glob(f"{LOG}-*"), *folder.glob(f"{LOG}.*"), *alike} - set(log)
     unread = sorted(path.name for path in named if not _is_blank(path))
     if unread:
         progress.note(
@@ -124,6 +125,12 @@ def note_unread(folder: Path, log: Sequence[Path], others: Iterable[Path | None]
             f"not read: {some}; beside the log only items, users and reviews are, called so in "
             f"small letters, such as items.csv"
         )
+
+
+def _is_called_alike(path: Path) -> bool:
+    """Whether a file of data is called nearly as those of a log: ``Interaction_late.csv``."""
+    ending = path.suffix.lower().removeprefix(".")
+    return path.stem.casefold().startswith(LOG.removesuffix("s")) and ending in ENDINGS
 
 
 def _is_blank(path: Path) -> bool:

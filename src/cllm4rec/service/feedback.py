@@ -36,7 +36,8 @@ class FeedbackLog(Worker):
     """Append-only, group-committed log.
 
     Args:
-        folder: created if needed; only one service at a time may write to it.
+        folder: created if needed; only one service at a time may write to it. A link to it, or to
+            its run, may lead elsewhere later: the log stays.
         on_commit: called after every ``fsync``.
 
     Raises:
@@ -45,6 +46,7 @@ class FeedbackLog(Worker):
 
     def __init__(self, folder: Path, on_commit: Callable[[], None] = lambda: None) -> None:
         super().__init__("feedback")
+        folder = folder.resolve()  # where a link led at the start, wherever it leads later
         self.path = folder / FILE
         self.waiting_bytes = 0
         self._on_commit = on_commit

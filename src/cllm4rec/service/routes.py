@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
+from cllm4rec import progress
 from cllm4rec.data.ids import IdMap
 from cllm4rec.errors import CLLM4RecError, UnknownId
 from cllm4rec.recommender.requests import ListRequest
@@ -170,6 +171,7 @@ def routes(components: Components) -> APIRouter:
                 served = await off_loop(components.holder.load)
         except CLLM4RecError as error:
             raise HTTPException(409, f"{error}; model {before} goes on") from None
+        progress.note(f"serving model {served.version}")
         return {"model": {"version": served.version}}
 
     return router

@@ -201,6 +201,18 @@ def test_a_run_that_was_not_evaluated_has_no_table(page_run, tmp_path):
     assert "<svg" not in page
 
 
+def test_a_run_that_was_trained_on_everything_is_not_sent_to_evaluate(page_run, tmp_path):
+    run = RunDir(tmp_path / "run").create()
+    for name in ("data", "model"):
+        shutil.copytree(page_run.file(name), run.file(name))
+    source = {"keep_test": False}
+    run.finish("prepare", [run.file("data")], 0.0, refit=source)
+    with _served(run) as client:
+        page = client.get("/results").text
+    assert "nothing is left to measure it on" in page
+    assert "has not been evaluated yet" not in page
+
+
 def test_while_the_model_is_loaded_the_page_says_so_and_comes_back(page_run, tmp_path):
     holder = ModelHolder(page_run.path)
     app = create_app(ServiceSettings(run=page_run.path, feedback=tmp_path), holder)

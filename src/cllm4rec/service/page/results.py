@@ -12,6 +12,7 @@ from cllm4rec.report.curves import loss_curves, validation_curves
 from cllm4rec.report.figures import interval_figure, loss_figure, validation_figure
 from cllm4rec.report.page import DRAWN, METRICS
 from cllm4rec.run import RunDir, read_json
+from cllm4rec.stages.measurable import is_measurable
 
 FILES = ("results.json", "metrics.jsonl", "manifest.json")
 """Files of a run that the page of results is made from."""
@@ -32,7 +33,9 @@ class Results:
         self._values: dict[str, Any] = {}
 
     def values(self) -> dict[str, Any]:
-        """``table`` and ``curves`` for the template; each may be empty.
+        """Values for the template.
+
+        ``table`` and ``curves``, each perhaps empty, and whether the run is ``measurable``.
 
         Raises:
             IntegrityError: a file of the run is damaged.
@@ -40,7 +43,11 @@ class Results:
         with self._lock:
             state = tuple(self._state(name) for name in FILES)
             if state != self._made_from:
-                self._values = {"table": _table(self.run), "curves": _curves(self.run)}
+                self._values = {
+                    "table": _table(self.run),
+                    "curves": _curves(self.run),
+                    "measurable": is_measurable(self.run),
+                }
                 self._made_from = state
             return self._values
 

@@ -69,7 +69,8 @@ def test_the_best_of_every_column_is_marked(page_run):
 
 
 def test_a_folder_without_results_has_none(tmp_path):
-    assert Results(RunDir(tmp_path)).values() == {"table": None, "curves": []}
+    expected = {"table": None, "curves": [], "measurable": True}
+    assert Results(RunDir(tmp_path)).values() == expected
 
 
 def _is_style(element: ElementTree.Element) -> bool:

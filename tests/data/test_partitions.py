@@ -12,9 +12,10 @@ import pytest
 
 from cllm4rec.config import DataConfig
 from cllm4rec.data.database import open_database
+from cllm4rec.data.finding import find_file
 from cllm4rec.data.ingest import prepare
 from cllm4rec.data.partitions import sha256_input
-from cllm4rec.data.reading import find_file, open_file
+from cllm4rec.data.reading import open_file
 from cllm4rec.data.recipe import recipe
 from cllm4rec.errors import InputError
 from support.input_folder import small_log, write_rows

@@ -9,7 +9,7 @@ import pytest
 
 from cllm4rec.config import DataConfig
 from cllm4rec.data.database import open_database
-from cllm4rec.data.reading import find_file, find_log, open_file, reading
+from cllm4rec.data.reading import open_file, reading
 from cllm4rec.errors import InputError
 from support.input_folder import write_rows
 
@@ -60,49 +60,6 @@ def test_the_name_of_a_folder_changes_nothing(tmp_path, monkeypatch, folder, bes
             selected = ", ".join(file.identifier(column) for column in file.types)
             found = connection.execute(f"SELECT {selected} FROM {file.relation}").fetchall()
         assert found == [tuple(row.values()) for row in rows]
-
-
-def test_the_one_file_of_a_stem_is_found(tmp_path):
-    assert find_file(tmp_path, "items") is None
-    path = write_rows(tmp_path, "items", [{"item_id": "a"}], "jsonl")
-    assert find_file(tmp_path, "items") == path
-
-
-def test_two_files_of_a_stem_are_refused(tmp_path):
-    for ending in ("csv", "jsonl"):
-        write_rows(tmp_path, "items", [{"item_id": "a"}], ending)
-    with pytest.raises(InputError, match=r"has both items\.csv and items\.jsonl; keep one"):
-        find_file(tmp_path, "items")
-
-
-def test_a_required_file_that_is_missing_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"has no interactions\.parquet, interactions\.csv or"):
-        find_log(tmp_path)
-    with pytest.raises(InputError, match="no folder at"):
-        find_log(tmp_path / "absent")
-
-
-@pytest.mark.parametrize(
-    ("names", "mend"),
-    [
-        (["notes.md"], "add one"),
-        (["items.csv", "log.csv"], "if it is one of items.csv, log.csv, rename it to "
-                                   "interactions.csv or the like; else add one"),
-        (["interactions.CSV", "log.csv"], "rename interactions.CSV to interactions.csv"),
-        (["Interactions.parquet"], "rename Interactions.parquet to interactions.parquet"),
-        (["interactions.csv.gz"], "unpack interactions.csv.gz"),
-        (["interactions.zip"], "unpack interactions.zip"),
-        (["interactions.xlsx"], "save interactions.xlsx as interactions.csv"),
-        (["interactions.tsv"], "save interactions.tsv as interactions.csv"),
-    ],
-)  # fmt: skip
-def test_a_log_of_another_name_or_ending_is_named_with_its_mend(tmp_path, names, mend):
-    for file in names:
-        write(tmp_path, file, b"user_id,item_id\n")
-    with pytest.raises(InputError) as refused:
-        find_log(tmp_path)
-    start = "has no interactions.parquet, interactions.csv or interactions.jsonl; "
-    assert str(refused.value) == f"{tmp_path} {start}{mend}"
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "csv.gz"])

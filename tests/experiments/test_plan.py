@@ -39,7 +39,7 @@ def test_paths_are_relative_to_the_plan(folder, monkeypatch):
 
 def test_the_files_of_data_sets_that_are_not_computed_need_not_be_there(folder):
     text = POP + DATA + '[datasets.b]\ndata = "elsewhere"\nsplit = "none.parquet"\n'
-    with pytest.raises(InputError, match=r"datasets\.b\.data = 'elsewhere': no folder at"):
+    with pytest.raises(InputError, match=r"datasets\.b\.data = 'elsewhere': nothing at"):
         plan_of(folder, text)
     plan = load_plan(folder / "plan.toml", ["a"])
     assert plan.datasets["b"].data == str((folder / "elsewhere").resolve())
@@ -104,7 +104,7 @@ def test_a_models_settings_lie_over_the_data_sets_and_the_seed_over_all(folder):
             "datasets.a: split and protocol exclude each other",
         ),
         (POP + DATA + "split = 'none'", "datasets.a.split = 'none': no file at"),
-        (POP + "[datasets.a]\ndata='no'", "data = 'no': no folder at"),
+        (POP + "[datasets.a]\ndata='no'", "data = 'no': nothing at"),
         (POP + "[datasets.a]\ndata='no'", "nor is it one of movielens-100k"),
         (POP + "[datasets.'a/b']\ndata='in'", "datasets.a/b = 'a/b': String should match"),
         (POP + "[datasets.'..']\ndata='in'", "String should match"),

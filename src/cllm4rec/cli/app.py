@@ -69,7 +69,14 @@ def data(name: str, to: Path) -> dict[str, Any]:
 
 
 @cllm4rec.command()
-@click.option("--data", type=type_of_path, required=True, metavar="DIR", help="Input directory.")
+@click.option(
+    "--data",
+    type=type_of_path,
+    required=True,
+    metavar="PATH",
+    help="The log: a file, or a folder with interactions.* and, if there are any, items.*, users.*"
+    " and reviews.*.",
+)
 @click.option("--split", type=type_of_path, metavar="FILE", help="Split file to keep to.")
 @click.option("--protocol", type=click.Choice(get_args(Protocol)), help="How to split. [paper]")
 @run_option

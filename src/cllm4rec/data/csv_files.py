@@ -5,7 +5,7 @@ import csv
 import mmap
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -115,6 +115,22 @@ def header(
         raise InputError(f"{path} is empty; its first line must name the columns")
     named = [name.strip() or f"column{place}" for place, name in enumerate(names)]
     return named, Form(separator, quotes)
+
+
+def without_names(names: Sequence[str]) -> str | None:
+    """What is wrong with a file whose first record, it seems, is a row; None if it seems not.
+
+    Args:
+        names: the first record.
+    """
+    if len(names) == 1 and "::" in names[0]:
+        return (
+            "separates its columns by '::', which is not read; write a tab for each '::', and "
+            "above all the names of the columns"
+        )
+    if any(re.fullmatch(r"-?\d+(\.\d+)?", each) for each in names):
+        return "names no columns: its first line looks like a row; write their names above it"
+    return None
 
 
 def with_one_line_end(utf8: Path, form: Form, scratch: Path) -> Path:

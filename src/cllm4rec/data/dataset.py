@@ -107,13 +107,13 @@ class Dataset:
         seed: int = 0,
         folder: str | Path | None = None,
     ) -> "Dataset":
-        """Prepare an input directory and open the result.
+        """Prepare a log or an input directory and open the result.
 
         A note on standard error counts refused rows of the log; `report` has all.
 
         Args:
-            source: folder of ``interactions.*``, one file or several, and optional ``items.*,
-                users.*, reviews.*``.
+            source: a file of interactions; or a folder of ``interactions.*``, one file or several,
+                and optional ``items.*, users.*, reviews.*``.
             split: a split file (``user_id, item_id, part``), authoritative where given.
             protocol: otherwise, how to split.
             config: how to read the files, a `DataConfig` or a dictionary of its values, such as

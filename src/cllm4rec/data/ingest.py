@@ -14,11 +14,12 @@ from cllm4rec.data import checks
 from cllm4rec.data.database import one_number, open_database
 from cllm4rec.data.excluded import COUNT, write_excluded
 from cllm4rec.data.features import Features, load_with_features
+from cllm4rec.data.finding import STEMS, find_file, find_log, is_log, note_beside, note_unread
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.data.left_out import write_left_out
 from cllm4rec.data.log import load_log
 from cllm4rec.data.numbering import make_codes, make_pairs, number_entities
-from cllm4rec.data.reading import find_file, find_log, note_unread, open_file
+from cllm4rec.data.reading import open_file
 from cllm4rec.data.split import (
     PROTOCOLS,
     newest_are_held_out,
@@ -39,8 +40,6 @@ from cllm4rec.run import atomic_folder, make_folder, write_json
 
 SETTINGS = "settings.json"
 """How the files were read: the settings of ``[data]``."""
-STEMS = ("items", "users", "reviews")
-"""Files of an input directory beside its log."""
 _HOMES = {"title": ("items",), "text": ("items", "reviews"), "part": ("split",)}
 """Standard column that the log does not have → files that may."""
 MANY_KEPT = 0.8
@@ -56,11 +55,11 @@ def prepare(
     config: DataConfig,
     seed: int,
 ) -> dict[str, Any]:
-    """Read an input directory, check it, split it, write it.
+    """Read a log or an input directory, check it, split it, write it.
 
     Args:
-        source: folder of ``interactions.*``, one file or several, and optional ``items.*, users.*,
-            reviews.*``.
+        source: a file of interactions; or a folder of ``interactions.*``, one file or several, and
+            optional ``items.*, users.*, reviews.*``.
         target: folder to write, replaced as a whole and only at success.
         split: a split file; authoritative where given.
         protocol: otherwise, how to split: one of :data:`cllm4rec.data.split.PROTOCOLS`.
@@ -144,10 +143,13 @@ def refuse_input(source: Path, target: Path) -> None:
 def _open_files(
     connection: duckdb.DuckDBPyConnection, source: Path, split: Path | None, config: DataConfig
 ) -> tuple[list[InputFile], dict[str, InputFile | None]]:
-    paths = {stem: find_file(source, stem) for stem in STEMS}
-    paths["split"] = split
     found = find_log(source)
-    note_unread(source, found, paths.values())
+    paths = dict.fromkeys(STEMS) if is_log(source) else {x: find_file(source, x) for x in STEMS}
+    paths["split"] = split
+    if is_log(source):
+        note_beside(source)
+    else:
+        note_unread(source, found, paths.values())
     log = [open_file(connection, path, config) for path in found]
     files = {
         stem: None if path is None else open_file(connection, path, config)

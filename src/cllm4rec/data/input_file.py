@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cllm4rec.data.csv_files import Form
+from cllm4rec.data.csv_files import Form, without_names
 from cllm4rec.data.database import PLAIN, literal, name
 from cllm4rec.data.float_ids import FLOATS, float_id
 from cllm4rec.data.frames import frame_of
@@ -97,6 +97,8 @@ class InputFile:
         """
         missing = [standard for standard in standards if not self.has(standard)]
         if missing:
+            if self.csv is not None and (wrong := without_names(list(self.types))):
+                raise InputError(f"{self.path} {wrong}")  # without the row, which is the users'
             names = [[self.mapping.get(each, each)] for each in missing]
             mend = (
                 f"one name in data.columns serves all files: in this one rename what is meant to "

@@ -16,7 +16,7 @@ _BEGINNINGS = {
 """First bytes of a file, which no text has → what it is, and the mend."""
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz", ".rar")
 _SHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
-_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".json")
+_TABLES = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".parquet", ".jsonl", ".json")
 _MOST_NAMED = 8
 
 

@@ -1,9 +1,9 @@
-"""Finding and opening input files, with clear errors."""
+"""Opening input files, with clear errors."""
 
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cllm4rec import progress
 from cllm4rec.config import DataConfig
 from cllm4rec.data import csv_files, other_formats, partitions
 from cllm4rec.data.database import (
@@ -27,13 +26,6 @@ from cllm4rec.data.float_ids import refusal
 from cllm4rec.data.input_file import InputFile
 from cllm4rec.errors import InputError
 
-ENDINGS = ("parquet", "csv", "jsonl")
-FOLDERS = (".parquet", "")
-"""How folders of partitions end."""
-LOG = "interactions"
-"""Stem of the files that are one log."""
-
-_BLANK_BYTES = 4096
 _LONGEST_LINE = 8_388_608
 # DuckDB 1.4 would take a buffer of 16 longest lines, whatever the memory limit.
 _CSV = (
@@ -45,99 +37,6 @@ _JSON = "format='newline_delimited', records=true"
 _FILE = "hive_partitioning=false"
 _LINES = '; write an object per line, in pandas by to_json(…, orient="records", lines=True)'
 _DETECT = "maximum_depth=1, sample_size=-1, map_inference_threshold=-1"
-
-
-MOST_NAMED = 8
-"""Files that a note names."""
-
-
-def find_file(folder: Path, stem: str) -> Path | None:
-    """The one file ``stem.{parquet,csv,jsonl}`` of the input directory, or folder of partitions.
-
-    The folder is called ``stem`` or ``stem.parquet``, as `partitions` describes it.
-
-    Raises:
-        InputError: there are several.
-    """
-    found = [path for end in ENDINGS if (path := folder / f"{stem}.{end}").is_file()]
-    found += [path for end in FOLDERS if (path := folder / f"{stem}{end}").is_dir()]
-    if len(found) > 1:
-        names = " and ".join(path.name for path in found)
-        raise InputError(f"{folder} has both {names}; keep one of them")
-    return found[0] if found else None
-
-
-def find_log(folder: Path) -> list[Path]:
-    """All files of interactions, which are one log: ``interactions.*``, then ``interactions-*.*``.
-
-    Each may be a folder of partitions. Of several a file with nothing in it is left out: so the
-    service's feedback is until the first comes.
-
-    Raises:
-        InputError: there is none.
-    """
-    if not folder.is_dir():
-        raise InputError(
-            f"no folder at {folder}; --data needs one with {LOG}.parquet, .csv or .jsonl in it"
-        )
-    found = [path for end in ENDINGS if (path := folder / f"{LOG}.{end}").exists()]
-    found += [path for path in [folder / LOG] if path.is_dir()]
-    found += sorted(
-        path
-        for path in folder.glob(f"{LOG}-*")
-        if path.suffix.removeprefix(".") in ENDINGS or (path.is_dir() and not path.suffix)
-    )
-    if not found:
-        mend = other_formats.instead_of(folder, LOG, ENDINGS)
-        raise InputError(f"{folder} has no {LOG}.parquet, {LOG}.csv or {LOG}.jsonl; {mend}")
-    return [path for path in found if not _is_blank(path)] or found[:1]
-
-
-def note_unread(folder: Path, log: Sequence[Path], others: Iterable[Path | None]) -> None:
-    """Name files that are called like a log's and are none of them, nor empty, and other data.
-
-    Args:
-        folder: the input directory.
-        log: from `find_log`.
-        others: what else is read; None for what is not there.
-    """
-    alike = {path for path in folder.iterdir() if _is_called_alike(path)}
-    named = {*folder.glob(f"{LOG}-*"), *folder.glob(f"{LOG}.*"), *alike} - set(log)
-    unread = sorted(path.name for path in named if not _is_blank(path))
-    if unread:
-        progress.note(
-            f"not read: {', '.join(unread)}; files of one log are called {LOG}-NAME and end in "
-            f".parquet, .csv or .jsonl"
-        )
-    read = {path.resolve() for path in (*log, *others) if path is not None}
-    left = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower().removeprefix(".") in ENDINGS
-        and path.is_file()
-        and path not in named
-        and path.stem != "split"  # of another call, for all one can know
-        and path.resolve() not in read
-    )
-    if left:
-        some = ", ".join(left[:MOST_NAMED]) + ", …" * (len(left) > MOST_NAMED)
-        progress.note(
-            f"not read: {some}; beside the log only items, users and reviews are, called so in "
-            f"small letters, such as items.csv"
-        )
-
-
-def _is_called_alike(path: Path) -> bool:
-    """Whether a file of data is called nearly as those of a log: ``Interaction_late.csv``."""
-    ending = path.suffix.lower().removeprefix(".")
-    return path.stem.casefold().startswith(LOG.removesuffix("s")) and ending in ENDINGS
-
-
-def _is_blank(path: Path) -> bool:
-    """Whether nothing but blanks is in a text file."""
-    if path.suffix == ".parquet" or path.is_dir() or path.stat().st_size > _BLANK_BYTES:
-        return False
-    return not path.read_bytes().strip()
 
 
 def open_file(

@@ -6,9 +6,8 @@ from typing import Any
 from cllm4rec.config import DataConfig
 from cllm4rec.data import markup
 from cllm4rec.data import split as splitting
-from cllm4rec.data.ingest import STEMS
+from cllm4rec.data.finding import STEMS, find_log, is_log
 from cllm4rec.data.partitions import sha256_input
-from cllm4rec.data.reading import find_log
 from cllm4rec.run import package_version
 
 
@@ -18,14 +17,14 @@ def recipe(
     """Everything that the result of `ingest.prepare` depends on, as JSON.
 
     Args:
-        source: the input directory.
+        source: the log, or the input directory.
         split: a split file; ``protocol`` and ``seed`` then play no part.
         protocol: otherwise, how to split.
         config: how the files are read; memory changes nothing, nor a default that came later.
         seed: of the protocol's random draws.
 
     Raises:
-        OSError: ``source`` is no folder, or ``split`` is neither file nor folder.
+        OSError: there is nothing at ``source``, or ``split`` is neither file nor folder.
         InputError: there is no log, or a folder of partitions is none.
     """
     left = {"memory_limit", *(["csv_quotes"] if config.csv_quotes else [])}
@@ -41,5 +40,5 @@ def recipe(
 
 
 def _input_files(source: Path) -> list[Path]:
-    others = [path for path in source.iterdir() if path.stem in STEMS]
+    others = [] if is_log(source) else [x for x in source.iterdir() if x.stem in STEMS]
     return sorted([*find_log(source), *others])

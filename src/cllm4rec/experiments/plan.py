@@ -224,11 +224,13 @@ def _with_places(plan: Plan, path: Path, wanted: Collection[str]) -> Plan:
     """The same plan with absolute paths; those of the wanted data sets exist."""
     folder = path.absolute().parent
 
-    def place(key: str, given: str, kind: str, there: bool = True) -> str:
+    def place(key: str, given: str, there: bool = True) -> str:
         found = (folder / given).resolve()
-        if there and not (found.is_dir() if kind == "folder" else found.is_file()):
-            known = f", nor is it one of {', '.join(SOURCES)}" if key.endswith(".data") else ""
-            raise InputError(f"{path}: {key} = {given!r}: no {kind} at {found}{known}")
+        of_data = key.endswith(".data")
+        if there and not (found.exists() if of_data else found.is_file()):
+            known = f", nor is it one of {', '.join(SOURCES)}" if of_data else ""
+            what = "nothing" if of_data else "no file"
+            raise InputError(f"{path}: {key} = {given!r}: {what} at {found}{known}")
         return str(found)
 
     datasets = {
@@ -236,9 +238,9 @@ def _with_places(plan: Plan, path: Path, wanted: Collection[str]) -> Plan:
             update={
                 "data": dataset.data
                 if dataset.data in SOURCES
-                else place(f"datasets.{name}.data", dataset.data, "folder", name in wanted),
+                else place(f"datasets.{name}.data", dataset.data, name in wanted),
                 "split": dataset.split
-                and place(f"datasets.{name}.split", dataset.split, "file", name in wanted),
+                and place(f"datasets.{name}.split", dataset.split, name in wanted),
             }
         )
         for name, dataset in plan.datasets.items()

@@ -176,13 +176,13 @@ def prepare(
     config: Given,
     replace: bool = False,
 ) -> dict[str, Any]:
-    """Read, check and split the input directory, and resolve every setting for it.
+    """Read, check and split the input, and resolve every setting for it.
 
     If the run was already prepared from the same files in the same way, its data and trained model
     stay, and what was said of the data is said again; the settings are those of the next training.
 
     Args:
-        data: input directory.
+        data: a log, or an input directory.
         run: receives the prepared data.
         split: split file; None to split by ``protocol``.
         protocol: name of the protocol.

@@ -13,8 +13,8 @@ from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import reported_measures
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble.formula import blend_
 from cllm4rec.ensemble.lengths import told
+from cllm4rec.ensemble.weight import blended_by
 from cllm4rec.errors import InputError
 from cllm4rec.evaluation.intervals import paired_bootstrap_p
 from cllm4rec.evaluation.protocol import DEPTH, evaluate, evaluated_users
@@ -74,15 +74,9 @@ def _halves(scorer: ModelScorer) -> Score:
     """The blend and both halves of one forward pass; user tokens are not used."""
 
     def score(users: NDArray[np.int32], history: Interactions) -> Scores:
-        language, linear = scorer.halves(users, history)
-        assert linear is not None
-        short = scorer.by_length
-        own = scorer.weight if short is None else short.rows(history)
-        blended = {MODEL: own, LANGUAGE: 0.0, LINEAR: 1.0}
-        return {
-            name: blend_(language.clone(), linear, weight, scorer.unseen).numpy()
-            for name, weight in blended.items()
-        }
+        weights = {MODEL: scorer.by_length or scorer.weight, LANGUAGE: 0.0, LINEAR: 1.0}
+        blended = blended_by(weights, scorer.halves(users, history), history, scorer.unseen)
+        return {name: scores.numpy() for name, scores in blended}
 
     return score
 

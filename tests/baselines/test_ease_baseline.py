@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from cllm4rec.baselines import Context, baseline_named, ease_text
+from cllm4rec.baselines import Context, baseline_named, ease, ease_text
 from cllm4rec.baselines.base import MANY_USERS
+from cllm4rec.baselines.ease import CONSTANTS, POWERS
 from cllm4rec.errors import ConfigError
 from support.ease import ease_weights
 
@@ -66,10 +67,27 @@ def test_of_a_large_catalogue_without_texts_every_l2_is_tried(planted, monkeypat
     assert not baseline.other_alphas(train, context)
 
 
+@pytest.mark.parametrize(("large", "tried"), [(False, (12, 6)), (True, (2, 1))])
+def test_other_rows_are_tried_after_the_grid(large, tried, planted, monkeypatch):
+    monkeypatch.setattr(ease, "LARGE_ITEMS", 5 if large else 6_000)
+    train = planted.dataset.part("train")
+    context = Context(train.num_items, [""] * train.num_items)
+    baseline, best = baseline_named("ease"), {"l2": 100}
+    constants, powers = baseline.refinements(train, context, 0)
+    found = list(constants(best))
+    assert {settings["constant"] for settings, _ in found} <= set(CONSTANTS)
+    assert all(scorer.bias is not None for _, scorer in found)
+    best = found[0][0]
+    weighed = [settings for settings, _ in powers(best)]
+    assert {settings["constant"] for settings in weighed} == {best["constant"]}
+    assert {settings["length_power"] for settings in weighed} <= set(POWERS)
+    assert (len(found), len(weighed)) == tried
+
+
 def test_half_and_twice_the_best_l2_are_tried_after_the_grid(planted):
     train = planted.dataset.part("train")
     context = Context(train.num_items, [""] * train.num_items)
-    [refinement] = baseline_named("ease").refinements(train, context, MANY_USERS)
+    [*_, refinement] = baseline_named("ease").refinements(train, context, MANY_USERS)
     found = [(settings["l2"], scorer.weights) for settings, scorer in refinement({"l2": 100})]
     assert [l2 for l2, _ in found] == [50, 200]
     for l2, weights in found:
@@ -81,8 +99,9 @@ def test_neighbours_given_are_those_of_every_point(planted, name):
     train, context = planted.dataset.part("train"), Context.of(planted.dataset)
     baseline = baseline_named(name, {"neighbours": 7})
     found = list(baseline.candidates(train, context))
-    [refinement] = baseline.refinements(train, context, MANY_USERS)
-    for settings, scorer in [*found, *refinement(found[-1][0])]:
+    for refinement in baseline.refinements(train, context, MANY_USERS):
+        found += refinement(found[-1][0])
+    for settings, scorer in found:
         assert settings["neighbours"] == 7
         assert np.bincount(scorer.weights.indices, minlength=train.num_items).max() == 7
 

@@ -11,19 +11,16 @@ from cllm4rec.baselines.ease_text_order import DECAYS
 from cllm4rec.baselines.trained_reading import BATCH
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble.linear import as_chosen, search
+from cllm4rec.ensemble.linear import PLAIN, as_chosen, search
 from cllm4rec.errors import ConfigError
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.linear.ordered import WINDOWS
 from cllm4rec.linear.text_vectors import beside, whitened
-from cllm4rec.linear.transitions import FUTURE_DECAY, PAST_DECAY
 from cllm4rec.models.reading import Reader
 from cllm4rec.seeds import generator
-from reference import linear_model as reference
+from support.closed_form import slow_scores
 
 HISTORIES = [[0, 1, 2], [1, 2, 3], [3, 4], [4, 0, 2, 1]]
 TRAIN = Interactions.from_lists(HISTORIES, 5)
-OTHERS = [[other for other in range(5) if other != item] for item in range(5)]
 WORDS = ["red car", "red bus", "blue bus", "blue car", "red train"]
 BEST = {"l2": 50, "alpha": 10, "windows": False, "transitions": 1.0, "decay": 0.6, "texts": "words"}
 
@@ -62,17 +59,8 @@ def test_every_refinement_equals_the_slow_computation_of_its_settings(newest, te
     best = {**BEST, "texts": texts} if newest else {**BEST, "texts": texts, "transitions": 0.0}
     found = refined(baseline_named("ease-lm", reader), given, best)
     for settings, scores in found:
-        l2, alpha, transitions = settings["l2"], settings["alpha"], settings["transitions"]
         vectors = kinds[settings["texts"]].astype(float)
-        if settings["windows"]:
-            weights = reference.averaged(HISTORIES, 5, WINDOWS, l2, vectors, alpha)
-        elif transitions:
-            weights = reference.directed(
-                HISTORIES, OTHERS, l2, vectors, alpha, transitions, PAST_DECAY, FUTURE_DECAY
-            )
-        else:
-            weights = reference.ease([(1.0, h) for h in HISTORIES], 5, l2, vectors, alpha)
-        wanted = sum(settings["decay"] ** age * weights[item] for age, item in enumerate([3, 0, 2]))
+        wanted = slow_scores(HISTORIES, settings, vectors, [2, 0, 3])
         np.testing.assert_allclose(scores, wanted, rtol=1e-3, atol=1e-5, err_msg=str(settings))
     tried = {(settings["texts"], settings["alpha"]) for settings, _ in found}
     assert {(kind, 10 * by) for kind in TEXTS for by in ALPHAS} <= tried
@@ -173,7 +161,8 @@ def test_fitting_with_the_settings_gives_the_very_weights(reader):
     baseline = baseline_named("ease-lm", reader)
     with progress.quiet():
         found = search(train, selection, given, reader=reader)
-        assert found.settings == tune(baseline, train, selection, given).settings
+        tuned = tune(baseline, train, selection, given).settings
+        assert found.settings == {**PLAIN, **tuned}
     for texts in ("words", *TEXTS):
         settings = {**BEST, "texts": texts}
         [(_, scorer)] = baseline.fitted([settings], train, given)

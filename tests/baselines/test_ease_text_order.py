@@ -8,20 +8,18 @@ import pytest
 from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.base import MANY_USERS
+from cllm4rec.baselines.ease import CONSTANTS, POWERS
 from cllm4rec.baselines.ease_text_order import DECAYS
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.protocol import evaluate_scorer
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.linear.ordered import WINDOWS
-from cllm4rec.linear.transitions import FUTURE_DECAY, PAST_DECAY
-from reference import linear_model as reference
+from support.closed_form import slow_scores
 from support.planted_order import write_planted_order
 
 HISTORIES = [[0, 1, 2], [1, 2, 3], [3, 4], [4, 0, 2, 1]]
 TRAIN = Interactions.from_lists(HISTORIES, 5)
-OTHERS = [[other for other in range(5) if other != item] for item in range(5)]
 WORDS = ["red car", "red bus", "blue bus", "blue car", "red train"]
 
 
@@ -58,28 +56,25 @@ def test_every_try_equals_the_slow_computation_of_its_settings(newest):
     assert texts.shape[1] > 1
     found = tried(given)
     for settings, scores in found:
-        l2, alpha, transitions = settings["l2"], settings["alpha"], settings["transitions"]
-        if settings["windows"]:
-            weights = reference.averaged(HISTORIES, 5, WINDOWS, l2, texts, alpha)
-        elif transitions:
-            weights = reference.directed(
-                HISTORIES, OTHERS, l2, texts, alpha, transitions, PAST_DECAY, FUTURE_DECAY
-            )
-        else:
-            weights = reference.ease([(1.0, h) for h in HISTORIES], 5, l2, texts, alpha)
-        wanted = sum(settings["decay"] ** age * weights[item] for age, item in enumerate([3, 0, 2]))
+        wanted = slow_scores(HISTORIES, settings, texts, [2, 0, 3])
         np.testing.assert_allclose(scores, wanted, rtol=1e-3, atol=1e-5, err_msg=str(settings))
     decays = {settings["decay"] for settings, _ in found}
     assert decays == (set(DECAYS) if newest else {1.0})
     assert {settings["windows"] for settings, _ in found} == ({False} if newest else {True, False})
     weights = {settings["transitions"] for settings, _ in found}
     assert weights == ({0.0, 0.5, 1.0, 2.0} if newest else {0.0})
+    assert {settings.get("constant", 0.0) for settings, _ in found} == {0.0, *CONSTANTS}
+    assert {settings.get("length_power", 0.0) for settings, _ in found} == {0.0, *POWERS}
     assert all(a != b for (a, _), (b, _) in pairwise(found))
 
 
 def test_half_and_twice_the_best_are_tried():
-    points = {(settings["l2"], settings["alpha"]) for settings, _ in tried(context(newest=False))}
-    assert {(500, 50), (500, 100), (500, 200), (1000, 50), (2000, 200)} <= points
+    found = [settings for settings, _ in tried(context(newest=False))]
+    *others, last = [(settings["l2"], settings["alpha"]) for settings in found]
+    best = 1000 * 2.5 * 2.5  # of other rows the last tried ones
+    assert last == (best * 2, 200)
+    around = {(best * by, 100 * a) for by in (0.5, 1, 2) for a in (0.5, 1, 2)}
+    assert around - {(best, 100)} <= set(others)
 
 
 def test_without_texts_it_is_ease_with_order():

@@ -103,7 +103,7 @@ def test_averaged_weights_equal_the_dense_computation(sequences, alpha):
     texts = Context.of(sequences, 3).text_vectors.astype(float)
     assert texts.shape[1] > 1
     train = lists(sequences.part("train"))
-    wanted = reference.averaged(train, len(sequences.items), WINDOWS, 20.0, texts, alpha)
+    wanted, _ = reference.averaged(train, len(sequences.items), WINDOWS, 20.0, texts, alpha)
     np.testing.assert_allclose(fitted.weights, wanted, rtol=1e-3, atol=1e-4)
     assert fitted.settings == {**PLAIN, **settings}
 

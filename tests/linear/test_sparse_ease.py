@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.linear import sparse_ease
 from cllm4rec.linear.ordered import WINDOWS
+from cllm4rec.linear.rows import Rows
 from cllm4rec.linear.solvers import ByNeighbours, Exact
-from cllm4rec.linear.sparse_ease import largest_of_rows, nearest_items, sparse_weights
+from cllm4rec.linear.sparse_ease import largest_of_rows, nearest_items, sparse_fits
 from reference import linear_model as reference
 from support.ease import ease_weights
 from support.strategies import histories
@@ -36,8 +37,9 @@ def test_weights_are_each_items_ridge_regression_on_its_neighbours(rows, seed, l
     matrix = Interactions.from_lists(rows, ITEMS).matrix()
     settings = [(l2, 0.0), (2 * l2, 7.0)]
     for (ridge, alpha), found in zip(
-        settings, sparse_weights(matrix, neighbours, VECTORS, settings), strict=True
+        settings, sparse_fits(matrix, neighbours, VECTORS, settings), strict=True
     ):
+        found = found.weights
         assert found.dtype == np.float32
         lists = [[int(j) for j in near if j >= 0] for near in neighbours]
         wanted = reference.by_neighbours([(1.0, r) for r in rows], lists, ridge, VECTORS, alpha)
@@ -48,9 +50,9 @@ def test_weights_are_each_items_ridge_regression_on_its_neighbours(rows, seed, l
 @given(histories(num_items=ITEMS), st.sampled_from([0.0, 5.0]))
 def test_with_all_items_as_neighbours_it_is_ease(rows, alpha):
     train = Interactions.from_lists(rows, ITEMS)
-    [found] = sparse_weights(train.matrix(), ALL, VECTORS, [(3.0, alpha)])
+    [found] = sparse_fits(train.matrix(), ALL, VECTORS, [(3.0, alpha)])
     wanted = ease_weights(train, l2=3.0, text_vectors=VECTORS, alpha=alpha)
-    np.testing.assert_allclose(found.toarray(), wanted, atol=1e-5)
+    np.testing.assert_allclose(found.weights.toarray(), wanted, atol=1e-5)
 
 
 @given(histories(num_items=ITEMS), st.sampled_from([VECTORS, NONE]), st.sampled_from([1, 3, 20]))
@@ -86,26 +88,38 @@ def test_both_solvers_agree_where_all_items_are_neighbours(vectors, monkeypatch)
     exact, sparse = Exact(train, vectors), ByNeighbours(train, vectors, ITEMS)
     settings = [(2.0, 0.0), (2.0, 4.0), (9.0, 4.0)]
     for one, other in zip(exact.fits(settings), sparse.fits(settings), strict=True):
-        np.testing.assert_allclose(other.toarray(), one, atol=1e-5)
-    one, other = (solver.windowed(2.0, 4.0) for solver in (exact, sparse))
-    np.testing.assert_allclose(other.toarray(), one, atol=1e-4)
-    wanted = reference.averaged(lists, ITEMS, WINDOWS, 2.0, vectors.astype(float), 4.0)
-    np.testing.assert_allclose(one, wanted, rtol=1e-3, atol=1e-4)
+        assert one.bias is other.bias is None
+        np.testing.assert_allclose(other.weights.toarray(), one.weights, atol=1e-5)
+    lists[0] = lists[0][:2]
+    train = Interactions.from_lists(lists, ITEMS)
+    for solver in (Exact(train, vectors), ByNeighbours(train, vectors, ITEMS)):
+        for constant, power in ((0.0, 0.0), (0.7, 0.5)):
+            found = solver.windowed(2.0, 4.0, Rows(0.0, constant, power))
+            weights = found.weights
+            dense = weights if isinstance(weights, np.ndarray) else weights.toarray()
+            wanted, bias = reference.averaged(
+                lists, ITEMS, WINDOWS, 2.0, vectors.astype(float), 4.0, constant, power
+            )
+            np.testing.assert_allclose(dense, wanted, rtol=1e-3, atol=1e-4)
+            assert (found.bias is None) == (not constant)
+            if found.bias is not None:
+                np.testing.assert_allclose(found.bias, bias, rtol=1e-3, atol=1e-4)
 
 
 def test_settings_that_do_not_fit_into_one_pass_take_several(monkeypatch):
     train = Interactions.from_lists([[0, 1, 2], [2, 3], [1, 4, 5], [5, 6, 7]], ITEMS)
     settings = [(l2, alpha) for l2 in (1.0, 5.0) for alpha in (0.0, 2.0)]
-    together = [each.toarray() for each in ByNeighbours(train, VECTORS, 3).fits(settings)]
+    together = [each.weights.toarray() for each in ByNeighbours(train, VECTORS, 3).fits(settings)]
     monkeypatch.setattr("cllm4rec.linear.solvers.MAX_WEIGHTS", 2 * 3 * ITEMS)
-    apart = [each.toarray() for each in ByNeighbours(train, VECTORS, 3).fits(settings)]
+    apart = [each.weights.toarray() for each in ByNeighbours(train, VECTORS, 3).fits(settings)]
     np.testing.assert_array_equal(apart, together)
 
 
 def test_the_largest_of_each_row_are_kept():
     rng = np.random.default_rng(3)
     matrix = Interactions.from_lists([rng.permutation(ITEMS)[:4] for _ in range(20)], ITEMS)
-    [weights] = sparse_weights(matrix.matrix(), some_neighbours(1), VECTORS, [(1.0, 1.0)])
+    [fitted] = sparse_fits(matrix.matrix(), some_neighbours(1), VECTORS, [(1.0, 1.0)])
+    weights = fitted.weights
     dense, some = weights.toarray(), largest_of_rows(weights, 2)
     for row in range(ITEMS):
         kept = np.sort(np.abs(dense[row]))[::-1][:2]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.linear.rows import Rows
 from cllm4rec.linear.solvers import ByNeighbours, Exact
 from cllm4rec.linear.transitions import FUTURE_DECAY, PAST_DECAY, past_and_future
 from reference import linear_model as reference
@@ -38,13 +39,13 @@ def test_what_is_far_away_is_left_out():
 def test_exact_weights_are_each_items_least_squares(rows, weight, vectors):
     train = Interactions.from_lists(rows, ITEMS)
     for (l2, alpha), found in zip(
-        SETTINGS, Exact(train, vectors).fits(SETTINGS, weight), strict=True
+        SETTINGS, Exact(train, vectors).fits(SETTINGS, Rows(weight)), strict=True
     ):
         wanted = reference.directed(
             rows, EVERY, l2, vectors.astype(float), alpha, weight, PAST_DECAY, FUTURE_DECAY
         )
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        assert found.weights.dtype == np.float32
+        np.testing.assert_allclose(found.weights, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("vectors", [VECTORS, NONE])
@@ -53,11 +54,13 @@ def test_a_large_catalogue_in_float32_has_the_same_weights(vectors, monkeypatch)
     monkeypatch.setattr("cllm4rec.linear.transitions._BLOCK", 3)
     rows = [[0, 1, 2], [3, 1], [5, 4, 7, 0], [6, 2, 1]]
     train = Interactions.from_lists(rows, ITEMS)
-    for (l2, alpha), found in zip(SETTINGS, Exact(train, vectors).fits(SETTINGS, 2.0), strict=True):
+    for (l2, alpha), found in zip(
+        SETTINGS, Exact(train, vectors).fits(SETTINGS, Rows(2.0)), strict=True
+    ):
         wanted = reference.directed(
             rows, EVERY, l2, vectors.astype(float), alpha, 2.0, PAST_DECAY, FUTURE_DECAY
         )
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        np.testing.assert_allclose(found.weights, wanted, atol=1e-5)
 
 
 @given(histories(num_items=ITEMS), st.sampled_from([1, 3, ITEMS]))
@@ -65,15 +68,16 @@ def test_by_neighbours_they_are_least_squares_on_those_alone(rows, count):
     train = Interactions.from_lists(rows, ITEMS)
     solver = ByNeighbours(train, VECTORS, count)
     near = [[int(other) for other in some if other >= 0] for some in solver.nearest]
-    for (l2, alpha), found in zip(SETTINGS, solver.fits(SETTINGS, 2.0), strict=True):
+    for (l2, alpha), found in zip(SETTINGS, solver.fits(SETTINGS, Rows(2.0)), strict=True):
         wanted = reference.directed(
             rows, near, l2, VECTORS.astype(float), alpha, 2.0, PAST_DECAY, FUTURE_DECAY
         )
-        np.testing.assert_allclose(found.toarray(), wanted, atol=1e-5)
+        np.testing.assert_allclose(found.weights.toarray(), wanted, atol=1e-5)
 
 
 def test_they_have_a_direction():
     train = Interactions.from_lists([[0, 1, 2]] * 5, 3)
-    [weights] = Exact(train, np.zeros((3, 0), np.float32)).fits([(1.0, 0.0)], 2.0)
+    [fitted] = Exact(train, np.zeros((3, 0), np.float32)).fits([(1.0, 0.0)], Rows(2.0))
+    weights = fitted.weights
     assert weights[0, 1] > weights[1, 0] + 0.1
     assert weights[1, 2] > weights[2, 1] + 0.1

@@ -10,35 +10,49 @@ def windows(history: list[int], length: int) -> list[list[int]]:
     return [history[:length], *windows(history[1:], length)]
 
 
-def ease(indicators: list[tuple[float, list[int]]], num_items: int, l2: float, texts, alpha):
-    """EASE's weights from weighted rows of items and, α times, from texts: one dense inverse."""
-    gram = np.zeros((num_items, num_items))
+def ease(indicators: list[tuple[float, list[int]]], num_items: int, l2, texts, alpha, constant=0.0):
+    """EASE's weights from weighted rows of items and, α times, from texts: one dense inverse.
+
+    With a constant there is a last input more, whose weights are the last row.
+    """
+    size = num_items + bool(constant)
+    gram = np.zeros((size, size))
     for weight, items in indicators:
-        for one in items:
-            for other in items:
-                gram[one, other] += weight
-    gram += alpha * texts @ texts.T + l2 * np.eye(num_items)
-    inverse = np.linalg.inv(gram)
-    weights = np.zeros((num_items, num_items))
-    for row in range(num_items):
+        values = np.zeros(size)
+        values[items] = 1
+        if constant and items:
+            values[-1] = constant
+        gram += weight * np.outer(values, values)
+    gram[:num_items, :num_items] += alpha * texts @ texts.T
+    inverse = np.linalg.inv(gram + l2 * np.eye(size))
+    weights = np.zeros((size, num_items))
+    for row in range(size):
         for column in range(num_items):
             if row != column:
                 weights[row, column] = -inverse[row, column] / inverse[column, column]
     return weights
 
 
-def averaged(histories: list[list[int]], num_items: int, lengths, l2: float, texts, alpha):
-    """One fit of whole histories plus one per window length, each over its deviation."""
-    whole = [(1.0, history) for history in histories]
-    total = np.zeros((num_items, num_items))
+def averaged(histories, num_items: int, lengths, l2: float, texts, alpha, constant=0.0, power=0.0):
+    """One fit of whole histories plus one per window length, each over its deviation.
+
+    Returns the weights between items, and the biases.
+    """
+    total = sum(map(len, histories))
+    of_rows = [max(len(history), 1) ** -power for history in histories]
+    scale = total / sum(w * len(h) for w, h in zip(of_rows, histories, strict=True))
+    whole = [(w * scale, history) for w, history in zip(of_rows, histories, strict=True)]
+    weights, bias = np.zeros((num_items, num_items)), np.zeros(num_items)
     for length in (None, *lengths):
         rows = list(whole)
         if length is not None:
-            rows += [(2 / length, w) for history in histories for w in windows(history, length)]
-        weights = ease(rows, num_items, l2, texts, alpha)
-        stds = [np.std(sum((weights[i] for i in h), np.zeros(num_items))) for h in histories]
-        total += weights / np.mean(stds)
-    return total
+            rows += [(2 / length * w, each) for w, h in whole for each in windows(h, length)]
+        fitted = ease(rows, num_items, l2, texts, alpha, constant)
+        own = constant * fitted[-1] if constant else np.zeros(num_items)
+        stds = [np.std(sum((fitted[i] for i in h), own)) for h in histories]
+        weights += fitted[:num_items] / np.mean(stds)
+        bias += own / np.mean(stds)
+    return weights, bias
 
 
 def scores(history: list[int], weights, decay: float) -> np.ndarray:
@@ -99,18 +113,41 @@ def past_and_future(histories: list[list[int]], num_items: int, past: float, fut
 
 def directed(histories, near: list[list[int]], l2, texts, alpha, weight, past, future):
     """Each item's least squares on some others: whole histories, and pasts that tell futures."""
+    return regressed(histories, near, l2, texts, alpha, weight, past, future, 0.0, 0.0)[0]
+
+
+def regressed(
+    histories, near: list[list[int]], l2, texts, alpha, weight, past, future, constant, power
+):
+    """The same with an input that each row has, and rows that count by the history's length.
+
+    Returns the weights between items, and what the constant gives each.
+    """
     num_items = len(near)
-    whole = np.zeros((len(histories), num_items))
-    for row, history in enumerate(histories):
-        whole[row, history] = 1
-    before, after = past_and_future(histories, num_items, past, future)
-    inputs = np.concatenate([whole, weight**0.5 * before, alpha**0.5 * texts.T])
-    targets = np.concatenate([whole, weight**0.5 * after, alpha**0.5 * texts.T])
-    weights = np.zeros((num_items, num_items))
+    lengths = [max(len(history), 1) for history in histories]
+    total = sum(map(len, histories))
+    scale = total / max(sum(len(h) * len(h) ** -power for h in histories if h), 1)
+    inputs, targets, ones = [], [], []
+    for history, length in zip(histories, lengths, strict=True):
+        root = (scale * length**-power) ** 0.5
+        whole = np.zeros(num_items)
+        whole[history] = 1
+        before, after = past_and_future([history], num_items, past, future)
+        inputs += [root * whole, *(root * weight**0.5 * before)]
+        targets += [root * whole, *(root * weight**0.5 * after)]
+        ones += [root * bool(history), *([root * weight**0.5] * len(before))]
+    inputs = np.concatenate([np.array(inputs).reshape(-1, num_items), alpha**0.5 * texts.T])
+    targets = np.concatenate([np.array(targets).reshape(-1, num_items), alpha**0.5 * texts.T])
+    column = constant * np.concatenate([ones, np.zeros(texts.shape[1])])
+    weights, bias = np.zeros((num_items, num_items)), np.zeros(num_items)
     for item, some in enumerate(near):
-        if some:
-            ridge = np.sqrt(l2) * np.eye(len(some))
-            stacked = np.concatenate([inputs[:, some], ridge])
-            wanted = np.concatenate([targets[:, item], np.zeros(len(some))])
-            weights[some, item] = np.linalg.lstsq(stacked, wanted, rcond=None)[0]
-    return weights
+        own = inputs[:, some]
+        if constant:
+            own = np.concatenate([own, column[:, None]], axis=1)
+        if own.shape[1]:
+            stacked = np.concatenate([own, np.sqrt(l2) * np.eye(own.shape[1])])
+            wanted = np.concatenate([targets[:, item], np.zeros(own.shape[1])])
+            found = np.linalg.lstsq(stacked, wanted, rcond=None)[0]
+            weights[some, item] = found[: len(some)]
+            bias[item] = constant * found[-1] if constant else 0
+    return weights, bias

@@ -47,6 +47,13 @@ def test_its_scores_are_the_models_own(apart, holder):
         apart.score(users, histories), served.scorer.score(users, histories), rtol=1e-5, atol=1e-6
     )
     assert apart.frame == served.frame
+    for counted in (1, 30):
+        np.testing.assert_allclose(
+            apart.counting(counted).score(users, histories),
+            served.scorer.counting(counted).score(users, histories),
+            rtol=1e-5,
+            atol=1e-6,
+        )
     assert served.tokens(histories.counts()).tolist() == [served.frame + len(row) for row in rows]
 
 
@@ -67,6 +74,7 @@ def test_memory_is_given_back_when_idle_and_when_long_at_work(
             np.array([-1], np.int32),
             np.array([0, 1], np.int64),
             np.array([1], np.int32),
+            np.array([], np.int64),
         ):
             _write(to, part.tobytes())
         to.flush()

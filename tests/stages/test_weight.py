@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from cllm4rec import progress
 from cllm4rec.data.dataset import Dataset
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.ensemble.lengths import ByLength
 from cllm4rec.ensemble.weight import WEIGHTS, chosen_weight, reports_by_weight
 from cllm4rec.errors import IntegrityError
 from cllm4rec.evaluation.protocol import Report, evaluate_scorer
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.recommender.saved import FORMAT, Recommender
+from cllm4rec.recommender.intact import FORMAT, seal_model
+from cllm4rec.recommender.saved import Recommender
 from cllm4rec.recommender.scorer import ModelScorer
 
 
@@ -126,8 +128,54 @@ def test_a_model_of_another_format_is_refused(trained, tmp_path):
     shutil.copytree(trained.run.file("data"), tmp_path / "data")
     path = tmp_path / "model" / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
-    with pytest.raises(IntegrityError, match=f"has format 1; this version reads {FORMAT}"):
+    with pytest.raises(IntegrityError, match=f"has format 1; this version reads 7 and {FORMAT}"):
         Recommender.load(tmp_path)
+
+
+def test_a_model_of_the_format_before_is_read(trained, tmp_path, scorer):
+    shutil.copytree(trained.run.path, tmp_path / "run")
+    path = tmp_path / "run" / "model" / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 7}))
+    (path.parent / "sha256.json").unlink()
+    seal_model(path.parent)
+    assert Recommender.load(tmp_path / "run").scorer.weight == scorer.weight
+
+
+@pytest.mark.parametrize("points", [[], "x", [[2, 0.1], [1, 0.5]], [[1, 0.0]], [[1, 10**400]]])
+def test_weights_by_length_that_are_none_are_refused_in_one_line(trained, tmp_path, points):
+    shutil.copytree(trained.run.path, tmp_path / "run")
+    path = tmp_path / "run" / "model" / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "blend_by_length": points}))
+    (path.parent / "sha256.json").unlink()
+    seal_model(path.parent)
+    with pytest.raises(IntegrityError, match=r"weights? .*; train again") as refused:
+        Recommender.load(tmp_path / "run")
+    assert "\n" not in str(refused.value)
+
+
+def test_histories_that_count_as_longer_ones_are_blended_as_those(recommender, dataset):
+    """So that what is left out of a history does not change the weights of the rest."""
+    by_length = ByLength(((1, 0.1), (2, 0.3), (4, 0.8)))
+    scorer = replace(recommender.scorer, weight=0.8, by_length=by_length)
+    whole = replace(scorer, by_length=None)
+    rows = Interactions.from_lists([[1, 2, 3, 5], [1, 2, 3], [2]], len(dataset.items))
+    users = np.full(3, -1, np.int32)
+    counted = scorer.counting(4).score(users, rows)
+    np.testing.assert_allclose(counted, whole.score(users, rows), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(counted[0], scorer.score(users, rows)[0])
+    assert np.abs(counted[2] - scorer.score(users, rows)[2]).max() > 0.1
+
+
+def test_reasons_are_measured_with_the_weights_of_the_whole_history(recommender, dataset):
+    user, count = 3, int(dataset.known("recommend").counts()[3])
+    by_length = ByLength(((1, 0.0), (count - 1, 0.1), (count, 0.9)))
+    recommender.scorer.by_length, recommender.scorer.weight = by_length, 0.9
+    items = dataset.known("recommend").of(user)
+    other = next(item for item in range(len(dataset.items)) if item not in items)
+    given = dataset.users.id(user), dataset.items.id(other)
+    found = recommender.explain(*given)
+    recommender.scorer.by_length = None
+    assert found == recommender.explain(*given)
 
 
 SELECTED = Selection(

@@ -11,13 +11,23 @@ from cllm4rec.baselines.base import MANY_USERS, Baseline, Context, Refinement, S
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer, WeightsScorer
 from cllm4rec.linear.ease import MAX_ITEMS
-from cllm4rec.linear.ordered import Weights
+from cllm4rec.linear.fitted import Fitted
+from cllm4rec.linear.rows import Rows
 from cllm4rec.linear.solvers import Solver, solver
 
 NEIGHBOURS = 200
 """Of an item, in its regression, where the catalogue is too large for all (docs/decisions/0024)."""
 MAX_ITEMS_BY_NEIGHBOURS = 250_000
 """Finding them compares every item with every other: minutes for 100,000, with the square."""
+
+
+LARGE_ITEMS = 6_000
+"""Catalogues above this get a coarser grid, one setting after the other: a point takes them 10
+seconds or more, 50 at 12,000 items on one core."""
+CONSTANTS = (0.2, 0.3, 0.5, 1.0)
+"""Values of the constant that are tried beside none."""
+POWERS = (0.25, 0.5, 0.75)
+"""Powers of the histories' lengths that are tried beside 0."""
 
 
 def too_many_items(num_items: int) -> str | None:
@@ -62,26 +72,56 @@ class Ease(Baseline):
     def refinements(
         self, train: Interactions, context: Context, users: int
     ) -> Sequence[Refinement]:
-        """Half and twice the best ``l2``, where users are many."""
-        if users < MANY_USERS:
-            return []
-        return [
-            lambda best: self.fitted(
-                [{**best, "l2": float(best["l2"]) * by} for by in (0.5, 2.0)], train, context
+        """Other rows; half and twice the best ``l2``, where users are many."""
+        rounds = self.other_rows(train, context)
+        if users >= MANY_USERS:
+            rounds.append(
+                lambda best: self.fitted(
+                    [{**best, "l2": float(best["l2"]) * by} for by in (0.5, 2.0)], train, context
+                )
             )
-        ]
+        return rounds
+
+    def other_rows(self, train: Interactions, context: Context) -> list[Refinement]:
+        """A constant beside the items, then histories weighed by their length: `Rows`.
+
+        Both at other values of ``l2`` too; of a large catalogue few, and at the best one alone.
+        """
+        large = context.num_items > LARGE_ITEMS
+
+        def constants(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
+            points = [
+                {**best, "constant": constant, "l2": float(best["l2"]) * by}
+                for constant in (CONSTANTS[1::2] if large else CONSTANTS)
+                for by in ((1.0,) if large else (0.4, 1.0, 2.5))
+            ]
+            return self.fitted(self.aged(points, context), train, context)
+
+        def powers(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
+            points = [
+                {**best, "length_power": power, "l2": float(best["l2"]) * by}
+                for power in (POWERS[1::2] if large else POWERS)
+                for by in ((1.0,) if large else (1.0, 2.5))
+            ]
+            return self.fitted(self.aged(points, context), train, context)
+
+        return [constants, powers]
+
+    def aged(self, points: Sequence[Settings], context: Context) -> list[Settings]:
+        """The points, each at every weight of older items that has a meaning; here at one."""
+        return list(points)
 
     def fitted(
         self, points: Iterable[Settings], train: Interactions, context: Context
     ) -> Iterator[tuple[Settings, Scorer]]:
-        """A scorer for each point; those of equal ``transitions``, ``l2``, ``alpha`` together."""
-        for (_, transitions), alike in groupby(points, key=_texts_and_transitions):
-            by_pair = [(pair, list(same)) for pair, same in groupby(alike, key=_l2_and_alpha)]
-            fitted = self.solver(train, context, by_pair[0][1][0])
-            fits = fitted.fits([pair for pair, _ in by_pair], transitions)
-            for (_, same), weights in zip(by_pair, fits, strict=True):
+        """A scorer for each point; neighbours of equal texts, rows, ``l2``, ``alpha`` together."""
+        for (_, rows), alike in groupby(points, key=_texts_and_rows):
+            by_pair = [(pair, list(same)) for pair, same in groupby(alike, key=l2_and_alpha)]
+            solver = self.solver(train, context, by_pair[0][1][0])
+            fits = solver.fits([pair for pair, _ in by_pair], rows)
+            for (_, same), fitted in zip(by_pair, fits, strict=True):
                 for point in same:
-                    yield point, self.scorer(point, weights)
+                    yield point, self.scorer(point, fitted)
 
     def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
         """One fit."""
@@ -103,9 +143,9 @@ class Ease(Baseline):
         """The side information of a point: none."""
         return np.zeros((context.num_items, 0), np.float32)
 
-    def scorer(self, point: Settings, weights: Weights) -> Scorer:
-        """The scorer of one point from the weights of its ``l2`` and ``alpha``."""
-        return WeightsScorer(weights)
+    def scorer(self, point: Settings, fitted: Fitted) -> Scorer:
+        """The scorer of one point from the fit of its rows, ``l2`` and ``alpha``."""
+        return WeightsScorer(fitted.weights, fitted.bias)
 
     def unavailable(self, context: Context) -> str | None:
         """Every pair of items is looked at."""
@@ -114,13 +154,19 @@ class Ease(Baseline):
         return f"{context.num_items:,} items are more than {MAX_ITEMS_BY_NEIGHBOURS:,}"
 
 
-def _texts_and_transitions(point: Settings) -> tuple[str, float]:
-    return str(point.get("texts", "")), _number(point, "transitions")
+def rows_of(point: Mapping[str, Any]) -> Rows:
+    """The rows of a point; those that it does not name are plain."""
+    return Rows(**{name: _number(point, name) for name in Rows._fields})
 
 
-def _l2_and_alpha(point: Settings) -> tuple[float, float]:
+def l2_and_alpha(point: Mapping[str, Any]) -> tuple[float, float]:
+    """Of a point; without texts ``alpha`` is 0."""
     return float(point["l2"]), _number(point, "alpha")
 
 
-def _number(point: Settings, name: str) -> float:
+def _texts_and_rows(point: Settings) -> tuple[str, Rows]:
+    return str(point.get("texts", "")), rows_of(point)
+
+
+def _number(point: Mapping[str, Any], name: str) -> float:
     return float(point.get(name, 0))

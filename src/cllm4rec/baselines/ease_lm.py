@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cllm4rec.baselines.base import Context, Refinement, Settings
 from cllm4rec.baselines.ease import Ease, too_many_items
-from cllm4rec.baselines.ease_text_order import DECAYS, EaseTextOrder
+from cllm4rec.baselines.ease_text_order import EaseTextOrder
 from cllm4rec.baselines.reads import Reads
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
@@ -44,16 +44,12 @@ class EaseLm(Reads, EaseTextOrder):
             alpha = float(best["alpha"])
             if not alpha:
                 return iter(())
-            decays = DECAYS if context.newest_held_out else (1.0,)
             points: list[Settings] = [
-                {**best, "texts": texts, "alpha": alpha * by, "decay": decay}
-                for texts in TEXTS
-                for by in ALPHAS
-                for decay in decays
+                {**best, "texts": texts, "alpha": alpha * by} for texts in TEXTS for by in ALPHAS
             ]
-            return self.fitted(points, train, context)
+            return self.fitted(self.aged(points, context), train, context)
 
-        coarse = self.other_alphas(train, context)
+        coarse = self.coarse(train, context)
         return [*coarse, reading, *super().refinements(train, context, users)[len(coarse) :]]
 
     def text_vectors(

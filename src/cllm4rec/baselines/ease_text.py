@@ -7,15 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.baselines.base import MANY_USERS, Context, Refinement, Settings
-from cllm4rec.baselines.ease import Ease
+from cllm4rec.baselines.ease import LARGE_ITEMS, Ease
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.ease import MAX_ITEMS
-
-LARGE_ITEMS = 6_000
-"""Catalogues above this get a coarser grid, one setting after the other: a point takes them 10
-seconds or more, 50 at 12,000 items on one core."""
 
 
 class EaseText(Ease):
@@ -52,11 +48,15 @@ class EaseText(Ease):
 
         return [others]
 
+    def coarse(self, train: Interactions, context: Context) -> list[Refinement]:
+        """The rounds that come first, whatever the number of users."""
+        return [*self.other_alphas(train, context), *self.other_rows(train, context)]
+
     def refinements(
         self, train: Interactions, context: Context, users: int
     ) -> Sequence[Refinement]:
-        """Half and twice the best ``l2`` and ``alpha``, in every combination, of many users."""
-        rounds = self.other_alphas(train, context)
+        """Other rows; half and twice the best ``l2`` and ``alpha``, in every combination."""
+        rounds = self.coarse(train, context)
         if users >= MANY_USERS:
             rounds.append(lambda best: self.fitted(around(best), train, context))
         return rounds

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cllm4rec.baselines.base import MANY_USERS, Context, Refinement, Settings
-from cllm4rec.baselines.ease import Ease
+from cllm4rec.baselines.ease import Ease, l2_and_alpha, rows_of
 from cllm4rec.baselines.ease_text import EaseText, around
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.evaluation.scorer import Scorer
-from cllm4rec.linear.ordered import Weights, aged_matrix
+from cllm4rec.linear.fitted import Bias, Fitted, Weights
+from cllm4rec.linear.ordered import aged_matrix
 
 DECAYS = (1.0, 0.8, 0.6, 0.4)
 """Weights of a history's item relative to the item after it; one factorisation serves all."""
@@ -27,15 +28,16 @@ class OrderedScorer:
     Attributes:
         weights: ``float32 [items, items]``, dense or sparse, row = item of the history.
         decay: weight of an item relative to the item after it.
+        bias: ``float32 [items]``; None for none.
     """
 
     weights: Weights
     decay: float
+    bias: Bias = None
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``; user numbers are ignored."""
-        scores = aged_matrix(history, self.decay) @ self.weights
-        return np.asarray(scores if isinstance(scores, np.ndarray) else scores.toarray())
+        return Fitted(self.weights, self.bias).scores(aged_matrix(history, self.decay))
 
 
 class EaseTextOrder(EaseText):
@@ -62,25 +64,28 @@ class EaseTextOrder(EaseText):
         """The rounds of `EaseText`; the weight of transitions, or windows."""
 
         def finer(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
-            decays = DECAYS if context.newest_held_out else (1.0,)
-            points = [{**point, "decay": decay} for point in around(best) for decay in decays]
-            return self.fitted(points, train, context)
+            return self.fitted(self.aged(around(best), context), train, context)
 
         def strengths(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
             points = [{**best, "transitions": weight} for weight in TRANSITIONS]
-            aged = [{**point, "decay": decay} for point in points for decay in DECAYS]
-            return self.fitted(aged, train, context)
+            return self.fitted(self.aged(points, context), train, context)
 
         def windows(best: Settings) -> Iterator[tuple[Settings, Scorer]]:
             point: Settings = {**best, "windows": True}
             yield point, self.refitted(point, train, context)
 
-        rounds = self.other_alphas(train, context)
+        rounds = self.coarse(train, context)
         if users >= MANY_USERS:
             rounds.append(finer)
         if context.ordered:
             rounds.append(strengths if context.newest_held_out else windows)
         return rounds
+
+    def aged(self, points: Sequence[Settings], context: Context) -> list[Settings]:
+        """Where the newest interactions are held out at every decay, else as they are."""
+        if not context.newest_held_out:
+            return list(points)
+        return [{**point, "decay": decay} for point in points for decay in DECAYS]
 
     def refitted(self, chosen: Mapping[str, Any], train: Interactions, context: Context) -> Scorer:
         """One fit, within windows if these were chosen."""
@@ -88,11 +93,12 @@ class EaseTextOrder(EaseText):
             return super().refitted(chosen, train, context)
         point = dict(chosen)
         fitted = self.solver(train, context, point)
-        return self.scorer(point, fitted.windowed(float(point["l2"]), float(point["alpha"])))
+        l2, alpha = l2_and_alpha(point)
+        return self.scorer(point, fitted.windowed(l2, alpha, rows_of(point)))
 
-    def scorer(self, point: Settings, weights: Weights) -> Scorer:
+    def scorer(self, point: Settings, fitted: Fitted) -> Scorer:
         """The weights with the point's decay."""
-        return OrderedScorer(weights, float(point["decay"]))
+        return OrderedScorer(fitted.weights, float(point["decay"]), fitted.bias)
 
     def unavailable(self, context: Context) -> str | None:
         """As for EASE, and histories must have an order; there need be no texts."""

@@ -145,7 +145,9 @@ def load_entities(
     key: str,
     columns: dict[str, str],
 ) -> dict[str, int]:
-    """Read ``items.*`` or ``users.*``; of a repeated id the first row is kept.
+    """Read ``items.*`` or ``users.*``; of a repeated id one row is kept.
+
+    It is the first with a title; where none has one, the first with a text, else the first.
 
     Args:
         connection: the database.
@@ -175,7 +177,7 @@ def load_entities(
                          {file.nested(*standard)} AS nested
                   FROM {file.relation})
         """)
-    _refuse_repeats(connection, table, key, f"repeated {key}")
+    _refuse_repeats(connection, table, key, f"repeated {key}", [*standard[1:]])
     return refused(connection, table)
 
 
@@ -280,11 +282,17 @@ def refused(
 
 
 def _refuse_repeats(
-    connection: duckdb.DuckDBPyConnection, table: str, keys: str, reason: str
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    keys: str,
+    reason: str,
+    wanted: Sequence[str] = (),
 ) -> None:
+    """Keep one row of each: the first that has the first wanted column that any has."""
+    with_one = "".join(f"min(row) FILTER (WHERE {x} IS NOT NULL), " for x in wanted)
     connection.execute(f"""
         UPDATE {table} SET reason = {literal(reason)} WHERE reason IS NULL AND row NOT IN
-        (SELECT min(row) FROM {table} WHERE reason IS NULL GROUP BY {keys})
+        (SELECT coalesce({with_one}min(row)) FROM {table} WHERE reason IS NULL GROUP BY {keys})
     """)
 
 

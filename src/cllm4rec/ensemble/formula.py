@@ -1,11 +1,12 @@
 """The formula of the blend: ``(1 - w) · L + w · E`` with the blend weight w.
 
-w may differ from row to row: after few items it is another than after many.
-
 L is the square root of the language model's item probabilities, standardised per row (mean 0,
 std 1). E is the linear model's scores, divided by their std per row. Rows of equal scores are not
 divided. Items without a training interaction have E alone: the language model was never asked to
 tell them from others, and its logits for them have no common zero (docs/decisions/0046).
+
+After few items w may be smaller, and L and what those items have are then others (`RowWeights`,
+docs/decisions/0048).
 
 Square roots compress differences among unlikely items, as regression scores do; with logits, those
 meaningless differences would dominate the blend (docs/decisions/0014). Subtracting L's mean does
@@ -44,14 +45,29 @@ class RowWeights(NamedTuple):
 
     Attributes:
         linear: w of each row, ``float32 [rows, 1]``.
-        share: how far a history is not short: 1 where w is that of whole histories, 0 where it is
-            0, ``float32 [rows, 1]``.
+        share: w as a share of that of whole histories, at most 1: below it a history is short,
+            ``float32 [rows, 1]``.
         own: row and number of each item of the histories, ``int64 [interactions]`` each.
     """
 
     linear: Tensor
     share: Tensor
     own: tuple[Tensor, Tensor]
+
+
+def language_half_of_(logits: Tensor, weight: RowWeights) -> Tensor:
+    """L from ``logits [rows, items]``, in place: of short histories partly L of the other items.
+
+    A language model of sets is nearly sure of the one item that it was told. In L that item takes
+    all the deviation, and leaves none to the items that can be listed. So L is standardised over
+    what is not in the history, too, and a row has ``share`` of the one and the rest of the other.
+    """
+    short = (weight.share[:, 0] < 1).nonzero()[:, 0]
+    if not len(short):
+        return language_half_(logits)
+    others, share = _half_of_others(logits, short, weight.own), weight.share[short]
+    language = language_half_(logits)
+    return language.index_copy_(0, short, language[short] * share + others * (1 - share))
 
 
 def blend_(
@@ -63,15 +79,14 @@ def blend_(
     """Blend both halves; overwrites ``language``.
 
     Args:
-        language: from `language_half_`.
+        language: from `language_half_`; with weights of rows from `language_half_of_`.
         linear: from `linear_half_`; unchanged.
         weight: w, of the linear model; the number 0 leaves the language model alone, for all items.
         unseen: numbers of the items that have E alone; None for none. In short histories they have
-            as much of E as counts there, and else the least L of the row: E after one item would
-            bring them to the top.
+            ``share`` of E and the rest of the row's least L: E after one item would bring them to
+            the top.
     """
     if isinstance(weight, RowWeights):
-        _of_the_others_(language, weight)
         least = language.amin(dim=1, keepdim=True) * (1 - weight.share)
         blended = language.mul_(1 - weight.linear).add_(linear * weight.linear)
         if unseen is not None:
@@ -84,25 +99,26 @@ def blend_(
     return blended
 
 
-def _of_the_others_(language: Tensor, weight: RowWeights) -> None:
-    """Standardise L over what is not in the history, as far as that is short; in place.
+def _half_of_others(logits: Tensor, rows: Tensor, own: tuple[Tensor, Tensor]) -> Tensor:
+    """L of some rows over what is not in the histories; what is in them stands at its top.
 
-    A language model of sets is nearly sure of the one item that it was told. It would take all the
-    deviation, and leave none to the items that can be listed.
+    From the logits, as L has no room for differences far below the one item that takes it all.
+    Zeros in a row that leaves no item.
     """
-    if (weight.share >= 1).all():
-        return
-    others = language.index_put(weight.own, language.new_zeros(()))
-    count = torch.full_like(weight.share, language.shape[1])
-    count.view(-1).sub_(torch.bincount(weight.own[0], minlength=len(language)))
-    mean = others.sum(dim=1, keepdim=True) / count
-    std = (others.square().sum(dim=1, keepdim=True) / count - mean.square()).clamp_min(0).sqrt()
-    short = 1 - weight.share
-    std = std.masked_fill_(std <= ROUNDING, 1.0)
-    top = others.amax(dim=1, keepdim=True).expand_as(language)[weight.own]
-    own, near = language[weight.own], short[weight.own[0], 0]
-    language.index_put_(weight.own, own - near * (own - top).clamp_min(0))
-    language.sub_(mean * short).div_(std**short)
+    places = torch.full((len(logits),), -1, dtype=torch.int64)
+    places[rows] = torch.arange(len(rows))
+    near = places[own[0]]
+    at = near[near >= 0], own[1][near >= 0]
+    others = logits[rows].index_put_(at, logits.new_tensor(-torch.inf))
+    count = others.shape[1] - torch.bincount(at[0], minlength=len(rows)).unsqueeze(1)
+    top = others.amax(dim=1, keepdim=True).masked_fill_(count == 0, 0)
+    roots = others.sub_(top).mul_(0.5).exp_()
+    count = count.clamp_min_(1)
+    mean = roots.sum(dim=1, keepdim=True) / count
+    centred = roots.sub_(mean).index_put_(at, logits.new_zeros(()))
+    norm = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    half = centred.mul_(_inverse(norm / count.sqrt(), mean))
+    return half.index_put_(at, half.amax(dim=1)[at[0]])
 
 
 def unseen_items(train: Interactions) -> Tensor | None:
@@ -120,5 +136,9 @@ def _centre_(scores: Tensor) -> Tensor:
 
 def _inverse_std(centred: Tensor, mean: Tensor) -> Tensor:
     """1 / std of rows already centred by ``mean``; 1 for rows of equal scores."""
-    std: Tensor = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / centred.shape[1] ** 0.5
+    norm = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    return _inverse(norm / centred.shape[1] ** 0.5, mean)
+
+
+def _inverse(std: Tensor, mean: Tensor) -> Tensor:
     return std.reciprocal().masked_fill_(std <= ROUNDING * mean.abs(), 1.0)

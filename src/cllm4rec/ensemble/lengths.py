@@ -36,21 +36,22 @@ class ByLength:
         """
         if points is None:
             return None
-        try:
-            found = tuple((number, float(weight)) for number, weight in points)
-            numbers = [0, *(number for number, _ in found)]
-            right = all(a < b for a, b in pairwise(numbers)) and all(0 <= w <= 1 for _, w in found)
-            if not found or not right or not all(isinstance(n, int) for n in numbers):
-                raise ValueError
-        except (TypeError, ValueError):
-            raise ValueError(f"no weights by length: {points!r}") from None
+        if not isinstance(points, list) or not points or not all(map(_is_point, points)):
+            raise ValueError(f"no weights by length: {points!r}")
+        found = tuple((number, float(weight)) for number, weight in points)
+        for (number, weight), (more, larger) in pairwise(((0, 0.0), *found)):
+            if number >= more or weight > larger:
+                raise ValueError(f"weights by length do not ascend: {points!r}")
+        if found[-1][1] == 0:
+            raise ValueError(f"no weight of whole histories: {points!r}")
         return cls(found)
 
     def __str__(self) -> str:
-        """As people read it: ``0 after 1 item, 0.1 after 2``."""
+        """As people read it, without those of whole histories: ``0 after 1 item, 0.1 after 2``."""
         return ", ".join(
             f"{weight:.4g} after {number}{' item' * (number == 1)}"
-            for number, weight in self.points[:-1]
+            for number, weight in self.points
+            if weight < self.whole
         )
 
     @property
@@ -58,25 +59,42 @@ class ByLength:
         """The weight for histories that are not short."""
         return self.points[-1][1]
 
-    def rows(self, history: Interactions, num_items: int | None = None) -> RowWeights:
+    def rows(
+        self, history: Interactions, num_items: int | None = None, counted: int | None = None
+    ) -> RowWeights:
         """Weights of histories; an empty one has that of one item.
 
         Args:
             history: one row each.
             num_items: of the trained items; further ones were added later. None: all.
+            counted: of how many items each history counts as; None: of those that it has.
         """
         numbers, weights = zip(*self.points, strict=True)
         counts = np.maximum(history.counts(), 1)
+        if counted is not None:
+            counts = np.full_like(counts, max(counted, 1))
         found = np.interp(np.log(counts), np.log(numbers), weights)
         weight = torch.from_numpy(found.astype(np.float32))[:, None]
         items = np.asarray(history.items, np.int64)
         trained = items < (history.num_items if num_items is None else num_items)
         own = (np.asarray(history.users(), np.int64)[trained], items[trained])
-        rows, numbers_of = (torch.from_numpy(each) for each in own)
-        return RowWeights(weight, (weight / self.whole).clamp(max=1), (rows, numbers_of))
+        rows, of_items = map(torch.from_numpy, own)
+        return RowWeights(weight, (weight / self.whole).clamp(max=1), (rows, of_items))
 
 
 Weight = float | ByLength
+
+
+def _is_point(point: Any) -> bool:
+    """Whether it is a whole number from 1 to a million, and a weight."""
+    return (
+        isinstance(point, list | tuple)
+        and len(point) == 2
+        and type(point[0]) is int
+        and 1 <= point[0] <= 1_000_000
+        and type(point[1]) in (int, float)
+        and 0 <= point[1] <= 1
+    )
 
 
 def told(

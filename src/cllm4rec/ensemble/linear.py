@@ -28,7 +28,9 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import linear_half_
 from cllm4rec.evaluation.scorer import WeightsScorer
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.linear.ordered import Weights, aged_matrix, ages
+from cllm4rec.linear.fitted import Bias, Fitted, Weights
+from cllm4rec.linear.ordered import aged_matrix, ages
+from cllm4rec.linear.rows import Rows
 from cllm4rec.linear.sparse_arrays import arrays_of, matrix_of
 from cllm4rec.linear.sparse_ease import largest_of_rows
 from cllm4rec.run import atomic_write
@@ -53,6 +55,8 @@ PLAIN: Settings = {
     "alpha": 0.0,
     "windows": False,
     "transitions": 0.0,
+    "constant": 0.0,
+    "length_power": 0.0,
     "decay": 1.0,
 }
 """Settings of ``ease-lm`` with which it is EASE."""
@@ -64,8 +68,7 @@ NO_READER = {"depth": 0}
 def wrong_setting(settings: Mapping[str, Any]) -> str | None:
     """The first setting of a linear model that is missing or cannot be one; None if none is."""
     for name, like in PLAIN.items() if "baseline" in settings else {**PLAIN, "l2": 1.0}.items():
-        # Runs that are older than transitions have none.
-        value = settings.get(name, like if name == "transitions" else None)
+        value = settings.get(name, like if name in Rows._fields else None)  # older runs have none
         kinds = (int, float) if isinstance(like, float) else (type(like),)
         if value is None or type(value) not in kinds or (kinds[0] is int and value < 0):
             return name
@@ -80,11 +83,13 @@ class LinearModel:
         weights: ``float32 [items, items]``; sparse (CSR) above `ALL_WEIGHTS` items.
         settings: of the fit.
         new: what scores items without interactions; its own weights play no part.
+        bias: of the items, ``float32 [items]``; None for none.
     """
 
     weights: Weights
     settings: Settings
     new: NewItemsScorer | None = None
+    bias: Bias = None
 
     @property
     def uses_texts(self) -> bool:
@@ -92,7 +97,7 @@ class LinearModel:
         return self.new is not None or float(self.settings["alpha"]) > 0
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
-        """Scores ``float32 [batch, items]``, zeros for an empty history; ``users`` is ignored."""
+        """Scores ``float32 [batch, items]``; ``users`` is ignored."""
         return np.asarray(linear_half_(self.sums(history)).numpy())
 
     def sums(self, history: Interactions) -> Float[Tensor, "batch items"]:
@@ -100,7 +105,7 @@ class LinearModel:
         decay = float(self.settings["decay"])
         if self.new is None and isinstance(self.weights, np.ndarray):
             weights = (decay ** ages(history)).astype(np.float32) if decay < 1 else None
-            return functional.embedding_bag(
+            sums = functional.embedding_bag(
                 torch.from_numpy(history.items.astype(np.int64)),
                 torch.from_numpy(self.weights),
                 torch.from_numpy(history.offsets.astype(np.int64)),  # a copy: may be read-only
@@ -108,21 +113,23 @@ class LinearModel:
                 per_sample_weights=None if weights is None else torch.from_numpy(weights),
                 include_last_offset=True,
             )
+            return sums if self.bias is None else sums.add_(torch.from_numpy(self.bias))
         return self.sums_of(aged_matrix(history, decay))
 
     def sums_of(self, histories: csr_matrix) -> Float[Tensor, "batch items"]:
         """`sums` of histories as weights of items, ``[batch, items]``."""
         matrix = histories if self.new is None else self.new.asked(histories)
-        scores = matrix @ self.weights
-        dense = np.asarray(scores if isinstance(scores, np.ndarray) else scores.toarray())
+        dense = Fitted(self.weights, self.bias).scores(matrix)
         return torch.from_numpy(dense if self.new is None else self.new.filled(dense, histories))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The weights as arrays by name; `from_arrays` undoes it."""
-        of_new = {} if self.new is None else _arrays_of_new(self.new)
+        others = {} if self.new is None else _arrays_of_new(self.new)
+        if self.bias is not None:
+            others["bias"] = self.bias
         if isinstance(self.weights, np.ndarray):
-            return {"weights": self.weights, **of_new}
-        return arrays_of(self.weights) | of_new
+            return {"weights": self.weights, **others}
+        return arrays_of(self.weights) | others
 
     @classmethod
     def from_arrays(
@@ -130,11 +137,12 @@ class LinearModel:
     ) -> "LinearModel":
         """Rebuild a model from `arrays` and ``settings``."""
         new = _new_of_arrays(arrays) if "new.items" in arrays else None
+        bias = arrays.get("bias")
         if "weights" in arrays:
-            return cls(arrays["weights"], dict(settings), new)
+            return cls(arrays["weights"], dict(settings), new, bias)
         size = len(arrays["indptr"]) - 1
         weights = csr_array(matrix_of(arrays, (size, size)))
-        return cls(weights, dict(settings), new)
+        return cls(weights, dict(settings), new, bias)
 
 
 def save_linear(model: LinearModel, path: Path) -> None:
@@ -193,12 +201,14 @@ def _of_baseline(tuned: Tuned) -> LinearModel:
     scorer = tuned.scorer
     assert isinstance(scorer, WeightsScorer | OrderedScorer | NewItemsScorer)
     settings = {**PLAIN, **tuned.settings}
-    new = None
+    new = bias = None
     if isinstance(scorer, NewItemsScorer):
         settings["baseline"] = tuned.name
         new = replace(scorer, weights=np.empty((0, 0), np.float32))
+    else:
+        bias = scorer.bias
     kept = kept_weights(scorer.weights.shape[1])
-    return LinearModel(largest(scorer.weights, kept), settings, new)
+    return LinearModel(largest(scorer.weights, kept), settings, new, bias)
 
 
 def _arrays_of_new(new: NewItemsScorer) -> dict[str, NDArray[Any]]:

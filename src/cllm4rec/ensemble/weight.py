@@ -1,6 +1,6 @@
 """The blend weight of the linear model, chosen on validation."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble.formula import blend_
+from cllm4rec.ensemble.formula import blend_, language_half_, language_half_of_
 from cllm4rec.ensemble.lengths import ByLength, Weight, told
 from cllm4rec.evaluation.protocol import DEPTH, Report
 from cllm4rec.evaluation.selection import Selection
@@ -42,13 +42,13 @@ class Halves(Protocol):
 
     @property
     def unseen(self) -> Tensor | None:
-        """Numbers of the items that the linear model scores alone; see `blend_`."""
+        """Numbers of the items without a training interaction; see `blend_`."""
         ...
 
     def halves(
         self, users: NDArray[np.int32], history: Interactions
     ) -> tuple[Tensor, Tensor | None]:
-        """Scores ``[batch, items]`` of the language model and of the linear model, if any."""
+        """Logits ``[batch, items]``, and the linear half if there is one; see `formula`."""
         ...
 
 
@@ -73,14 +73,37 @@ def ranked_by_weight(
     ranked = {name: RankedItems.empty(users, DEPTH) for name in weights}
     for rows, known in blocks(history, label):
         given = known if some is None else some.rows(rows)
-        language, linear = scorer.halves(users[rows], given)
-        for name, weight in weights.items():
-            scores = language
-            if linear is not None:
-                of = weight.rows(given) if isinstance(weight, ByLength) else weight
-                scores = blend_(language.clone(), linear, of, scorer.unseen)
+        halves = scorer.halves(users[rows], given)
+        for name, scores in blended_by(weights, halves, given, scorer.unseen):
             ranked[name].fill(rows, scores.numpy(), known)
     return ranked
+
+
+def blended_by(
+    weights: Mapping[Name, Weight],
+    halves: tuple[Tensor, Tensor | None],
+    given: Interactions,
+    unseen: Tensor | None,
+) -> Iterator[tuple[Name, Tensor]]:
+    """Scores for each blend weight, one after the other.
+
+    Args:
+        weights: by any name.
+        halves: of `Halves`; unchanged.
+        given: the histories that they are of.
+        unseen: see `blend_`.
+    """
+    logits, linear = halves
+    whole = None
+    for name, weight in weights.items():
+        if linear is None:
+            yield name, logits
+        elif isinstance(weight, ByLength):
+            rows = weight.rows(given)
+            yield name, blend_(language_half_of_(logits.clone(), rows), linear, rows, unseen)
+        else:
+            whole = language_half_(logits.clone()) if whole is None else whole
+            yield name, blend_(whole.clone(), linear, weight, unseen)
 
 
 def reports_by_weight(
@@ -146,7 +169,8 @@ def _with_at_least(number: int, selection: Selection, seed: int) -> Selection:
     if len(rows) > MOST_USERS:
         rows = np.sort(generator(seed, "short").choice(rows, MOST_USERS, replace=False))
     known, relevant = selection.known.rows(rows), selection.relevant.rows(rows)
-    return Selection(selection.users[rows], known, relevant, selection.measures)
+    nobody = np.full(len(rows), -1, np.int32)  # a token of the user's would tell the whole history
+    return Selection(nobody, known, relevant, selection.measures)
 
 
 def _reports(

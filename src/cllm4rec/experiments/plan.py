@@ -248,9 +248,7 @@ def _with_places(plan: Plan, path: Path, wanted: Collection[str]) -> Plan:
     models = {
         name: model
         if model.config in {None, "auto", *PRESETS}
-        else model.model_copy(
-            update={"config": place(f"models.{name}.config", str(model.config), "file")}
-        )
+        else model.model_copy(update={"config": place(f"models.{name}.config", str(model.config))})
         for name, model in plan.models.items()
     }
     return plan.model_copy(update={"datasets": datasets, "models": models})

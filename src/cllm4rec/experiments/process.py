@@ -166,7 +166,7 @@ def _model(cell: Cell, config: Config, dataset: Dataset) -> dict[str, Any]:
         "chosen": {
             "best_epoch": trained["finetune"]["best_epoch"],
             "blend": trained["finetune"]["blend"],
-            "blend_by_length": trained["finetune"]["blend_by_length"],
+            "blend_by_length": trained["finetune"].get("blend_by_length"),
             "linear": trained["finetune"]["linear"] is not None,
             "linear_model": trained["finetune"]["linear"],
             "start": trained["initialise"]["start"],

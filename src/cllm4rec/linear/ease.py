@@ -32,12 +32,21 @@ def gram_matrix(train: Interactions) -> Matrix:
     Raises:
         InputError: the catalogue is larger than ``MAX_ITEMS``.
     """
-    if train.num_items > MAX_ITEMS:
+    refuse_too_many(train.num_items)
+    return gram_of(train.matrix())
+
+
+def refuse_too_many(items: int) -> None:
+    """Refuse a catalogue larger than ``MAX_ITEMS``.
+
+    Raises:
+        InputError: it is.
+    """
+    if items > MAX_ITEMS:
         raise InputError(
-            f"EASE needs a square matrix of the items, and {train.num_items:,} items are more than "
+            f"EASE needs a square matrix of the items, and {items:,} items are more than "
             f"{MAX_ITEMS:,}; give neighbours, such as 200"
         )
-    return gram_of(train.matrix())
 
 
 def gram_of(matrix: csr_matrix) -> Matrix:
@@ -96,19 +105,24 @@ def text_update(inverse: Matrix, text_vectors: NDArray[np.float32], alpha: float
     return update
 
 
-def weights_of(inverse: Matrix) -> NDArray[np.float32]:
+def weights_of(inverse: Matrix, items: int | None = None) -> NDArray[np.float32]:
     """Item-to-item weights ``B = I − P / diag(P)`` by columns, from the inverse ``P``.
 
     A history with indicator vector ``x`` has scores ``x B``.
 
+    Args:
+        inverse: of as many inputs as it has rows.
+        items: the first of the inputs, which are wanted; None: all.
+
     Returns:
-        ``float32 [items, items]`` with a zero diagonal.
+        ``float32 [inputs, items]`` with a zero diagonal.
     """
+    items = items or len(inverse)
     # Row-major: multiplying a sparse history by a column-major matrix takes 17 times longer.
-    weights = np.empty(inverse.shape, np.float32)
-    divisor = -np.diag(inverse)
+    weights = np.empty((len(inverse), items), np.float32)
+    divisor = -np.diag(inverse)[:items]
     for start in range(0, len(weights), _BLOCK):  # in blocks, to avoid another items × items matrix
-        weights[start : start + _BLOCK] = inverse[start : start + _BLOCK] / divisor
+        weights[start : start + _BLOCK] = inverse[start : start + _BLOCK, :items] / divisor
     np.fill_diagonal(weights, 0)
     return weights
 

@@ -8,13 +8,18 @@ from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.linear.ease import add_texts, gram_matrix, gram_of, inverse_gram, weights_of
-from cllm4rec.linear.ordered import Weights, windowed_weights
-from cllm4rec.linear.sparse_ease import nearest_items, sparse_weights
-from cllm4rec.linear.transitions import DirectedWeights, with_transitions
+from cllm4rec.linear.ease import add_texts, gram_of, inverse_gram, refuse_too_many, weights_of
+from cllm4rec.linear.fitted import Fitted
+from cllm4rec.linear.ordered import windowed_weights
+from cllm4rec.linear.rows import Rows, with_constant
+from cllm4rec.linear.sparse_ease import nearest_items, sparse_fits
+from cllm4rec.linear.transitions import DirectedWeights
+
+PLAIN_ROWS = Rows()
+"""Whole histories, each counting alike."""
 
 MAX_WEIGHTS = 2**28
 """Most weights of the settings that are solved in one pass by `ByNeighbours`: 1 GiB."""
@@ -34,50 +39,67 @@ class Solver(ABC):
 
     @abstractmethod
     def fits(
-        self, settings: Sequence[tuple[float, float]], transitions: float = 0.0
-    ) -> Iterator[Weights]:
-        """Weights for each pair of l2 and alpha, in order.
+        self, settings: Sequence[tuple[float, float]], rows: Rows = PLAIN_ROWS
+    ) -> Iterator[Fitted]:
+        """A fit for each pair of l2 and alpha, in order.
 
         Args:
             settings: l2, above 0, and alpha, at least 0.
-            transitions: weight of `past_and_future` beside whole histories; 0: none.
+            rows: what histories become.
         """
 
     @abstractmethod
-    def weights(self, matrix: csr_matrix, l2: float, alpha: float) -> Weights:
-        """Weights fitted on other rows ``[rows, items]``, whose entries may be any weight."""
+    def fit(self, matrix: csr_matrix, l2: float, alpha: float, constant: float = 0.0) -> Fitted:
+        """A fit to other rows ``[rows, items]``, whose entries may be any weight."""
 
-    def windowed(self, l2: float, alpha: float) -> Weights:
+    def windowed(self, l2: float, alpha: float, rows: Rows = PLAIN_ROWS) -> Fitted:
         """`windowed_weights` of these interactions."""
-        return windowed_weights(self.train, lambda matrix: self.weights(matrix, l2, alpha))
+        return windowed_weights(
+            self.train,
+            lambda matrix: self.fit(matrix, l2, alpha, rows.constant),
+            rows.roots(self.train),
+        )
 
 
 class Exact(Solver):
     """Dense: one factorisation per l2, to which texts are added by Woodbury's identity."""
 
     def fits(
-        self, settings: Sequence[tuple[float, float]], transitions: float = 0.0
-    ) -> Iterator[NDArray[np.float32]]:
+        self, settings: Sequence[tuple[float, float]], rows: Rows = PLAIN_ROWS
+    ) -> Iterator[Fitted]:
         """Dense weights; neighbours in ``settings`` of equal l2 share its factorisation."""
-        if transitions:
-            inputs, targets = with_transitions(self.train, transitions)
-            gram, crossed = gram_of(inputs), (inputs.T @ targets).tocsr()
-        else:
-            gram, crossed = gram_matrix(self.train), None
+        refuse_too_many(self.train.num_items)
+        inputs, targets = rows.of(self.train)
+        return self._fits(inputs, targets, settings, rows.constant)
+
+    def fit(self, matrix: csr_matrix, l2: float, alpha: float, constant: float = 0.0) -> Fitted:
+        """Dense weights."""
+        return next(self._fits(matrix, None, [(l2, alpha)], constant))
+
+    def _fits(
+        self,
+        inputs: csr_matrix,
+        targets: csr_matrix | None,
+        settings: Sequence[tuple[float, float]],
+        constant: float,
+    ) -> Iterator[Fitted]:
+        items, vectors = self.train.num_items, self.text_vectors
+        if constant:  # an item like others, without a text, that nobody is to be told
+            inputs = with_constant(inputs, constant)
+            vectors = np.vstack([vectors, np.zeros_like(vectors, shape=(1, vectors.shape[1]))])
+            if targets is not None:
+                targets = hstack([targets, csr_matrix((targets.shape[0], 1))], format="csr")
+        gram = gram_of(inputs)
+        crossed = None if targets is None else (inputs.T @ targets).tocsr()
         for l2, same in groupby(settings, key=lambda each: each[0]):
             inverse = inverse_gram(gram, l2)
-            if crossed is None:
-                for _, alpha in same:
-                    yield weights_of(add_texts(inverse, self.text_vectors, alpha))
-            else:
-                directed = DirectedWeights(inverse, crossed)
-                for _, alpha in same:
-                    yield directed.with_texts(self.text_vectors, alpha)
-
-    def weights(self, matrix: csr_matrix, l2: float, alpha: float) -> NDArray[np.float32]:
-        """Dense weights."""
-        inverse = inverse_gram(gram_of(matrix), l2)
-        return weights_of(add_texts(inverse, self.text_vectors, alpha))
+            directed = None if crossed is None else DirectedWeights(inverse, crossed)
+            for _, alpha in same:
+                if directed is None:
+                    weights = weights_of(add_texts(inverse, vectors, alpha), items)
+                else:
+                    weights = directed.with_texts(vectors, alpha, items)
+                yield Fitted.of_rows(weights, constant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,20 +118,21 @@ class ByNeighbours(Solver):
         return nearest_items(self.train, self.text_vectors, self.neighbours)
 
     def fits(
-        self, settings: Sequence[tuple[float, float]], transitions: float = 0.0
-    ) -> Iterator[csr_array]:
+        self, settings: Sequence[tuple[float, float]], rows: Rows = PLAIN_ROWS
+    ) -> Iterator[Fitted]:
         """Sparse weights; as many settings are solved together as `MAX_WEIGHTS` allows."""
         together = max(1, MAX_WEIGHTS // max(1, self.nearest.size))
-        inputs, targets = self.train.matrix(), None
-        if transitions:
-            inputs, targets = with_transitions(self.train, transitions)
+        inputs, targets = rows.of(self.train)
         for start in range(0, len(settings), together):
             some = settings[start : start + together]
-            yield from sparse_weights(inputs, self.nearest, self.text_vectors, some, targets)
+            yield from sparse_fits(
+                inputs, self.nearest, self.text_vectors, some, targets, constant=rows.constant
+            )
 
-    def weights(self, matrix: csr_matrix, l2: float, alpha: float) -> csr_array:
+    def fit(self, matrix: csr_matrix, l2: float, alpha: float, constant: float = 0.0) -> Fitted:
         """Sparse weights."""
-        return sparse_weights(matrix, self.nearest, self.text_vectors, [(l2, alpha)])[0]
+        one = [(l2, alpha)]
+        return sparse_fits(matrix, self.nearest, self.text_vectors, one, constant=constant)[0]
 
 
 def solver(

@@ -1,11 +1,11 @@
-"""Sparse matrices as named arrays, as they stand in a safetensors file."""
+"""Sparse matrices: as named arrays, as they stand in a safetensors file; their rows scaled."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
 
 _PARTS = ("data", "indices", "indptr")
 
@@ -20,3 +20,8 @@ def matrix_of(
 ) -> csr_matrix:
     """A matrix of this shape from the arrays that `arrays_of` made."""
     return csr_matrix(tuple(arrays[f"{prefix}{part}"] for part in _PARTS), shape=shape)
+
+
+def scaled(matrix: csr_matrix, roots: NDArray[np.float32]) -> csr_matrix:
+    """Rows multiplied by numbers; the same matrix where these are ones."""
+    return matrix if (roots == 1).all() else csr_matrix(diags(roots) @ matrix)

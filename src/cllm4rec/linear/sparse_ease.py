@@ -18,6 +18,8 @@ from scipy.sparse import csr_array, csr_matrix
 
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
+from cllm4rec.linear.fitted import Fitted
+from cllm4rec.linear.rows import constant_column
 
 REFERENCE_L2, REFERENCE_ALPHA = 100.0, 10.0
 """Of the correlations that rank neighbours: one ranking serves every setting."""
@@ -69,14 +71,16 @@ def nearest_items(
     return result
 
 
-def sparse_weights(
+def sparse_fits(
     matrix: csr_matrix,
     neighbours: NDArray[np.int32],
     text_vectors: NDArray[np.float32],
     settings: Sequence[tuple[float, float]],
     targets: csr_matrix | None = None,
-) -> list[csr_array]:
-    """EASE's weights, each item's regression being on its neighbours alone.
+    *,
+    constant: float = 0.0,
+) -> list[Fitted]:
+    """EASE, each item's regression being on its neighbours alone, and on the constant.
 
     An item's submatrix is built once for all settings.
 
@@ -86,10 +90,11 @@ def sparse_weights(
         text_vectors: ``[items, d]``; d may be 0.
         settings: pairs of l2, above 0, and alpha, at least 0.
         targets: what the rows are to predict, ``[rows, items]``; None: themselves.
+        constant: of `cllm4rec.linear.rows.Rows`.
 
     Returns:
-        For each setting ``float32 [items, items]`` with k weights a column at most: row = item of
-        the history, as from `cllm4rec.linear.ease.weights_of`.
+        For each setting weights ``float32 [items, items]``, at most k a column: row = item of the
+        history, as from `cllm4rec.linear.ease.weights_of`.
     """
     by_item = matrix.T.tocsr().astype(np.float32)
     wanted = None if targets is None else targets.T.tocsr().astype(np.float32)
@@ -97,20 +102,30 @@ def sparse_weights(
     counts = (neighbours >= 0).sum(axis=1)
     ends = np.cumsum(counts)
     found = [np.zeros(ends[-1], np.float32) for _ in settings]
+    biases = [np.zeros(len(counts), np.float32) if constant else None for _ in settings]
+    column = constant_column(matrix, constant)
+    sums, square = np.asarray(by_item @ column, np.float32), float(column @ column)
+    aimed_at = sums if wanted is None else np.asarray(wanted @ column, np.float32)
     with progress.task("Fitting by neighbours", total=len(counts), unit="item") as task:
-        for item in np.flatnonzero(counts):
+        for item in range(len(counts)) if constant else np.flatnonzero(counts):
             count, end = counts[item], ends[item]
             support = np.concatenate([[item], neighbours[item, :count]])
             gram, texts = _gram(by_item[support], numbers), _products(text_vectors[support])
             if wanted is not None:
                 aimed = (by_item[support] @ wanted[item].T).toarray()[:, 0]
-            for (l2, alpha), weights in zip(settings, found, strict=True):
+            if constant:
+                gram, texts = _bordered(gram, sums[support], square), _bordered(texts)
+                if wanted is not None:
+                    aimed = np.append(aimed, aimed_at[item])
+            for (l2, alpha), weights, bias in zip(settings, found, biases, strict=True):
                 own = (
                     _regression(gram, texts, l2, alpha)
                     if wanted is None
                     else _regression_on(aimed, gram, texts, l2, alpha)
                 )
-                weights[end - count : end] = own
+                weights[end - count : end] = own[:count]
+                if bias is not None:
+                    bias[item] = own[-1] * constant
             if item % 256 == 255:
                 task.advance(256)
     rows = neighbours[neighbours >= 0]
@@ -118,7 +133,8 @@ def sparse_weights(
     order = np.argsort(rows, kind="stable")  # the settings share all arrays but the weights
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(counts)))])
     columns, shape = columns[order], (len(counts), len(counts))
-    return [csr_array((weights[order], columns, indptr), shape=shape) for weights in found]
+    sparse = [csr_array((weights[order], columns, indptr), shape=shape) for weights in found]
+    return [Fitted(weights, bias) for weights, bias in zip(sparse, biases, strict=True)]
 
 
 def largest_of_rows(weights: csr_array, kept: int) -> csr_array:
@@ -150,6 +166,18 @@ def _products(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.zeros((len(vectors), len(vectors)), np.float32, order="F")
     products: NDArray[np.float32] = blas.ssyrk(1.0, vectors.T, trans=1, lower=1)
     return products
+
+
+def _bordered(
+    products: NDArray[np.float32], sums: NDArray[np.float32] | float = 0.0, square: float = 0.0
+) -> NDArray[np.float32]:
+    """A lower triangle with one more row and column, of the constant's products."""
+    bordered = np.zeros((len(products) + 1,) * 2, np.float32, order="F")
+    bordered[:-1, :-1] = products
+    bordered[-1, :-1] = sums
+    bordered[:-1, -1] = sums
+    bordered[-1, -1] = square
+    return bordered
 
 
 def _regression(

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.linear.ease import Matrix, text_update
@@ -45,20 +45,6 @@ def past_and_future(train: Interactions) -> tuple[csr_matrix, csr_matrix]:
     return past, future
 
 
-def with_transitions(train: Interactions, weight: float) -> tuple[csr_matrix, csr_matrix]:
-    """Inputs ``[X; √w Q]`` and targets ``[X; √w F]``.
-
-    Args:
-        train: histories, oldest item first.
-        weight: w, at least 0.
-    """
-    whole, (past, future) = train.matrix(), past_and_future(train)
-    root = np.float32(np.sqrt(weight))
-    both = (vstack([whole, rows * root], format="csr") for rows in (past, future))
-    inputs, targets = both
-    return inputs, targets
-
-
 @dataclass(frozen=True, eq=False)
 class DirectedWeights:
     """The closed form, exactly: ``B = PC − P·diag(PC)/diag(P)``, where ``P`` is the inverse.
@@ -77,8 +63,10 @@ class DirectedWeights:
         product: Matrix = (self.crossed.T.tocsr().astype(self.inverse.dtype) @ self.inverse).T
         return product
 
-    def with_texts(self, text_vectors: NDArray[np.float32], alpha: float) -> NDArray[np.float32]:
-        """Weights ``float32 [items, items]`` with a zero diagonal; row = item of the history.
+    def with_texts(
+        self, text_vectors: NDArray[np.float32], alpha: float, items: int | None = None
+    ) -> NDArray[np.float32]:
+        """Weights ``float32 [inputs, items]`` with a zero diagonal; row = item of the history.
 
         Texts are a low-rank change of both products, so nothing of items × items is made but the
         result.
@@ -86,8 +74,9 @@ class DirectedWeights:
         Args:
             text_vectors: ``A``, ``[items, d]``; d may be 0.
             alpha: α, at least 0.
+            items: the first of the inputs, which are wanted; None: all.
         """
-        dtype = self.inverse.dtype
+        dtype, items = self.inverse.dtype, items or len(self.inverse)
         update = text_update(self.inverse, text_vectors, alpha)  # P becomes P − UᵀU
         crossed = np.asarray((self.crossed.T.astype(dtype) @ update.T).T)  # UC
         vectors = (text_vectors if len(update) else text_vectors[:, :0]).astype(dtype)
@@ -97,12 +86,12 @@ class DirectedWeights:
         numerator += np.einsum("id,id->i", pulled, vectors)
         divisor = self.inverse.diagonal() - np.einsum("di,di->i", update, update)
         scale = numerator / divisor
-        weights = np.empty(self.inverse.shape, np.float32)
+        weights = np.empty((len(self.inverse), items), np.float32)
         for start in range(0, len(weights), _BLOCK):
             some = slice(start, start + _BLOCK)
             block = self.product[some] - update[:, some].T @ crossed + pulled[some] @ vectors.T
             block -= (self.inverse[some] - update[:, some].T @ update) * scale
-            weights[some] = block
+            weights[some] = block[:, :items]
         np.fill_diagonal(weights, 0)
         return weights
 

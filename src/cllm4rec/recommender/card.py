@@ -12,6 +12,7 @@ from cllm4rec.config.naming import (
     selection_line,
 )
 from cllm4rec.data.dataset import Dataset
+from cllm4rec.ensemble.lengths import ByLength
 from cllm4rec.models.pretrained import SMOLLM2
 
 _BASES = {
@@ -49,6 +50,7 @@ def model_card(
     dataset: Dataset,
     *,
     blend: float | None,
+    by_length: ByLength | None = None,
     results: Mapping[str, Any] | None,
 ) -> str:
     """Markdown with YAML front matter, as model hubs read it.
@@ -57,12 +59,13 @@ def model_card(
         config: that trained the model.
         dataset: what the model was trained on.
         blend: blend weight of the linear model; None where there is none.
+        by_length: those of short histories, if there are any.
         results: of ``evaluate``, where it was done.
     """
     parts = [
         _front_matter(config.backbone),
         f"# A recommender of {len(dataset.items):,} items ({model_name(config)})",
-        f"{_method(config)}{_blended(config, blend)}",
+        f"{_method(config)}{_blended(config, blend, by_length)}",
         "## How to load it",
         _LOADING,
         "## Results",
@@ -104,13 +107,14 @@ def _method(config: Config) -> str:
     )
 
 
-def _blended(config: Config, blend: float | None) -> str:
+def _blended(config: Config, blend: float | None, by_length: ByLength | None) -> str:
     if blend is None:
         return ""
+    short = "" if by_length is None else f" (in short histories {by_length})"
     texts = " and, where they help it, texts" if config.model.content else ""
     return (
         f" Its scores are blended with those of a linear model of interactions{texts}; its blend "
-        f"weight, {blend:g}, was chosen on validation."
+        f"weight, {blend:g}{short}, was chosen on validation."
     )
 
 

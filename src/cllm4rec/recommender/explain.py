@@ -1,10 +1,11 @@
 """Explanations by leave-one-out: how far an item's score falls without one history item.
 
-The scores are the ranking scores themselves, blended with the linear model where there is one. A
-history of n items costs n + 1 documents, scored as one batch.
+The scores are the ranking scores themselves, blended with the linear model where there is one, by
+the blend weight of the whole history (`ModelScorer.counting`). A history of n items costs n + 1
+documents, scored as one batch.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,14 @@ from cllm4rec.ranking import Scorer
 
 MOST = 3
 """Most history items per recommended item."""
+
+
+class Comparing(Scorer, Protocol):
+    """A scorer whose scores of a history and of parts of it can be compared."""
+
+    def counting(self, items: int) -> Scorer:
+        """The same, for which every history counts as one of so many items."""
+        ...
 
 
 class Reason(NamedTuple):

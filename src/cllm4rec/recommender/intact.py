@@ -13,13 +13,15 @@ from cllm4rec.errors import CLLM4RecError, InputError, IntegrityError
 from cllm4rec.run import Opened, is_sealed, read_json, seal, sealed_files, sha256_files, verify_seal
 from cllm4rec.run.added import Current
 
-FORMAT = 7
-"""Format number of saved models; others are refused."""
+FORMAT = 8
+"""Format number of saved models; others than these are refused."""
+READ = (7, FORMAT)
+"""In 7 the linear model has no bias."""
 LOADS = 3
 """Attempts to read what is being replaced at the same time."""
 _PAUSE_S = 0.1
 """Before another attempt: a folder that is replaced has another name for a moment."""
-_MEND = "train again, or copy the folder again"
+MEND = "train again, or copy the folder again"
 
 Read = TypeVar("Read")
 
@@ -124,7 +126,7 @@ def verified_record(folder: Path) -> dict[str, Any]:
     if is_sealed(folder):
         data = {n: found for n, found in verify_seal(folder).items() if n.startswith("data/")}
     else:
-        verify_seal(folder / "model", _MEND)
+        verify_seal(folder / "model", MEND)
         data = data_hashes(folder / "data") if (folder / "data").is_dir() else {}
     _refuse_other_data(folder, record["data"], data)
     return record
@@ -151,7 +153,7 @@ def model_sha256(folder: Path) -> str:
         IntegrityError: the seal cannot be read.
     """
     _refuse_untrained(folder / "model")
-    hashes = sealed_files(folder / "model", _MEND)
+    hashes = sealed_files(folder / "model", MEND)
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
@@ -176,8 +178,9 @@ def _record(model: Path) -> dict[str, Any]:
     _refuse_untrained(model)
     record = read_json(model / "model.json")
     found = record.get("format") if isinstance(record, dict) else None
-    if found != FORMAT:
+    if found not in READ:
         raise IntegrityError(
-            f"{model / 'model.json'} has format {found!r}; this version reads {FORMAT}: train again"
+            f"{model / 'model.json'} has format {found!r}; this version reads "
+            f"{' and '.join(map(str, READ))}: train again"
         )
     return dict(record)

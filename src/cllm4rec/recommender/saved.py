@@ -26,6 +26,7 @@ from cllm4rec.recommender.catalogue import Catalogue, Filters
 from cllm4rec.recommender.explain import Reason, explain
 from cllm4rec.recommender.intact import (
     FORMAT,
+    MEND,
     Version,
     data_hashes,
     read_whole,
@@ -131,9 +132,12 @@ class Recommender:
         linear = None
         if record["linear"] is not None:
             linear = load_linear(folder / "model" / "linear.safetensors", record["linear"])
-        # Models of before 2026-12-02 have one weight for all lengths.
-        weights = record["blend"], ByLength.of(record.get("blend_by_length"))
-        scorer = ModelScorer.of(model, task, dataset.part("train"), linear, *weights)
+        try:  # models of before 2026-12-01 have one weight for all lengths
+            by_length = ByLength.of(record.get("blend_by_length"))
+        except ValueError as error:
+            raise IntegrityError(f"{folder / 'model' / 'model.json'}: {error}; {MEND}") from None
+        train = dataset.part("train")
+        scorer = ModelScorer.of(model, task, train, linear, record["blend"], by_length)
         recommender = cls(scorer, dataset, lm, version)
         found = AddedItems.of(folder) if added else None
         if found is not None:
@@ -295,7 +299,8 @@ class Recommender:
         asked = ListRequest.for_users(self.catalogue, known, [user_id], 1)
         items = np.array([self.dataset.items.number(item_id)], np.int32)
         user, history = int(asked.users[0]), asked.histories.of(0)
-        return explain(self.scorer, user, history, items, len(self.dataset.items))[0]
+        scorer = self.scorer.counting(len(history))
+        return explain(scorer, user, history, items, len(self.dataset.items))[0]
 
 
 def save_model(

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_, unseen_items
+from cllm4rec.ensemble.formula import (
+    blend_,
+    language_half_,
+    language_half_of_,
+    linear_half_,
+    unseen_items,
+)
 from cllm4rec.ensemble.lengths import ByLength
 from cllm4rec.ensemble.linear import LinearModel
 from cllm4rec.ensemble.weight import WEIGHTS
@@ -35,7 +41,8 @@ class ModelScorer:
         linear: the linear model; None without a blend.
         weight: blend weight of ``linear``.
         by_length: weights after few items; None: that one for all.
-        unseen: numbers of the items without a training interaction, which ``linear`` scores alone.
+        counted: number of items that every history counts as, for ``by_length``; None: its own.
+        unseen: numbers of the items without a training interaction; see `blend_`.
         anonymous: use histories only, never user tokens.
         added: scores items that were added after training; their tokens are in ``model``.
     """
@@ -46,6 +53,7 @@ class ModelScorer:
     linear: LinearModel | None = None
     weight: float = 0.0
     by_length: ByLength | None = None
+    counted: int | None = None
     unseen: Tensor | None = None
     anonymous: bool = False
     added: AddedScores | None = None
@@ -90,6 +98,13 @@ class ModelScorer:
         """Items of the catalogue."""
         return self.task.space.num_items
 
+    def counting(self, items: int) -> "ModelScorer":
+        """The same scorer, for which every history counts as one of so many items.
+
+        So scores of a history and of parts of it can be compared: one formula blends them.
+        """
+        return replace(self, counted=items)
+
     def language_model_alone(self) -> "ModelScorer":
         """The same scorer without the linear model."""
         added = None if self.added is None else self.added.of_logits()
@@ -116,11 +131,9 @@ class ModelScorer:
     def halves(
         self, users: NDArray[np.int32], history: Interactions
     ) -> tuple[Float[Tensor, "users items"], Float[Tensor, "users items"] | None]:
-        """Both halves of the blend, of the trained items; without a linear model, logits, None."""
+        """Logits of the trained items and the linear half of the blend, if there is one."""
         logits = self.logits(users, history)
-        if self.linear is None:
-            return logits, None
-        return language_half_(logits), linear_half_(self._linear_sums(history))
+        return logits, None if self.linear is None else linear_half_(self._linear_sums(history))
 
     def blended(self, logits: Float[Tensor, "rows trained"], history: Interactions) -> Tensor:
         """Final scores of all items from logits of the trained ones; overwrites them."""
@@ -132,13 +145,13 @@ class ModelScorer:
     def _blended(self, logits: Tensor, history: Interactions) -> Tensor:
         if self.linear is None:
             return logits
-        language = language_half_(logits)
         if self.weight == 0:
-            return language
+            return language_half_(logits)
         linear = linear_half_(self._linear_sums(history))
-        short = self.by_length
-        weight = self.weight if short is None else short.rows(history, logits.shape[1])
-        return blend_(language, linear, weight, self.unseen)
+        if self.by_length is None:
+            return blend_(language_half_(logits), linear, self.weight, self.unseen)
+        rows = self.by_length.rows(history, logits.shape[1], self.counted)
+        return blend_(language_half_of_(logits, rows), linear, rows, self.unseen)
 
     def _linear_sums(self, history: Interactions) -> Tensor:
         """The linear model's scores; an added item of a history counts as its neighbours do."""

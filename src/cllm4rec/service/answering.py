@@ -113,7 +113,7 @@ async def explained(
             return scores[:, items]
 
         kept = await batcher.score(
-            served.scorer,
+            served.scorer.counting(len(query.histories.of(place))),
             users,
             without,
             served.tokens(without.counts()),

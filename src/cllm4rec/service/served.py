@@ -23,6 +23,7 @@ from cllm4rec.linear.properties import PropertyModel
 from cllm4rec.ranking import Scorer
 from cllm4rec.recommender.added import AddedItems, open_catalogue
 from cllm4rec.recommender.catalogue import Catalogue
+from cllm4rec.recommender.explain import Comparing
 from cllm4rec.recommender.intact import Version, model_fingerprint, read_whole
 from cllm4rec.recommender.profiles import property_model
 from cllm4rec.recommender.queries import Queries
@@ -54,7 +55,7 @@ class Served:
         words: answers queries in words; None where the run keeps nothing to answer them by.
     """
 
-    scorer: Scorer
+    scorer: Comparing
     frame: int
     config: Config
     dataset: Dataset
@@ -214,12 +215,12 @@ def _queries(
     return queries
 
 
-def _in_subprocess(run: Path, instead: Path | None) -> tuple[Scorer, int]:
+def _in_subprocess(run: Path, instead: Path | None) -> tuple[Comparing, int]:
     scorer = ScoringProcess(run, instead)
     return scorer, scorer.frame
 
 
-def _here(run: Path) -> tuple[Scorer, int]:
+def _here(run: Path) -> tuple[Comparing, int]:
     from cllm4rec.recommender.saved import Recommender  # imports torch, so only when needed
 
     recommender = Recommender.load(run)

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import CLLM4RecError, InputError
+from cllm4rec.ranking import Scorer
 from cllm4rec.service.preloaded import Preloaded, Started
 
 _LENGTH = struct.Struct("<Q")
@@ -41,6 +43,17 @@ atexit.register(_PRELOADED.close)
 
 class ScorerGone(Exception):
     """The scoring process has ended."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counting:
+    """What `ScoringProcess.counting` returns."""
+
+    process: "ScoringProcess"
+    items: int
+
+    def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
+        return self.process.score(users, history, self.items)
 
 
 class ScoringProcess:
@@ -75,8 +88,19 @@ class ScoringProcess:
         """Whether the process is running."""
         return not self._gone and not self._process.ended()
 
-    def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
+    def counting(self, items: int) -> Scorer:
+        """The same scorer, for which every history counts as one of so many items."""
+        return _Counting(self, items)
+
+    def score(
+        self, users: NDArray[np.int32], history: Interactions, counted: int | None = None
+    ) -> NDArray[np.float32]:
         """Scores ``float32 [batch, items]``, as the model's own scorer gives them.
+
+        Args:
+            users: user numbers, ``[batch]``.
+            history: known items, one row per entry of ``users``.
+            counted: of `counting`.
 
         Raises:
             ScorerGone: the process has ended.
@@ -88,6 +112,7 @@ class ScoringProcess:
                     (users, np.int32),
                     (history.offsets, np.int64),
                     (history.items, np.int32),
+                    ([] if counted is None else [counted], np.int64),
                 ):
                     _write(self._to, np.ascontiguousarray(array, kind).tobytes())
                 self._to.flush()
@@ -182,10 +207,14 @@ def _serve(run: Path, coming: IO[bytes], going: IO[bytes], instead: Path | None 
         users = np.frombuffer(_read(coming), np.int32)
         offsets = np.frombuffer(_read(coming), np.int64)
         items = np.frombuffer(_read(coming), np.int32)
+        counted = np.frombuffer(_read(coming), np.int64)
         fault, scores = b"", b""
         try:
             histories = Interactions(offsets, items, space.num_items)
-            scores = recommender.scorer.score(users, histories).astype(np.float32).tobytes()
+            scorer = recommender.scorer
+            if len(counted):
+                scorer = scorer.counting(int(counted[0]))
+            scores = scorer.score(users, histories).astype(np.float32).tobytes()
         except Exception as error:
             fault = f"{type(error).__name__}: {error}".encode()
         _answer(going, fault, scores)

@@ -49,7 +49,7 @@ class Chosen:
             trained.refuse("start", missing[0] if missing else None)
         if trained["linear"] is not None:
             trained.refuse("linear", wrong_setting(trained["linear"]))
-        by_length = trained.get("blend_by_length")  # of before 2026-12-02: none
+        by_length = trained.get("blend_by_length")  # of before 2026-12-01: none
         try:
             ByLength.of(by_length)
         except ValueError:

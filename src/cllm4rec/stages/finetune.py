@@ -106,7 +106,7 @@ def _finish(
     linear, best_epoch = scorer.linear is not None, int(notes["epoch"])
     chosen = chosen_line(best_epoch, notes["epochs"], notes["blend"], linear=linear)
     if scorer.by_length is not None:
-        chosen += f"; in short histories its weight is {scorer.by_length}"
+        chosen += f"; in short histories the linear model's is {scorer.by_length}"
     if chosen_note(best_epoch, notes["blend"], linear=linear):
         progress.note(f"chosen: {chosen}")
     info = {

@@ -54,6 +54,12 @@ def save_folder(run: RunDir, folder: Path, recommender: Recommender) -> None:
         verified_record(temporary)  # a seal is not to vouch for a file that has changed
         if results is not None:
             write_json(temporary / RESULTS, results)
-        card = model_card(recommender.config, recommender.dataset, blend=blend, results=results)
+        card = model_card(
+            recommender.config,
+            recommender.dataset,
+            blend=blend,
+            by_length=scorer.by_length,
+            results=results,
+        )
         (temporary / "README.md").write_text(card, encoding="utf-8")
         seal(temporary, "data", "model", *([RESULTS] if results else []))

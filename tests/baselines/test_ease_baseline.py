@@ -67,13 +67,16 @@ def test_of_a_large_catalogue_without_texts_every_l2_is_tried(planted, monkeypat
     assert not baseline.other_alphas(train, context)
 
 
-@pytest.mark.parametrize(("large", "tried"), [(False, (12, 6)), (True, (2, 1))])
-def test_other_rows_are_tried_after_the_grid(large, tried, planted, monkeypatch):
+@pytest.mark.parametrize(
+    ("large", "users", "tried"),
+    [(False, MANY_USERS, (12, 6)), (False, MANY_USERS - 1, (3, 2)), (True, MANY_USERS, (1, 1))],
+)
+def test_other_rows_are_tried_after_the_grid(large, users, tried, planted, monkeypatch):
     monkeypatch.setattr(ease, "LARGE_ITEMS", 5 if large else 6_000)
     train = planted.dataset.part("train")
     context = Context(train.num_items, [""] * train.num_items)
     baseline, best = baseline_named("ease"), {"l2": 100}
-    constants, powers = baseline.refinements(train, context, 0)
+    constants, powers, *_ = baseline.refinements(train, context, users)
     found = list(constants(best))
     assert {settings["constant"] for settings, _ in found} <= set(CONSTANTS)
     assert all(scorer.bias is not None for _, scorer in found)

@@ -29,6 +29,14 @@ NEW = [
 ROBOT = {"title": "A Robot's Autumn"}
 
 
+def test_an_id_in_another_spelling_is_said_in_the_answer(own, own_run):
+    known = Recommender.load(own_run).dataset.items.id(0)
+    [note] = own.post("/v1/items", json={"items": [{"item_id": f" {known}", **ROBOT}]}).json()[
+        "notes"
+    ]
+    assert note.startswith("1 of 1 added items have another item's id but for blanks, capitals")
+
+
 def lists_of(client, **body) -> list[tuple[str, float]]:
     answer = client.post("/v1/recommend", json={"k": 62, "seen": True, **body})
     assert answer.status_code == 200, answer.text
@@ -45,6 +53,7 @@ def test_items_are_in_every_answer_until_they_are_removed(own, own_run):
     assert report["model"]["version"] == model_version(own_run) != version
     assert (report["added"], report["items_added"], report["items"]) == (2, 2, 62)
     assert report["unread_columns"] == ["no such column"]
+    assert report["notes"] == []
     after = lists_of(own, **user)
     assert [pair for pair in after if pair[0] not in ("n 1", "n0")] == before
     assert {"n 1", "n0"} <= {item_id for item_id, _ in after}

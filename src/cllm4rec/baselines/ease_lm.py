@@ -49,7 +49,7 @@ class EaseLm(Reads, EaseTextOrder):
             ]
             return self.fitted(self.aged(points, context), train, context)
 
-        coarse = self.coarse(train, context)
+        coarse = self.coarse(train, context, users)
         return [*coarse, reading, *super().refinements(train, context, users)[len(coarse) :]]
 
     def text_vectors(

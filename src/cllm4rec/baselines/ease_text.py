@@ -48,15 +48,15 @@ class EaseText(Ease):
 
         return [others]
 
-    def coarse(self, train: Interactions, context: Context) -> list[Refinement]:
+    def coarse(self, train: Interactions, context: Context, users: int) -> list[Refinement]:
         """The rounds that come first, whatever the number of users."""
-        return [*self.other_alphas(train, context), *self.other_rows(train, context)]
+        return [*self.other_alphas(train, context), *self.other_rows(train, context, users)]
 
     def refinements(
         self, train: Interactions, context: Context, users: int
     ) -> Sequence[Refinement]:
         """Other rows; half and twice the best ``l2`` and ``alpha``, in every combination."""
-        rounds = self.coarse(train, context)
+        rounds = self.coarse(train, context, users)
         if users >= MANY_USERS:
             rounds.append(lambda best: self.fitted(around(best), train, context))
         return rounds

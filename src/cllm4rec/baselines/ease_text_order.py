@@ -74,7 +74,7 @@ class EaseTextOrder(EaseText):
             point: Settings = {**best, "windows": True}
             yield point, self.refitted(point, train, context)
 
-        rounds = self.coarse(train, context)
+        rounds = self.coarse(train, context, users)
         if users >= MANY_USERS:
             rounds.append(finer)
         if context.ordered:

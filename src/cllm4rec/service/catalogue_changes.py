@@ -49,9 +49,9 @@ class CatalogueChanges:
             source = Path(folder) / "request.jsonl"
             lines = (json.dumps(item.row()) for item in request.items)
             source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            with _as_asked(source):
+            with _as_asked(source), progress.kept_notes() as notes:
                 report = add_items(run, source, skip=request.skip, measure=False, columns={})
-            return self._loaded(report)
+            return {**self._loaded(report), "notes": notes}
 
     def remove(self, request: RemoveItemsRequest) -> dict[str, Any]:
         """Remove items that were added, and load the model without them.

@@ -312,6 +312,8 @@ class CatalogueResponse(BaseModel):
     """Items whose text the run has under another id: they get that item's scores."""
     unread_columns: list[str] = []
     """Attributes that the run's items do not have."""
+    notes: list[str] = []
+    """What of the items is likely a slip."""
     items_added: int
     """All that were added so far."""
     items: int

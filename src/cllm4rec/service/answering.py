@@ -135,8 +135,8 @@ def compared(
 ) -> tuple[list[Row], Explanations | None]:
     """Lists and explanations by the EASE baseline; the first call fits it, which takes seconds.
 
-    After items that EASE has no weights for, such as added ones alone, all scores are level: an
-    empty list.
+    After items that EASE has no weights for, such as added ones alone, it knows nothing: an empty
+    list.
 
     Raises:
         InputError: the catalogue is too large for EASE.
@@ -147,7 +147,7 @@ def compared(
     scorer: Scorer = served.ease()
     scores = scorer.score(query.users, query.histories)
     rows = lists(query, scores, slice(0, len(query)))
-    if query.wanted is None and not scores.any():
+    if query.wanted is None and not served.catalogue.popularity[query.histories.items].any():
         rows = [(items[:0], best[:0]) for items, best in rows]
     if not explain:
         return rows, None

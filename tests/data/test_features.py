@@ -187,6 +187,28 @@ def test_rows_without_an_id_or_with_one_again_are_refused(tmp_path, ending):
     assert kept == [("a", "first"), ("b", "z")]
 
 
+@pytest.mark.parametrize("ending", FORMATS)
+def test_of_an_item_that_stands_there_again_the_row_that_says_most_is_kept(tmp_path, ending):
+    rows = [
+        {"item_id": "a", "title": None, "text": "words"},
+        {"item_id": "a", "title": "one", "text": None},
+        {"item_id": "a", "title": "two", "text": "more words"},
+        {"item_id": "b", "title": None, "text": None},
+        {"item_id": "b", "title": " ", "text": "words of b"},
+        {"item_id": "c", "title": None, "text": None},
+        {"item_id": "c", "title": None, "text": None},
+    ]
+    path = write_rows(tmp_path, "items", rows, ending)
+    with open_database(tmp_path, "128MB") as connection:
+        file = open_file(connection, path, DataConfig())
+        outcome = load_with_features(connection, file, "entities", "item_id", ("title", "text"))
+        kept = connection.execute(
+            "SELECT row, item_id FROM entities WHERE reason IS NULL ORDER BY row"
+        ).fetchall()
+    assert kept == [(2, "a"), (5, "b"), (6, "c")]
+    assert outcome.refused_rows == {"repeated item_id": 4}
+
+
 def test_no_file_is_an_empty_table(tmp_path):
     with open_database(tmp_path, "128MB") as connection:
         outcome = load_with_features(connection, None, "entities", "item_id", ("title", "text"))

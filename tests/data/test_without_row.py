@@ -146,3 +146,27 @@ def test_a_user_that_the_log_has_in_two_spellings_is_said(tmp_path, said, users,
         f"1 of 7 users would be another one {spelling}, and count as two; ids must be written "
         f"alike in the whole log"
     ]
+
+
+@pytest.mark.parametrize(("item", "user", "kinds"), [
+    ("{}.0", "u{}", ["item"]),
+    ("{}", "{}.0", ["user"]),
+    ("{}.00", "{}.0", ["item", "user"]),
+    ("{}.5", "{}.", []),
+])  # fmt: skip
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_ids_that_are_all_floats_are_said(tmp_path, said, item, user, kinds, ending):
+    log = [
+        {"item_id": item.format(row["item_id"][1:]), "user_id": user.format(row["user_id"][1:])}
+        for row in small_log()
+    ]
+    write_rows(tmp_path / "in", "interactions", log, ending)
+    prepare_folder(tmp_path / "in")
+    notes = [note for note in said if "end in .0" in note]
+    assert [note.split()[1] for note in notes] == kinds
+    assert all(note.endswith("read the column as Int64, and write it again") for note in notes)
+    log[0]["item_id"], log[0]["user_id"] = "x", "y"
+    said.clear()
+    write_rows(tmp_path / "in", "interactions", log, ending)
+    prepare_folder(tmp_path / "in")
+    assert not any("end in .0" in note for note in said)

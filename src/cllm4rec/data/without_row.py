@@ -86,7 +86,7 @@ def report_unmatched_users(
 
 
 def note_doubled_items(connection: duckdb.DuckDBPyConnection) -> None:
-    """Say how many items of the log are another one of it, but for the spelling.
+    """Say how many items of the log are another one of it, but for the spelling, or all floats.
 
     Needs the table ``items``.
     """
@@ -94,7 +94,7 @@ def note_doubled_items(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def note_doubled_users(connection: duckdb.DuckDBPyConnection) -> None:
-    """Say how many users of the log are another one of it, but for the spelling.
+    """Say how many users of the log are another one of it, but for the spelling, or all floats.
 
     Needs the table ``log_users``: whoever is two may have too few interactions as either.
     """
@@ -112,6 +112,11 @@ def _note_doubled(connection: duckdb.DuckDBPyConnection, kind: str, rows: str) -
         progress.note(
             f"{count:,} of {of_log:,} {kind}s would be another one {spelling}, and count as "
             f"two; ids must be written alike in the whole log"
+        )
+    if of_log and _count(connection, f"{rows} AND {kind}_id SIMILAR TO '[0-9]+[.]0+'") == of_log:
+        progress.note(
+            f"all {kind} ids end in .0, as pandas writes whole numbers beside a missing one: "
+            f"1.0 is another id than 1; for these read the column as Int64, and write it again"
         )
 
 

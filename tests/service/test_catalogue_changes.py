@@ -72,6 +72,8 @@ def test_items_are_in_every_answer_until_they_are_removed(own, own_run):
     assert own.post("/v1/recommend", json=explained).status_code == 200
     compared = own.post("/v1/compare", json={"histories": [["n0", "item_000001"]]})
     assert compared.json()["results"][0]["items"]
+    alone = own.post("/v1/compare", json={"histories": [["n0"]]}).json()["results"][0]["items"]
+    assert alone == [], "EASE knows nothing of an item that was added"
     unknown = {"histories": [["n0", "n 1"]], "explain": True}
     assert own.post("/v1/compare", json=unknown).json()["results"][0]["items"] == []
     asked = own.post("/v1/compare", json={**unknown, "query": "robot"}).json()

@@ -147,7 +147,7 @@ def compared(
     scorer: Scorer = served.ease()
     scores = scorer.score(query.users, query.histories)
     rows = lists(query, scores, slice(0, len(query)))
-    if query.wanted is None and not served.catalogue.popularity[query.histories.items].any():
+    if query.wanted is None and not served.catalogue.counts[query.histories.items].any():
         rows = [(items[:0], best[:0]) for items, best in rows]
     if not explain:
         return rows, None

@@ -141,7 +141,7 @@ def test_a_refinement_begins_at_the_best_so_far_and_is_kept_where_it_is_better(p
 
 
 @pytest.mark.parametrize(
-    ("name", "always"), [("ease", 0), ("ease-text", 0), ("ease-text-order", 1)]
+    ("name", "always"), [("ease", 2), ("ease-text", 2), ("ease-text-order", 3)]
 )
 def test_few_users_choose_among_no_near_points(name, always, planted):
     baseline, train = baseline_named(name), planted.dataset.part("train")

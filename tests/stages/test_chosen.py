@@ -5,6 +5,7 @@ import pytest
 from cllm4rec.config import SETS
 from cllm4rec.ensemble.linear import PLAIN, wrong_setting
 from cllm4rec.errors import IntegrityError
+from cllm4rec.linear.rows import Rows
 from cllm4rec.run import RunDir
 from cllm4rec.stages.chosen import Chosen
 from cllm4rec.stages.initialise import Initial
@@ -89,5 +90,5 @@ def test_every_setting_of_a_linear_model_is_looked_at():
     assert wrong_setting(LINEAR) is None
     for name in LINEAR:
         without = {key: LINEAR[key] for key in LINEAR if key != name}
-        # Transitions came later than runs that can still be read.
-        assert wrong_setting(without) == (None if name == "transitions" else name)
+        # Those of the rows came later than runs that can still be read.
+        assert wrong_setting(without) == (None if name in Rows._fields else name)

@@ -14,6 +14,7 @@ import torch
 
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import RowWeights
+from cllm4rec.errors import IntegrityError, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,20 @@ class ByLength:
         if found[-1][1] == 0:
             raise ValueError(f"no weight of whole histories: {points!r}")
         return cls(found)
+
+    @classmethod
+    def recorded(cls, points: Any, place: object, mend: str) -> "ByLength | None":
+        """From what a file or a record holds; of before 2026-12-01 it holds none.
+
+        Raises:
+            IntegrityError: it was edited.
+        """
+        try:
+            return cls.of(points)
+        except ValueError:
+            raise IntegrityError(
+                f"{place} has blend_by_length = {shortened(str(points), 60)}; {mend}"
+            ) from None
 
     def __str__(self) -> str:
         """As people read it, without those of whole histories: ``0 after 1 item, 0.1 after 2``."""

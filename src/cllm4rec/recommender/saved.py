@@ -132,12 +132,9 @@ class Recommender:
         linear = None
         if record["linear"] is not None:
             linear = load_linear(folder / "model" / "linear.safetensors", record["linear"])
-        try:  # models of before 2026-12-01 have one weight for all lengths
-            by_length = ByLength.of(record.get("blend_by_length"))
-        except ValueError as error:
-            raise IntegrityError(f"{folder / 'model' / 'model.json'}: {error}; {MEND}") from None
-        train = dataset.part("train")
-        scorer = ModelScorer.of(model, task, train, linear, record["blend"], by_length)
+        place = folder / "model" / "model.json"
+        weights = record["blend"], ByLength.recorded(record.get("blend_by_length"), place, MEND)
+        scorer = ModelScorer.of(model, task, dataset.part("train"), linear, *weights)
         recommender = cls(scorer, dataset, lm, version)
         found = AddedItems.of(folder) if added else None
         if found is not None:

@@ -49,13 +49,8 @@ class Chosen:
             trained.refuse("start", missing[0] if missing else None)
         if trained["linear"] is not None:
             trained.refuse("linear", wrong_setting(trained["linear"]))
-        by_length = trained.get("blend_by_length")  # of before 2026-12-01: none
-        try:
-            ByLength.of(by_length)
-        except ValueError:
-            raise IntegrityError(
-                f"{trained.place} has blend_by_length = {by_length!r}; {MEND}"
-            ) from None
+        by_length = trained.get("blend_by_length")
+        ByLength.recorded(by_length, trained.place, MEND)
         own = trained["start"], trained["linear"], trained["best_epoch"], trained["blend"]
         return cls(*own, by_length)
 

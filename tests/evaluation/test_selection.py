@@ -9,15 +9,15 @@ from cllm4rec.config import Measure
 from cllm4rec.evaluation import selection
 from cllm4rec.evaluation.metrics import METRICS
 from cllm4rec.evaluation.protocol import evaluate_scorer, evaluated_users
-from cllm4rec.evaluation.scorer import WeightsScorer
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.linear.fitted import Fitted
 
 MEASURES = ("recall@10", "ndcg@10")
 
 
-def scorer(num_items: int) -> WeightsScorer:
+def scorer(num_items: int) -> Fitted:
     rng = np.random.default_rng(0)
-    return WeightsScorer(rng.normal(size=(num_items, num_items)).astype(np.float32))
+    return Fitted(rng.normal(size=(num_items, num_items)).astype(np.float32))
 
 
 class OfUsers:

@@ -35,9 +35,9 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.data.item_rows import joined
 from cllm4rec.data.texts import Texts
 from cllm4rec.errors import InputError
-from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.text_space import TextSpace
+from cllm4rec.ranking import Scorer
 
 Settings = dict[str, float | int | str]
 """One point of a grid; an empty one where there is nothing to tune."""

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from cllm4rec.baselines.base import MANY_USERS, Baseline, Context, Refinement, Settings
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer, WeightsScorer
 from cllm4rec.linear.ease import MAX_ITEMS
 from cllm4rec.linear.fitted import Fitted
 from cllm4rec.linear.rows import Rows
 from cllm4rec.linear.solvers import Solver, solver
+from cllm4rec.ranking import Scorer
 
 NEIGHBOURS = 200
 """Of an item, in its regression, where the catalogue is too large for all (docs/decisions/0024)."""
@@ -146,7 +146,7 @@ class Ease(Baseline):
 
     def scorer(self, point: Settings, fitted: Fitted) -> Scorer:
         """The scorer of one point from the fit of its rows, ``l2`` and ``alpha``."""
-        return WeightsScorer(fitted.weights, fitted.bias)
+        return fitted
 
     def unavailable(self, context: Context) -> str | None:
         """Every pair of items is looked at."""

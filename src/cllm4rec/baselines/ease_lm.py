@@ -12,8 +12,8 @@ from cllm4rec.baselines.ease_text_order import EaseTextOrder
 from cllm4rec.baselines.reads import Reads
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.text_vectors import READ_POWER, whitened, with_reading
+from cllm4rec.ranking import Scorer
 
 TEXTS = ("read", "both")
 """What the reader found, alone or beside TF-IDF: tried beside ``words``, TF-IDF alone."""

@@ -15,10 +15,10 @@ from cllm4rec.baselines.reads import NO_ITEMS, Reads
 from cllm4rec.baselines.taken_for_new import Calibration, sampled, tenths
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.ease import gram_matrix, inverse_gram, weights_of
 from cllm4rec.linear.neighbours import neighbour_weights
 from cllm4rec.linear.text_vectors import with_reading
+from cllm4rec.ranking import Scorer
 
 L2 = 200.0
 """Of EASE; from 200 to 1,000 new items fare alike."""

@@ -10,8 +10,8 @@ from cllm4rec.baselines.base import MANY_USERS, Context, Refinement, Settings
 from cllm4rec.baselines.ease import LARGE_ITEMS, Ease
 from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.ease import MAX_ITEMS
+from cllm4rec.ranking import Scorer
 
 
 class EaseText(Ease):

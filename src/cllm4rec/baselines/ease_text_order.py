@@ -11,9 +11,9 @@ from cllm4rec.baselines.base import MANY_USERS, Context, Refinement, Settings
 from cllm4rec.baselines.ease import Ease, l2_and_alpha, rows_of
 from cllm4rec.baselines.ease_text import EaseText, around
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.fitted import Bias, Fitted, Weights
 from cllm4rec.linear.ordered import aged_matrix
+from cllm4rec.ranking import Scorer
 
 DECAYS = (1.0, 0.8, 0.6, 0.4)
 """Weights of a history's item relative to the item after it; one factorisation serves all."""

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from cllm4rec.baselines.base import Baseline, Context, Refinement, Settings
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.ranking import Scorer
 from cllm4rec.seeds import derived_seed
 
 FACTORS = 64

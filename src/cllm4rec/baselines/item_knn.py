@@ -8,7 +8,8 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 from cllm4rec.baselines.base import Baseline, Context, Settings
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer, WeightsScorer
+from cllm4rec.linear.fitted import Fitted
+from cllm4rec.ranking import Scorer
 
 NEIGHBOURS: tuple[int | str, ...] = (100, 400, "all")
 SHRINKS = (0, 10)
@@ -33,7 +34,7 @@ class ItemKnn(Baseline):
         for shrink in SHRINKS:
             similar = _by_similarity(gram, train, shrink)
             for k in NEIGHBOURS:
-                yield {"k": k, "shrink": shrink}, WeightsScorer(_nearest(similar, k))
+                yield {"k": k, "shrink": shrink}, Fitted(_nearest(similar, k))
 
 
 def _shared_users(train: Interactions) -> coo_matrix:

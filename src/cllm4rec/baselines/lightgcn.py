@@ -15,7 +15,7 @@ from cllm4rec.baselines.searched import (
     refuse_other_than,
 )
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.ranking import Scorer
 from cllm4rec.seeds import derived_seed
 
 if TYPE_CHECKING:

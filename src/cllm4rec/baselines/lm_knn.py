@@ -7,8 +7,8 @@ from cllm4rec.baselines.base import Context, Settings
 from cllm4rec.baselines.reads import Reads
 from cllm4rec.baselines.text_knn import TextScorer, no_texts
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.text_vectors import beside, whitened
+from cllm4rec.ranking import Scorer
 
 POWERS = (0.5, 0.75)
 """Whitening; see `whitened`."""

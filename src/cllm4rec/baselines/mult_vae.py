@@ -6,7 +6,7 @@ from typing import ClassVar
 from cllm4rec.baselines.base import Context, Settings
 from cllm4rec.baselines.neural import NeuralBaseline
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.ranking import Scorer
 from cllm4rec.seeds import derived_seed
 
 LARGE_ITEMS = 6_000

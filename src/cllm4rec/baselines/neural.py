@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from cllm4rec.baselines.base import Baseline, Context, Settings
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
-from cllm4rec.evaluation.scorer import Scorer
+from cllm4rec.ranking import Scorer
 
 
 class NeuralBaseline(Baseline):

@@ -7,8 +7,8 @@ from cllm4rec import progress
 from cllm4rec.baselines.base import Baseline, Context, Settings
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
-from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.evaluation.selection import Selection
+from cllm4rec.ranking import Scorer
 
 
 @dataclass(frozen=True, slots=True, eq=False)

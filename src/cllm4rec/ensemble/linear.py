@@ -26,7 +26,6 @@ from cllm4rec.baselines.text_knn import no_texts
 from cllm4rec.baselines.tuning import Tuned, tune
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import linear_half_
-from cllm4rec.evaluation.scorer import WeightsScorer
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.linear.fitted import Bias, Fitted, Weights
 from cllm4rec.linear.ordered import aged_matrix, ages
@@ -199,7 +198,7 @@ def asks_for_new_items(train: Interactions, selection: Selection) -> bool:
 
 def _of_baseline(tuned: Tuned) -> LinearModel:
     scorer = tuned.scorer
-    assert isinstance(scorer, WeightsScorer | OrderedScorer | NewItemsScorer)
+    assert isinstance(scorer, Fitted | OrderedScorer | NewItemsScorer)
     settings = {**PLAIN, **tuned.settings}
     new = bias = None
     if isinstance(scorer, NewItemsScorer):

@@ -15,9 +15,9 @@ from cllm4rec.baselines.sasrec import SasRec
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import blend_, language_half_, linear_half_, unseen_items
 from cllm4rec.ensemble.linear import LinearModel, as_chosen, search
-from cllm4rec.evaluation.scorer import Scorer
 from cllm4rec.linear.factors import TEXT_SHARE, item_factors, side_by_side
 from cllm4rec.linear.text_vectors import item_text_vectors
+from cllm4rec.ranking import Scorer
 
 if TYPE_CHECKING:
     from cllm4rec.baselines.networks.transformer import SasRecNetwork

@@ -11,8 +11,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError, shortened
 from cllm4rec.evaluation.intervals import bootstrap_interval
 from cllm4rec.evaluation.metrics import COVERAGE_DEPTH, METRICS, coverage_at, hits
-from cllm4rec.evaluation.scorer import Scorer
-from cllm4rec.ranking import NO_ITEM, RankedItems, rank_all
+from cllm4rec.ranking import NO_ITEM, RankedItems, Scorer, rank_all
 
 DEPTH = 100
 """Length of the lists that are evaluated."""

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from cllm4rec.data.interactions import Interactions
+
 Weights: TypeAlias = NDArray[np.float32] | Any  # or csr_array, which is untyped
 Bias: TypeAlias = NDArray[np.float32] | None
 
@@ -28,6 +30,10 @@ class Fitted:
         scores = histories @ self.weights
         dense = np.asarray(scores if isinstance(scores, np.ndarray) else scores.toarray())
         return dense if self.bias is None else dense + self.bias
+
+    def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
+        """Scores ``float32 [batch, items]``; user numbers are ignored."""
+        return self.scores(history.matrix())
 
     @classmethod
     def of_rows(cls, weights: NDArray[np.float32], constant: float) -> "Fitted":

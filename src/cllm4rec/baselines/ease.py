@@ -49,6 +49,9 @@ class Ease(Baseline):
         ValueError: ``neighbours`` is no whole number from 1 on.
     """
 
+    constants: Sequence[float] = CONSTANTS
+    """Tried beside none; empty where what is popular is known otherwise."""
+
     def __init__(self, neighbours: int | None = None) -> None:
         if neighbours is not None and (type(neighbours) is not int or neighbours < 1):
             raise ValueError(f"neighbours = {neighbours!r} is no whole number from 1 on")
@@ -104,7 +107,7 @@ class Ease(Baseline):
             return points
 
         return [
-            over("constant", CONSTANTS, (1.0, 0.4, 2.5)),
+            over("constant", self.constants, (1.0, 0.4, 2.5)),
             over("length_power", POWERS, (1.0, 2.5)),
         ]
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from cllm4rec import progress
 from cllm4rec.baselines import Context, baseline_named
+from cllm4rec.baselines.ease import Ease
 from cllm4rec.baselines.ease_new_items import NewItemsScorer
 from cllm4rec.baselines.ease_text_order import OrderedScorer
 from cllm4rec.baselines.text_knn import no_texts
@@ -181,6 +182,8 @@ def search(
     else:
         progress.note(f"no linear model: {reason}")
         return None
+    assert isinstance(baseline, Ease)
+    baseline.constants = ()  # the language model knows what is popular (docs/decisions/0049)
     tuned = tune(baseline, train, selection, context)
     for_new = baseline_named("ease-new-items", reader)
     if asks_for_new_items(train, selection) and not for_new.unavailable(context):

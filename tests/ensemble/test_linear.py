@@ -73,16 +73,14 @@ def selection_of(dataset: Dataset) -> Selection:
     return Selection.of(dataset, measures, 0)
 
 
-@given(histories(num_items=8), st.sampled_from([1.0, 0.8, 0.5]), st.booleans())
-def test_scores_equal_the_slow_loop_over_each_history_in_its_own_order(rows, decay, biased):
-    draw = np.random.default_rng(1)
-    weights = draw.normal(size=(8, 8)).astype(np.float32)
-    bias = draw.normal(size=8).astype(np.float32) if biased else None
-    model = LinearModel(weights, {**PLAIN, "decay": decay}, bias=bias)
+@given(histories(num_items=8), st.sampled_from([1.0, 0.8, 0.5]))
+def test_scores_equal_the_slow_loop_over_each_history_in_its_own_order(rows, decay):
+    weights = np.random.default_rng(1).normal(size=(8, 8)).astype(np.float32)
+    model = LinearModel(weights, {**PLAIN, "decay": decay})
     scores = model.score(np.arange(len(rows)), Interactions.from_lists(rows, 8))
     assert scores.dtype == np.float32
     for row, history in enumerate(rows):
-        wanted = reference.scores(history, weights, decay, bias)
+        wanted = reference.scores(history, weights, decay)
         np.testing.assert_allclose(scores[row], wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -112,17 +110,16 @@ def test_averaged_weights_equal_the_dense_computation(sequences, alpha):
 
 
 @pytest.mark.parametrize("transitions", [0.0, 1.0])
-def test_other_rows_that_were_chosen_are_fitted_again_with_their_bias(sequences, transitions):
-    settings = {"l2": 20.0, "alpha": 5.0, "constant": 0.3, "length_power": 0.5, "decay": 0.8}
+def test_histories_weighed_by_their_length_are_fitted_again_so(sequences, transitions):
+    settings = {"l2": 20.0, "alpha": 5.0, "length_power": 0.5, "decay": 0.8}
     settings["transitions"] = transitions
     context = Context.of(sequences, 3)
     fitted = as_chosen(sequences.part("train"), settings, context)
     assert fitted.settings == {**PLAIN, **settings}
     train, asked = lists(sequences.part("train")), [3, 1, 7]
     wanted = slow_scores(train, settings, context.text_vectors.astype(float), asked)
-    found = fitted.sums(Interactions.from_lists([asked, []], len(sequences.items))).numpy()
+    found = fitted.sums(Interactions.from_lists([asked], len(sequences.items))).numpy()
     np.testing.assert_allclose(found[0], wanted, rtol=1e-3, atol=1e-4)
-    np.testing.assert_array_equal(found[1], fitted.bias)
 
 
 def test_plain_weights_equal_the_dense_computation(sequences):
@@ -173,18 +170,13 @@ def test_the_largest_weights_of_every_row_are_kept(seed, kept):
         assert (dense[row, wanted] == weights[row, wanted]).all()
 
 
-@given(histories(num_items=8), st.sampled_from([1.0, 0.5]), st.sampled_from([3, 8]), st.booleans())
-def test_sparse_weights_score_as_the_same_dense_ones_and_survive_as_arrays(
-    rows, decay, kept, biased
-):
-    draw = np.random.default_rng(1)
-    weights = largest(draw.normal(size=(8, 8)).astype(np.float32), kept)
-    bias = draw.normal(size=8).astype(np.float32) if biased else None
-    model = LinearModel(weights, {**PLAIN, "decay": decay}, bias=bias)
+@given(histories(num_items=8), st.sampled_from([1.0, 0.5]), st.sampled_from([3, 8]))
+def test_sparse_weights_score_as_the_same_dense_ones_and_survive_as_arrays(rows, decay, kept):
+    weights = largest(np.random.default_rng(1).normal(size=(8, 8)).astype(np.float32), kept)
+    model = LinearModel(weights, {**PLAIN, "decay": decay})
     dense = weights if isinstance(weights, np.ndarray) else weights.toarray()
     users, known = np.arange(len(rows)), Interactions.from_lists(rows, 8)
-    wanted = LinearModel(dense, model.settings, bias=bias).score(users, known)
-    assert ("bias" in model.arrays()) == biased
+    wanted = LinearModel(dense, model.settings).score(users, known)
     again = LinearModel.from_arrays(model.arrays(), model.settings)
     np.testing.assert_allclose(model.score(users, known), wanted, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(again.score(users, known), model.score(users, known))

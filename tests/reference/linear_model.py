@@ -55,9 +55,9 @@ def averaged(histories, num_items: int, lengths, l2: float, texts, alpha, consta
     return weights, bias
 
 
-def scores(history: list[int], weights, decay: float, bias=None) -> np.ndarray:
+def scores(history: list[int], weights, decay: float) -> np.ndarray:
     """Each item's weights times ``decay`` per item after it, summed; over their std if any."""
-    total = np.zeros(len(weights)) if bias is None else bias.astype(float)
+    total = np.zeros(len(weights))
     factor = 1.0
     for item in reversed(history):
         total += factor * weights[item].astype(float)

@@ -128,17 +128,8 @@ def test_a_model_of_another_format_is_refused(trained, tmp_path):
     shutil.copytree(trained.run.file("data"), tmp_path / "data")
     path = tmp_path / "model" / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
-    with pytest.raises(IntegrityError, match=f"has format 1; this version reads 7 and {FORMAT}"):
+    with pytest.raises(IntegrityError, match=f"has format 1; this version reads {FORMAT}"):
         Recommender.load(tmp_path)
-
-
-def test_a_model_of_the_format_before_is_read(trained, tmp_path, scorer):
-    shutil.copytree(trained.run.path, tmp_path / "run")
-    path = tmp_path / "run" / "model" / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 7}))
-    (path.parent / "sha256.json").unlink()
-    seal_model(path.parent)
-    assert Recommender.load(tmp_path / "run").scorer.weight == scorer.weight
 
 
 @pytest.mark.parametrize("points", [[], "x", [[2, 0.1], [1, 0.5]], [[1, 0.0]], [[1, 10**400]]])
@@ -175,7 +166,10 @@ def test_reasons_are_measured_with_the_weights_of_the_whole_history(recommender,
     given = dataset.users.id(user), dataset.items.id(other)
     found = recommender.explain(*given)
     recommender.scorer.by_length = None
-    assert found == recommender.explain(*given)
+    wanted = recommender.explain(*given)
+    assert [reason.item for reason in found] == [reason.item for reason in wanted]
+    effects = [reason.effect for reason in wanted]
+    assert [reason.effect for reason in found] == pytest.approx(effects, rel=1e-3)
 
 
 SELECTED = Selection(

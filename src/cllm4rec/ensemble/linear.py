@@ -28,7 +28,7 @@ from cllm4rec.baselines.tuning import Tuned, tune
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import linear_half_
 from cllm4rec.evaluation.selection import Selection
-from cllm4rec.linear.fitted import Bias, Fitted, Weights
+from cllm4rec.linear.fitted import Fitted, Weights
 from cllm4rec.linear.ordered import aged_matrix, ages
 from cllm4rec.linear.rows import Rows
 from cllm4rec.linear.sparse_arrays import arrays_of, matrix_of
@@ -55,7 +55,6 @@ PLAIN: Settings = {
     "alpha": 0.0,
     "windows": False,
     "transitions": 0.0,
-    "constant": 0.0,
     "length_power": 0.0,
     "decay": 1.0,
 }
@@ -83,13 +82,11 @@ class LinearModel:
         weights: ``float32 [items, items]``; sparse (CSR) above `ALL_WEIGHTS` items.
         settings: of the fit.
         new: what scores items without interactions; its own weights play no part.
-        bias: of the items, ``float32 [items]``; None for none.
     """
 
     weights: Weights
     settings: Settings
     new: NewItemsScorer | None = None
-    bias: Bias = None
 
     @property
     def uses_texts(self) -> bool:
@@ -97,7 +94,7 @@ class LinearModel:
         return self.new is not None or float(self.settings["alpha"]) > 0
 
     def score(self, users: NDArray[np.int32], history: Interactions) -> NDArray[np.float32]:
-        """Scores ``float32 [batch, items]``; ``users`` is ignored."""
+        """Scores ``float32 [batch, items]``, zeros for an empty history; ``users`` is ignored."""
         return np.asarray(linear_half_(self.sums(history)).numpy())
 
     def sums(self, history: Interactions) -> Float[Tensor, "batch items"]:
@@ -105,7 +102,7 @@ class LinearModel:
         decay = float(self.settings["decay"])
         if self.new is None and isinstance(self.weights, np.ndarray):
             weights = (decay ** ages(history)).astype(np.float32) if decay < 1 else None
-            sums = functional.embedding_bag(
+            return functional.embedding_bag(
                 torch.from_numpy(history.items.astype(np.int64)),
                 torch.from_numpy(self.weights),
                 torch.from_numpy(history.offsets.astype(np.int64)),  # a copy: may be read-only
@@ -113,23 +110,20 @@ class LinearModel:
                 per_sample_weights=None if weights is None else torch.from_numpy(weights),
                 include_last_offset=True,
             )
-            return sums if self.bias is None else sums.add_(torch.from_numpy(self.bias))
         return self.sums_of(aged_matrix(history, decay))
 
     def sums_of(self, histories: csr_matrix) -> Float[Tensor, "batch items"]:
         """`sums` of histories as weights of items, ``[batch, items]``."""
         matrix = histories if self.new is None else self.new.asked(histories)
-        dense = Fitted(self.weights, self.bias).scores(matrix)
+        dense = Fitted(self.weights).scores(matrix)
         return torch.from_numpy(dense if self.new is None else self.new.filled(dense, histories))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The weights as arrays by name; `from_arrays` undoes it."""
-        others = {} if self.new is None else _arrays_of_new(self.new)
-        if self.bias is not None:
-            others["bias"] = self.bias
+        of_new = {} if self.new is None else _arrays_of_new(self.new)
         if isinstance(self.weights, np.ndarray):
-            return {"weights": self.weights, **others}
-        return arrays_of(self.weights) | others
+            return {"weights": self.weights, **of_new}
+        return arrays_of(self.weights) | of_new
 
     @classmethod
     def from_arrays(
@@ -137,12 +131,11 @@ class LinearModel:
     ) -> "LinearModel":
         """Rebuild a model from `arrays` and ``settings``."""
         new = _new_of_arrays(arrays) if "new.items" in arrays else None
-        bias = arrays.get("bias")
         if "weights" in arrays:
-            return cls(arrays["weights"], dict(settings), new, bias)
+            return cls(arrays["weights"], dict(settings), new)
         size = len(arrays["indptr"]) - 1
         weights = csr_array(matrix_of(arrays, (size, size)))
-        return cls(weights, dict(settings), new, bias)
+        return cls(weights, dict(settings), new)
 
 
 def save_linear(model: LinearModel, path: Path) -> None:
@@ -203,14 +196,14 @@ def _of_baseline(tuned: Tuned) -> LinearModel:
     scorer = tuned.scorer
     assert isinstance(scorer, Fitted | OrderedScorer | NewItemsScorer)
     settings = {**PLAIN, **tuned.settings}
-    new = bias = None
+    new = None
     if isinstance(scorer, NewItemsScorer):
         settings["baseline"] = tuned.name
         new = replace(scorer, weights=np.empty((0, 0), np.float32))
     else:
-        bias = scorer.bias
+        assert scorer.bias is None
     kept = kept_weights(scorer.weights.shape[1])
-    return LinearModel(largest(scorer.weights, kept), settings, new, bias)
+    return LinearModel(largest(scorer.weights, kept), settings, new)
 
 
 def _arrays_of_new(new: NewItemsScorer) -> dict[str, NDArray[Any]]:

@@ -13,10 +13,8 @@ from cllm4rec.errors import CLLM4RecError, InputError, IntegrityError
 from cllm4rec.run import Opened, is_sealed, read_json, seal, sealed_files, sha256_files, verify_seal
 from cllm4rec.run.added import Current
 
-FORMAT = 8
-"""Format number of saved models; others than these are refused."""
-READ = (7, FORMAT)
-"""In 7 the linear model has no bias."""
+FORMAT = 7
+"""Format number of saved models; others are refused."""
 LOADS = 3
 """Attempts to read what is being replaced at the same time."""
 _PAUSE_S = 0.1
@@ -178,9 +176,8 @@ def _record(model: Path) -> dict[str, Any]:
     _refuse_untrained(model)
     record = read_json(model / "model.json")
     found = record.get("format") if isinstance(record, dict) else None
-    if found not in READ:
+    if found != FORMAT:
         raise IntegrityError(
-            f"{model / 'model.json'} has format {found!r}; this version reads "
-            f"{' and '.join(map(str, READ))}: train again"
+            f"{model / 'model.json'} has format {found!r}; this version reads {FORMAT}: train again"
         )
     return dict(record)

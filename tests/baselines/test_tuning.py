@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cllm4rec.baselines import Context, baseline_named
-from cllm4rec.baselines.base import MANY_USERS, Baseline
+from cllm4rec.baselines.base import MANY_USERS, Baseline, Demanding
 from cllm4rec.baselines.tuning import Tuned, tune
 from cllm4rec.errors import InputError
 from cllm4rec.evaluation.protocol import evaluate_scorer
@@ -138,6 +138,15 @@ def test_a_refinement_begins_at_the_best_so_far_and_is_kept_where_it_is_better(p
     refined = Refined({"bad": worse, "good": good}, [{"no": worse, "yes": better}, {"late": good}])
     assert tuned_of(refined, planted.dataset).settings == {"name": "yes"}
     assert refined.begun == ["good", "yes"]
+
+
+@pytest.mark.parametrize(("gain", "chosen"), [(0.0, "better"), (10.0, "good")])
+def test_a_demanding_refinement_must_be_better_by_a_share(planted, gain, chosen):
+    good, better = (popularity_of(planted.dataset, part) for part in ("train", "valid"))
+    refined = Refined({"good": good}, [{"better": better}])
+    plain = refined.refinements
+    refined.refinements = lambda *given: [Demanding(each, gain) for each in plain(*given)]
+    assert tuned_of(refined, planted.dataset).settings == {"name": chosen}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_a_baseline_leaves_its_lists_and_the_settings_chosen(cells):
         assert compute(cells["ease"]) == Outcome("done")
     record = read_json(cells["ease"].folder / "cell.json")
     assert record["lists"] == {"": "topk.parquet"}
-    assert record["chosen"].keys() == {"l2"}
+    assert record["chosen"].keys() >= {"l2"}
     assert record["seconds"] > 0
     assert not record["resumed"]
 

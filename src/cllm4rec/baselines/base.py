@@ -48,6 +48,23 @@ MANY_USERS = 2000
 (docs/decisions/0005, 0018)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Demanding:
+    """A refinement whose points count only where they are better by a share of the best so far.
+
+    Attributes:
+        points: the refinement.
+        gain: the share.
+    """
+
+    points: Refinement
+    gain: float
+
+    def __call__(self, best: Settings) -> Iterator[tuple[Settings, Scorer]]:
+        """As the refinement."""
+        return self.points(best)
+
+
 @dataclass(frozen=True, eq=False)
 class Context:
     """What baselines are fitted from besides the training interactions.

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cllm4rec.baselines.base import MANY_USERS, Baseline, Context, Refinement, Settings
+from cllm4rec.baselines.base import (
+    MANY_USERS,
+    Baseline,
+    Context,
+    Demanding,
+    Refinement,
+    Settings,
+)
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.linear.ease import MAX_ITEMS
 from cllm4rec.linear.fitted import Fitted
@@ -27,6 +34,8 @@ seconds or more, 50 at 12,000 items on one core."""
 CONSTANTS = (0.3, 0.2, 0.5, 1.0)
 """Values of the constant that are tried beside none; of few users or a large catalogue the first
 alone."""
+CLEARLY = 0.01
+"""How much better other rows must be for few users, as a share."""
 POWERS = (0.5, 0.25, 0.75)
 """Powers of the histories' lengths that are tried beside 0, likewise."""
 
@@ -90,7 +99,8 @@ class Ease(Baseline):
         """A constant beside the items, then histories weighed by their length: `Rows`.
 
         At other values of ``l2`` too; of a large catalogue at the best one alone. Few users cannot
-        choose among many points: on 438 the best of 18 was 2 % worse on test than none of them.
+        choose among many points: on 438 the best of 18 was 2 % worse on test than none of them. So
+        they try few, which must be better by `CLEARLY`.
         """
         large = context.num_items > LARGE_ITEMS
         tried = 1 if large or users < MANY_USERS else None
@@ -104,7 +114,7 @@ class Ease(Baseline):
                 ]
                 return self.fitted(self.aged(found, context), train, context)
 
-            return points
+            return points if users >= MANY_USERS else Demanding(points, CLEARLY)
 
         return [
             over("constant", self.constants, (1.0, 0.4, 2.5)),

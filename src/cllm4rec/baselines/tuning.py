@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from cllm4rec import progress
-from cllm4rec.baselines.base import Baseline, Context, Settings
+from cllm4rec.baselines.base import Baseline, Context, Demanding, Settings
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.errors import InputError
 from cllm4rec.evaluation.selection import Selection
@@ -62,8 +62,12 @@ def tune(baseline: Baseline, train: Interactions, selection: Selection, context:
     users = len(selection.users)
     for refinement in baseline.refinements(train, context, users):
         with progress.task(f"Refining {baseline.name}", unit="setting") as task:
+            gain = refinement.gain if isinstance(refinement, Demanding) else 0.0
+            least = best.value * (1 + gain)
             for settings, scorer in refinement(best.settings):
-                best = _better(best, _measured(baseline, settings, scorer, selection))
+                tried = _measured(baseline, settings, scorer, selection)
+                if tried.value > least:
+                    best = _better(best, tried)
                 task.advance(selection=best.value)
     return best
 

@@ -79,6 +79,8 @@ def test_a_folder_of_partitions_is_a_log_by_itself(tmp_path):
     [
         ("1\t10\t5\t881250949", "names no columns: its first line looks like a row; write their "
                                 "names above it"),
+        ("A1YJ,B00004TQLV,5.0,1096934400", "names no columns: its first line looks like a row; "
+                                           "write their names above it"),
         ("1::10::5::881250949", "separates its columns by '::', which is not read; write a tab for "
                                 "each '::', and above all the names of the columns"),
     ],
@@ -88,3 +90,9 @@ def test_a_log_without_names_of_columns_is_refused_with_its_mend(tmp_path, line,
     with pytest.raises(InputError) as refused:
         Dataset.load(log)
     assert str(refused.value) == f"{log} {mend}"
+
+
+def test_one_column_called_by_a_number_is_no_row(tmp_path):
+    (log := tmp_path / "log.csv").write_text("customer,sku,2020\na,b,1\n")
+    with pytest.raises(InputError, match=r"it has customer, sku, 2020.*rename, or map"):
+        Dataset.load(log)

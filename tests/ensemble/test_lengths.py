@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cllm4rec import progress
 from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble import weight
-from cllm4rec.ensemble.formula import blend_, language_half_, language_half_of_
+from cllm4rec.ensemble.formula import blend_, language_half_, language_half_of_rows_
 from cllm4rec.ensemble.lengths import ByLength, told
 from cllm4rec.ensemble.weight import WEIGHTS, ranked_by_weight, weights_by_length
 from cllm4rec.evaluation.selection import Selection
@@ -83,7 +83,7 @@ def test_rows_are_blended_each_with_its_own_weight(points, seed, sure):
     logits[:4, 7] += sure
     rows = ByLength(points).rows(history)
     given = [torch.from_numpy(each).float() for each in (logits, linear)]
-    language = language_half_of_(given[0].clone(), rows)
+    language = language_half_of_rows_(given[0].clone(), rows)
     found = blend_(language, given[1], rows, torch.tensor(unseen))
     for row, count in enumerate((1, 2, 7, 40, 0)):
         w = slowly(points, count)
@@ -92,7 +92,7 @@ def test_rows_are_blended_each_with_its_own_weight(points, seed, sure):
         wanted = blended_slowly(logits[row], linear[row], told_items, w, share, unseen)
         np.testing.assert_allclose(found[row], wanted, rtol=2e-3, atol=2e-3)
         alone = ByLength(points).rows(history.rows([row]))
-        apart = language_half_of_(given[0][row : row + 1].clone(), alone)
+        apart = language_half_of_rows_(given[0][row : row + 1].clone(), alone)
         apart = blend_(apart, given[1][row : row + 1], alone, torch.tensor(unseen))
         np.testing.assert_allclose(found[row], apart[0], rtol=1e-5, atol=1e-6)
     whole = language_half_(given[0].clone())
@@ -106,7 +106,7 @@ def test_somebody_who_has_every_item_has_finite_scores_beside_somebody_who_has_o
     logits, linear = (torch.randn(2, items, generator=torch.manual_seed(at)) for at in (0, 1))
     for points in [((1, 0.0), (2, 0.2), (80, 0.6)), ((1, 0.2), (2, 0.6))]:
         rows = ByLength(points).rows(history)
-        found = blend_(language_half_of_(logits.clone(), rows), linear, rows, None)
+        found = blend_(language_half_of_rows_(logits.clone(), rows), linear, rows, None)
         assert found.isfinite().all()
 
 
@@ -117,7 +117,7 @@ def test_what_was_told_never_stands_far_above_the_others():
     own = Interactions.from_lists([[3]], 1000)
     for share in (0.0, 0.2, 0.5, 0.9):
         rows = ByLength(((1, share), (4, 1.0))).rows(own)
-        language = language_half_of_(logits.clone(), rows)
+        language = language_half_of_rows_(logits.clone(), rows)
         others = language[0, torch.arange(1000) != 3]
         assert abs(float(others.std()) - (1 - share)) < 0.02
         assert language[0, 3] <= share * 32 + others.max() + 0.01
@@ -139,7 +139,7 @@ def test_items_that_were_added_after_training_are_no_ones_own():
 
 def test_equal_scores_stay_equal():
     rows = ByLength(((1, 0.0), (4, 0.5))).rows(histories(1))
-    language = language_half_of_(torch.zeros(1, 70), rows)
+    language = language_half_of_rows_(torch.zeros(1, 70), rows)
     assert blend_(language, torch.zeros(1, 70), rows, None).tolist() == [[0.0] * 70]
 
 

@@ -273,3 +273,13 @@ def test_without_an_order_it_is_that_of_texts(tmp_path):
         )
     assert model.settings == {**PLAIN, **tuned.settings}
     assert model.weights.tobytes() == tuned.scorer.weights.tobytes()
+
+
+def test_the_constant_is_left_to_the_language_model(tmp_path, monkeypatch):
+    """Also where the baseline of the same name takes one."""
+    monkeypatch.setattr(ease, "CLEARLY", 0.0)
+    dataset = prepared(tmp_path, "paper")
+    given = dataset.part("train"), selection_of(dataset), Context.of(dataset, 0)
+    with progress.quiet():
+        assert tune(baseline_named("ease-text"), *given).settings["constant"] > 0
+        assert "constant" not in search(*given).settings

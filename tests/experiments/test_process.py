@@ -12,6 +12,7 @@ from cllm4rec.experiments.data import prepare_data
 from cllm4rec.experiments.plan import load_plan
 from cllm4rec.experiments.process import Outcome, _death, compute, compute_in_subprocess, peak_mb
 from cllm4rec.run import RunDir, read_json
+from cllm4rec.stages.train import train
 from support.toy_bench import write_toy_plan
 
 
@@ -42,6 +43,21 @@ def test_a_model_leaves_its_lists_and_its_log_but_not_its_run(cells):
     assert len(record["lists"]) == 3
     assert not (folder / "run").exists()
     assert (folder / "metrics.jsonl").stat().st_size > 100
+
+
+def test_a_run_of_before_there_were_weights_by_length_is_a_cell_too(cells, monkeypatch):
+    """A bench that was interrupted, and goes on with this version."""
+
+    def earlier(*given):
+        trained = train(*given)
+        finetune = dict(trained["finetune"])
+        del finetune["blend_by_length"]
+        return {**trained, "finetune": finetune}
+
+    monkeypatch.setattr("cllm4rec.stages.train.train", earlier)
+    with progress.quiet():
+        assert compute(cells["tiny"]) == Outcome("done")
+    assert read_json(cells["tiny"].folder / "cell.json")["chosen"]["blend_by_length"] is None
 
 
 def test_a_run_can_be_kept(cells):

@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import ModelCard, upload_folder
 
 from cllm4rec.config import PAPER, PAPER_SMALL, SETS, Config
+from cllm4rec.ensemble.lengths import ByLength
 from cllm4rec.recommender.card import model_card
 from support.tiny_backbone import write_tiny_llama
 from support.toy_run import toy_config
@@ -45,9 +46,9 @@ def planted_dataset(tmp_path_factory):
 def card(config, planted_dataset):
     """The card, with some of the backbone's settings changed."""
 
-    def written(blend=None, results=None, **changes) -> str:
+    def written(blend=None, results=None, by_length=None, **changes) -> str:
         given = config.changed(backbone=changes)
-        return model_card(given, planted_dataset, blend=blend, results=results)
+        return model_card(given, planted_dataset, blend=blend, by_length=by_length, results=results)
 
     return written
 
@@ -67,6 +68,11 @@ def test_a_backbone_that_is_not_known_has_no_licence_and_no_path(card, config):
     assert data.base_model is None
     assert "licence is not known here" in page
     assert config.backbone.name not in page
+
+
+def test_the_blend_weights_of_short_histories_are_said(card):
+    page = card(blend=0.4, by_length=ByLength(((1, 0.1), (3, 0.4))))
+    assert "blend weight, 0.4 (in short histories 0.1 after 1 item), was chosen" in page
 
 
 def test_the_results_are_those_that_were_measured(card):

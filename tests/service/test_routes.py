@@ -13,6 +13,7 @@ from cllm4rec.baselines import Context, baseline_named
 from cllm4rec.baselines.tuning import tune
 from cllm4rec.config import reported_measures
 from cllm4rec.data.ids import IdMap
+from cllm4rec.ensemble.lengths import ByLength
 from cllm4rec.errors import InputError
 from cllm4rec.evaluation.selection import Selection
 from cllm4rec.ranking import top_k
@@ -88,12 +89,20 @@ def test_seen_items_are_listed_only_when_asked_for(client, served):
     assert had < set(ids(recommended(client, users=[user], k=1000, seen=True)[0]))
 
 
-def test_reasons_are_the_measured_ones(client, served):
+@pytest.mark.parametrize("short", [False, True])
+def test_reasons_are_the_measured_ones(client, served, monkeypatch, short):
+    """Where histories may be short, every part of one is weighed as the whole."""
     user = 5
+    if short:
+        count = len(served.known.of(user))
+        by_length = ByLength(((1, 0.0), (count - 1, 0.05), (count, 0.9)))
+        monkeypatch.setattr(served.scorer, "by_length", by_length)
+        monkeypatch.setattr(served.scorer, "weight", 0.9)
     result = recommended(client, users=[served.dataset.users.id(user)], k=3, explain=True)[0]
     items = served.catalogue.item_numbers(ids(result))
     history = served.known.of(user)
-    expected = explain(served.scorer, user, history, np.array(items), len(served.dataset.items))
+    scorer = served.scorer.counting(len(history))
+    expected = explain(scorer, user, history, np.array(items), len(served.dataset.items))
     for item, found in zip(result["items"], expected, strict=True):
         given = [(reason["item_id"], reason["effect"]) for reason in item["reasons"]]
         assert [each for each, _ in given] == [served.catalogue.ids[r.item] for r in found]

@@ -128,7 +128,8 @@ def without_names(names: Sequence[str]) -> str | None:
             "separates its columns by '::', which is not read; write a tab for each '::', and "
             "above all the names of the columns"
         )
-    if any(re.fullmatch(r"-?\d+(\.\d+)?", each) for each in names):
+    numbers = sum(re.fullmatch(r"-?\d+(\.\d+)?", each) is not None for each in names)
+    if numbers and 2 * numbers >= len(names):  # a pivot's year is a name
         return "names no columns: its first line looks like a row; write their names above it"
     return None
 

@@ -41,19 +41,21 @@ def is_log(source: Path) -> bool:
     return source.is_file() or (source.is_dir() and source.suffix == ".parquet")
 
 
-def find_log(source: Path) -> list[Path]:
+def find_log(folder: Path) -> list[Path]:
     """All files of interactions, which are one log.
 
     Of an input directory ``interactions.*``, then ``interactions-*.*``. Each may be a folder of
     partitions. Of several a file with nothing in it is left out: so the service's feedback is until
     the first comes.
 
+    Args:
+        folder: the input directory, or a log by itself.
+
     Raises:
         InputError: there is none.
     """
-    if is_log(source):
-        return [source]
-    folder = source
+    if is_log(folder):
+        return [folder]
     if not folder.is_dir():
         raise InputError(
             f"nothing at {folder}; --data needs a log that ends in .parquet, .csv or .jsonl, or a "

@@ -144,11 +144,11 @@ def _open_files(
     connection: duckdb.DuckDBPyConnection, source: Path, split: Path | None, config: DataConfig
 ) -> tuple[list[InputFile], dict[str, InputFile | None]]:
     found = find_log(source)
-    paths = dict.fromkeys(STEMS) if is_log(source) else {x: find_file(source, x) for x in STEMS}
-    paths["split"] = split
+    paths: dict[str, Path | None] = {**dict.fromkeys(STEMS), "split": split}
     if is_log(source):
         note_beside(source)
     else:
+        paths |= {stem: find_file(source, stem) for stem in STEMS}
         note_unread(source, found, paths.values())
     log = [open_file(connection, path, config) for path in found]
     files = {

@@ -55,7 +55,7 @@ class RowWeights(NamedTuple):
     own: tuple[Tensor, Tensor]
 
 
-def language_half_of_(logits: Tensor, weight: RowWeights) -> Tensor:
+def language_half_of_rows_(logits: Tensor, weight: RowWeights) -> Tensor:
     """L from ``logits [rows, items]``, in place: of short histories partly L of the other items.
 
     A language model of sets is nearly sure of the one item that it was told. In L that item takes
@@ -79,7 +79,7 @@ def blend_(
     """Blend both halves; overwrites ``language``.
 
     Args:
-        language: from `language_half_`; with weights of rows from `language_half_of_`.
+        language: from `language_half_`; with weights of rows from `language_half_of_rows_`.
         linear: from `linear_half_`; unchanged.
         weight: w, of the linear model; the number 0 leaves the language model alone, for all items.
         unseen: numbers of the items that have E alone; None for none. In short histories they have

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cllm4rec.data.interactions import Interactions
-from cllm4rec.ensemble.formula import blend_, language_half_, language_half_of_
+from cllm4rec.ensemble.formula import blend_, language_half_, language_half_of_rows_
 from cllm4rec.ensemble.lengths import ByLength, Weight, told
 from cllm4rec.evaluation.protocol import DEPTH, Report
 from cllm4rec.evaluation.selection import Selection
@@ -100,7 +100,7 @@ def blended_by(
             yield name, logits
         elif isinstance(weight, ByLength):
             rows = weight.rows(given)
-            yield name, blend_(language_half_of_(logits.clone(), rows), linear, rows, unseen)
+            yield name, blend_(language_half_of_rows_(logits.clone(), rows), linear, rows, unseen)
         else:
             whole = language_half_(logits.clone()) if whole is None else whole
             yield name, blend_(whole.clone(), linear, weight, unseen)

@@ -13,7 +13,7 @@ from cllm4rec.data.interactions import Interactions
 from cllm4rec.ensemble.formula import (
     blend_,
     language_half_,
-    language_half_of_,
+    language_half_of_rows_,
     linear_half_,
     unseen_items,
 )
@@ -151,7 +151,7 @@ class ModelScorer:
         if self.by_length is None:
             return blend_(language_half_(logits), linear, self.weight, self.unseen)
         rows = self.by_length.rows(history, logits.shape[1], self.counted)
-        return blend_(language_half_of_(logits, rows), linear, rows, self.unseen)
+        return blend_(language_half_of_rows_(logits, rows), linear, rows, self.unseen)
 
     def _linear_sums(self, history: Interactions) -> Tensor:
         """The linear model's scores; an added item of a history counts as its neighbours do."""

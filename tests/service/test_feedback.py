@@ -226,3 +226,41 @@ def test_a_link_to_the_folder_may_lead_elsewhere_later(tmp_path):
     written(link / "feedback", conversation)
     assert logged(tmp_path / "monday" / "feedback") == ["a", "b"]
     assert not list((tmp_path / "tuesday").iterdir())
+
+
+def test_feedback_is_on_the_disk_when_it_is_accepted(client, holder):
+    item = holder.current.catalogue.ids[0]
+    rows = [{"user_id": "new", "item_id": item}, {"user_id": "é", "item_id": item, "timestamp": 9}]
+    response = client.post("/v1/feedback", json={"interactions": rows})
+    assert (response.status_code, response.json()) == (202, {"accepted": 2})
+    log = client.app.state.components.feedback.path.read_text().splitlines()
+    first, second = (json.loads(line) for line in log[-2:])
+    assert first["user_id"] == "new"
+    assert first["timestamp"] > 1_600_000_000
+    position = first["position"] + 1
+    assert second == {"user_id": "é", "item_id": item, "timestamp": 9, "position": position}
+
+
+def test_feedback_that_is_none_is_refused_as_a_whole(client, holder):
+    size = client.app.state.components.feedback.path.stat().st_size
+    known = {"user_id": "u", "item_id": holder.current.catalogue.ids[0]}
+    for item in ("", " "):
+        rows = [known, {"user_id": "u", "item_id": item}]
+        assert client.post("/v1/feedback", json={"interactions": rows}).status_code == 422
+    assert client.post("/v1/feedback", json={"interactions": []}).status_code == 422
+    assert client.post("/v1/feedback", json={"interactions": [known] * 1001}).status_code == 422
+    assert client.app.state.components.feedback.path.stat().st_size == size
+
+
+@pytest.mark.parametrize("timestamp", [202401311200, 20240131])
+def test_feedback_at_a_date_written_as_a_number_is_refused(client, timestamp):
+    path = client.app.state.components.feedback.path
+    size = path.stat().st_size
+    row = {"user_id": "u", "item_id": "i", "timestamp": timestamp}
+    response = client.post("/v1/feedback", json={"interactions": [row]})
+    assert (response.status_code, response.json()["error"]) == (
+        422,
+        "body.interactions.0.timestamp: a date written as a number, such as 20240131 or "
+        "202401311200, is no unix time; give the seconds since 1970",
+    )
+    assert path.stat().st_size == size
